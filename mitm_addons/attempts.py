@@ -13,6 +13,7 @@ from mitm_engine.wire_error import WireError
 from shared.core.clock import Clock
 from shared.http.media_type import IS_STREAM
 from shared.model.messages import Headers, first_value
+from shared.model.pools import Hold as PoolHold
 from shared.model.pools import RetryOn
 from shared.providers.headers import SHOULD_RETRY
 from shared.providers.retry_after import wait_of
@@ -88,7 +89,8 @@ class PoolAttempts:
             if step is commit.Step.COMMIT:
                 one.held = None
             return _STEPS[step]
-        outcome = outcome_of_stream(start.error, silent=piece is None)
+        is_ours = one.policy is None or one.policy.hold.time >= PoolHold().time
+        outcome = outcome_of_stream(start.error, silent=piece is None, is_ours=piece is not None or is_ours)
         again = self._again(one, one.attempts, outcome)
         if isinstance(again, bool):
             return Step.AGAIN if again else Step.COMMIT
@@ -123,13 +125,16 @@ class PoolAttempts:
         if attempt.error is None:
             wait = wait_of(Headers.of(attempt.fields), self.clock.now())
             return one.judge(attempt.status, attempt.body, wait)
-        if attempt.status:
-            return outcome_of_stream(None)  # the body broke off before its content
+        is_late = attempt.error.code == "upstream_timeout"
+        if attempt.status:  # the body broke off before its content
+            return outcome_of_stream(None, is_ours=not is_late or one.has_own("idle", "total"))
         why = attempt.error.cause or attempt.error.code
         if not attempt.is_sent:
-            return outcome_of_transport(RetryOn.CONNECT, why)
-        if attempt.error.code == "upstream_timeout":
-            return outcome_of_transport(RetryOn.TIMEOUT, why, is_ours=one.has_own_timeout)
+            is_ours = not is_late or one.has_own("connect", "total")
+            return outcome_of_transport(RetryOn.CONNECT, why, is_ours=is_ours)
+        if is_late:
+            is_ours = one.has_own("first_byte", "total")
+            return outcome_of_transport(RetryOn.TIMEOUT, why, is_ours=is_ours)
         return outcome_of_transport(RetryOn.RESET, why)
 
 

@@ -70,8 +70,8 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
 
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
-        health = SharedHealth(plane.health.send, plane.states, clock, random_bytes(8).hex())
-        running = (last_used.run(), plane.settler.run(), plane.health.run(health.heard))
+        health = SharedHealth(plane.health, plane.states, clock, services.fetch)
+        running = (last_used.run(), plane.settler.run(), plane.health.listen(health.heard), health.run())
         writing = [group.create_task(one) for one in running]
         try:
             yield [

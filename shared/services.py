@@ -24,6 +24,9 @@ from shared.core import tasks
 from shared.core.clock import Clock
 from shared.core.errors import NotCalled, StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
+from shared.health.link import HealthLink, open_link
+from shared.health.states import PoolStates
+from shared.health.store import HealthStore
 from shared.http.readiness import OK, STORE_LOST, UNAVAILABLE, Probed
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
@@ -39,11 +42,9 @@ from shared.net.resolver import Resolver
 from shared.pipeline.chain import Catalogue
 from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
-from shared.redis_client.channel import Channel, open_channel
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.redis_server.store_secrets import open_secrets
 from shared.routing.admission import HostRules
-from shared.routing.ai_route import PoolStates
 from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler, Gateway
 from shared.routing.platform import CompiledPlatform
@@ -59,8 +60,6 @@ from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
 
-#: The channel of Redis on which workers tell each other about targets and keys that fail.
-HEALTH_CHANNEL = "health"
 # The timeout of the admin API for counters, connecting included; the same as for its store.
 _PEEK_SECONDS = 0.25
 
@@ -82,7 +81,7 @@ class DataPlane:
     resolver: Resolver
     settler: Settler
     states: PoolStates
-    health: Channel
+    health: HealthLink
     key_usage: KeyUsageReader
 
     def probe(self) -> Probed:
@@ -147,9 +146,18 @@ class Services:
 
         `ca` has certificates (PEM) to trust besides the usual ones.
         """
-        fetch = GuardedFetch(self.policy, self.clock, self.settings.security.ca_file, ca)
-        with contextlib.closing(fetch):
+        with contextlib.closing(self.open_fetch(ca)) as fetch:
             return fetch(request)
+
+    def open_fetch(self, ca: str | None = None) -> GuardedFetch:
+        """What makes many calls to the addresses that may be called. Close it."""
+        return GuardedFetch(self.policy, self.clock, self.settings.security.ca_file, ca)
+
+    @contextlib.contextmanager
+    def health(self) -> Iterator[HealthStore]:
+        """What is known of targets and keys. Raises `StoreDown` when Redis does not respond."""
+        with open_client(self.address.options) as client, redis_errors():
+            yield HealthStore(client)
 
     @contextlib.contextmanager
     def usage(self) -> Iterator[UsageReader]:
@@ -179,9 +187,7 @@ class Services:
         self, request: ExplainRequest, snapshot: Snapshot, calls_outside: bool
     ) -> ExplainResult:
         limiter = open_redis_limiter(self.address.options, _PEEK_SECONDS)
-        fetch = (
-            GuardedFetch(self.policy, self.clock, self.settings.security.ca_file) if calls_outside else None
-        )
+        fetch = self.open_fetch() if calls_outside else None
         tools = self._tools(limiter, fetch or not_called)
         platform = self.store.read_platform()
         asked = discovering((*platform.providers, *snapshot.tenant.providers))
@@ -223,7 +229,7 @@ class Services:
             tools,
             timeouts=timeouts,
             internal=internal,
-            bodies=body_limits(settings),
+            bodies=BodyLimits.of(settings.limits),
             opened=self.opened,
             states=PoolStates(
                 self.hasher("affinity").rpartition(":")[2].encode(),
@@ -234,11 +240,15 @@ class Services:
     @contextlib.asynccontextmanager
     async def data_plane(self) -> AsyncIterator[DataPlane]:
         """Open the connections of a worker. They close with the context."""
-        settings, cache = self.settings, self.settings.cache
-        source = open_source(self.address.options, self.known)
-        limiter = self._limiter()
-        fetch = GuardedFetch(self.policy, self.clock, settings.security.ca_file)
+        cache = self.settings.cache
+        limiter, health = self._limiter(), open_link(self.address.options, os.urandom(8).hex())
+        fetch = self.open_fetch()
         compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn))
+
+        async def learn(owners: Sequence[str]) -> None:
+            await health.learn(owners, compiler.states, self.clock)
+
+        source = open_source(self.address.options, self.known, learn)
         gateways = GatewayCache[Gateway, CompiledPlatform](
             source,
             compiler,
@@ -263,21 +273,20 @@ class Services:
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
-        settler, health = self._settler(), open_channel(self.address.options, HEALTH_CHANNEL)
-        key_usage = open_key_usage(self.address.options)
+        settler, key_usage = self._settler(), open_key_usage(self.address.options)
         try:
             resolver = Resolver(self.policy, self.clock.monotonic)
             yield DataPlane(source, gateways, limiter, resolver, settler, compiler.states, health, key_usage)
         finally:
             self.opened.listeners.remove(gateways.compile_platform_again)
             await key_usage.close()
-            await health.close()
             await settler.close()
             keeping.cancel()
             await asyncio.wait({keeping})
             await gateways.close()
             await limiter.close()
             await source.close()
+            await health.close()
             fetch.close()
 
     def _limiter(self) -> GuardedLimiter:
@@ -363,18 +372,6 @@ def hosts_of(settings: Settings) -> HostRules:
     """How Host headers name tenants under these settings."""
     shared = tuple(host for host in settings.server.shared_hosts if host != ANY_IP)
     return HostRules(settings.server.base_domain, shared, ANY_IP in settings.server.shared_hosts)
-
-
-def body_limits(settings: Settings) -> BodyLimits:
-    """The largest bodies under these settings."""
-    limits = settings.limits
-    return BodyLimits(
-        limits.request_body,
-        limits.response_body,
-        limits.public_body,
-        limits.max_request_body,
-        limits.max_response_body,
-    )
 
 
 def not_called(request: FetchRequest, *, owner: str = "") -> NoReturn:

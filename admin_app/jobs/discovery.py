@@ -1,18 +1,25 @@
 """Fetches the lists of models of the providers that have `discover`, as a job that one process leads."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from admin_app.jobs.provider_call import Call, call_provider, first_key, listed_models
+from admin_app.jobs.owners import ChangedOwners, Owned
 from shared.config_store.leader import Term
 from shared.config_store.records.platform import discovering
 from shared.core.errors import BadRecord, GatewayError
 from shared.core.process.failures import Failures
 from shared.model.providers import MIN_TENANT_DISCOVER, Discovered, Provider
-from shared.routing.provider_calls import ProviderCalls, ProviderCompiler
+from shared.routing.provider_calls import (
+    Call,
+    ProviderCalls,
+    ProviderCompiler,
+    call_provider,
+    first_key,
+    listed_models,
+)
 from shared.secrets.context import PLATFORM
 from shared.services import Services
 
@@ -60,16 +67,14 @@ class Discovery:
         self._services = services
         self._pool = ThreadPoolExecutor(_SLOTS, "discovery")
         self._failures = Failures()
-        self._term = self._since = 0
+        self._changed = ChangedOwners(services.store)
         self._entries: dict[str, dict[str, _Entry]] = {}
         self._running: dict[Future[None], _Entry] = {}
 
     def run(self, term: Term) -> None:
         """Take note of what changed, and start the look-ups that are due. Raises `StoreDown`."""
-        if term.number != self._term:
-            self._term, self._since = term.number, 0
-            self._entries.clear()  # another leader may have fetched lists meanwhile
-        self._read_changes(term)
+        for owner in self._changed.read(term, self._entries.clear):
+            self._read(owner)
         self._end()
         self._start(term)
 
@@ -77,22 +82,11 @@ class Discovery:
         """Start nothing more. A look-up that runs ends by its own timeout, and stores nothing."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read_changes(self, term: Term) -> None:
-        store = self._services.store
-        number, changed = store.changes(self._since)
-        if number < self._since:  # an operator accepted an older store
-            self._entries.clear()
-            number, changed = store.changes(0)
-        for owner in changed:
-            if not term.is_held():
-                return
-            self._read(owner)
-        self._since = number
-
     def _read(self, owner: str) -> None:
         old = self._entries.pop(owner, {})
         try:
-            providers = [one for one in self._providers(owner) if one.enabled and one.discover is not None]
+            owned = Owned.read(self._services.store, owner).providers
+            providers = [one for one in owned if one.enabled and one.discover is not None]
         except BadRecord as error:
             if self._failures.is_new(error, owner):
                 logger.warning("The lists of models of %s are not fetched: %s", owner, error)
@@ -103,13 +97,6 @@ class Discovery:
         self._entries[owner] = {
             one.id: _entry(owner, one, old.get(one.id), stored.get(one.id)) for one in providers
         }
-
-    def _providers(self, owner: str) -> Sequence[Provider]:
-        if owner == PLATFORM:
-            return self._services.store.read_platform().providers
-        snapshot = self._services.store.read(owner)
-        is_active = snapshot is not None and snapshot.tenant.status == "active"
-        return snapshot.tenant.providers if snapshot is not None and is_active else ()
 
     def _end(self) -> None:
         """Forget the look-ups that have ended. Raises the error of one that was not foreseen."""
@@ -165,7 +152,7 @@ class Discovery:
             call = Call.of_list(calls, **query)
             if call is None:
                 raise ValueError("this kind has no list of models.")
-            response = call_provider(services, calls, key, call)
+            response = call_provider(services.fetch, calls, key, call)
             if response.trouble is not None:
                 raise ValueError(response.trouble)
             found.update(names_in(response.document, entry.provider.kind))

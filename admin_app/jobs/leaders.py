@@ -1,18 +1,20 @@
 """The jobs of the fleet that an admin process does while it leads them.
 
-Without an admin process nothing fails: lists of models get old, and ledgers stay in Redis until the bound of
-their memory. The next admin process catches up.
+Without an admin process nothing fails: lists of models get old, ledgers stay in Redis until the bound of
+their memory, and targets are not probed. The next admin process catches up.
 """
 
 import logging
 from typing import Final
 
 from admin_app.jobs.discovery import Discovery
+from admin_app.jobs.probes import Probes
 from shared.config_store.client import open_client
 from shared.config_store.leader import Leader, Term
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import StoreDown
 from shared.core.process.failures import Failures
+from shared.health.store import HealthStore
 from shared.services import Services
 from shared.usage.archiver import Archiver
 
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds from one look at what there is to do to the next.
 DISCOVERY_EVERY: Final = 1.0
+PROBES_EVERY: Final = 1.0
 ARCHIVE_EVERY: Final = 60.0
 _STOP_SECONDS: Final = 3.0
 
@@ -27,9 +30,16 @@ _STOP_SECONDS: Final = 3.0
 class Jobs:
     """The jobs of one worker of the admin API. Start them after its fork, and stop them when it ends."""
 
-    def __init__(self, services: Services, *, discovery_every: float = DISCOVERY_EVERY) -> None:
+    def __init__(
+        self,
+        services: Services,
+        *,
+        discovery_every: float = DISCOVERY_EVERY,
+        probes_every: float = PROBES_EVERY,
+    ) -> None:
         self._client = open_client(services.address.options)
         self._discovery = Discovery(services)
+        self._probes = Probes(services, HealthStore(self._client))
         self._folder = services.settings.data_dir / "ledger"
         self._archiver = Archiver(self._client, self._folder)
         self._failures = Failures()
@@ -37,6 +47,7 @@ class Jobs:
             Leader(self._client, job, work, services.clock, every=every)
             for job, work, every in (
                 ("discovery", self._discovery.run, discovery_every),
+                ("probes", self._probes.run, probes_every),
                 ("archive", self._archive, ARCHIVE_EVERY),
             )
         )
@@ -51,6 +62,7 @@ class Jobs:
         for leader in self._leaders:
             leader.stop(_STOP_SECONDS)
         self._discovery.close()
+        self._probes.close()
         self._client.close()
 
     def _archive(self, term: Term) -> None:

@@ -1,88 +1,163 @@
-"""What workers tell each other about targets and keys that fail, so that each failure is seen once."""
+"""What workers tell each other about targets and keys that fail, so that each failure is seen once.
 
+What one tenant's calls have shown counts for that tenant. For a provider of the platform, one worker of all
+machines then looks itself: if the provider fails for it, too, the failure is everybody's.
+"""
+
+import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import orjson
 
+from shared.core import tasks
 from shared.core.clock import Clock
-from shared.routing.ai_route import PoolStates
+from shared.core.errors import OutsideError
+from shared.health.link import HealthLink
+from shared.health.report import CALLS, Report
+from shared.health.states import PoolStates
+from shared.health.stored import Beat, parse_message
+from shared.model.providers import ProviderKey
+from shared.net.port import FetchResponse
 from shared.routing.pool_exchange import PoolExchange
+from shared.routing.provider_calls import Call, ProviderCalls, call_provider, first_key
 from shared.upstreams.attempt import Change
-from shared.upstreams.outcome import KeyEffect
+from shared.upstreams.outcome import Fault, outcome_of_response
+from shared.upstreams.target import TargetState
 
 logger = logging.getLogger(__name__)
 
-# A longer time is not believed: it would keep a key away for good.
-_MAX_SECONDS: Final = 86_400.0
+#: Seconds between two times at which a worker stores its figures of the providers that it has called.
+BEAT_SECONDS: Final = 10.0
+# The same for targets without a provider: only the prober reads them, to know which ones are used.
+_USED_SECONDS: Final = 60.0
+# Looks at a time. Each takes a thread for the time of a call.
+_MAX_LOOKS: Final = 4
+# States that are looked at before other work of the loop has its turn.
+_SLICE: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SharedHealth:
-    """Tells other workers what this one learned, and applies what they tell. A worker never closes on that.
-
-    What one tenant's requests showed counts for that tenant only.
+    """Tells other workers what this one learned, and applies what they tell.
 
     Attributes:
-        send: sends a message to all workers.
+        link: to the other workers, and to what is stored for those that start later.
         states: what this worker knows.
         clock: for times that all machines understand.
-        worker: the name of this worker, to know its own messages by.
+        fetch: calls a provider; it runs in a thread.
     """
 
-    send: Callable[[bytes], None]
+    link: HealthLink
     states: PoolStates
     clock: Clock
-    worker: str
+    fetch: Callable[..., FetchResponse]
+    _looks: set[asyncio.Task[None]] = field(default_factory=set)
+    _counted: WeakKeyDictionary[TargetState, int] = field(default_factory=WeakKeyDictionary)
+    _used_at: float = 0.0
 
     def tell(self, one: PoolExchange) -> None:
         """Send what the attempts of a request have shown."""
         if one.attempts is None or not one.attempts.changes:
             return
         changes, one.attempts.changes = one.attempts.changes, []
-        epoch = self.clock.now() - self.clock.monotonic()
         for change in changes:
-            self.send(orjson.dumps(self._message(one.tenant_id, change, epoch)))
-
-    def _message(self, tenant_id: str, change: Change, epoch: float) -> dict[str, Any]:
-        return {
-            "worker": self.worker,
-            "tenant": tenant_id,
-            "target": change.target,
-            "until": change.until + epoch,
-            "why": change.why,
-            "key": change.key,
-            "effect": change.effect,
-            "model": change.model,
-        }
+            report = self._report(one.tenant_id, change)
+            self._tell(report)
+            calls = one.shared_provider
+            if calls is not None and len(self._looks) < _MAX_LOOKS:
+                look = tasks.start(self._look(calls, report), "look at a provider")
+                self._looks.add(look)
+                look.add_done_callback(self._looks.discard)
 
     def heard(self, message: bytes) -> None:
-        """Apply what another worker has learned. Messages of another form are ignored."""
+        """Apply what another process has told. Messages of another form are ignored."""
         try:
-            told = orjson.loads(message)
-            if told["worker"] == self.worker:
-                return
-            self._apply(told)
-        except (KeyError, TypeError, ValueError) as error:  # JSONDecodeError is a ValueError
+            worker, report = parse_message(message)
+        except ValueError as error:  # JSONDecodeError is one
             logger.warning("A message about health is not understood: %r", error)
+            return
+        if worker != self.link.worker:
+            self.states.learn(report, self.clock.now())
 
-    def _apply(self, told: dict[str, Any]) -> None:
-        now = self.clock.monotonic()
-        seconds = min(float(told["until"]) - self.clock.now(), _MAX_SECONDS)
-        tenant, target, until = str(told["tenant"]), str(told["target"]), now + seconds
-        if seconds <= 0:
+    async def run(self) -> None:
+        """Store the figures of this worker every few seconds, until canceled."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self.beat()
+
+    async def beat(self) -> None:
+        """Store the figures of the targets that were called since the last time."""
+        now = self.clock.now()
+        self.states.told.forget(now)
+        with_plain = now - self._used_at >= _USED_SECONDS
+        if with_plain:
+            self._used_at = now
+        found: dict[str, dict[str, Beat]] = {}
+        for number, ((tenant_id, target_id), state) in enumerate(self.states.targets.items()):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            is_plain = "/" not in target_id
+            if (is_plain and not (with_plain and state.is_probed)) or not self._is_used(state):
+                continue
+            owner = tenant_id if is_plain else target_id.partition("/")[0]
+            beats = found.setdefault(owner, {})
+            beats[target_id] = self._beat(target_id, state, now, beats.get(target_id))
+        self.link.beat({owner: beats.values() for owner, beats in found.items()}, now)
+
+    def _is_used(self, state: TargetState) -> bool:
+        calls = state.latency.calls
+        is_used = state.in_flight > 0 or calls != self._counted.get(state, 0)
+        self._counted[state] = calls
+        return is_used
+
+    def _beat(self, target_id: str, state: TargetState, now: float, others: Beat | None) -> Beat:
+        """The figures of a target, together with those that `others` have of it: other tenants."""
+        latency, in_flight = state.latency.estimate(self.clock.monotonic()), state.in_flight
+        if others is not None:
+            in_flight += others.in_flight
+            latency = max([one for one in (latency, others.latency) if one is not None], default=None)
+        return Beat(worker=self.link.worker, target=target_id, at=now, in_flight=in_flight, latency=latency)
+
+    def _report(self, tenant_id: str, change: Change) -> Report:
+        return Report(
+            tenant=tenant_id,
+            target=change.target,
+            until=change.until + self.states.epoch,
+            at=self.clock.now(),
+            cause=change.effect or CALLS,
+            why=change.why,
+            key=change.key or "",
+            model=change.model,
+        )
+
+    def _tell(self, report: Report) -> None:
+        self.states.learn(report, self.clock.now())
+        self.link.tell(report)
+
+    async def _look(self, calls: ProviderCalls, report: Report) -> None:
+        """Get the list of models with the key that failed. If this fails, too, the failure is everybody's."""
+        call, key = Call.of_list(calls), self._key(calls, report)
+        if call is None or (key is None and calls.known.endpoint.needs_key):
             return
-        if told["key"] is None:
-            if (state := self.states.targets.known((tenant, target))) is not None:
-                state.breaker.open_until(until, now, str(told["why"]))
+        if not await self.link.claim(report.owner, key.id if key else ""):
             return
-        provider = target.partition("/")[0]
-        key = self.states.keys.known((tenant, provider, str(told["key"])))
-        if key is None:
-            return
-        if KeyEffect(told["effect"]) is KeyEffect.REJECTED:
-            key.reject_until(until)
-        else:
-            key.cool_until(str(told["model"]), until, now)
+        if await asyncio.to_thread(self._fails, calls, key, call, report):
+            self._tell(replace(report, tenant="", at=self.clock.now()))
+
+    def _key(self, calls: ProviderCalls, report: Report) -> ProviderKey | None:
+        if not report.key:
+            return first_key(calls, self.clock.now())
+        return next((key for key in calls.keys if key.id == report.key_id), None)
+
+    def _fails(self, calls: ProviderCalls, key: ProviderKey | None, call: Call, report: Report) -> bool:
+        """Whether the provider fails in the same way."""
+        try:
+            found = call_provider(self.fetch, calls, key, call)
+        except OutsideError:
+            return not report.key
+        outcome = outcome_of_response(found.status, orjson.dumps(found.document))
+        return outcome.effect == report.cause if report.key else outcome.fault is Fault.TARGET

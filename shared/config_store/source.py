@@ -2,11 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from redis import RedisError
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -24,13 +23,19 @@ from shared.config_store.records.tenants import parse_snapshot, parse_state, rea
 from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
+from shared.redis_client.channel import listen_on
 
-# Seconds between two attempts to subscribe: short, because a change may take 2 s to arrive, and different in
-# each worker, so that not all workers connect to a restarted Redis at once.
-_MIN_PAUSE, _MAX_PAUSE = 0.1, 0.5
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
 _MAX_CONNECTIONS, _POOL_TIMEOUT = 8, 2.0
+
+
+#: Called with the ids of the tenants and providers that were read, before they are compiled.
+type Notice = Callable[[Sequence[str]], Awaitable[None]]
+
+
+async def _no_notice(_: Sequence[str]) -> None:
+    """Do nothing."""
 
 
 class RedisSource:
@@ -44,8 +49,10 @@ class RedisSource:
         client: Redis,
         jitter: Callable[[], float] = random.random,
         known: KnownStore | None = None,
+        notice: Notice = _no_notice,
     ) -> None:
         self._client = client
+        self._notice = notice
         self._jitter = jitter
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
@@ -67,7 +74,13 @@ class RedisSource:
             reply = await self._read(call.keys, call.arguments)
         self._known.check(parse_state(reply), before)
         snapshot = parse_snapshot(tenant_id, reply)
-        if snapshot is None or not (asked := discovering(snapshot.tenant.providers)):
+        if snapshot is None:
+            return None
+        owners = [tenant_id] if any(rule.targets for rule in snapshot.rules) else []
+        owners += [provider.id for provider in snapshot.tenant.providers]
+        if owners:
+            await self._notice(owners)
+        if not (asked := discovering(snapshot.tenant.providers)):
             return snapshot
         return replace(snapshot, discovered=await self._discovered(asked))
 
@@ -79,6 +92,8 @@ class RedisSource:
         self._known.check(parse_state(reply), before)
         # A document with thousands of models takes longer than requests may wait.
         document = await asyncio.to_thread(self._parse_platform, reply)
+        if document.providers:
+            await self._notice([provider.id for provider in document.providers])
         asked = discovering(document.providers)
         return replace(document, discovered=await self._discovered(asked)) if asked else document
 
@@ -98,12 +113,10 @@ class RedisSource:
         return int(number or 0), [tenant_id.decode() for tenant_id in tenants]
 
     async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        while True:
-            try:
-                await self._listen(changed, reconnected)
-            except RedisError:
-                pause = _MIN_PAUSE + self._jitter() * (_MAX_PAUSE - _MIN_PAUSE)
-                await asyncio.sleep(pause)
+        def received(message: bytes) -> None:
+            changed(message.decode(errors="replace"))
+
+        await listen_on(self._client, layout.CHANNEL, received, reconnected, self._jitter)
 
     async def note_faults(self, faults: Mapping[str, str]) -> None:
         with redis_errors():
@@ -141,22 +154,14 @@ class RedisSource:
         self._known.check(StoreState.parse(*state), before)
         return None if found is None else found.decode(errors="replace").partition(" ")[0]
 
-    async def _listen(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        """Call back for each message until the connection ends, which raises RedisError."""
-        async with self._client.pubsub() as channel:
-            await channel.subscribe(layout.CHANNEL)
-            async for message in channel.listen():
-                if message["type"] == "subscribe":
-                    reconnected()
-                else:
-                    changed(message["data"].decode(errors="replace"))
 
-
-def open_source(options: Mapping[str, Any], known: KnownStore | None = None) -> RedisSource:
+def open_source(
+    options: Mapping[str, Any], known: KnownStore | None = None, notice: Notice = _no_notice
+) -> RedisSource:
     """A source with its own client; `options` are keyword arguments of redis.asyncio.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
     made = Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)).connection_pool
     pool = BlockingConnectionPool(
         _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )
-    return RedisSource(Redis.from_pool(pool), known=known)
+    return RedisSource(Redis.from_pool(pool), known=known, notice=notice)

@@ -17,6 +17,7 @@ from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import PoolExchange
+from shared.routing.provider_calls import ProviderCalls
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.commit import StreamStart
@@ -82,9 +83,8 @@ class AiExchange(PoolExchange):
     def policy(self) -> PoolPolicy | None:
         return None if self.pool is None else self.pool.pool.policy
 
-    @property
-    def has_own_timeout(self) -> bool:
-        return self.target is None or not self.route.is_shortened(self.target)
+    def has_own(self, *timeouts: str) -> bool:
+        return self.target is None or not self.route.is_shortened(self.target, *timeouts)
 
     def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
         return outcome_of_response(status, body, wait)
@@ -107,6 +107,11 @@ class AiExchange(PoolExchange):
     def target(self) -> ResolvedTarget | None:
         """The target of the present attempt."""
         return None if self.chosen is None else self.chosen.resolved
+
+    @property
+    def shared_provider(self) -> ProviderCalls | None:
+        target = self.target
+        return None if target is None else self.route.shared_provider(target)
 
     @property
     def names(self) -> tuple[str, ...]:

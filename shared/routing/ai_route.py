@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import orjson
@@ -11,6 +11,7 @@ import orjson
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.core.memo import BoundedDict
+from shared.health.states import PoolStates
 from shared.model.config import CLIENT, Rule
 from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy, Retry
@@ -21,13 +22,13 @@ from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, 
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
+from shared.secrets.context import PLATFORM
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.choose import Pool
 from shared.upstreams.fit import Fit
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
-from shared.upstreams.target import Caps, Load, States, Target, TargetState
-from shared.usage.asking import UnableProviders
+from shared.upstreams.target import Caps, Load, Target, TargetState
 from shared.usage.prices import PriceTable, Rates
 
 # Pools and prices that are kept per rule: clients choose the names of models.
@@ -35,35 +36,6 @@ _KEPT: Final = 1_000
 # Upstreams per target: the paths of some calls have an id.
 _KEPT_UPSTREAMS: Final = 64
 _NEVER: Final = Retry(attempts=1, on=())
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStates:
-    """What one worker knows of targets and keys. It outlives the configuration that is compiled.
-
-    Attributes:
-        secret: for choices that no tenant can foresee; the same on all machines.
-        epoch: the time of day at which the monotonic clock was 0, in seconds since the Unix epoch.
-        worker, workers: the number of this worker, and how many there are on this machine.
-        targets, keys: their states, by the id of the tenant first: no tenant sees what another one causes.
-            The name of a key's state tells its secret from an earlier one.
-        loads: the calls under way of providers, by the owner and the id: of all tenants together.
-        unable: the providers that cannot be asked for the usage of a stream.
-    """
-
-    secret: bytes
-    epoch: float = 0.0
-    worker: int = 0
-    workers: int = 1
-    targets: States[tuple[str, str], TargetState] = field(default_factory=States)
-    keys: States[tuple[str, str, str], KeyState] = field(default_factory=States)
-    loads: States[tuple[str, str], Load] = field(default_factory=States)
-    unable: UnableProviders = field(default_factory=UnableProviders)
-
-    @property
-    def trial_delay(self) -> float:
-        """Workers try a target that failed one after the other, within a second."""
-        return self.worker / self.workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +172,14 @@ class AiRoute:
             return shipped
         return Rates.of(own) if shipped is None else shipped.with_own(own)
 
-    def is_shortened(self, target: ResolvedTarget) -> bool:
-        """Whether the rule or the target made the timeout for the first byte shorter than the provider's."""
-        return self._times(target).first_byte < self._provider_times(target).first_byte
+    def shared_provider(self, target: ResolvedTarget) -> ProviderCalls | None:
+        """The provider of a target, if it is the platform's."""
+        return self._providers[target.provider.name] if target.provider.owner == PLATFORM else None
+
+    def is_shortened(self, target: ResolvedTarget, *timeouts: str) -> bool:
+        """Whether the rule or the target made one of these timeouts shorter than the provider's."""
+        own, providers = self._times(target), self._provider_times(target)
+        return any(getattr(own, name) != getattr(providers, name) for name in timeouts)
 
     def _make_pool(self, resolution: Resolution) -> ModelPool:
         policy, states = resolution.policy, self.states
@@ -225,8 +202,7 @@ class AiRoute:
         ]
 
         def state(target: Target) -> TargetState:
-            name = (self.tenant_id, target.id)
-            return states.targets.of(name, lambda: TargetState(policy.breaker, states.trial_delay))
+            return states.target(self.tenant_id, target.id, policy)
 
         has_choice = len(targets) > 1 or len(resolution.targets[0].provider.provider.keys) > 1
         return ModelPool(
@@ -263,10 +239,7 @@ class AiRoute:
         """The state of a key with its present secret: what was learned of another one does not count."""
         states, credential = self.states, self._providers[provider.name].credentials[key_id]
         digest = hashlib.blake2b(credential.encode(), key=states.secret[:64], digest_size=6).hexdigest()
-        name = f"{key_id}:{digest}"
-        return states.keys.of(
-            (self.tenant_id, provider.provider.id, name), lambda: KeyState(name, states.trial_delay)
-        )
+        return states.key(self.tenant_id, provider.provider.id, f"{key_id}.{digest}")
 
     def _provider_times(self, target: ResolvedTarget) -> UpstreamTimeouts:
         return self._providers[target.provider.name].timeouts

@@ -4,9 +4,10 @@
 BodyLimits(request=50, response=20, public=30, max_request=100, max_response=200)
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from shared.model.config import RuleLimits
+from shared.settings.sections import Limits
 
 _MIB = 1024 * 1024
 
@@ -26,6 +27,17 @@ class BodyLimits(NamedTuple):
     public: int = _MIB // 16
     max_request: int = 1024 * _MIB
     max_response: int = 200 * _MIB
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """The largest bodies under these settings."""
+        return cls(
+            limits.request_body,
+            limits.response_body,
+            limits.public_body,
+            limits.max_request_body,
+            limits.max_response_body,
+        )
 
     def with_own(self, own: RuleLimits) -> "BodyLimits":
         """These, replaced by those that the rule has. The operator may have lowered the ceilings since."""

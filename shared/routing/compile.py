@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.core.addresses import Network, is_in, plain_address
 from shared.core.http_tokens import UNROUTED
+from shared.health.states import PoolStates
 from shared.http.cors import ANY
 from shared.http.forwarding import OwnHeaders
 from shared.model.config import (
@@ -30,7 +31,7 @@ from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
 from shared.pipeline.plan import Group, Plan, make_plan
 from shared.pipeline.plugin import Tools
 from shared.providers.headers import UPSTREAM_HEADERS
-from shared.routing.ai_route import AiRoute, PoolStates
+from shared.routing.ai_route import AiRoute
 from shared.routing.body_limits import BodyLimits
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
 from shared.routing.provider_calls import ProviderCompiler

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from shared.core.http_tokens import Fields
 from shared.model.pools import PoolPolicy
 from shared.providers.headers import SHOULD_RETRY
+from shared.routing.provider_calls import ProviderCalls
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
@@ -43,10 +44,9 @@ class PoolExchange(ABC):
     def policy(self) -> PoolPolicy | None:
         """How a target is chosen, and when another one is tried; None before the pool is known."""
 
-    @property
     @abstractmethod
-    def has_own_timeout(self) -> bool:
-        """Whether a late first byte says something about the target, not only about a short timeout."""
+    def has_own(self, *timeouts: str) -> bool:
+        """Whether these timeouts are those of the target, so that a late one says something about it."""
 
     @abstractmethod
     def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
@@ -64,6 +64,11 @@ class PoolExchange(ABC):
     @abstractmethod
     def tenant_id(self) -> str:
         """The tenant, to whom the states of the targets belong."""
+
+    @property
+    def shared_provider(self) -> ProviderCalls | None:
+        """The provider of the present target, if it is the platform's and so serves other tenants, too."""
+        return None
 
     def share(self) -> None:
         """Tell other workers what the attempts have shown."""

@@ -8,9 +8,9 @@ from typing import Final
 
 from shared.bodies.json.lenient import json_or_none
 from shared.core.errors import Rejection, make_rejection
+from shared.health.states import PoolStates
 from shared.model.messages import Headers
 from shared.model.pools import PoolPolicy, RetryOn, UrlTarget
-from shared.routing.ai_route import PoolStates
 from shared.routing.pool_exchange import PoolExchange, Tell, tell_no_worker
 from shared.routing.upstream import Upstream
 from shared.upstreams.affinity import AffinityKeys
@@ -65,8 +65,7 @@ class TargetPool:
         ]
 
         def state(target: Target) -> TargetState:
-            name = (tenant_id, target.id)
-            return states.targets.of(name, lambda: TargetState(policy.breaker, states.trial_delay))
+            return states.target(tenant_id, target.id, policy)
 
         self._pool = Pool(members, policy, state, secret=states.secret, worker=states.worker)
         self._budget = RetryBudget()
@@ -126,8 +125,7 @@ class TargetExchange(PoolExchange):
     def policy(self) -> PoolPolicy:
         return self.pool.policy
 
-    @property
-    def has_own_timeout(self) -> bool:
+    def has_own(self, *_: str) -> bool:
         return True  # the states of these targets are the tenant's own
 
     def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:

@@ -9,8 +9,8 @@
                                  the trial succeeds
 
 Half-open, one call at a time is a trial. Workers begin their trials at different times. Another worker may
-say that the target fails, which opens the breaker. It never closes on another's word: the other may reach a
-target that this one does not.
+say that the target fails, which opens the breaker. It never closes on another worker's word: the other may
+reach a target that this one does not. Probes of the fleet and operators open and close it (`hold_open`).
 
 `core.circuit_breaker` takes all calls that were under way during one stall for one failure, and leaves the
 time to others. Here each call counts, because a target that fails all of them at once has to leave at once.
@@ -118,6 +118,10 @@ class OutlierBreaker:
         until = min(until, now + self.settings.longest)
         if until > now and (self.until is None or until > self.until):
             self.until, self.reason = until, reason
+
+    def hold_open(self, until: float, reason: str) -> None:
+        """Open it on the word of a probe or an operator: until then, whatever calls have shown."""
+        self.until, self.reason = until, reason
 
     def close(self) -> None:
         """Admit all calls, and count from zero again."""

@@ -49,6 +49,11 @@ class PeakEwma:
         self._waiting.pop(call, None)
         self._add(timeout, now)
 
+    @property
+    def calls(self) -> int:
+        """A number that grows with each call."""
+        return self._next
+
     def ended(self, call: int) -> None:
         """Forget a call that says nothing about the target."""
         self._waiting.pop(call, None)

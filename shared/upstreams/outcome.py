@@ -119,11 +119,14 @@ def outcome_of_transport(kind: RetryOn, why: str, *, is_ours: bool = True) -> Ou
     return Outcome(kind=kind, fault=Fault.TARGET if is_ours else Fault.NOBODY, why=why)
 
 
-def outcome_of_stream(error: Any, *, silent: bool = False) -> Outcome:
-    """The outcome of a stream without content. `error` is the document of its error event; None: it ended."""
+def outcome_of_stream(error: Any, *, silent: bool = False, is_ours: bool = True) -> Outcome:
+    """The outcome of a stream without content. `error` is the document of its error event; None: it ended.
+
+    `is_ours` is as in `outcome_of_transport`.
+    """
     if error is None:
-        why = "silent stream" if silent else "empty stream"
-        return Outcome(kind=RetryOn.STREAM_START, fault=Fault.TARGET, why=why, status=200)
+        why, fault = "silent stream" if silent else "empty stream", Fault.TARGET if is_ours else Fault.NOBODY
+        return Outcome(kind=RetryOn.STREAM_START, fault=fault, why=why, status=200)
     words = error_words(error)
     found = _by_words(words, may_be_auth=True)
     if found is None:

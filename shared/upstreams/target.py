@@ -1,6 +1,6 @@
 """One target of a pool, and its state: the calls under way, the latency and the breaker."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
@@ -74,12 +74,13 @@ class Target:
 
 
 class TargetState:
-    """What this worker knows of a target, for one tenant."""
+    """What this worker knows of a target, for one tenant. `is_probed`: the pool has health checks."""
 
-    __slots__ = ("__weakref__", "breaker", "in_flight", "latency")
+    __slots__ = ("__weakref__", "breaker", "in_flight", "is_probed", "latency")
 
     def __init__(self, settings: Breaker, trial_delay: float = 0.0) -> None:
         self.in_flight = 0
+        self.is_probed = False
         self.latency = PeakEwma()
         self.breaker = OutlierBreaker(settings, trial_delay)
 
@@ -132,7 +133,7 @@ class Call:
                 self.state.breaker.abandoned(is_trial=True)
 
 
-class States[K, S]:
+class States[K: tuple[str, ...], S]:
     """The states of targets or keys, each made once, and kept for as long as anything uses it.
 
     So a configuration that is compiled again finds the states of the one before.
@@ -151,5 +152,17 @@ class States[K, S]:
         return state
 
     def known(self, key: K) -> S | None:
-        """The state under that key; None if nothing uses it. Another worker's word may be about any."""
+        """The state under that key; None if nothing uses it."""
         return self._known.get(key)
+
+    def matching(self, key: K, any_first: str) -> Sequence[S]:
+        """The state under that key. If the first part is `any_first`: all states with the other parts."""
+        if key[0] != any_first:
+            found = self._known.get(key)
+            return [] if found is None else [found]
+        return [state for known, state in self.items() if known[1:] == key[1:]]
+
+    def items(self) -> Sequence[tuple[K, S]]:
+        """All states with their keys. Another thread may make states meanwhile."""
+        references = self._known.valuerefs()
+        return [(one.key, state) for one in references if (state := one()) is not None]

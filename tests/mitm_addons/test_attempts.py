@@ -1,7 +1,8 @@
 """A request to a rule with targets goes to another one when the rule says so, and is never held."""
 
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -9,12 +10,13 @@ from mitm_addons.ai.health import SharedHealth
 from mitm_addons.attempts import TARGET_RETRIES, PoolAttempts
 from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
+from shared.health.link import HealthLink
+from shared.health.report import Report
+from shared.health.states import PoolStates
 from shared.model.config import CLIENT
 from shared.model.pools import Breaker, PoolPolicy, Retry, RetryOn, Strategy, UrlTarget
-from shared.routing.ai_route import PoolStates
 from shared.routing.target_pool import TargetExchange, target_id
 from shared.routing.upstream import Upstream
-from shared.upstreams.target import TargetState
 from tests.mitm_addons.ai.test_calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_target_pool import begin, route
@@ -102,14 +104,21 @@ def test_the_errors_and_streams_of_targets_are_not_held() -> None:
     assert not TARGET_RETRIES.statuses
 
 
+def no_call(*_: Any, **__: Any) -> NoReturn:
+    raise AssertionError("No provider is called.")
+
+
 def test_other_workers_hear_that_a_target_of_the_rule_is_down() -> None:
-    messages: list[bytes] = []
-    states = PoolStates(b"secret")
-    health = SharedHealth(messages.append, states, Clock(), "this")
+    told: list[Report] = []
+    health = SharedHealth(
+        cast(HealthLink, SimpleNamespace(tell=told.append)),
+        PoolStates(b"secret", Clock().now() - Clock().monotonic()),
+        Clock(),
+        no_call,
+    )
     tried = ask(policy=PoolPolicy(strategy=Strategy.ORDER, breaker=Breaker(consecutive=1)))
     tried.one.tell = health.tell
     assert tried.fail(error=REFUSED)
-    known = TargetState(Breaker())
-    states.targets.of(("ten", target_id("ten", "http://0.example")), lambda: known)
-    SharedHealth(messages.append, states, Clock(), "other").heard(messages[0])
-    assert known.breaker.until is not None
+    states = PoolStates(b"secret", Clock().now() - Clock().monotonic())
+    states.learn(told[0], Clock().now())
+    assert states.target("ten", target_id("ten", "http://0.example"), PoolPolicy()).breaker.until is not None

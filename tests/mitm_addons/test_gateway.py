@@ -35,11 +35,13 @@ def services(probed: Probed) -> Services:
     async def data_plane() -> AsyncIterator[Any]:
         plane = Mock(probe=lambda: probed)
         plane.source.touch = AsyncMock()
-        plane.settler, plane.health = AsyncMock(), AsyncMock(send=Mock())
+        plane.settler, plane.health = AsyncMock(), AsyncMock()
         yield plane
 
     named = {"settings": Settings(), "clock": SystemClock(), "random_bytes": os.urandom, "instance": "test"}
-    return cast(Services, SimpleNamespace(**named, data_plane=data_plane, hasher=Mock(), policy=Mock()))
+    return cast(
+        Services, SimpleNamespace(**named, data_plane=data_plane, hasher=Mock(), policy=Mock(), fetch=Mock())
+    )
 
 
 @contextlib.asynccontextmanager

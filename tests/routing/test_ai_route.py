@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import Rejection
+from shared.health.states import PoolStates
 from shared.model.config import Rule, Tenant
 from shared.model.providers import (
     AiRule,
@@ -23,7 +24,7 @@ from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution
-from shared.routing.ai_route import AiRoute, PoolStates, shortened
+from shared.routing.ai_route import AiRoute, shortened
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
 from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.timeouts import UpstreamTimeouts
@@ -280,8 +281,8 @@ def test_timeouts_of_a_rule_and_a_target_can_only_shorten_the_providers() -> Non
     assert (upstream.timeouts.first_byte, attempt.target.first_byte) == (1, 1)
     found = ai.resolver.resolve("gpt-5.6", "openai.chat", None)
     assert isinstance(found, Resolution)
-    assert ai.is_shortened(found.targets[0])
-    assert not route(provider()).is_shortened(found.targets[0])
+    assert ai.is_shortened(found.targets[0], "first_byte")
+    assert not route(provider()).is_shortened(found.targets[0], "first_byte")
 
 
 def test_a_price_of_the_provider_comes_before_the_shipped_one() -> None:

@@ -26,7 +26,7 @@ class World:
     """Target and key states of one worker, and the pools made of them."""
 
     worker: int = 0
-    targets: States[str, TargetState] = field(default_factory=States)
+    targets: States[tuple[str, ...], TargetState] = field(default_factory=States)
     keys: dict[str, KeyState] = field(default_factory=dict)
 
     def pool(self, targets: Sequence[Target], policy: PoolPolicy | None = None) -> Pool:
@@ -34,7 +34,7 @@ class World:
 
     def state(self, target: Target | str) -> TargetState:
         name = target if isinstance(target, str) else target.id
-        return self.targets.of(name, lambda: TargetState(Breaker()))
+        return self.targets.of((name,), lambda: TargetState(Breaker()))
 
     def key_state(self, key: str) -> KeyState:
         return self.keys.setdefault(key, KeyState(key))

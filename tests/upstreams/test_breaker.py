@@ -36,6 +36,15 @@ def test_breaker_opens_after_five_failures_in_a_row_for_ten_seconds() -> None:
     assert not breaker.admits(9.9)
 
 
+def test_breaker_is_held_open_beyond_the_longest_time_until_it_is_closed() -> None:
+    breaker = opened()
+    breaker.hold_open(1000, "probe: status 500")
+    assert [breaker.state(now) for now in (999, 1000)] == [OPEN, HALF_OPEN]
+    assert breaker.reason == "probe: status 500"
+    breaker.close()
+    assert breaker.admits(0.0)
+
+
 def test_success_starts_the_row_again() -> None:
     breaker = OutlierBreaker(SETTINGS)
     for now in range(4):

@@ -118,6 +118,7 @@ def test_stream_that_ends_or_is_silent_is_a_failed_start_by_fault_of_the_target(
 def test_timeout_that_a_rule_made_shorter_is_not_the_fault_of_the_target() -> None:
     assert outcome_of_transport(RetryOn.TIMEOUT, "first byte").fault is Fault.TARGET
     assert outcome_of_transport(RetryOn.TIMEOUT, "first byte", is_ours=False).fault is Fault.NOBODY
+    assert outcome_of_stream(None, silent=True, is_ours=False).fault is Fault.NOBODY
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=80), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["error", "type", "code", "status", "details", "reason", "response"]), inner, max_size=4), max_leaves=15))  # fmt: skip

@@ -96,3 +96,13 @@ def test_states_live_as_long_as_something_uses_them() -> None:
     del made
     gc.collect()
     assert states.known(("t1", "a")) is None
+
+
+def test_states_are_found_by_all_parts_of_their_keys_or_all_but_the_first() -> None:
+    states: States[tuple[str, str], TargetState] = States()
+    kept = [states.of((tenant, name), lambda: TargetState(Breaker())) for tenant in "12" for name in "ab"]
+    assert states.matching(("1", "a"), "") == [kept[0]]
+    assert states.matching(("3", "a"), "") == []
+    assert states.matching(("", "a"), "") == [kept[0], kept[2]]
+    assert [key for key, _ in states.items()] == [("1", "a"), ("1", "b"), ("2", "a"), ("2", "b")]
+    assert kept[0].latency.calls == 0

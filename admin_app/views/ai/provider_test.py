@@ -13,7 +13,6 @@ from admin_app.changes.owners import Owner
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
-from admin_app.jobs.provider_call import Call, call_provider, first_key, listed_models
 from shared.core.errors import Invalid, OutsideError, Problem
 from shared.core.fields import flag
 from shared.documents.ai import examples
@@ -28,7 +27,14 @@ from shared.providers.calls import (
     OPENAI_RESPONSES,
     PATHS,
 )
-from shared.routing.provider_calls import ProviderCalls, ProviderCompiler
+from shared.routing.provider_calls import (
+    Call,
+    ProviderCalls,
+    ProviderCompiler,
+    call_provider,
+    first_key,
+    listed_models,
+)
 
 blueprint = Blueprint("provider tests", __name__, "Calls of providers, to see that they work.")
 
@@ -126,7 +132,7 @@ def _deep(calls: ProviderCalls, provider: Provider, model: str | None) -> Call |
 def _result(calls: ProviderCalls, key: ProviderKey | None, call: Call) -> dict[str, Any]:
     began = services().clock.monotonic()
     try:
-        found = call_provider(services(), calls, key, call)
+        found = call_provider(services().fetch, calls, key, call)
     except OutsideError as error:
         return _failed(str(error), began)
     models = listed_models(found.document) if call.method == "GET" else None

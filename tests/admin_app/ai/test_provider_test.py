@@ -30,8 +30,11 @@ class OpenWorld(World):
         return check_target(url, OPEN, allow_query=allow_query)
 
     def fetch(self, request: FetchRequest, *, ca: str | None = None, **_: Any) -> FetchResponse:
-        with closing(GuardedFetch(OPEN, SystemClock(), None, ca)) as fetch:
+        with closing(self.open_fetch(ca)) as fetch:
             return fetch(request)
+
+    def open_fetch(self, ca: str | None = None) -> GuardedFetch:
+        return GuardedFetch(OPEN, SystemClock(), None, ca)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,9 @@ from mitm_engine.exchange.attempt import Attempt, Step
 from mitm_engine.wire_error import WireError
 from shared.documents.ai.pool import ModelRetryInput
 from shared.model.messages import Headers, Request
+from shared.model.pools import AI_POLICY, Breaker, Hold, PoolPolicy
 from shared.model.providers import Model, ModelTarget, Provider, ProviderModel
+from shared.model.rule_timeouts import RuleTimeouts
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
@@ -48,7 +50,13 @@ def done(result: Any) -> Any:
     return asyncio.run(result) if inspect.isawaitable(result) else result
 
 
-def ask(*targets: str, keys: int, stream: bool = False) -> Try:
+def ask(
+    *targets: str,
+    keys: int,
+    stream: bool = False,
+    timeouts: RuleTimeouts | None = None,
+    policy: PoolPolicy = AI_POLICY,
+) -> Try:
     """A request for a model with these providers as targets, in this order."""
     origin = "https://api.openai.com:443"
     providers = [
@@ -76,7 +84,7 @@ def ask(*targets: str, keys: int, stream: bool = False) -> Try:
         for number, one in enumerate(providers)
     ]
     named = tuple(ModelTarget(provider=name, model="m", priority=at) for at, name in enumerate(targets))
-    ai = route(*providers, models={"best": Model("best", named)})
+    ai = route(*providers, models={"best": Model("best", named, policy=policy)}, timeouts=timeouts)
     begun = CALLS.begin("/ai/v1/chat/completions", ai)
     assert isinstance(begun, AiExchange)
     body = json.dumps({"model": "best", "messages": [], **({"stream": True} if stream else {})}).encode()
@@ -215,6 +223,37 @@ def test_a_flow_of_another_rule_is_never_tried_again() -> None:
     assert ATTEMPTS.retry(flow, attempt) is False
     assert ATTEMPTS.holds(flow, attempt) is None
     assert ATTEMPTS.held(flow, b"x") is Step.COMMIT
+
+
+LATE = WireError("upstream_timeout")
+
+
+@pytest.mark.parametrize(
+    ("name", "attempt"),
+    [
+        ("connect", {"error": LATE}),
+        ("first_byte", {"error": LATE, "is_sent": True}),
+        ("total", {"error": LATE, "is_sent": True}),
+        ("idle", {"error": LATE, "is_sent": True, "status": 200}),
+    ],
+)
+def test_a_timeout_counts_only_if_it_is_the_providers_own(name: str, attempt: Any) -> None:
+    policy = replace(AI_POLICY, breaker=Breaker(consecutive=1))
+    for timeouts, is_counted in ((RuleTimeouts(**{name: 0.001}), False), (RuleTimeouts(), True)):
+        tried = ask("a", "b", keys=0, timeouts=timeouts, policy=policy)
+        assert tried.fail(**attempt)
+        assert tried.one.attempts is not None
+        assert bool(tried.one.attempts.changes) is is_counted
+
+
+@pytest.mark.parametrize(("seconds", "is_counted"), [(0.1, False), (15.0, True)])
+def test_the_silence_of_a_stream_counts_only_after_the_usual_time(seconds: float, is_counted: bool) -> None:
+    policy = replace(AI_POLICY, breaker=Breaker(consecutive=1), hold=Hold(time=seconds))
+    tried = ask("a", "b", keys=0, policy=policy)
+    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    assert done(ATTEMPTS.held(tried.flow, None)) is Step.AGAIN
+    assert tried.one.attempts is not None
+    assert bool(tried.one.attempts.changes) is is_counted
 
 
 def test_the_longest_wait_for_a_target_fits_into_the_time_for_a_decision() -> None:

@@ -363,7 +363,7 @@ def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
     end(one)
     assert len(ROWS) == before
     assert one.attempts is not None
-    assert str(one.attempts.changes[0].key).startswith("pk_1:")
+    assert str(one.attempts.changes[0].key).startswith("pk_1.")
 
 
 @pytest.mark.parametrize(

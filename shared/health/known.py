@@ -1,0 +1,116 @@
+"""What a process has been told of targets and keys, and what of it counts for everybody.
+
+What one tenant's calls have shown counts for that tenant: it may have caused the failure itself. What two
+tenants have seen within `WINDOW_SECONDS` counts for all, for the shorter of the two times. A probe, an
+operator and the prober of the fleet speak for all at once; their reports have no tenant.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from shared.health.report import CLOSED, Report
+from shared.model.pools import Breaker
+
+#: Two tenants that see the same within this time make it everybody's.
+WINDOW_SECONDS: Final = Breaker().window
+# Targets and keys that are remembered. Clients choose the names of models.
+_MAX_NAMES: Final = 10_000
+
+#: A target, or a provider and its key.
+_Subject = tuple[str, str]
+
+
+class KnownHealth:
+    """The reports that count now. Safe to read in another thread."""
+
+    __slots__ = ("_reports",)
+
+    def __init__(self) -> None:
+        self._reports: dict[_Subject, dict[tuple[str, str], Report]] = {}
+
+    def add(self, report: Report, now: float) -> Sequence[Report]:
+        """Take note of a report. Returns what changes by it; also what is everybody's from now on."""
+        if report.until <= now:
+            return ()
+        subject = _subject(report)
+        if report.cause == CLOSED:
+            self._close(subject, report)
+            return (report,)
+        reports = self._reports.get(subject)
+        if reports is None:
+            if len(self._reports) >= _MAX_NAMES:
+                self._make_room(now)
+            reports = self._reports[subject] = {}
+        name = (report.tenant, report.model)
+        before = reports.get(name)
+        if before is not None and not report.is_firm and before.until >= report.until:
+            # The earlier end changes nothing, but it was seen again.
+            reports[name] = replace(before, at=max(before.at, report.at))
+            changed: list[Report] = []
+        else:
+            reports[name] = report
+            changed = [report]
+        shared = _everybodys(report, list(reports.values()))
+        if shared is not None:
+            changed += self.add(shared, now)
+        return changed
+
+    def of_target(self, tenant: str, target: str) -> Sequence[Report]:
+        """What counts for a tenant of a target. An empty `tenant` is everybody."""
+        return [one for one in self._of((target, "")) if one.tenant in (tenant, "")]
+
+    def of_key(self, tenant: str, provider: str, key: str) -> Sequence[Report]:
+        """What counts for a tenant of a key of a provider."""
+        return [one for one in self._of((provider, key)) if one.tenant in (tenant, "")]
+
+    def tenants(self, target: str) -> int:
+        """For how many tenants of their own a target is open."""
+        return len({one.tenant for one in self._of((target, "")) if one.tenant})
+
+    def targets(self) -> Iterator[str]:
+        """The targets of which anything is known."""
+        return (target for target, key in self._reports if not key)
+
+    def forget(self, now: float) -> None:
+        """Drop what is over."""
+        for subject in [*self._reports]:
+            reports = self._reports[subject]
+            left = {name: one for name, one in reports.items() if one.until > now}
+            if not left:
+                del self._reports[subject]
+            elif len(left) < len(reports):
+                self._reports[subject] = left
+
+    def _of(self, subject: _Subject) -> list[Report]:
+        return list(self._reports.get(subject, {}).values())
+
+    def _close(self, subject: _Subject, report: Report) -> None:
+        """Drop what was said before of the target; without a tenant, for all."""
+        reports = self._reports.get(subject, {})
+        for name, one in [*reports.items()]:
+            if one.at <= report.at and report.tenant in (one.tenant, ""):
+                del reports[name]
+
+    def _make_room(self, now: float) -> None:
+        self.forget(now)
+        while len(self._reports) >= _MAX_NAMES:
+            del self._reports[next(iter(self._reports))]
+
+
+def _subject(report: Report) -> _Subject:
+    return (report.provider, report.key) if report.key else (report.target, "")
+
+
+def _everybodys(report: Report, reports: Sequence[Report]) -> Report | None:
+    """The report for everybody, if another tenant has seen the same."""
+    if not report.tenant or report.is_firm:
+        return None
+    ends = [
+        one.until
+        for one in reports
+        if one.tenant not in ("", report.tenant)
+        and (one.cause, one.model) == (report.cause, report.model)
+        and abs(one.at - report.at) <= WINDOW_SECONDS
+    ]
+    return replace(report, tenant="", until=min(report.until, max(ends))) if ends else None
