@@ -42,7 +42,7 @@ _KINDS = {
     "together": "together",
     "x-ai": "xai",
 }
-_TOKENS = {
+_UNITS = {
     "input_mtok": "input",
     "cache_read_mtok": "input_cached",
     "cache_write_mtok": "cache_write_5m",
@@ -50,6 +50,8 @@ _TOKENS = {
     "output_mtok": "output",
     "input_audio_mtok": "audio_in",
     "output_audio_mtok": "audio_out",
+    "input_mchars": "characters",
+    "input_audio_hours": "per_hour",
 }
 _PER_THOUSAND = {"web_searches_kcount": "per_search", "requests_kcount": "per_request"}
 _COMPARISONS = {
@@ -184,7 +186,7 @@ def _variant(variants: Any, tier: str) -> list[dict[str, Any]]:
 def _units(price: Any) -> dict[str, Any]:
     units: dict[str, Any] = {}
     above: dict[int, dict[str, str]] = {}
-    for theirs, ours in _TOKENS.items():
+    for theirs, ours in _UNITS.items():
         value = getattr(price, theirs)
         if value is None:
             continue

@@ -16,6 +16,8 @@ ANTHROPIC_COUNT_TOKENS: Final = "anthropic.count_tokens"
 #: The list of models, and a key's own usage: the gateway responds itself.
 MODELS: Final = "models"
 USAGE: Final = "usage"
+#: The path of the API of sound whose response is no JSON.
+SPEECH: Final = "/audio/speech"
 #: The APIs that the gateway itself responds to.
 OWN: Final = frozenset({MODELS, USAGE})
 
@@ -31,7 +33,7 @@ PATHS: Final[Mapping[str, Sequence[str]]] = {
     OPENAI_EMBEDDINGS: ("/embeddings",),
     OPENAI_COMPLETIONS: ("/completions",),
     OPENAI_IMAGES: ("/images/generations", "/images/edits", "/images/variations"),
-    OPENAI_AUDIO: ("/audio/speech", "/audio/transcriptions", "/audio/translations"),
+    OPENAI_AUDIO: (SPEECH, "/audio/transcriptions", "/audio/translations"),
     ANTHROPIC_MESSAGES: ("/messages",),
     ANTHROPIC_COUNT_TOKENS: ("/messages/count_tokens",),
     MODELS: ("/models", "/models/{id}"),

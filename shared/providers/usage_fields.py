@@ -129,8 +129,14 @@ USAGE_FIELDS: Final[Mapping[str, UsageFields]] = {
         events=(b'"image_generation.completed"', b'"image_edit.completed"'),
     ),
     OPENAI_AUDIO: UsageFields(
-        holders=("usage",),
-        sums={**_TOKENS, "audio_in": ("input_token_details.audio_tokens",)},
+        # The verbose form has the duration at the top.
+        holders=("usage", ""),
+        sums={
+            **_TOKENS,
+            "audio_in": ("input_token_details.audio_tokens",),
+            "seconds": ("seconds|duration",),
+        },
+        marks=(b'"usage"', b'"duration"'),
         texts=("delta",),
     ),
     ANTHROPIC_MESSAGES: UsageFields(

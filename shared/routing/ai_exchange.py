@@ -12,7 +12,7 @@ from shared.bodies.json.model_names import ModelRenamer, with_model
 from shared.core.http_tokens import Fields
 from shared.model.messages import Request
 from shared.model.pools import PoolPolicy
-from shared.providers.calls import ApiCall
+from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
@@ -213,7 +213,10 @@ class AiExchange(PoolExchange):
         usage = self._own_usage(is_complete=is_complete, is_sent=is_sent)
         if usage is not None:
             tier = "" if self.meter is None else self.meter.report.tier
-            self.rates = rates = self.route.rates(target, day=day_of(now), tier=tier)
+            rates = self.route.rates(target, day=day_of(now), tier=tier)
+            if self.call.api == OPENAI_AUDIO and rates is not None and not rates.cover(usage):
+                rates = None
+            self.rates = rates
             self.cost = None if rates is None else rates.cost(usage)
         self.usage = self._with_abandoned(usage) if self.abandoned else usage
         if self.cost is not None:
@@ -229,6 +232,10 @@ class AiExchange(PoolExchange):
             usage = Usage(source=Source.ESTIMATED)
         else:
             return None
+        if self.call.path == SPEECH:
+            usage = replace(usage, characters=_characters(self.document))
+            if usage.source is Source.ESTIMATED:
+                usage = replace(usage, output=0)  # the response is sound, whose tokens cannot be seen
         if usage.source is not Source.REPORTED and not usage.input:
             usage = replace(usage, input=estimate_request(self.document, len(self.body)))
         return usage
@@ -254,6 +261,12 @@ class AiExchange(PoolExchange):
             if self.cost_usd is not None:
                 found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
         return found
+
+
+def _characters(document: Any) -> int:
+    """The characters of the text that a request wants to be spoken."""
+    text = document.get("input") if isinstance(document, dict) else None
+    return len(text) if isinstance(text, str) else 0
 
 
 def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:

@@ -122,6 +122,8 @@ class UsageMeter:
         units, seen = self.report.units(), 0
         if self._fields.texts and not (is_complete and "output" in units):
             seen = self._seen(body)
+        if "seconds" in units:
+            return Usage(**units, source=Source.REPORTED)  # it is paid by time, and has no tokens
         pictures = max([one.number for one in self._pictures.values()]) if self._pictures else 0
         if not units:
             return Usage(input=estimate, output=seen, images=pictures, source=Source.ESTIMATED)

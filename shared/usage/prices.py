@@ -10,9 +10,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple, Self
 
 from shared.providers.shipped.model_table import ModelTable
-from shared.usage.row import Usage
+from shared.usage.row import Source, Usage
 
-#: Units with a price per million tokens.
+#: Units with a price per million tokens, or characters.
 TOKEN_UNITS: Final = (
     "input",
     "input_cached",
@@ -21,9 +21,10 @@ TOKEN_UNITS: Final = (
     "output",
     "audio_in",
     "audio_out",
+    "characters",
 )
-#: Units with a price per piece, in USD: a picture, a search, a call.
-PIECE_UNITS: Final = ("per_image", "per_search", "per_request")
+#: Units with a price per piece, in USD: a picture, a search, a call, an hour of sound.
+PIECE_UNITS: Final = ("per_image", "per_search", "per_request", "per_hour")
 UNITS: Final = (*TOKEN_UNITS, *PIECE_UNITS)
 
 #: Nano-USD in a USD, the most that one call costs, and the most digits after the point of a price.
@@ -114,9 +115,8 @@ class Rates:
     def cost(self, usage: Usage) -> int:
         """The cost in nano-USD, rounded up, and at most `MAX_COST`."""
         prices = self._tier(usage.input).prices
-        per_input, per_cached, per_5m, per_1h, per_output, per_heard, per_spoken, image, search, request = (
-            prices
-        )
+        per_input, per_cached, per_5m, per_1h, per_output, per_heard, per_spoken, *others = prices
+        character, image, search, request, hour = others
         cached, written_5m, written_1h = usage.input_cached, usage.cache_write_5m, usage.cache_write_1h
         rest = max(usage.input - cached - written_5m - written_1h, 0)
         # Sound that was read from the cache is paid as such, and not once more as sound.
@@ -132,8 +132,16 @@ class Rates:
             + usage.images * image
             + usage.searches * search
             + usage.requests * request
+            + usage.characters * character
+            - (-usage.seconds * hour // 3600)
         )
         return min(-(-pico // 1000), MAX_COST)
+
+    def cover(self, usage: Usage) -> bool:
+        """Whether what they are for is known of a call with sound; else its cost is not known."""
+        if "per_hour" in self.units:
+            return usage.seconds > 0
+        return "characters" in self.units or not usage.characters or usage.source is Source.REPORTED
 
 
 # The price of a unit without one of its own.

@@ -1,5 +1,6 @@
 """Usage in the JSON of responses and events. The members are those of `shared.providers.usage_fields`."""
 
+import math
 import re
 from functools import cache
 from typing import Any, Final, NamedTuple, Self
@@ -8,6 +9,8 @@ from shared.providers.usage_fields import UsageFields, usage_fields
 
 #: The most that a response may report of one unit. No call uses so much: a larger number counts as none.
 MAX_REPORTED: Final = 10**8
+# Numbers that may have a part after the point; it counts as a whole one.
+_SECONDS: Final = frozenset({"seconds", "duration"})
 _STEP: Final = re.compile(r"(\w+)(?:\[(\w+)=(\w+)\])?")
 
 # A step into a document: the name of a member, or a name and a text, for the object of a list that has both.
@@ -113,8 +116,8 @@ class Report:
             return
         if value > MAX_REPORTED:
             self.is_implausible = True
-        elif int(value) == value:
-            self.numbers[path] = int(value)
+        elif int(value) == value or path in _SECONDS:
+            self.numbers[path] = math.ceil(value)
 
     def units(self) -> dict[str, int]:
         """The sums by unit of `Usage`. A unit of which no number was read is left out."""

@@ -22,7 +22,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one request used: tokens, except for the last three.
+    """What one request used: tokens, except for the last five.
 
     Attributes:
         input: all input, cached or not; also what was written to the cache.
@@ -33,6 +33,8 @@ class Usage:
         audio_in, audio_out: the parts of `input` and `output` that are sound.
         images: pictures that were made.
         searches: searches on the web.
+        seconds: sound that was transcribed, where it is paid by time.
+        characters: text that was spoken.
         requests: calls that a provider served.
     """
 
@@ -46,6 +48,8 @@ class Usage:
     audio_out: int = 0
     images: int = 0
     searches: int = 0
+    seconds: int = 0
+    characters: int = 0
     requests: int = 1
     source: Source = Source.REPORTED
 
@@ -173,7 +177,12 @@ class LedgerRow:
         return cls(**known)
 
 
+# Rows without these were written before they were counted.
+_LATER: Final = {"seconds": 0, "characters": 0}
+
+
 def _usage(members: Any) -> Usage:
+    members = {**_LATER, **members}
     return Usage(**{name: _checked(members, name) for name in UNITS}, source=Source(members["source"]))
 
 

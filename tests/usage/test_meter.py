@@ -105,3 +105,9 @@ def test_text_with_many_quotes_and_backslashes_is_read_in_linear_time(text: byte
     began = time.process_time()
     assert texts_after(b'"text":', b'{"text": "' + text + b'"}') == [text]
     assert time.process_time() - began < 1
+
+
+def test_the_duration_of_sound_is_counted_in_whole_seconds() -> None:
+    meter = UsageMeter("openai.audio")
+    meter.feed_whole(b'{"task": "transcribe", "duration": 8.47, "text": "Hello"}')
+    assert meter.finish(estimate=5) == Usage(seconds=9)

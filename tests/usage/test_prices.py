@@ -11,7 +11,7 @@ from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
 from shared.usage.prices import MAX_COST, PriceTable, Rates, parse_price, usd
 from shared.usage.read import MAX_REPORTED
-from shared.usage.row import Usage
+from shared.usage.row import Source, Usage
 
 RATES = Rates.of(
     {
@@ -56,6 +56,29 @@ def test_a_unit_without_a_price_costs_what_it_is_a_part_of() -> None:
         dollars(Usage(input=10, cache_write_1h=10), Rates.of({"input": "1", "cache_write_5m": "3"}))
         == "0.00003"
     )
+
+
+def test_sound_and_speech_are_paid_by_time_and_by_characters() -> None:
+    heard = Rates.of({"per_hour": "0.111"})
+    assert (dollars(Usage(seconds=3600), heard), dollars(Usage(seconds=1), heard)) == ("0.111", "0.000030834")
+    assert heard.cover(Usage(seconds=1))
+    assert not heard.cover(Usage(input=9, source=Source.ESTIMATED))
+    spoken, by_tokens = Rates.of({"characters": "15"}), Rates.of({"input": "1", "output": "2"})
+    assert dollars(Usage(characters=1_000), spoken) == "0.015"
+    text = Usage(characters=1_000, input=250, source=Source.ESTIMATED)
+    assert spoken.cover(text)
+    assert not by_tokens.cover(text)
+    assert by_tokens.cover(Usage(characters=1_000, input=250, output=900))
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "cost"),
+    [("whisper-1", Usage(seconds=60), "0.006"), ("tts-1", Usage(characters=100), "0.0015")],
+)
+def test_sound_of_openai_has_its_price(model: str, usage: Usage, cost: str) -> None:
+    rates = PriceTable(shipped_models()).rates("openai", model, day="2026-12-01")
+    assert rates is not None
+    assert dollars(usage, rates) == cost
 
 
 def test_sound_that_was_read_from_the_cache_is_paid_once() -> None:

@@ -72,6 +72,7 @@ RECORDED = [
     Recorded("openai_images.json", "openai.images", Usage(input=50, output=1056, images=1)),
     Recorded("openai_images.sse", "openai.images", Usage(input=50, output=1056, images=1)),
     Recorded("openai_audio.json", "openai.audio", Usage(input=140, output=45, audio_in=130)),
+    Recorded("openai_audio_by_duration.json", "openai.audio", Usage(seconds=9)),
     Recorded("openai_audio.sse", "openai.audio", Usage(input=140, output=45, audio_in=130)),
     Recorded("anthropic_messages.json", "anthropic.messages", _ANTHROPIC),
     Recorded("anthropic_messages.sse", "anthropic.messages", _ANTHROPIC),
@@ -97,7 +98,6 @@ STREAMS = [one for one in RECORDED if one.is_stream]
 SILENT = [
     (Recorded("vllm_silent.sse", "openai.chat", Usage()), 0),
     (Recorded("vllm_silent.json", "openai.chat", Usage()), 0),
-    (Recorded("openai_audio_by_duration.json", "openai.audio", Usage()), 0),
     (Recorded("openai_images_by_address.json", "openai.images", Usage()), 2),
 ]
 
@@ -336,6 +336,8 @@ def _whole(one: Recorded) -> Usage:
 
 
 def _of_audio(reported: Any) -> Usage:
+    if reported.type == "duration":
+        return Usage(seconds=int(reported.seconds))
     return Usage(
         input=reported.input_tokens,
         output=reported.output_tokens,

@@ -1,5 +1,6 @@
 """Rows of the ledger as text."""
 
+import json
 from types import MappingProxyType
 
 import pytest
@@ -31,3 +32,9 @@ def test_the_day_of_a_row_is_that_of_utc() -> None:
 def test_another_text_is_no_row(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         LedgerRow.parse(text)
+
+
+def test_a_row_that_was_written_before_sound_was_counted_is_read() -> None:
+    members = json.loads(row().encoded())
+    del members["usage"]["seconds"], members["usage"]["characters"]
+    assert LedgerRow.of(members) == row()

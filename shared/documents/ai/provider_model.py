@@ -41,8 +41,8 @@ def prices_input() -> fields.Dict:
         values=Price(validate=validate.Length(max=32)),
         load_default=dict,
         metadata={
-            "description": "USD as decimal text: per million tokens, or per piece (per_image, per_search, "
-            "per_request). What is omitted comes from the shipped table."
+            "description": "USD as decimal text: per million tokens or characters, or per piece (per_image, "
+            "per_search, per_request, per_hour of sound). What is omitted comes from the shipped table."
         },
     )
 

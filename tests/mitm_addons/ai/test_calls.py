@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from shared.routing.ai_calls import AiCalls, ended
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
-from shared.usage.row import LedgerRow, Source
+from shared.usage.row import LedgerRow, Source, Usage
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import provider, route
 
@@ -296,6 +297,36 @@ def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
     assert one.usage.input > 100
     assert one.usage.output > 2
     assert one.cost
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "body", "response", "usage", "cost"),
+    [
+        ("tts-1", "speech", {"input": "Hello!"}, b"ID3" * 9000, Usage(characters=6, input=2), 90_000),
+        ("gpt-4o-mini-tts", "speech", {"input": "Hi"}, b"ID3" * 9000, Usage(characters=2, input=1), None),
+        (
+            "whisper-1",
+            "transcriptions",
+            None,
+            b'{"text":"Hi","usage":{"seconds":9.2}}',
+            Usage(seconds=10),
+            10**6,
+        ),
+        ("whisper-1", "transcriptions", None, b'{"duration":1.5,"text":"Hi"}', Usage(seconds=2), 200_000),
+        ("whisper-1", "transcriptions", None, b"Hi there", Usage(input=1, output=1), None),
+    ],
+)
+def test_sound_costs_by_time_or_characters_and_is_not_priced_where_neither_is_known(
+    model: str, path: str, body: Any, response: bytes, usage: Usage, cost: int | None
+) -> None:
+    name = f"main/{model}"
+    sent = form(name) if body is None else {"model": name, **body}
+    _, one = ask(sent, f"/ai/v1/audio/{path}", **(FORM if body is None else {}))
+    CALLS.begin_response(one, 200, Headers())
+    CALLS.end_response(one, response)
+    assert one.usage is not None
+    assert replace(one.usage, source=usage.source) == usage
+    assert (one.cost, one.rates is None) == (cost, cost is None)
 
 
 STREAM = {"model": "gpt-6-luna", "messages": [], "stream": True}
