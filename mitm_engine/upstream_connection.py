@@ -42,6 +42,7 @@ class UpstreamConnection(asyncio.Protocol):
         is_closed: whether the connection has ended.
         is_paused: whether the upstream reads too slowly.
         on_writable: called when the upstream reads on.
+        on_change: called when data has arrived, or the connection has ended, while a body is forwarded.
         has_response: whether a byte of the current response has arrived. Then its request must not be sent
             again.
         born: when the connection was made, in the loop's time.
@@ -65,6 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         "is_closed",
         "is_paused",
         "key",
+        "on_change",
         "on_writable",
         "reader",
         "server",
@@ -77,6 +79,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self.on_writable: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] | None = None
         self.is_paused = self._is_held = self._has_ended = False
         self._poll = select.poll()
         self.key = key
@@ -148,14 +151,18 @@ class UpstreamConnection(asyncio.Protocol):
 
     def more(self) -> asyncio.Future[None]:
         """Return a future that is done when data has arrived, or the connection has ended."""
-        if self._is_held:
-            self._is_held = False
-            self.transport.resume_reading()
+        self.resume()
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
 
+    def resume(self) -> None:
+        """Read on; nothing changes if nothing is held."""
+        if self._is_held:
+            self._is_held = False
+            self.transport.resume_reading()
+
     def hold(self) -> None:
-        """Read nothing until `more`: what was taken is not used yet."""
+        """Read nothing until `more` or `resume`: what was taken is not used yet."""
         if not self._is_held and not self.reader.complete and not self.transport.is_closing():
             self._is_held = True
             self.transport.pause_reading()
@@ -223,7 +230,9 @@ class UpstreamConnection(asyncio.Protocol):
             raise WireError(why.code, why.detail, cause=why.cause)
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self.on_change is not None:
+            self.on_change()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
@@ -243,9 +252,9 @@ class UpstreamConnection(asyncio.Protocol):
         except WireError as error:
             self.fail(WireError(error.code, error.detail))  # without what the error refers to
             return
+        self._wake()
         if self.reader.held > self._pool.read_ahead:
             self.hold()
-        self._wake()
 
     def eof_received(self) -> bool:
         # Under TLS (on uvloop) only after the peer's close_notify: else the rest may have been cut off.

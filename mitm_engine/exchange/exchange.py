@@ -16,6 +16,7 @@ from mitmproxy.flow import Error
 
 from mitm_engine.closing import LINGER
 from mitm_engine.exchange.attempts import Attempts
+from mitm_engine.exchange.body_stream import BodyStream
 from mitm_engine.exchange.dispatch import Killed, Method
 from mitm_engine.exchange.flows import make_flow, make_response
 from mitm_engine.exchange.upload import Upload
@@ -209,22 +210,9 @@ class Exchange:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer
         writer.begin(response)
-        while True:
-            piece = upstream.take()
-            if piece is None:
-                writer.flush()
-                self._client.arm(self._terms.timeouts.idle, self._cancel_late_body)
-                await upstream.more()
-                continue
-            if (addon := writer.piece(piece)) is not None:
-                self._arm_hook()
-                await addon
-            if not piece:
-                break
-            if not self._client.can_write:
-                piece = None  # what the client has still to read is in the transport
-                upstream.hold()
-                await self._client.drained()
+        idle = self._terms.timeouts.idle
+        stream = BodyStream(self._client, upstream, writer, idle=idle, on_late=self._cancel_late_body)
+        await stream.forward(self._arm_hook)
         attempts.release()
         try:
             self._unreached = iter(self._hooks.response)
