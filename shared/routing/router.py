@@ -7,9 +7,11 @@ gateway did (RFC 3986, section 6; `merge_slashes` of nginx for doubled slashes).
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.core.errors import Problem
+from shared.core.memo import Memo
 from shared.model.config import Rule
 from shared.model.targets import Target, parse_target
 
@@ -79,12 +81,23 @@ def upstream_path(rule: Rule, target: Target, path: str) -> str:
     return base + rest or "/"
 
 
+class _Paths(Memo[str, Sequence["Route"]]):
+    """What was found for the paths that were called last."""
+
+    MAX_KEYS = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Router:
     """The routes of all active rules of a tenant. A look-up takes one dict access per path segment."""
 
     exact: Mapping[str, Sequence["Route"]] = field(default_factory=dict)
     prefixes: Mapping[str, Sequence["Route"]] = field(default_factory=dict)
+    _found: _Paths = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Not a method: it and the router would keep each other.
+        object.__setattr__(self, "_found", _Paths(partial(_longest, self.exact, self.prefixes)))
 
     @classmethod
     def build(cls, routes: Iterable["Route"]) -> "Router":
@@ -107,12 +120,18 @@ class Router:
 
         An exact rule precedes a prefix rule of the same path; the result has both.
         """
-        here = path
-        found = (*self.exact.get(path, ()), *self.prefixes.get(path, ()))
-        while not found and here != "/":
-            here = here.rpartition("/")[0] or "/"
-            found = tuple(self.prefixes.get(here, ()))
-        return found
+        return self._found[path]
+
+
+def _longest(
+    exact: Mapping[str, Sequence["Route"]], prefixes: Mapping[str, Sequence["Route"]], path: str
+) -> Sequence["Route"]:
+    here = path
+    found = (*exact.get(path, ()), *prefixes.get(path, ()))
+    while not found and here != "/":
+        here = here.rpartition("/")[0] or "/"
+        found = tuple(prefixes.get(here, ()))
+    return found
 
 
 def match_method(routes: Sequence["Route"], method: str) -> "Route | None":
