@@ -152,7 +152,7 @@ _CHANGE = (
     Field(
         "objects",
         _TEXTS,
-        "the ids of the rules, keys and providers that were changed, and the names of models",
+        "the ids of the rules, keys and providers that were changed, the names of models, and `prices`",
     ),
 )
 _OTHER = (

@@ -42,6 +42,8 @@ def change_platform(
         stored = services().store.write_platform(before, after, actor=caller().actor, claim=claim_of(respond))
         old, new = ai_items(before), ai_items(stored)
         changed = [one for one in {*old, *new} if old.get(one) != new.get(one)]
+        if before.prices != stored.prices:
+            changed.append("prices")
         log_change(PLATFORM_ID, stored.version, changed)
         return stored
 

@@ -101,6 +101,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
     ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
     ("PATCH", "/tenants/<tenant_id>/rules/<rule_id>"): {"active": False},
+    **{(method, "/prices"): ai.PRICES for method in ("PUT", "PATCH")},
     **_of_ai("", ai.PLATFORM_PROVIDER, ai.PLATFORM_MODEL),
     **_of_ai("/tenants/<tenant_id>", ai.PROVIDER, ai.MODEL),
 }

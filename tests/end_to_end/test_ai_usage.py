@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send, wait
+from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send, sized, wait
 from tests.support.wait import until
 
 _FIXTURE = Path(__file__).parents[1] / "fixtures" / "usage" / "anthropic_plain.sse"
@@ -38,7 +38,7 @@ def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
         base_url=f"{upstream.url}/v1",
         apis=["anthropic.messages"],
         keys=[{"name": "main", "secret": "sk-main-0123456789"}],
-        models=[{"id": "m", "prices": prices}],
+        models=[{"id": "m", "prices": prices}, {"id": "unpriced"}],
     )
     create("rules", path="/ai", ai={"providers": ["main"]})
     tenant.await_rule("/ai")
@@ -96,3 +96,33 @@ def test_a_client_that_leaves_at_any_event_has_exactly_one_row_that_is_not_free(
         usage = rows[f"left-{end}"]["usage"]
         assert usage["input"] == 25
         assert usage["output"] >= (15 if end >= 5 else 5)
+
+
+def test_a_price_of_the_platform_counts_as_soon_as_the_change_has_reached_the_workers(
+    tenant: TenantInUse, upstream: Upstream
+) -> None:
+    reply = sized(
+        b'{"usage":{"input_tokens":1000,"output_tokens":100}}', "200 OK", "Content-Type: application/json"
+    )
+
+    def cost() -> str | None:
+        upstream.responds(reply)
+        body = {**BODY, "model": "unpriced", "stream": False}
+        response = tenant.request("POST", "/ai/v1/messages", json=body)
+        assert response.status_code == 200
+        return response.headers.get("X-Gateway-Cost")
+
+    def change(price: str | None) -> None:
+        own = price and {"input": price, "output": "10"}
+        sent = {"prices": {"custom/unpriced": own}}
+        assert tenant.gateway.call("PATCH", "/prices", json=sent).status_code == 200
+
+    try:
+        for price, expected in (("2", "0.003"), ("4", "0.005"), (None, None)):
+            change(price)
+            for _ in until(5):
+                if (found := cost()) == expected:
+                    break
+            assert found == expected
+    finally:
+        change(None)

@@ -132,6 +132,7 @@ MODEL_LIST: Document = {
     **page("models", MODEL_READ),
     "shared": [{"name": "fast", "description": "A small and fast model."}],
 }
+PRICES: Document = {"prices": {"openai/gpt-5.6": {"input": "1.80", "output": "7.20"}}}
 
 _SUM: Final = {
     "calls": 12,

@@ -1,16 +1,20 @@
 """The models that a provider is declared to have, as JSON: other names, capabilities, prices."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.fields import validated
 from shared.documents.ai.names import upstream_model
-from shared.documents.fields import Input
+from shared.documents.fields import Input, warnings_field
 from shared.model.providers import ProviderModel
 from shared.providers.shipped.caps import error_in_cap
+from shared.providers.shipped.presets import preset_of
 from shared.usage.prices import UNITS, parse_price
+
+#: Models for which the platform has prices.
+MAX_PRICED: Final = 2_000
 
 
 class Price(fields.String):
@@ -79,3 +83,51 @@ class ProviderModelOutput(Schema):
     aliases = fields.List(fields.String(), required=True)
     caps = fields.Dict(required=True)
     prices = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
+def _priced_name(name: str) -> None:
+    kind, _, model = name.partition("/")
+    validated(preset_of, kind)
+    if not 1 <= len(model) <= 256:
+        raise ValidationError("Must be a kind of providers, a slash, and a model: openai/gpt-5.6.")
+
+
+def _platform_prices(*, may_be_null: bool = False, **options: Any) -> fields.Dict:
+    units = prices_input()
+    units.allow_none = may_be_null
+    return fields.Dict(
+        keys=fields.String(validate=_priced_name),
+        values=units,
+        validate=validate.Length(max=MAX_PRICED),
+        metadata={"description": "By the kind of the provider and the model, such as openai/gpt-5.6."},
+        **options,
+    )
+
+
+class PlatformPrices(Input):
+    """The platform's prices of models."""
+
+    prices = _platform_prices(required=True)
+
+
+class PlatformPricesPatch(Input):
+    """The platform's prices of some models. null removes those of a model."""
+
+    prices = _platform_prices(may_be_null=True, load_default=dict)
+
+
+class PlatformPricesOutput(Schema):
+    """The stored prices of the platform."""
+
+    prices = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(keys=fields.String(), values=fields.String()),
+        required=True,
+        metadata={"description": "By the kind of the provider and the model, such as openai/gpt-5.6."},
+    )
+
+
+class PlatformPricesChanged(PlatformPricesOutput):
+    """The changed prices, and warnings about them."""
+
+    warnings = warnings_field()
