@@ -1,6 +1,7 @@
 """Decides for the engine whether and where a request that has several targets is tried again."""
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,12 @@ from shared.routing.pool_exchange import PoolExchange
 from shared.upstreams import commit
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
-from shared.upstreams.outcome import Outcome, outcome_of_stream, outcome_of_transport
+from shared.upstreams.outcome import (
+    Outcome,
+    outcome_of_stream,
+    outcome_of_transport,
+    outcome_of_whole,
+)
 from shared.usage.asking import rejects_asking
 
 #: The bounds within which the engine asks about requests to models. A decision includes the wait for a
@@ -30,6 +36,9 @@ from shared.usage.asking import rejects_asking
 AI_RETRIES: Final = Retries(decision_seconds=310.0)
 #: The same for rules with targets: the status alone decides, so errors are not read.
 TARGET_RETRIES: Final = Retries(statuses=frozenset(), decision_seconds=310.0)
+
+# A whole body has as much time between two pieces as it has without a policy.
+_WHOLE: Final = Hold(commit.MAX_COLLECTED, math.inf)
 
 _STEPS: Final = {
     commit.Step.HOLD: Step.HOLD,
@@ -60,15 +69,16 @@ class PoolAttempts:
         return self._again(one, one.attempts, outcome)
 
     def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
-        """How long the beginning of a stream is held back, while another target may follow."""
+        """How long the beginning of a response is held back, while another target may follow."""
         one = _ai_exchange(flow)
-        if one is None or one.policy is None or attempt.status >= 400:
+        if one is None or one.policy is None or attempt.status >= 400 or one.policy.hold.until != "content":
             return None
         policy = one.policy
-        if policy.hold.until != "content" or RetryOn.STREAM_START not in policy.retry.on:
-            return None
         content_type = first_value(attempt.fields, "content-type")
         if not IS_STREAM[content_type]:
+            one.start = commit.WholeBody.of(one.call.api, attempt.fields)
+            return None if one.start is None else _WHOLE
+        if RetryOn.STREAM_START not in policy.retry.on:
             return None
         one.start = commit.StreamStart.of(one.call.api, content_type.decode("latin-1"), policy.hold.bytes)
         if one.start is None:
@@ -77,7 +87,7 @@ class PoolAttempts:
         return Hold(policy.hold.bytes, policy.hold.time)
 
     def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step | Awaitable[Step]:
-        """What to do with the beginning of a stream, given its next piece."""
+        """What to do with the beginning of a response, given its next piece."""
         one = _ai_exchange(flow)
         if one is None or one.start is None or one.attempts is None:
             return Step.COMMIT
@@ -89,9 +99,10 @@ class PoolAttempts:
             if step is commit.Step.COMMIT:
                 one.held = None
             return _STEPS[step]
-        is_ours = one.policy is None or one.policy.hold.time >= PoolHold().time
-        outcome = outcome_of_stream(start.error, silent=piece is None, is_ours=piece is not None or is_ours)
+        outcome = _failed_start(one, start, piece)
         again = self._again(one, one.attempts, outcome)
+        if again is False and outcome.kind is RetryOn.TIMEOUT:
+            raise WireError("upstream_timeout", cause="timeout")
         if isinstance(again, bool):
             return Step.AGAIN if again else Step.COMMIT
         return _step(again)
@@ -126,9 +137,12 @@ class PoolAttempts:
             wait = wait_of(Headers.of(attempt.fields), self.clock.now())
             return one.judge(attempt.status, attempt.body, wait)
         is_late = attempt.error.code == "upstream_timeout"
-        if attempt.status:  # the body broke off before its content
-            return outcome_of_stream(None, is_ours=not is_late or one.has_own("idle", "total"))
         why = attempt.error.cause or attempt.error.code
+        if attempt.status:  # the body broke off before its content
+            is_ours = not is_late or one.has_own("idle", "total")
+            if isinstance(one, AiExchange) and isinstance(one.start, commit.WholeBody):
+                return outcome_of_transport(RetryOn.RESET, why, status=attempt.status, is_ours=is_ours)
+            return outcome_of_stream(None, is_ours=is_ours)
         if not attempt.is_sent:
             is_ours = not is_late or one.has_own("connect", "total")
             return outcome_of_transport(RetryOn.CONNECT, why, is_ours=is_ours)
@@ -136,6 +150,19 @@ class PoolAttempts:
             is_ours = one.has_own("first_byte", "total")
             return outcome_of_transport(RetryOn.TIMEOUT, why, is_ours=is_ours)
         return outcome_of_transport(RetryOn.RESET, why)
+
+
+def _failed_start(
+    one: AiExchange, start: commit.StreamStart | commit.WholeBody, piece: bytes | None
+) -> Outcome:
+    """The outcome of a response that failed with this piece, before any of it was for the client."""
+    if isinstance(start, commit.StreamStart):
+        is_ours = piece is not None or one.policy is None or one.policy.hold.time >= PoolHold().time
+        return outcome_of_stream(start.error, silent=piece is None, is_ours=is_ours)
+    if piece is None:
+        is_ours = one.has_own("idle", "total")
+        return outcome_of_transport(RetryOn.TIMEOUT, "timeout", status=200, is_ours=is_ours)
+    return outcome_of_whole("no JSON" if piece else "empty response")
 
 
 async def _after(seconds: float) -> bool:

@@ -46,10 +46,9 @@ from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
 from shared.routing.ai_exchange import AiExchange
+from shared.upstreams.commit import MAX_COLLECTED
 
 _MAX_ID = 256  # bytes of an upstream's request id
-# The longest response of a model that is collected although no plugin reads it, in bytes.
-_PRICED_WHOLE = 256 * 1024
 
 
 _IS_JSON: Memo[bytes, bool] = Memo(lambda value: MediaType.parse(value.decode("latin-1")).is_json)
@@ -296,7 +295,7 @@ def _is_collected(ai: AiExchange, response: http.Response, *, is_stream: bool) -
     if ai.meter is None or is_stream:
         return False
     length = first_value(fields, "content-length")
-    return length.isdigit() and int(length) <= _PRICED_WHOLE
+    return length.isdigit() and int(length) <= MAX_COLLECTED
 
 
 def _unsized(headers: Headers) -> Headers:

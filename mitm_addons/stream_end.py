@@ -57,4 +57,6 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
             + body
             + b"\n"
         )
-    return (b"" if state.is_between_events else b"\n\n") + errors.error_event(body, anthropic=anthropic)
+    responses = not anthropic and errors.speaks_responses(flow.request.data.path)
+    event = errors.error_event(body, anthropic=anthropic, responses=responses)
+    return (b"" if state.is_between_events else b"\n\n") + event

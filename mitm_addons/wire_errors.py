@@ -65,6 +65,8 @@ def error_response(
     added = dict(state.run.response_headers()) if state.run else {}
     if state.upstream_id is not None:
         added["X-Upstream-Request-ID"] = state.upstream_id.decode("latin-1")
+    if state.pooled is not None:
+        added |= {name.decode(): value.decode("latin-1") for name, value in state.pooled.fields()}
     head = head_of(response).patched({**added, **_identity(state.request_id, rejection.source)})
     if state.cors is not None:
         head = Headers.of(with_cors(head.fields, state.cors, state.headers))

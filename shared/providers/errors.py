@@ -23,6 +23,11 @@ def speaks_anthropic(path: bytes, names: Container[str]) -> bool:
     return path.partition(b"?")[0].endswith(b"/v1/messages") or "anthropic-version" in names
 
 
+def speaks_responses(path: bytes) -> bool:
+    """True for a request to OpenAI's Responses API."""
+    return path.partition(b"?")[0].endswith(b"/responses")
+
+
 def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> bytes:
     """The error in Anthropic's shape, or in OpenAI's."""
     types = _ANTHROPIC_TYPES if anthropic else _OPENAI_TYPES
@@ -35,6 +40,12 @@ def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> byt
     return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
 
 
-def error_event(body: bytes, *, anthropic: bool) -> bytes:
-    """The server-sent event that brings an error body. Anthropic's readers know it by its name."""
-    return (b"event: error\n" if anthropic else b"") + b"data: " + body + b"\n\n"
+def error_event(body: bytes, *, anthropic: bool, responses: bool = False) -> bytes:
+    """The server-sent event that brings an error body.
+
+    Anthropic's readers know it by its name, and those of OpenAI's Responses API by its type and number.
+    """
+    if responses:
+        document, first = orjson.loads(body), {"type": "error", "sequence_number": 0}
+        body = orjson.dumps({**first, **document, **document["error"], **first})
+    return (b"event: error\n" if anthropic or responses else b"") + b"data: " + body + b"\n\n"

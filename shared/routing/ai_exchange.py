@@ -20,7 +20,7 @@ from shared.routing.pool_exchange import PoolExchange
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
-from shared.upstreams.commit import StreamStart
+from shared.upstreams.commit import StreamStart, WholeBody
 from shared.upstreams.outcome import Outcome, outcome_of_response
 from shared.usage.asking import UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
@@ -46,7 +46,7 @@ class AiExchange(PoolExchange):
         pool: where it may go.
         body: the body as plugins left it, decoded, with the name that the client asked for.
         chosen: the target of the present attempt.
-        start: judges the beginning of a stream that is held back.
+        start: judges the beginning of a response that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         unasked: the id of the provider that rejected this, and is not asked again.
         held: the pieces of a stream that is held back; None: none is.
@@ -67,7 +67,7 @@ class AiExchange(PoolExchange):
     pool: ModelPool | None = None
     body: bytes = field(default=b"", repr=False)
     chosen: CompiledTarget | None = None
-    start: StreamStart | None = None
+    start: StreamStart | WholeBody | None = None
     asks_usage: bool = False
     unasked: str = ""
     held: list[bytes] | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""The commit point of a stream: whether its beginning goes to the client, or another target may be tried.
+"""The commit point of a response: whether its beginning goes to the client, or another target may be tried.
 
 A stream begins with events that say nothing yet: roles, ids, pings. While only they have come, nothing has
 been sent, so a target that fails is replaced and the client sees one whole stream. The first text, reasoning
@@ -13,22 +13,45 @@ or call of a tool commits. So does the end of a response that is complete withou
 | `ollama` | lines with empty messages |
 
 An event that is none of these, and not an error, commits: nothing is held back that is not understood.
+
+A whole response that is no JSON, such as the page of a server under maintenance, is a failure of its target.
+One that the gateway collects, to tell its cost in the head, commits when it is complete.
 """
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from shared.bodies.event_splitter import EventSplitter, event_splitter
 from shared.bodies.json.lenient import json_or_none
+from shared.core.http_tokens import Fields
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.event import Event
+from shared.model.messages import first_value
 from shared.providers.apis.events import DONE
+from shared.providers.calls import (
+    ANTHROPIC_COUNT_TOKENS,
+    ANTHROPIC_MESSAGES,
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_EMBEDDINGS,
+    OPENAI_RESPONSES,
+)
+
+#: The longest whole response that is collected to tell its cost, in bytes.
+MAX_COLLECTED: Final = 256 * 1024
+# The APIs whose whole responses are JSON, whatever the request says.
+_JSON_APIS = frozenset(
+    {ANTHROPIC_COUNT_TOKENS, ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS}
+    | {OPENAI_RESPONSES}
+)
+# The first bytes of JSON objects and arrays, and of the mark that some servers put before them.
+_BEGINS_JSON = b"{[\xef"
 
 
 class Step(Enum):
-    """What to do with the beginning of a stream.
+    """What to do with the beginning of a response.
 
     HOLD: keep it, and read on.
     COMMIT: send all that was held, and everything that follows.
@@ -97,6 +120,40 @@ class StreamStart:
         if step is Step.AGAIN:
             self.error = document
         return step
+
+
+class WholeBody:
+    """Judges one whole response in place of a stream, by its first byte and its length."""
+
+    __slots__ = ("_has_begun", "_left")
+
+    def __init__(self, length: int, *, is_plain: bool = True) -> None:
+        """It is held until `length` bytes have come. A body that is not `is_plain` has a content coding."""
+        self._left = length
+        self._has_begun = not is_plain
+
+    @classmethod
+    def of(cls, api: str, fields: Fields) -> "WholeBody | None":
+        """Judge the response with these headers, which is no stream. None for an API without JSON."""
+        if api not in _JSON_APIS:
+            return None
+        text = first_value(fields, "content-length")
+        length = int(text) if text.isdigit() else 0
+        is_plain = not first_value(fields, "content-encoding")
+        return cls(length if length <= MAX_COLLECTED else 0, is_plain=is_plain)
+
+    def feed(self, piece: bytes) -> Step:
+        """Judge one more piece. Call it until it returns something else than HOLD."""
+        if not self._has_begun and (begin := piece[:64].lstrip()):
+            if begin[0] not in _BEGINS_JSON:
+                return Step.AGAIN
+            self._has_begun = True
+        self._left -= len(piece)
+        return Step.HOLD if self._left > 0 else Step.COMMIT
+
+    def end(self) -> Step:
+        """Judge a body that ends before anything has committed."""
+        return Step.AGAIN
 
 
 def _document(event: Event) -> dict[str, Any] | None:

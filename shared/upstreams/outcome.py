@@ -8,7 +8,7 @@
 | 402; any error about money, such as insufficient_quota | `rate_limit` | key, for all models |
 | 429 | `rate_limit` | key, for this model |
 | 503, 529; any error that says overloaded | `overloaded` | target |
-| 500, 502, 504 | `server_error` | target |
+| 500, 502, 504; 200 with a whole body that is no JSON | `server_error` | target |
 | 200, then an error, the end or silence before the content | `stream_start` | of the error, else target |
 | another 4xx | none | client |
 | another 5xx | none | target |
@@ -110,13 +110,15 @@ def outcome_of_response(status: int, body: bytes = b"", wait: float | None = Non
     return replace(found, why=words[0] if words else f"status {status}", status=status, wait=wait)
 
 
-def outcome_of_transport(kind: RetryOn, why: str, *, is_ours: bool = True) -> Outcome:
-    """The outcome of a call without a response: `kind` is CONNECT, RESET or TIMEOUT.
+def outcome_of_transport(kind: RetryOn, why: str, *, status: int = 0, is_ours: bool = True) -> Outcome:
+    """The outcome of a call without a complete response: `kind` is CONNECT, RESET or TIMEOUT.
+
+    `status` is that of a response whose body did not come.
 
     `is_ours` is False for a timeout that the rule made shorter than the provider's: a tenant must not take a
     target from others by short timeouts.
     """
-    return Outcome(kind=kind, fault=Fault.TARGET if is_ours else Fault.NOBODY, why=why)
+    return Outcome(kind=kind, fault=Fault.TARGET if is_ours else Fault.NOBODY, why=why, status=status)
 
 
 def outcome_of_stream(error: Any, *, silent: bool = False, is_ours: bool = True) -> Outcome:
@@ -134,6 +136,11 @@ def outcome_of_stream(error: Any, *, silent: bool = False, is_ours: bool = True)
             return Outcome(fault=Fault.CLIENT, why=words[0], status=200)
         found = _TOO_FAST if _RATE_LIMIT & {*words} else _BROKEN
     return replace(found, kind=RetryOn.STREAM_START, why=words[0] if words else "error event", status=200)
+
+
+def outcome_of_whole(why: str) -> Outcome:
+    """The outcome of a whole response with status 200 that is no response of the API."""
+    return replace(_BROKEN, why=why, status=200)
 
 
 def error_words(document: Any) -> list[str]:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.core.errors import Rejection
-from shared.providers.errors import error_body, error_event, speaks_anthropic
+from shared.providers.errors import error_body, error_event, speaks_anthropic, speaks_responses
 
 
 @pytest.mark.parametrize("anthropic", [True, False])
@@ -39,6 +39,29 @@ def test_requests_to_anthropics_api_are_known_by_path_or_header(
     assert speaks_anthropic(path, names) is expected
 
 
-def test_an_error_event_has_a_name_for_anthropics_readers_only() -> None:
+def test_an_error_event_has_a_name_where_readers_need_it() -> None:
     assert error_event(b"{}", anthropic=True) == b"event: error\ndata: {}\n\n"
     assert error_event(b"{}", anthropic=False) == b"data: {}\n\n"
+
+
+def test_an_error_event_of_the_responses_api_has_its_members_at_the_top_too() -> None:
+    body = error_body(Rejection(502, "no", "No.", details={"type": "x", "code": 7}), "id", anthropic=False)
+    event = error_event(body, anthropic=False, responses=True)
+    assert event.startswith(b'event: error\ndata: {"type":"error","sequence_number":0,"error":{')
+    document = orjson.loads(event.partition(b"data: ")[2])
+    assert {name: document[name] for name in ("type", "code", "message", "param", "sequence_number")} == {
+        "type": "error",
+        "code": "no",
+        "message": "No.",
+        "param": None,
+        "sequence_number": 0,
+    }
+    assert document["error"] == orjson.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(b"/v1/responses", True), (b"/x/responses?a=b", True), (b"/v1/responses/id", False)],
+)
+def test_requests_to_the_responses_api_are_known_by_path(path: bytes, expected: bool) -> None:
+    assert speaks_responses(path) is expected

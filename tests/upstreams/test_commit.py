@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.upstreams.commit import APIS, Step, StreamStart
+from shared.upstreams.commit import APIS, MAX_COLLECTED, Step, StreamStart, WholeBody
 
 HOLD, COMMIT, AGAIN = Step
 SSE, LINES = "text/event-stream; charset=utf-8", "application/x-ndjson"
@@ -322,3 +322,41 @@ def test_cuts_between_pieces_change_nothing(data: st.DataObject) -> None:
         relay.run([(pieces, False), ([whole_stream(api, "second")], True)])
         found.append((relay.is_broken, b"".join(piece for _, piece in relay.sent)))
     assert found[0] == found[1]
+
+
+def whole(length: int | None = None, **more: bytes) -> WholeBody | None:
+    sized = () if length is None else ((b"Content-Length", b"%d" % length),)
+    named = [(name.replace("_", "-").encode(), value) for name, value in more.items()]
+    return WholeBody.of("openai.chat", (*sized, *named))
+
+
+def whole_steps(judge: WholeBody | None, *pieces: bytes) -> list[Step]:
+    assert judge is not None
+    return [judge.feed(piece) for piece in pieces]
+
+
+def test_whole_body_that_is_collected_commits_when_it_is_complete() -> None:
+    assert whole_steps(whole(11), b"\n ", b' {"a"', b":1}") == [HOLD, HOLD, HOLD]
+    assert whole_steps(whole(10), b"\n ", b' {"a"', b":1}") == [HOLD, HOLD, COMMIT]
+
+
+@pytest.mark.parametrize("length", [None, MAX_COLLECTED + 1])
+def test_whole_body_that_is_not_collected_commits_with_its_first_byte(length: int | None) -> None:
+    assert whole_steps(whole(length), b"{") == whole_steps(whole(length), b"  ") == [COMMIT]
+
+
+@pytest.mark.parametrize("length", [None, 50])
+def test_page_in_place_of_json_tries_again(length: int | None) -> None:
+    assert whole_steps(whole(length, content_type=b"text/html"), b"<html>") == [AGAIN]
+    # What is compressed cannot be told from its first byte.
+    assert whole_steps(whole(6, content_encoding=b"gzip"), b"\x1f\x8b....") == [COMMIT]
+
+
+def test_whole_body_that_ends_before_anything_came_tries_again() -> None:
+    judge = whole(0)
+    assert judge is not None
+    assert judge.end() is AGAIN
+
+
+def test_bodies_of_other_apis_are_not_judged_as_whole() -> None:
+    assert WholeBody.of("openai.audio", ()) is None

@@ -211,10 +211,41 @@ def test_the_failed_stream_of_the_last_attempt_goes_to_the_client() -> None:
     assert steps == [Step.AGAIN, Step.AGAIN, Step.COMMIT]
 
 
-@pytest.mark.parametrize("fields", [(), ((b"Content-Type", b"application/json"),)])
-def test_a_whole_response_is_not_held(fields: Any) -> None:
+JSON_OF_9 = ((b"Content-Type", b"application/json"), (b"Content-Length", b"9"))
+
+
+def held(tried: Try, *pieces: bytes | None) -> list[Step]:
+    """The steps for a whole response of nine bytes that comes in these pieces."""
+    attempt = Attempt(number=1, status=200, fields=JSON_OF_9)
+    assert ATTEMPTS.holds(tried.flow, attempt) is not None
+    return [done(ATTEMPTS.held(tried.flow, piece)) for piece in pieces]
+
+
+def test_a_whole_response_goes_to_the_client_when_it_is_complete() -> None:
+    assert held(ask("a", "b", keys=0), b'{"a":', b" 11}") == [Step.HOLD, Step.COMMIT]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"), [([b"<html>..."], "no JSON"), ([b""], "empty response"), ([b"{", None], "timeout")]
+)
+def test_a_whole_response_that_is_none_of_the_api_is_replaced(pieces: list[bytes | None], why: str) -> None:
     tried = ask("a", "b", keys=0)
-    assert ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=fields)) is None
+    assert held(tried, *pieces)[-1] is Step.AGAIN
+    assert tried.one.attempts is not None
+    assert [(each.status, each.why) for each in tried.one.attempts.trace] == [(200, why)]
+
+
+def test_a_whole_response_that_breaks_off_is_replaced() -> None:
+    tried = ask("a", "b", keys=0)
+    assert held(tried, b"{") == [Step.HOLD]
+    assert tried.fail(200, error=WireError("upstream_protocol_error", cause="reset"), is_sent=True)
+    assert tried.one.attempts is not None
+    assert [(each.status, each.why) for each in tried.one.attempts.trace] == [(200, "reset")]
+
+
+def test_a_whole_response_that_pauses_for_too_long_ends_the_request_when_no_target_is_left() -> None:
+    with pytest.raises(WireError, match="upstream_timeout"):
+        held(ask("a", keys=0), b"{", None)
 
 
 def test_a_flow_of_another_rule_is_never_tried_again() -> None:
