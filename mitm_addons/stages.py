@@ -166,7 +166,7 @@ class Stages:
                 fields = state.upstream.without_key(fields)
             head = Headers.of(fields)
             if state.ai is not None:
-                self.forwarding.ai.begin_response(state.ai, status, head)
+                state.pending_rejection = self.forwarding.ai.begin_response(state.ai, status, head)
             elif state.pooled is not None:
                 state.pooled.receive(status, self.clock.monotonic())
             choice = state.admitted.route.rule.upstream_headers
@@ -174,7 +174,7 @@ class Stages:
                 state.upstream_id = ids[0][:_MAX_ID]
             head = client_head(head, HIDDEN[choice])
             set_head(response, with_prefix(head) if choice == PREFIX else head)
-        if run and (run.plan.sees_responses or run.plan.buffers):
+        if run and not state.pending_rejection and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response, state.admitted.route.bodies.response)
         self._pass_on(flow, state, response)
         return None

@@ -11,6 +11,7 @@ from mitm_addons.flows import FlowState, head_of, state_of
 from shared.core.http_tokens import MASK
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
+from shared.routing.client_keys import is_foreign_parameter
 from shared.secrets.redaction import SECRET_HEADERS, redact
 
 #: Bytes of a body that are shown.
@@ -19,7 +20,6 @@ BODY_SHOWN = 65_536
 _MARGIN = 65_536
 #: Bytes of a stream that are kept, so that no secret is cut before it is masked.
 BODY_KEPT = BODY_SHOWN + _MARGIN + 1
-_SECRET_PARAMETERS = frozenset(("key", "token", "api_key", "access_token"))
 # Shorter values ("true", "2024-06") are not secrets, and occur in harmless text.
 _SHORTEST_SECRET = 8
 
@@ -99,4 +99,7 @@ class _Mask:
 
 def _parameter(part: str) -> str:
     name, equals, _ = part.partition("=")
-    return f"{name}={MASK}" if equals and unquote_plus(name).lower() in _SECRET_PARAMETERS else part
+    is_secret = unquote_plus(name).lower() == "token" or is_foreign_parameter(
+        name.encode("latin-1", "replace")
+    )
+    return f"{name}={MASK}" if equals and is_secret else part

@@ -19,6 +19,7 @@ from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
 from shared.providers.apis.text_fields import model_in
 from shared.providers.calls import OWN, USAGE
+from shared.providers.headers import SHOULD_RETRY
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
@@ -127,22 +128,27 @@ class AiCalls:
             return ended(attempt, exchange.resolution.asked)
         return exchange.begin_attempt(pool, attempt, now)
 
-    def begin_response(self, exchange: AiExchange, status: int, headers: Headers) -> None:
-        """Record the head of a target's response, and begin to read its usage."""
+    def begin_response(self, exchange: AiExchange, status: int, headers: Headers) -> Rejection | None:
+        """Record the head of a target's response, and begin to read its usage.
+
+        Returns what the client gets in place of a response that rejects the gateway's key: some repeat it.
+        """
         if exchange.attempts is None:
-            return
+            return None
         now, target = self.clock.monotonic(), exchange.target
         if status >= 400:
             exchange.receive(status, now, wait_of(headers, self.clock.now()))
-            return
+            is_ours = status == 401 and not exchange.route.is_clients
+            return make_rejection("no_provider_key", headers={SHOULD_RETRY: "false"}) if is_ours else None
         exchange.serve(status, now)
         if target is None:
-            return
+            return None
         if exchange.unasked and exchange.unasked == target.provider.provider.id:
             # It serves the same request unasked. A rejection alone could be the client's doing.
             exchange.route.states.unable.add(exchange.unasked, now)
         if exchange.call.api in USAGE_FIELDS:
             exchange.meter = UsageMeter(exchange.call.api, target.provider.provider.kind)
+        return None
 
     def end_response(self, exchange: AiExchange, body: bytes | None) -> bytes | None:
         """The response is complete. `body` is all of it if it was collected.

@@ -21,7 +21,7 @@ from shared.routing.provider_calls import ProviderCalls
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.commit import StreamStart, WholeBody
-from shared.upstreams.outcome import Outcome, outcome_of_response
+from shared.upstreams.outcome import Fault, Outcome, outcome_of_response
 from shared.usage.asking import UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
@@ -87,7 +87,11 @@ class AiExchange(PoolExchange):
         return self.target is None or not self.route.is_shortened(self.target, *timeouts)
 
     def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
-        return outcome_of_response(status, body, wait)
+        found = outcome_of_response(status, body, wait)
+        if found.fault is Fault.KEY and self.route.is_clients:
+            # What the provider says of the client's own credential is for the client.
+            return replace(found, kind=None, fault=Fault.CLIENT, effect=None)
+        return found
 
     @property
     def tenant_id(self) -> str:

@@ -98,7 +98,7 @@ class AiRoute:
         self.ai = ai
         self._prices = prices
         self._rule = rule
-        self._is_clients = rule.credential == CLIENT
+        self.is_clients = rule.credential == CLIENT
         self.tenant_id = tenant_id
         self._providers = providers
         self.states = states
@@ -148,7 +148,7 @@ class AiRoute:
             return compiled.upstreams[name]
         target = compiled.resolved
         calls, times = self._providers[target.provider.name], self._times(target)
-        if self._is_clients:
+        if self.is_clients:
             return compiled.upstreams.keep(name, calls.upstream_for_client(call, target.model, times))
         return compiled.upstreams.keep(name, calls.upstream(call, target.model, key, times))
 
@@ -157,7 +157,7 @@ class AiRoute:
 
         A call with the client's own credential is paid by the client.
         """
-        if self._is_clients:
+        if self.is_clients:
             return None
         name = (target.id, day, tier)
         if name in self._rates:
@@ -183,7 +183,7 @@ class AiRoute:
 
     def _make_pool(self, resolution: Resolution) -> ModelPool:
         policy, states = resolution.policy, self.states
-        if self._is_clients:
+        if self.is_clients:
             # Only one provider knows the credential, and its errors are the client's.
             policy = replace(policy, retry=_NEVER)
         targets = [
@@ -224,7 +224,7 @@ class AiRoute:
         name, states = provider.name, self.states
         if name not in self._rings:
             keys = self._providers[name].keys
-            if self._is_clients or not (provider.provider.keys or provider.endpoint.needs_key):
+            if self.is_clients or not (provider.provider.keys or provider.endpoint.needs_key):
                 self._rings[name] = None
             else:
                 self._rings[name] = KeyRing(

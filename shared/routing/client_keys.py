@@ -107,11 +107,12 @@ def query_without_credentials(query: bytes) -> bytes:
     A provider could take them in place of the gateway's own. Some servers end a parameter at a semicolon.
     """
     return b"&".join(
-        [part for part in query.split(b"&") if not any(map(_is_foreign_parameter, part.split(b";")))]
+        [part for part in query.split(b"&") if not any(map(is_foreign_parameter, part.split(b";")))]
     )
 
 
-def _is_foreign_parameter(part: bytes) -> bool:
+def is_foreign_parameter(part: bytes) -> bool:
+    """Whether a parameter of a query, such as ``key=x``, is a credential or an account for a provider."""
     name = unquote_plus(part.partition(b"=")[0].decode("latin-1")).strip()
     # Google's system parameters can replace headers and the body: https://cloud.google.com/apis/docs/system-parameters
     folded = _BETWEEN_WORDS.sub("", name.partition("[")[0].lower())

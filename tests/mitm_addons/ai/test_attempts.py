@@ -56,6 +56,7 @@ def ask(
     stream: bool = False,
     timeouts: RuleTimeouts | None = None,
     policy: PoolPolicy = AI_POLICY,
+    credential: str = "provider",
 ) -> Try:
     """A request for a model with these providers as targets, in this order."""
     origin = "https://api.openai.com:443"
@@ -84,7 +85,12 @@ def ask(
         for number, one in enumerate(providers)
     ]
     named = tuple(ModelTarget(provider=name, model="m", priority=at) for at, name in enumerate(targets))
-    ai = route(*providers, models={"best": Model("best", named, policy=policy)}, timeouts=timeouts)
+    ai = route(
+        *providers,
+        models={"best": Model("best", named, policy=policy)},
+        timeouts=timeouts,
+        credential=credential,
+    )
     begun = CALLS.begin("/ai/v1/chat/completions", ai)
     assert isinstance(begun, AiExchange)
     body = json.dumps({"model": "best", "messages": [], **({"stream": True} if stream else {})}).encode()
@@ -168,6 +174,15 @@ def test_a_client_never_sees_that_all_keys_of_the_provider_were_rejected() -> No
     with pytest.raises(WireError) as found:
         tried.fail(401)
     assert found.value.code == "no_provider_key"
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
+def test_what_the_provider_says_of_the_clients_own_credential_is_the_clients(status: int) -> None:
+    tried = ask("a", "b", keys=1, credential="client")
+    assert not tried.fail(status, b'{"error":{"type":"authentication_error","message":"x"}}')
+    assert CALLS.begin_response(tried.one, status, Headers()) is None
+    assert tried.one.attempts is not None
+    assert tried.one.attempts.changes == []
 
 
 def test_nothing_is_tried_when_no_target_is_left_and_sdks_are_told_so() -> None:

@@ -389,7 +389,9 @@ def test_a_stream_that_is_cut_within_an_event_passes_on_what_came() -> None:
 
 def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
     _, one = ask({"model": "priced", "messages": []})
-    CALLS.begin_response(one, 401, Headers())
+    rejected = CALLS.begin_response(one, 401, Headers())
+    assert rejected is not None  # the client does not see what the provider says of the key
+    assert (rejected.code, rejected.headers["x-should-retry"]) == ("no_provider_key", "false")
     before = len(ROWS)
     end(one)
     assert len(ROWS) == before

@@ -50,7 +50,7 @@ def test_headers_that_a_rule_sets_are_masked_by_name_and_by_value() -> None:
     assert " on " in copy.response.text
 
 
-@pytest.mark.parametrize("name", ["key", "TOKEN", "api_key", "access_token", "%6bey"])
+@pytest.mark.parametrize("name", ["key", "TOKEN", "api_key", "access_token", "%6bey", "subscription-key"])
 def test_query_parameters_that_carry_credentials_are_masked(name: str) -> None:
     flow = call()
     flow.request.path = f"/v1/x?a=1&{name}=canary&b=2"
