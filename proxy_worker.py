@@ -10,7 +10,6 @@ from pathlib import Path
 import uvloop
 from mitmproxy import http
 
-from mitm_addons.admission import VARYING
 from mitm_addons.attempts import AI_RETRIES, TARGET_RETRIES, PoolAttempts
 from mitm_addons.flows import state_of
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
@@ -27,6 +26,7 @@ from mitm_engine.wire_error import WireError
 from shared import logs
 from shared.core.errors import GatewayError
 from shared.core.process.exits import exit_with_sentence
+from shared.http.varying import VARYING
 from shared.net.trust import TrustFiles
 from shared.plugins import built_in_plugins
 from shared.redis_server.choose import RedisAddress

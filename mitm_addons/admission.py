@@ -1,17 +1,16 @@
 """Admission: `requestheaders` finds the tenant, the key and the rule, or rejects the request."""
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, begin, head_of, method_of, put_response, reject_flow
+from mitm_addons.flows import FlowState, KnownHead, begin, head_of, method_of, put_response, reject_flow
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
-from shared.http.request_id import match_request_id, request_id
+from shared.http.request_id import request_id
 from shared.model.messages import Headers
 from shared.routing.admission import (
     Admitted,
@@ -30,33 +29,6 @@ if TYPE_CHECKING:
     from shared.config_store.cache.gateways import GatewayCache
     from shared.routing.compile import Gateway
     from shared.routing.platform import CompiledPlatform
-
-
-#: Headers whose value may vary while a client repeats its head, and the grammar of each. What is kept of a
-#: head depends on none of them.
-VARYING: Mapping[bytes, Callable[[bytes], object]] = {
-    b"x-request-id": match_request_id,
-    # W3C Trace Context, 3.2
-    b"traceparent": re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch,
-    # The SDKs of OpenAI and Anthropic count their attempts.
-    b"x-stainless-retry-count": re.compile(rb"[0-9]{1,4}").fullmatch,
-}
-
-
-class _KnownHead:
-    """What was read in a head that a client repeats on its connection; the engine keeps it with the head.
-
-    Attributes:
-        call: the call that it makes.
-        client, closes, is_http10: as in `FlowState`.
-        headers: the newest head.
-    """
-
-    __slots__ = ("call", "client", "closes", "headers", "is_http10")
-
-    def __init__(self, call: Call, state: FlowState) -> None:
-        self.call, self.headers = call, call.headers
-        self.client, self.closes, self.is_http10 = state.client, state.closes, state.is_http10
 
 
 @dataclass(frozen=True)
@@ -85,7 +57,7 @@ class Admission:
         if flow.response:
             return None
         last = getattr(flow, "last_head", None)
-        known: _KnownHead | None = last.note if last is not None else None
+        known: KnownHead | None = last.note if last is not None else None
         if known is not None:
             return self._repeat(flow, known)
         headers = head_of(flow.request)
@@ -99,10 +71,10 @@ class Admission:
         if call.target is not target:
             flow.request.data.path = call.target.encode("latin-1")
         elif last is not None and call.headers is headers:
-            last.note = _KnownHead(call, state)
+            last.note = KnownHead(call, state)
         return self._find_tenant(flow, state, call)
 
-    def _repeat(self, flow: http.HTTPFlow, known: _KnownHead) -> Awaitable[None] | None:
+    def _repeat(self, flow: http.HTTPFlow, known: KnownHead) -> Awaitable[None] | None:
         """Admit a request whose head was read before. The tenant, the key and the rule are found anew."""
         known.headers = headers = known.headers.renewed(flow.request.data.headers.fields)
         state = FlowState(
@@ -114,6 +86,7 @@ class Admission:
             path=known.call.path,
             closes=known.closes,
             is_http10=known.is_http10,
+            known=known,
         )
         return self._find_tenant(flow, begin(flow, state), known.call)
 

@@ -12,14 +12,33 @@ from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
 from shared.providers.errors import error_body, speaks_anthropic
-from shared.routing.admission import Admitted
+from shared.routing.admission import Admitted, Call
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Gateway
+from shared.routing.outgoing import LastOutgoing
 from shared.routing.pool_exchange import PoolExchange
 from shared.routing.upstream import Upstream
 
 # Bytes of a body that is forwarded as it arrives: as much as is read ahead of any body.
 _KEPT = 65_536
+
+
+class KnownHead:
+    """What was read in a head that a client repeats on its connection; the engine keeps it with the head.
+
+    Attributes:
+        call: the call that it makes.
+        client, closes, is_http10: as in `FlowState`.
+        headers: the newest head.
+        outgoing: what its requests become for their upstream.
+    """
+
+    __slots__ = ("call", "client", "closes", "headers", "is_http10", "outgoing")
+
+    def __init__(self, call: Call, state: "FlowState") -> None:
+        self.call, self.headers = call, call.headers
+        self.client, self.closes, self.is_http10 = state.client, state.closes, state.is_http10
+        self.outgoing: LastOutgoing | None = None
 
 
 @dataclass(slots=True)
@@ -31,6 +50,7 @@ class FlowState:
         started: when the request arrived.
         client: the client's address.
         headers: the head as the client sent it.
+        known: what was read in this head before; None unless the client repeats it.
         path: the normalized path.
         source: the origin of the response: ``upstream``, ``gateway`` or ``plugin:<name>``.
         code: the error code that was sent.
@@ -73,6 +93,7 @@ class FlowState:
     started: float
     client: str
     headers: Headers = field(default_factory=Headers)
+    known: KnownHead | None = None
     path: str = ""
     source: str = "upstream"
     code: str | None = None

@@ -14,7 +14,7 @@ from shared.model.messages import Headers, Request, Response
 from shared.providers.calls import USAGE
 from shared.routing.admission import Admitted
 from shared.routing.ai_calls import AiCalls
-from shared.routing.outgoing import ForwardedRequest, choose_upstream, outgoing
+from shared.routing.outgoing import ForwardedRequest, LastOutgoing, choose_upstream, outgoing
 from shared.routing.upstream import Upstream
 
 
@@ -87,7 +87,14 @@ class Forwarding:
     ) -> None:
         data = flow.request.data
         state.upstream = upstream
-        request = outgoing(forwarded, upstream, body)
+        known = state.known
+        if known is None or body is None or forwarded.headers is not forwarded.sent:
+            request = outgoing(forwarded, upstream, body)
+        else:
+            last = known.outgoing
+            if last is None or not last.is_for(forwarded.admitted, upstream):
+                last = known.outgoing = LastOutgoing(forwarded, upstream)
+            request = last.outgoing(forwarded, body)
         data.headers.fields, data.content, data.path = request.fields, body, request.path
         target = request.target
         data.http_version = b"HTTP/1.1"

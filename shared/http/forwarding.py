@@ -130,10 +130,14 @@ def plugin_view(headers: Headers) -> Headers:
     return Headers.of(tuple(fields))
 
 
+#: The first of `identity_fields`.
+REQUEST_ID = b"X-Request-ID"
+
+
 def identity_fields(request: str, client: str, tenant: str, key: str | None) -> Fields:
     """Return the headers that name the caller: the ids of request, tenant and key, and the address."""
     fields = (
-        (b"X-Request-ID", encoded(request)),
+        (REQUEST_ID, encoded(request)),
         (b"X-Forwarded-For", client.encode()),
         (b"X-Tenant-Id", tenant.encode()),
     )

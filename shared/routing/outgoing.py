@@ -5,7 +5,8 @@ from urllib.parse import unquote_plus
 
 from shared.core.errors import Rejection
 from shared.core.http_tokens import WITH_BODY, Fields
-from shared.http.forwarding import identity_fields, upstream_head
+from shared.http.forwarding import REQUEST_ID, identity_fields, upstream_head
+from shared.http.varying import VARYING
 from shared.model.config import CLIENT
 from shared.model.messages import Headers, Request, Response, encoded
 from shared.model.targets import Target
@@ -93,22 +94,75 @@ def choose_upstream(
 
 def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None) -> OutgoingRequest:
     """The request that `upstream` gets. Without a body it is forwarded as it arrives."""
-    admitted, method, path, headers, sent, sent_target, request_id, client, instance = forwarded
+    head = _outgoing_head(forwarded, upstream)
+    framing = _sent_framing(forwarded.sent) if body is None else _length(forwarded.method, body)
+    fields = (*head.own, *head.who, *head.defaults, *framing)
+    return OutgoingRequest(forwarded.method, upstream.target, head.path, fields, body)
+
+
+class LastOutgoing:
+    """What `outgoing` makes of the requests of a head that is repeated, computed once per upstream.
+
+    The heads differ in the values of `VARYING` and in their length alone, and no plugin has seen them.
+    """
+
+    __slots__ = ("_head", "_key", "_moved", "_route", "_upstream")
+
+    def __init__(self, forwarded: ForwardedRequest, upstream: Upstream) -> None:
+        self._route, self._key, self._upstream = forwarded.admitted.route, forwarded.admitted.key, upstream
+        self._head = _outgoing_head(forwarded, upstream)
+        places = {id(field): place for place, field in enumerate(self._head.own)}
+        # Where a value that may vary stands in the head that came, and in the one that goes.
+        self._moved = [
+            (place, places[id(field)])
+            for place, field in enumerate(forwarded.sent.fields)
+            if field[0].lower() in VARYING and id(field) in places
+        ]
+
+    def is_for(self, admitted: Admitted, upstream: Upstream) -> bool:
+        """Whether it was made for this rule, key and upstream."""
+        return upstream is self._upstream and admitted.route is self._route and admitted.key is self._key
+
+    def outgoing(self, forwarded: ForwardedRequest, body: bytes) -> OutgoingRequest:
+        """The same as the function `outgoing`."""
+        head, own = self._head, self._head.own
+        if self._moved:
+            newest, sent = list(own), forwarded.sent.fields
+            for came, goes in self._moved:
+                newest[goes] = sent[came]
+            own = tuple(newest)
+        who = ((REQUEST_ID, forwarded.request_id.encode("latin-1")), *head.who[1:]) if head.who else ()
+        fields = (*own, *who, *head.defaults, *_length(forwarded.method, body))
+        return OutgoingRequest(forwarded.method, self._upstream.target, head.path, fields, body)
+
+
+class _OutgoingHead(NamedTuple):
+    """A head without its framing.
+
+    Attributes:
+        path: the request target, with the query.
+        own: Host, the fields of the client, and those of the rule.
+        who: the result of `identity_fields`.
+        defaults: fields that the client did not send.
+    """
+
+    path: bytes
+    own: Fields
+    who: Fields
+    defaults: Fields
+
+
+def _outgoing_head(forwarded: ForwardedRequest, upstream: Upstream) -> _OutgoingHead:
+    admitted, _, path, headers, sent, sent_target, request_id, client, instance = forwarded
     route, key = admitted.route, admitted.key
     who: Fields = ()
     if route.sends_identity:
         tenant_id = admitted.gateway.snapshot.tenant.id
         who = identity_fields(request_id, client, tenant_id, key.id if key else None)
     credentials = own_credentials(sent) if route.rule.credential == CLIENT else ()
-    head = upstream_head(headers, sent, upstream.own, who, instance, credentials)
+    head = upstream_head(headers, sent, upstream.own, (), instance, credentials)
     host = sent["host"].encode("ascii") if route.rule.preserve_host else upstream.authority
-    framing: Fields = ()
-    if body is None:
-        framing = _sent_framing(sent)
-    elif body or method in WITH_BODY:
-        framing = ((b"Content-Length", b"%d" % len(body)),)
     defaults = upstream.defaults and tuple([one for one in upstream.defaults if one[0].decode() not in head])
-    fields = ((b"Host", host), *head.fields, *defaults, *framing)
     _, mark, query = sent_target.partition(b"?")
     if query and upstream.has_credential:
         query = query_without_credentials(query)
@@ -117,7 +171,11 @@ def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None
         mark, query = b"?", _with_query(query, upstream.query)
     whole = upstream_path(route.rule, upstream.target, path) if upstream.path is None else upstream.path
     target = whole.encode("latin-1") + mark + query
-    return OutgoingRequest(method, upstream.target, target, fields, body)
+    return _OutgoingHead(target, ((b"Host", host), *head.fields), who, defaults)
+
+
+def _length(method: str, body: bytes) -> Fields:
+    return ((b"Content-Length", b"%d" % len(body)),) if body or method in WITH_BODY else ()
 
 
 def _with_query(sent: bytes, own: str) -> bytes:

@@ -70,6 +70,24 @@ def test_looking_up_finds_what_reading_through_finds(items: list[tuple[str, str]
         assert head.all(name) == tuple(value for key, value in items if key.lower() == name.lower())
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["A", "a", "b", "C"]), st.sampled_from("xy"), st.sampled_from("xy"))),
+    st.booleans(),
+)
+def test_renewed_headers_are_found_by_name_as_new_ones(
+    values: list[tuple[str, str, str]], is_indexed: bool
+) -> None:
+    head = Headers([(name, old) for name, old, _ in values])
+    fresh = Headers([(name, new) for name, _, new in values])
+    if is_indexed:
+        head.by_name()
+    same = zip(head.fields, fresh.fields, strict=True)
+    renewed = head.renewed(tuple([old if old == new else new for old, new in same]))
+    assert renewed == fresh
+    assert renewed.by_name() == fresh.by_name()
+    assert head.renewed(head.fields) is head
+
+
 def test_messages_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Request("GET", "/", Headers()).path = "/x"  # type: ignore[misc]

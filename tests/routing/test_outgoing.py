@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
@@ -10,7 +12,7 @@ from shared.model.targets import parse_target
 from shared.pipeline.plan import Plan
 from shared.routing.admission import Admitted
 from shared.routing.compile import Gateway, Route
-from shared.routing.outgoing import ForwardedRequest, OutgoingRequest, outgoing
+from shared.routing.outgoing import ForwardedRequest, LastOutgoing, OutgoingRequest, outgoing
 from shared.routing.router import Router
 from shared.secrets.api_keys import mint_key
 
@@ -140,3 +142,65 @@ def test_a_credential_of_the_client_in_the_query_does_not_come_beside_the_key_of
     assert made(replace(given, route=route), target=alone).path == b"/base/v1/x"
     for other in (admitted(), admitted(credential="client")):
         assert made(other, target=target).path == b"/base" + target
+
+
+_VALUES = {
+    "X-Request-ID": st.sampled_from(["id-1", "id-2"]),
+    "traceparent": st.sampled_from(
+        ["00-" + "a" * 32 + "-" + "b" * 16 + "-01", "00-" + "c" * 32 + "-" + "d" * 16 + "-00"]
+    ),
+    "x-stainless-retry-count": st.sampled_from(["0", "1"]),
+    "Content-Length": st.sampled_from(["0", "3"]),
+}
+_OTHERS = st.sampled_from(
+    [("X-A", "1"), ("Authorization", "Bearer t"), ("Connection", "x-a"), ("Via", "1.0 p"), ("X-Tenant-Id", "no"), ("Accept", "a"), ("Accept", "b")]
+)  # fmt: skip
+
+
+@st.composite
+def repeated_heads(draw: st.DrawFn) -> tuple[Headers, Headers]:
+    """Two heads that differ in the values that may vary."""
+    names: list[tuple[str, str] | str] = draw(
+        st.lists(_OTHERS | st.sampled_from(list(_VALUES)), max_size=6)  # type: ignore[arg-type]
+    )
+    first: list[tuple[str, str]] = [("Host", "t1.example.com")]
+    second = list(first)
+    for name in names:
+        values = (
+            (name, name) if isinstance(name, tuple) else tuple([(name, draw(_VALUES[name])) for _ in "ab"])
+        )
+        first.append(values[0])
+        second.append(values[1])
+    head = Headers(first)
+    # The engine keeps the fields that have not changed.
+    again = tuple(
+        [old if old == new else new for old, new in zip(head.fields, Headers(second).fields, strict=True)]
+    )
+    head.by_name()
+    return head, head.renewed(again)
+
+
+@drawn(repeated_heads(), st.booleans(), st.booleans(), st.sampled_from(["client", "provider"]), st.booleans())
+def test_repeated_head_becomes_what_it_would_alone(
+    heads: tuple[Headers, Headers], is_told: bool, keeps_host: bool, credential: str, has_key: bool
+) -> None:
+    call = admitted(KEY if has_key else None, preserve_host=keeps_host, credential=credential)
+    call = replace(call, route=replace(call.route, sends_identity=is_told))
+    first, second = [
+        ForwardedRequest(call, "POST", "/v1/x", head, head, b"/v1/x?a", f"id-{number}", "192.0.2.1", "me")
+        for number, head in enumerate(heads)
+    ]
+    upstream = call.route.upstream
+    last = LastOutgoing(first, upstream)
+    for forwarded, body in ((first, b""), (second, b"abc"), (first, b"ab")):
+        assert last.outgoing(forwarded, body) == outgoing(forwarded, upstream, body)
+
+
+def test_what_a_head_became_is_for_one_rule_key_and_upstream() -> None:
+    call, other = admitted(), admitted()
+    upstream = call.route.upstream
+    last = LastOutgoing(ForwardedRequest(call, "GET", "/", SENT, SENT, b"/", "id", "::1", "me"), upstream)
+    assert last.is_for(replace(call), upstream)
+    assert not last.is_for(replace(call, route=other.route), upstream)
+    assert not last.is_for(replace(call, key=None), upstream)
+    assert not last.is_for(call, other.route.upstream)
