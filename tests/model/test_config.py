@@ -3,6 +3,7 @@
 import pytest
 
 from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Stage, Tenant
+from shared.model.providers import ProviderKey
 
 KEY = ApiKey("k", "n", "gwk_9fK2mQ7x", "hash")
 
@@ -41,3 +42,8 @@ def test_configuration_cannot_be_changed_in_place(value: object) -> None:
         for name in one.__dataclass_fields__:  # type: ignore[attr-defined]
             with pytest.raises(AttributeError):
                 setattr(one, name, "other")
+
+
+@pytest.mark.parametrize(("where", "is_outside"), [({"env": "A"}, True), ({"file": "a"}, True), ({}, False)])
+def test_key_in_a_variable_or_a_file_is_outside_the_store(where: dict[str, str], is_outside: bool) -> None:
+    assert ProviderKey(id="pk_1", name="main", **where).is_outside is is_outside  # type: ignore[arg-type]
