@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
 
@@ -18,15 +19,24 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningGateway]]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One that the gateways trust beside the public ones."""
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def gateways(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[Callable[[str], RunningGateway]]:
     """Starts the gateway of an engine when it is first asked for; it runs until the end of the session."""
+    settings = {"GATEWAY__SECURITY__CA_FILE": str(authority.file)}
     started: list[RunningGateway] = []
     with ExitStack() as stack:
 
         @functools.cache
         def gateway_of(engine: str) -> RunningGateway:
             folder = tmp_path_factory.mktemp("gateway") / "data"
-            gateway = stack.enter_context(RunningGateway(folder, engine=engine))
+            gateway = stack.enter_context(RunningGateway(folder, settings, engine))
             started.append(gateway)
             return gateway
 
