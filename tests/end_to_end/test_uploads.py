@@ -76,7 +76,7 @@ def test_rule_has_limits_of_its_own(gateway: RunningGateway, upstream: Upstream,
     owner.create_rule("/large", upstream.url, limits={"request_body": "60MB"})
     owner.create_rule("/usual", upstream.url)
     assert [send("/small/x", size) for size in (1024, 1025)] == [200, 413]
-    if gateway.engine == "express":
+    if gateway.engine == "express" and framing == "sized":
         assert send("/usual/x", 51 * MIB) == 413
         assert send("/large/x", 51 * MIB) == 200
 

@@ -7,11 +7,6 @@ import pytest
 from scripts.tree import MAX_SHORT_FILES, SHORT_FILES, Source, broken_bounds, figures, read_sources
 
 
-def test_source_tree_holds_its_bounds() -> None:
-    print(*figures(read_sources()), sep="\n")
-    assert broken_bounds() == []
-
-
 def test_figures_count_the_files_of_each_subject(project: Path) -> None:
     for name in ("b/one.py", "a/deep/two.py", "a/__init__.py", "a/three.py"):
         (project / "shared" / name).parent.mkdir(parents=True, exist_ok=True)
