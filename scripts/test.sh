@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks style, types, imports and tests. Installs what it needs on a fresh machine.
 #   ./scripts/test.sh              the default suite
-#   ./scripts/test.sh --slow       the slow tests instead
+#   ./scripts/test.sh --slow       the slow tests instead, and generated tests with many examples
 #   ./scripts/test.sh tests/core   other arguments go to pytest
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,13 +21,14 @@ if ! command -v chromium >/dev/null; then
 fi
 
 bin=.venv/bin
-parallel=(-n auto --maxprocesses 4)
-# They cover the pure packages. Only they run with coverage, which doubles their time.
+# Compiled once, and not by each of the many programs that the tests start.
+unset PYTHONDONTWRITEBYTECODE
+cores=$(getconf _NPROCESSORS_ONLN)
+parallel=(-n "$((cores < 4 ? cores : 4))")
+# For tests that mostly wait for timeouts and for programs.
+one_more=(-n "$((cores < 4 ? cores + 1 : 4))")
+# They cover the pure packages (see [tool.coverage.run]). Only they run with coverage, which doubles their time.
 covering=(tests/core tests/model tests/limits tests/pipeline tests/upstreams tests/usage tests/admin_app/test_explain.py)
-covered='shared/core/*,shared/model/*,shared/limits/*.py,shared/pipeline/*,shared/upstreams/*'
-for name in aggregates asking estimate keys meter prices read row values; do
-    covered="$covered,shared/usage/$name.py"
-done
 
 # Runs tests. A path may select no test for one of the two passes, which is not an error.
 pass() {
@@ -37,20 +38,19 @@ pass() {
 if [ "$#" = 0 ]; then
     "$bin/ruff" check .
     "$bin/ruff" format --check .
-    "$bin/mypy"
-    "$bin/lint-imports" --no-cache
-    "$bin/python" -m scripts.tree
-    "$bin/python" -m pytest -q "${parallel[@]}" "${covering[@]/#/--ignore=}"
-    "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report= "${covering[@]}"
-    echo "Every branch of the pure packages must be covered:"
-    exec "$bin/coverage" report --include="$covered" \
-        --skip-covered --fail-under=100
+    "$bin/mypy" &
+    { "$bin/lint-imports" --no-cache && "$bin/python" -m scripts.tree; } || { wait; exit 1; }
+    wait $!
+    "$bin/python" -m pytest -q "${one_more[@]}" "${covering[@]/#/--ignore=}"
+    exec "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report=term --cov-fail-under=100 "${covering[@]}"
 fi
 if [ "$1" = --slow ]; then
     shift
     code=0
     pass "${parallel[@]}" -m "slow and not alone" "$@" || code=1
     pass -m "slow and alone" "$@" || code=1
+    # Tests with generated examples, with many of them.
+    pass "${parallel[@]}" -m "hypothesis and not slow" --hypothesis-profile=many "$@" || code=1
     exit $code
 fi
 exec "$bin/python" -m pytest -q "${parallel[@]}" "$@"

@@ -2,6 +2,7 @@
 
 import gc
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from tests.support.valkey_server import Server, redis_7, server, valkey
 __all__ = ["pytest_generate_tests", "pytest_pyfunc_call", "runner"]  # they run tests which are coroutines
 
 # A busy machine makes an example slow; no promise is about that.
-settings.register_profile("gateway", deadline=None)
-settings.load_profile("gateway")
+settings.register_profile("few", deadline=None, max_examples=25)
+settings.register_profile("many", deadline=None, max_examples=200)
+settings.load_profile("few")
 
 
 def pytest_collection_finish() -> None:
@@ -35,17 +37,33 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(line)
 
 
-class FileAndEngine(LoadScopeScheduling):
-    """Gives all tests of one file on the same engine to one worker of pytest-xdist: they share fixtures."""
+def scope_of(nodeid: str) -> str:
+    """What one worker of pytest-xdist runs whole: a file, or all tests of a folder on one engine.
+
+    So a folder whose tests share a gateway per engine starts each of them once.
+    """
+    file, _, test = nodeid.partition("::")
+    engine = re.search(r"[\[-](express|mitmproxy)[\]-]", test)
+    return f"{file.rpartition('/')[0]} on {engine[1]}" if engine else file
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the engines, then with the files of few tests: they start programs and wait for them."""
+    if hasattr(config, "workerinput"):
+        scopes = Counter(scope_of(item.nodeid) for item in items)
+        items.sort(key=lambda item: (" on " not in (scope := scope_of(item.nodeid)), scopes[scope]))
+
+
+class FileOrEngine(LoadScopeScheduling):
+    """Gives scopes to workers in the order of their tests (`--no-loadscope-reorder`)."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file, _, test = nodeid.partition("::")
-        engine = re.search(r"[\[-](express|mitmproxy)[\]-]", test)
-        return f"{file} on {engine[1]}" if engine else file
+        return scope_of(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileAndEngine:
-    return FileAndEngine(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileOrEngine:
+    return FileOrEngine(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -136,9 +136,7 @@ class Writers(RuleBasedStateMachine):
 
 def test_names_in_use_are_never_missing_after_any_writes(client: redis.Redis) -> None:
     machine = type("Machine", (Writers,), {"client": client})
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=15, stateful_step_count=12, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=12))
 
 
 class Crowd:

@@ -286,6 +286,4 @@ class StoresAgree(RuleBasedStateMachine):
 
 def test_redis_does_what_memory_does(client: redis.Redis) -> None:
     machine = type("Machine", (StoresAgree,), {"client": client})
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=40, stateful_step_count=20, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=settings(stateful_step_count=20))

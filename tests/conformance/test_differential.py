@@ -117,14 +117,14 @@ def check(wires: list[Wire], through: Exchanges) -> None:
 SUPPRESSED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=SUPPRESSED)
+@settings(suppress_health_check=SUPPRESSED)
 @given(through=exchanges)
 def test_every_valid_exchange_is_the_same_on_every_engine(wires: list[Wire], through: Exchanges) -> None:
     check(wires, through)
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None, suppress_health_check=SUPPRESSED)
+@settings(max_examples=1500, suppress_health_check=SUPPRESSED)
 @given(through=exchanges)
 def test_very_many_valid_exchanges_are_the_same_on_every_engine(
     wires: list[Wire], through: Exchanges

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import connection, http
 
@@ -32,7 +32,6 @@ class Slow:
 @given(
     st.lists(st.tuples(st.binary(max_size=300), st.booleans()), min_size=1, max_size=12), st.integers(1, 400)
 )
-@settings(deadline=None, max_examples=25)
 def test_pipelined_requests_get_their_responses_in_order_at_every_cut(
     bodies: list[tuple[bytes, bool]], size: int
 ) -> None:

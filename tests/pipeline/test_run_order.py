@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.config import Stage
@@ -156,7 +156,6 @@ def check_group(group: Sequence[Role], happened: Sequence[tuple[str, str]]) -> N
 
 
 @pytest.mark.parametrize("eager", [True, False])
-@settings(deadline=None)
 @given(casts(), st.randoms(use_true_random=False))
 def test_order_and_outcome_are_those_of_the_model(
     eager: bool, roles: list[Role], luck: random.Random

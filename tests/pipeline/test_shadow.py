@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.config import Stage
@@ -231,7 +231,6 @@ async def beside(run: Run, hand: Stagehand, luck: random.Random) -> None:
         await asyncio.wait_for(playing, 0)
 
 
-@settings(deadline=None)
 @given(casts(), casts(), st.randoms(use_true_random=False))
 def test_shadows_change_no_outcome(
     roles: Sequence[Role], shadows: Sequence[Role], luck: random.Random

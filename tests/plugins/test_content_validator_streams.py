@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.bodies.event_splitter import event_splitter
@@ -71,7 +71,6 @@ def whole_response(endpoint: Endpoint, text: str) -> tuple[bytes, str]:
 
 
 @endpoints
-@settings(deadline=None)
 @given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
 @example('""', [], [], ['"'], "\n")
 @example('"secret"', [], [], ["secret"], "\n")
@@ -97,7 +96,6 @@ def test_a_stream_has_the_verdict_of_the_whole_response_wherever_it_is_cut(
 
 
 @endpoints
-@settings(deadline=None)
 @given(TEXTS, CUTS, CUTS, SETTINGS, st.sampled_from(LINE_ENDS))
 @example('""', [], [], ['"'], "\n")
 @example('"ab secret"', [], [], ["secret", '"'], "\n")

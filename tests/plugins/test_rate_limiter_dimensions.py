@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bodies.body import model_of
@@ -181,7 +181,6 @@ SEVERAL = {
 }
 
 
-@settings(deadline=None)
 @given(st.lists(games, min_size=8, max_size=12), st.booleans())
 def test_limit_admits_no_more_requests_for_values_the_client_chooses(
     played: list[Any], at_gateway: bool
@@ -190,7 +189,6 @@ def test_limit_admits_no_more_requests_for_values_the_client_chooses(
     assert sum(isinstance(gate.ask(**request), Continue) for request in played) <= 3
 
 
-@settings(deadline=None)
 @given(st.lists(games, min_size=8, max_size=12))
 def test_limit_per_ip_ignores_all_values_the_client_chooses(played: list[Any]) -> None:
     gate = Gate(MemoryLimiter(Hands()), [("rule", {"limits": {"per_ip": {"limit": 3, "window": "1m"}}})])

@@ -191,5 +191,5 @@ class Calls(RuleBasedStateMachine):
         assert self.breaker.until is None or self.breaker.until <= self.now + SETTINGS.longest
 
 
-Calls.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+Calls.TestCase.settings = settings(stateful_step_count=30)
 TestCalls = Calls.TestCase

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
@@ -278,7 +278,6 @@ _STREAMS: dict[str, object] = {
     st.sampled_from(["HTTP/1.1", "HTTP/1.0"]),
     st.sampled_from(sorted(_STREAMS)),
 )
-@settings(deadline=None, max_examples=60)
 def test_a_response_of_an_addon_is_what_a_strict_client_reads(
     hook: str, status: int, body: bytes, method: str, version: str, stream: str
 ) -> None:
