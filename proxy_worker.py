@@ -19,7 +19,6 @@ from mitm_addons.stream_keepalive import StreamKeepAlive
 from mitm_addons.wire_errors import error_response
 from mitm_engine.closing import LINGER
 from mitm_engine.engine import Engine, make_master, serve
-from mitm_engine.exchange.attempt import Retries
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from mitm_engine.processes.scoreboard import WorkerContext
 from mitm_engine.wire_error import WireError
@@ -40,6 +39,8 @@ built_in_plugins()  # imports them now, while the process is on standby
 # Seconds for which a client with a valid key may send the rest of a body after its response: most clients
 # read the response only then.
 _KNOWN_LINGER = 30.0
+# By the kind of a rule: a name is found in a cache sooner than its value.
+_RETRIES = {"ai": AI_RETRIES, "targets": TARGET_RETRIES}
 
 
 def work(
@@ -105,10 +106,11 @@ def _policy(services: Services) -> Policy:
         authority: str | None,
         owner: str,
         linger: float,
-        retries: Retries | None = None,
+        retries: str = "",
     ) -> Terms:
         times = _timeouts(limits.timeouts, timeouts)
-        return Terms(times, request, response, str(trust(authority)), owner, linger, retries)
+        trusted = str(trust(authority))
+        return Terms(times, request, response, trusted, owner, linger, _RETRIES.get(retries))
 
     default, known = [
         make_terms(UpstreamTimeouts(), limits.public_body, limits.response_body, None, "", linger)
@@ -125,7 +127,7 @@ def _policy(services: Services) -> Policy:
         times, largest = upstream.timeouts, route.bodies.response
         if state.ai is None and route.pool is None:
             return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger)
-        retries = TARGET_RETRIES if state.ai is None else AI_RETRIES
+        retries = "targets" if state.ai is None else "ai"
         return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, retries)
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:

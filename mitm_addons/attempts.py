@@ -33,9 +33,9 @@ from shared.usage.asking import rejects_asking
 
 #: The bounds within which the engine asks about requests to models. A decision includes the wait for a
 #: target, up to `Retry.within`.
-AI_RETRIES: Final = Retries(decision_seconds=310.0)
+AI_RETRIES: Final = Retries(judges_all=False, decision_seconds=310.0)
 #: The same for rules with targets: the status alone decides, so errors are not read.
-TARGET_RETRIES: Final = Retries(statuses=frozenset(), decision_seconds=310.0)
+TARGET_RETRIES: Final = Retries(statuses=frozenset(), judges_all=False, decision_seconds=310.0)
 
 # A whole body has as much time between two pieces as it has without a policy.
 _WHOLE: Final = Hold(commit.MAX_COLLECTED, math.inf)

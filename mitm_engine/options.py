@@ -77,9 +77,10 @@ class Policy:
     Attributes:
         response: makes the response for an error; its flow is None if the head could not be read.
         terms: returns the limits of a flow.
-        retry: whether the request is sent again. Asked when an attempt has failed without a head, with every
-            head before `responseheaders`, and when a body breaks off that is held. For True, the policy has
-            written the next upstream into ``flow.request.data``, and has waited as long as it wants.
+        retry: whether the request is sent again. Asked when an attempt has failed without a head, with each
+            head before `responseheaders` (see `Retries.judges_all`), and when a body breaks off that is held.
+            For True, the policy has written the next upstream into ``flow.request.data``, and has waited as
+            long as it wants.
         holds: how long the beginning of this response is kept from the client; None: not at all.
         held: what to do with the beginning, for each further piece: empty at the end of the body, and None
             after a silence. For AGAIN, the policy has done the same as for True.

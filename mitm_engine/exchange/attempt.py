@@ -44,12 +44,14 @@ class Retries:
         statuses: the statuses of errors. They are judged with the beginning of their bodies, and not held.
         error_size: so many bytes of such a body are read at most.
         error_seconds: so long they are waited for at most.
+        judges_all: whether `Policy.retry` is also asked about responses that are not errors.
         decision_seconds: so long a decision of the policy may take, with the wait before the next attempt.
     """
 
     statuses: frozenset[int] = frozenset((*range(400, 404), 408, 429, *range(500, 600)))
     error_size: int = 65_536
     error_seconds: float = 5.0
+    judges_all: bool = True
     decision_seconds: float = 60.0
 
 

@@ -198,12 +198,17 @@ class Attempts:
         if self.upload is not None:
             self.upload.terms = self.terms
         self._since = self._now()
-        upstream = await self._judge(self.once(on_wait), attempt)
+        upstream = None
+        try:
+            upstream = await self.once(on_wait)
+        except WireError as error:
+            self._note_failure(attempt, error)
         self._note_end(attempt, upstream)
         if upstream is not None and attempt.status in retries.statuses and self.upload is None:
             await self._judge(self._read_error(attempt, upstream, retries), attempt)
             attempt.error = None  # also if the body broke off: the status says what it is
-        if await self._is_tried_again(attempt, retries):
+        is_good = upstream is not None and attempt.status < 400 and not retries.judges_all
+        if not is_good and await self._is_tried_again(attempt, retries):
             return None
         if upstream is None:
             raise _copy(attempt.error)
@@ -214,10 +219,14 @@ class Attempts:
         try:
             return await step
         except WireError as error:
-            if error.code not in _OF_UPSTREAM:
-                raise
-            attempt.error = _copy(error)
+            self._note_failure(attempt, error)
             return None
+
+    def _note_failure(self, attempt: Attempt, error: WireError) -> None:
+        """Keep an error of the upstream, and raise any other."""
+        if error.code not in _OF_UPSTREAM:
+            raise error
+        attempt.error = _copy(error)
 
     def _note_end(self, attempt: Attempt, upstream: UpstreamConnection | None) -> None:
         seconds = self._now() - (self._since if self.upload is None else max(self._since, self.upload.moved))

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# The longest body, in bytes, that is not counted as held once it is here: less than is read ahead of any body.
+_AT_ONCE = 16_384
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
 
 
@@ -199,7 +201,10 @@ class Exchange:
         elif response.stream:
             await self._stream(attempts, upstream, response)
         else:
-            response.data.content = await self._whole_bodies().collect_response(upstream, self._terms)
+            if reader.complete and reader.held <= min(self._terms.response_body, _AT_ONCE):
+                response.data.content = reader.take() or b""
+            else:
+                response.data.content = await self._whole_bodies().collect_response(upstream, self._terms)
             attempts.release()
             response.data.timestamp_end = response.data.timestamp_start
             await self._send_whole()
