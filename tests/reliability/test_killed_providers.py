@@ -1,0 +1,142 @@
+"""A provider that dies under load costs no client an error, and gets its share again once it is back."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from tests.reliability.callers import Caller
+from tests.reliability.figures import figure
+from tests.reliability.loads import Tally, for_seconds, open_loop
+from tests.reliability.processes import await_workers
+from tests.support.gateway import ROOT, RunningGateway, TenantInUse
+from tests.support.ports import free_port
+
+RATE = 100  # requests a second, half of them streams
+BEFORE, DEAD, BACK_WITHIN = 2.0, 6.0, 12.0  # seconds
+MOST_FAILURES = 5  # of each worker in ten seconds
+NAMES = ("a", "b", "c")
+
+
+class ChatCaller(Caller):
+    """Asks for a chat, whole or streamed."""
+
+    def request(self, path: str, method: str = "POST", body: bytes = b"", *fields: str) -> bytes:
+        turns = [{"role": "user", "content": "Hello there!"}]
+        document = {"model": "best", "stream": path == "stream", "messages": turns}
+        chat, named = json.dumps(document).encode(), "Content-Type: application/json"
+        return super().request("/v1/chat/completions", "POST", chat, named, *fields)
+
+
+class Provider:
+    """A demo upstream in a process of its own."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "examples.demo_upstream", "--port", str(self.port)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert self._process.stdout
+        self._process.stdout.readline()
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+
+@pytest.fixture(params=[1, 4])
+def workers(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def gateway(workers: int, tmp_path: Path) -> Iterator[RunningGateway]:
+    with RunningGateway(tmp_path / "data", {"GATEWAY__SERVER__WORKERS": str(workers)}) as running:
+        await_workers(running, workers)
+        yield running
+
+
+@pytest.fixture
+def providers() -> Iterator[dict[str, Provider]]:
+    with contextlib.ExitStack() as stack:
+        found = {name: Provider() for name in NAMES}
+        for one in found.values():
+            stack.callback(one.kill)
+        yield found
+
+
+def company(gateway: RunningGateway, providers: dict[str, Provider]) -> TenantInUse:
+    """A tenant whose model `best` has one target at each provider."""
+    tenant = gateway.create_tenant(tier="enterprise")
+
+    def create(collection: str, **document: Any) -> None:
+        response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
+        assert response.status_code == 201, response.text
+
+    for name, one in providers.items():
+        url = f"http://127.0.0.1:{one.port}/v1"
+        create("providers", name=name, kind="custom", base_url=url, apis=["openai.chat"])
+    targets = [{"provider": name, "model": "demo-small"} for name in providers]
+    create("models", name="best", targets=targets, affinity=None)
+    create("rules", path="/v1", ai={"providers": [*providers]})
+    tenant.await_rule("/v1")
+    return tenant
+
+
+def served(gateway: RunningGateway) -> list[dict[str, Any]]:
+    """The lines of the calls so far."""
+    lines = gateway.log_lines("proxy")
+    return [line for line in lines if line["logger"] == "gateway.access" and line["model_asked"] == "best"]
+
+
+async def load(tenant: TenantInUse, seconds: float) -> list[Tally]:
+    caller = ChatCaller(tenant.gateway.proxy_port, tenant.host, tenant.key)
+    whole = asyncio.ensure_future(open_loop(caller, "whole", RATE / 2, for_seconds(seconds)))
+    await asyncio.sleep(1 / RATE)  # in turns: a call in flight may fail after the one that opens the breaker
+    return [await open_loop(caller, "stream", RATE / 2, for_seconds(seconds)), await whole]
+
+
+def test_a_provider_that_is_killed_under_load_costs_no_client_an_error(
+    gateway: RunningGateway, providers: dict[str, Provider], workers: int
+) -> None:
+    async def course() -> tuple[list[Tally], float]:
+        loads = asyncio.ensure_future(load(tenant, BEFORE + DEAD + BACK_WITHIN))
+        await asyncio.sleep(BEFORE)
+        providers["a"].kill()
+        await asyncio.sleep(DEAD)
+        providers["a"].start()
+        back, before = time.monotonic(), by_provider()["a"]
+        while by_provider()["a"] < before + 5 * workers:
+            await asyncio.sleep(0.25)
+        seconds = time.monotonic() - back
+        return await loads, seconds
+
+    def by_provider() -> Counter[str]:
+        return Counter(line["ai"]["provider"] for line in served(gateway) if line["status"] == 200)
+
+    tenant = company(gateway, providers)
+    (stream, whole), back = uvloop.run(asyncio.wait_for(course(), 120))
+    lines = served(gateway)
+    failed = Counter(
+        attempt["why"] for line in lines for attempt in line["ai"]["attempts"] if attempt["status"] != 200
+    )
+    text = f"{len(lines)} requests, {workers} workers: {whole.errors + stream.errors} errors"
+    figure("pools", f"{text}, {failed.total()} failures of the killed target, back after {back:.1f} s")
+    assert whole.errors == 0, whole
+    # A stream that the client had begun to read cannot be repaired; there is one at most.
+    begun = [line for line in lines if line["code"] == "upstream_protocol_error" and line["ttft_ms"]]
+    assert stream.errors == len(begun) <= 1, stream
+    assert failed.total() <= MOST_FAILURES * workers, failed
+    assert back <= BACK_WITHIN
