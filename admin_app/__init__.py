@@ -9,7 +9,7 @@ from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.views import api_keys, explain, health, plugins, rate_limits, rules, tenants
-from admin_app.views.ai import models, prices, provider_keys, provider_test, providers, usage
+from admin_app.views.ai import models, prices, provider_health, provider_keys, provider_test, providers, usage
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
 from shared.services import Services
@@ -69,7 +69,7 @@ def create_app(services: Services) -> Flask:
         "key", {"type": "http", "scheme": "bearer", "description": "The platform key or a tenant's API key."}
     )
     modules = (
-        *(tenants, api_keys, rules, providers, provider_keys, provider_test, models),
+        *(tenants, api_keys, rules, providers, provider_keys, provider_test, provider_health, models),
         *(prices, rate_limits, usage, explain, plugins),
     )
     for module in modules:

@@ -64,6 +64,11 @@ class KnownHealth:
         """What counts for a tenant of a key of a provider."""
         return [one for one in self._of((provider, key)) if one.tenant in (tenant, "")]
 
+    def of_key_id(self, tenant: str, key_id: str) -> Sequence[Report]:
+        """What counts for a tenant of a key, whatever its secret was."""
+        subjects = [one for one in self._reports if one[1].partition(".")[0] == key_id]
+        return [one for subject in subjects for one in self._of(subject) if one.tenant in (tenant, "")]
+
     def tenants(self, target: str) -> int:
         """For how many tenants of their own a target is open."""
         return len({one.tenant for one in self._of((target, "")) if one.tenant})

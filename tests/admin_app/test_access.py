@@ -83,6 +83,8 @@ def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
         ("POST", f"{one}/keys"): ai.PROVIDER_KEY,
         ("POST", f"{one}/keys/<provider_key_id>/rotate"): ai.ROTATE_KEY,
         ("POST", f"{one}/test"): ai.PROVIDER_TEST,
+        ("POST", f"{one}/health/<path:target>/open"): ai.OPEN_TARGET,
+        ("POST", f"{one}/health/<path:target>/close"): {},
         ("POST", f"{base}/models"): model,
         ("PUT", named): model,
         ("PATCH", named): {"visible": False},
@@ -137,6 +139,7 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "<provider_id>": provider["id"],
         "<provider_key_id>": provider["keys"][0]["id"],
         "<path:model_name>": ai.MODEL["name"],
+        "<path:target>": f"{provider['id']}/m",
     }
     return Scene(keys, urls)
 

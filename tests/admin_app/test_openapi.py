@@ -36,7 +36,7 @@ from tests.admin_app.world import TOKEN, Api
 from tests.support.cases import slow
 
 #: Operations that are described.
-OPERATIONS = 66
+OPERATIONS = 72
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -76,6 +76,7 @@ def there(api: Api) -> dict[str, str]:
         "provider_id": provider["id"],
         "provider_key_id": provider["keys"][0]["id"],
         "model_name": ai.MODEL["name"],
+        "target": f"{provider['id']}/m",
     }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +18,9 @@ from admin_app import context, create_app
 from admin_app.auth import failed_logins
 from shared.config_store.port import ConfigStore
 from shared.explain import ExplainRequest, ExplainResult, run_explain
+from shared.health.report import Report
+from shared.health.store import HealthStore
+from shared.health.stored import StoredHealth
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot
@@ -68,6 +71,16 @@ class NoUsage:
         return RowPage([], None)
 
 
+class NoHealth:
+    """The health of providers whose targets and keys work."""
+
+    def read(self, owners: Iterable[str]) -> Mapping[str, StoredHealth]:
+        return dict.fromkeys(owners, StoredHealth())
+
+    def tell(self, report: Report) -> None:
+        """Do nothing: there are no workers."""
+
+
 @dataclass
 class World:
     """The services that the admin API is given."""
@@ -88,6 +101,10 @@ class World:
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, self.settings.admin.subdomain_quarantine)
         self.limiter = MemoryLimiter(self.clock)
+
+    @contextmanager
+    def health(self) -> Iterator[HealthStore]:
+        yield cast(HealthStore, NoHealth())
 
     @contextmanager
     def usage(self) -> Iterator[UsageReader]:

@@ -17,6 +17,7 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import no_content, response
 from admin_app.views.ai.providers import change_one
 from shared.documents.ai import examples
+from shared.documents.ai.health import key_health
 from shared.documents.ai.provider_key import (
     MAX_KEYS,
     PlatformKeyInput,
@@ -25,6 +26,7 @@ from shared.documents.ai.provider_key import (
     RotateKeyInput,
     RotatePlatformKeyInput,
 )
+from shared.health.stored import StoredHealth
 from shared.model.providers import Provider, ProviderKey
 
 blueprint = Blueprint("provider keys", __name__, "Credentials of providers. They are never shown.")
@@ -143,7 +145,8 @@ def _created(owner: Owner, provider_id: str, key_id: str, change: Any) -> Respon
     def respond(after: Holding) -> Response:
         key = _find(after.provider(provider_id), key_id)
         location = f"{owner.path}/providers/{provider_id}"
-        return response(ProviderKeyOutput().dump(key), 201, location=location)
+        health = key_health(key, owner.tenant_id or "", StoredHealth(), services().clock.now())
+        return response({**ProviderKeyOutput().dump(key), **health}, 201, location=location)
 
     return respond(change_one(owner, provider_id, change, respond))
 

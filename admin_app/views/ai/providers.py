@@ -1,6 +1,6 @@
 """/providers and /tenants/{id}/providers: where models run, and the credentials for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of
 from admin_app.http.responses import check_match, no_content, response
 from shared.documents.ai import examples
+from shared.documents.ai.health import key_health
 from shared.documents.ai.provider import (
     KindList,
     PlatformProviderChanged,
@@ -193,10 +194,27 @@ def _document(owner: Owner, provider: Provider) -> dict[str, Any]:
     return provider_document(provider, is_platforms=owner.is_platform)
 
 
+def _health_of(owner: Owner, *providers: Provider) -> Sequence[Mapping[str, Any]]:
+    """For each provider, the members that tell the health of its keys, which ETags do not cover."""
+    with services().health() as store:
+        stored = store.read(provider.id for provider in providers)
+    now, tenant_id = services().clock.now(), owner.tenant_id or ""
+    return [
+        {
+            "keys": [
+                {**shown, **key_health(key, tenant_id, stored[provider.id], now)}
+                for key, shown in zip(provider.keys, _document(owner, provider)["keys"], strict=True)
+            ]
+        }
+        for provider in providers
+    ]
+
+
 def _list(owner: Owner, query: Mapping[str, Any]) -> Response:
     holding = owner.read()
     items, cursor = page_of(holding.providers, query)
-    documents = [_document(owner, provider) for provider in items]
+    found = zip(items, _health_of(owner, *items), strict=True)
+    documents = [{**_document(owner, provider), **health} for provider, health in found]
     members = {"providers": documents, "count": len(items), "next_cursor": cursor}
     if holding.snapshot is not None:
         members["shared"] = shared_documents(shared_providers(holding.snapshot.tenant))
@@ -204,7 +222,9 @@ def _list(owner: Owner, query: Mapping[str, Any]) -> Response:
 
 
 def _read(owner: Owner, provider_id: str) -> Response:
-    return response(_document(owner, owner.read().provider(provider_id)))
+    provider = owner.read().provider(provider_id)
+    [health] = _health_of(owner, provider)
+    return response(_document(owner, provider), extra=health)
 
 
 def _create(owner: Owner, sent: Mapping[str, Any]) -> Response:
@@ -223,7 +243,8 @@ def _create(owner: Owner, sent: Mapping[str, Any]) -> Response:
         provider = after.provider(provider_id)
         warnings = problem_documents(provider_warnings(provider, checked.targets))
         location = f"{owner.path}/providers/{provider_id}"
-        return response(_document(owner, provider), 201, {"warnings": warnings}, location)
+        [health] = _health_of(owner, provider)
+        return response(_document(owner, provider), 201, {**health, "warnings": warnings}, location)
 
     return respond(owner.change(add, respond))
 
@@ -237,7 +258,8 @@ def _change(owner: Owner, provider_id: str, sent: Mapping[str, Any]) -> Response
     after = change_one(owner, provider_id, change)
     provider = after.provider(provider_id)
     warnings = problem_documents(provider_warnings(provider, checked.targets))
-    return response(_document(owner, provider), extra={"warnings": warnings})
+    [health] = _health_of(owner, provider)
+    return response(_document(owner, provider), extra={**health, "warnings": warnings})
 
 
 def change_one(

@@ -19,7 +19,27 @@ PROVIDER_KEY_READ: Document = {
     "enabled": True,
     "expires_at": None,
     "created_at": "2027-01-15T08:00:00.000Z",
+    "status": "ok",
+    "cooling_until": None,
+    "last_error": None,
 }
+PROVIDER_HEALTH: Document = {
+    "targets": [
+        {
+            "target": "prv_5d7f0c1a2b3e4f5061728394/gpt-5.6",
+            "state": "open",
+            "since": "2027-01-15T08:00:00.000Z",
+            "until": "2027-01-15T08:00:10.000Z",
+            "reason": "status 503",
+            "by": "calls",
+            "open_for_tenants": 1,
+            "ewma": 0.84,
+            "in_flight": 3,
+            "last_errors": [{"at": "2027-01-15T08:00:00.000Z", "key": None, "reason": "status 503"}],
+        }
+    ]
+}
+OPEN_TARGET: Document = {"duration": "30m", "reason": "maintenance"}
 ROTATE_KEY: Document = {"secret": "sk-...", "overlap": "1h"}
 
 PROVIDER: Document = {

@@ -17,6 +17,7 @@ MAX_KEYS = 100
 _PRINTABLE = Pattern(r"[\x21-\x7e]{1,8192}", "Must be 1 to 8192 printable ASCII characters without spaces.")
 _HINTED = 20  # of a longer secret, the first three and the last four characters are shown
 _NAME = Pattern(r"[A-Za-z0-9_.-]{1,255}", "Must be letters, digits and any of . _ -.")
+_IGNORED = "Set by the gateway. Ignored if sent."
 _FORMS = 'Must be text, or {"set": true} to keep the stored value.'
 _PLATFORM_FORMS = 'Must be text, {"set": true} to keep the stored value, {"env": "NAME"} or {"file": "name"}.'
 
@@ -80,6 +81,9 @@ class ProviderKeyInput(Input):
     enabled = flag(True, "false: it is not used.")
     expires_at = read_only(format="date-time")
     created_at = read_only(format="date-time")
+    status = read_only(description=_IGNORED)
+    cooling_until = read_only(format="date-time", description=_IGNORED)
+    last_error = read_only(description=_IGNORED)
 
 
 class PlatformKeyInput(ProviderKeyInput):
@@ -119,7 +123,34 @@ class SecretOutput(Schema):
     file = fields.String(metadata={"description": "The file in secrets.folder that has it."})
 
 
-class ProviderKeyOutput(Schema):
+class KeyHealthOutput(Schema):
+    """The health of a key. It is no part of what is stored of the key: see `shared.documents.ai.health`."""
+
+    status = fields.String(
+        required=True,
+        dump_default="ok",
+        validate=validate.OneOf(["ok", "cooling", "rejected", "disabled"]),
+        metadata={
+            "description": "ok: it is used. cooling: its provider limits it, or its money is spent. "
+            "rejected: its provider does not accept it. disabled: it is off, or at its end. ETags do not "
+            "cover it."
+        },
+    )
+    cooling_until = Timestamp(
+        "When a key that cools, or was rejected, is tried again.",
+        required=True,
+        allow_none=True,
+        dump_default=None,
+    )
+    last_error = fields.String(
+        required=True,
+        allow_none=True,
+        dump_default=None,
+        metadata={"description": "Its last failure in a few words, without secrets."},
+    )
+
+
+class ProviderKeyOutput(KeyHealthOutput):
     """A key of a provider."""
 
     id = fields.String(required=True)

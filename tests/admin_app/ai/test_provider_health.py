@@ -1,0 +1,161 @@
+"""The health of providers: what is shown of their targets and keys, and targets that operators open."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from shared.config_store.store import RedisStore
+from shared.health.report import CALLS, PROBE, Report
+from shared.health.store import HealthStore
+from shared.health.stored import NOTE, Beat, note_of_beats
+from shared.upstreams.outcome import KeyEffect
+from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world
+
+SECRET = "sk-canary-0123456789abcdef"
+
+
+class Told(World):
+    """A world whose workers have told something."""
+
+    client: redis.Redis
+
+    @contextmanager
+    def health(self) -> Iterator[HealthStore]:
+        yield HealthStore(self.client)
+
+
+@pytest.fixture
+def world(tmp_path: Path, client: redis.Redis) -> Told:
+    world = Told(make_world(tmp_path, admin__token=TOKEN).settings)
+    world.store = RedisStore(client, world.settings.admin.subdomain_quarantine)
+    world.client = client
+    return world
+
+
+def provider(api: Api, base: str = "") -> tuple[str, str]:
+    """The URL and the id of a new provider."""
+    keys = [{"name": name, "secret": f"{SECRET}-{name}"} for name in ("a", "b")]
+    made = api.create(
+        f"{base}/providers", {"name": "p", "kind": "openai", "keys": keys, "models": [{"id": "m"}]}
+    )
+    return f"{base}/providers/{made['id']}", made["id"]
+
+
+def told(world: Told, target: str, **more: Any) -> None:
+    named = {"tenant": "", "until": NOW + 30, "at": NOW, "cause": CALLS, "why": "status 503", **more}
+    HealthStore(world.client).tell(Report(target=target, **named))
+
+
+def only_target(api: Api, url: str) -> Mapping[str, Any]:
+    [target] = api.get(f"{url}/health").get_json()["targets"]
+    return dict(target)
+
+
+def test_declared_target_is_closed_until_something_opens_it(world: Told, api: Api) -> None:
+    url, name = provider(api)
+    closed = only_target(api, url)
+    assert (closed["state"], closed["ewma"], closed["in_flight"], closed["last_errors"]) == (
+        "closed",
+        None,
+        None,
+        [],
+    )
+    told(world, f"{name}/m", cause=PROBE, why=f"probe: status 500 {SECRET}")
+    opened = only_target(api, url)
+    assert SECRET not in repr(opened)
+    assert (opened["state"], opened["by"], opened["since"]) == ("open", "probe", "2027-01-15T08:00:00.000Z")
+    assert opened["until"] == "2027-01-15T08:00:30.000Z"
+    [error] = opened["last_errors"]
+    assert (error["key"], error["at"]) == (None, opened["since"])
+    world.clock.time += 31
+    assert only_target(api, url)["state"] == "closed"
+
+
+def test_platform_sees_for_how_many_tenants_a_target_is_open_and_what_is_open_for_all(
+    world: Told, api: Api
+) -> None:
+    url, name = provider(api)
+    told(world, f"{name}/m", tenant="tenant_1")
+    seen = only_target(api, url)
+    assert (seen["state"], seen["open_for_tenants"]) == ("closed", 1)
+    told(world, f"{name}/m", tenant="tenant_2")
+    seen = only_target(api, url)
+    assert (seen["state"], seen["open_for_tenants"]) == ("open", 2)
+
+
+def test_figures_of_workers_are_put_together(world: Told, api: Api) -> None:
+    url, name = provider(api)
+    for worker, at, in_flight, latency in (
+        ("a", NOW, 2, 0.5),
+        ("b", NOW - 5, 1, None),
+        ("c", NOW - 99, 7, 2.0),
+    ):
+        beat = Beat(worker=worker, target=f"{name}/m", at=at, in_flight=in_flight, latency=latency)
+        note = note_of_beats(name, [beat], at)
+        world.client.eval(NOTE.text, 2, *note.keys, *note.arguments)  # type: ignore[no-untyped-call]
+    seen = only_target(api, url)
+    assert (seen["in_flight"], seen["ewma"]) == (3, 2.0)
+
+
+@pytest.mark.parametrize("is_tenants", [False, True])
+def test_operator_opens_and_closes_a_target_on_all_workers(
+    world: Told, api: Api, tenant: Tenant, is_tenants: bool
+) -> None:
+    url, name = provider(api, tenant.url if is_tenants else "")
+    channel = world.client.pubsub(ignore_subscribe_messages=True)
+    channel.subscribe("health")
+    channel.get_message(timeout=1)  # that it is subscribed
+    path = f"{url}/health/{quote(name + '/m', safe='')}"
+    opened = api.post(f"{path}/open", {"duration": "10m", "reason": "maintenance"})
+    assert opened.status_code == 200, opened.text
+    [target] = opened.get_json()["targets"]
+    assert (target["state"], target["by"], target["reason"]) == ("open", "operator", "maintenance")
+    assert target["until"] == "2027-01-15T08:10:00.000Z"
+    told(world, f"{name}/m", at=NOW + 1, tenant=tenant.id)
+    world.clock.time += 2
+    closed = api.post(f"{path}/close", {})
+    assert closed.status_code == 200, closed.text
+    [target] = closed.get_json()["targets"]
+    assert (target["state"], target["open_for_tenants"]) == ("closed", 0)
+    messages = [channel.get_message(timeout=1) for _ in range(3)]
+    assert all(messages)
+    channel.close()
+
+
+@pytest.mark.parametrize("target", ["m", "prv_other/m", "{}/", "{}/" + 257 * "m"])
+def test_target_of_another_provider_is_not_found(api: Api, target: str) -> None:
+    url, name = provider(api)
+    assert api.post(f"{url}/health/{target.format(name)}/close", {}).status_code == 404
+
+
+def test_keys_show_their_health_and_etags_do_not_change_with_it(
+    world: Told, api: Api, tenant: Tenant
+) -> None:
+    url, name = provider(api, tenant.url)
+    before = api.get(url)
+    first, second = before.get_json()["keys"]
+    assert (first["status"], first["cooling_until"], first["last_error"]) == ("ok", None, None)
+    named = {"tenant": tenant.id, "target": f"{name}/m"}
+    told(world, **named, key=f"{first['id']}.1f2e", cause=KeyEffect.REJECTED, why="invalid_api_key")
+    told(world, **named, key=f"{second['id']}.3d4c", cause=KeyEffect.RATE_LIMIT, why="status 429", model="m")
+    after = api.get(url)
+    first, second = after.get_json()["keys"]
+    assert (first["status"], first["last_error"]) == ("rejected", "invalid_api_key")
+    assert (second["status"], second["cooling_until"]) == ("cooling", "2027-01-15T08:00:30.000Z")
+    assert after.headers["ETag"] == before.headers["ETag"]
+    sent = api.put(url, after.get_json(), headers={"If-Match": before.headers["ETag"]})
+    assert sent.status_code == 200, sent.text
+    changed = api.patch(url, {"keys": [{**first, "enabled": False}, second]}).get_json()["keys"]
+    assert [one["status"] for one in changed] == ["disabled", "cooling"]
+
+
+def test_tenant_sees_no_health_of_a_shared_provider(api: Api, tenant: Tenant) -> None:
+    url, name = provider(api)
+    for path in (f"{url}/health", f"{tenant.url}{url}/health"):
+        assert api.get(path, key=tenant.key).status_code in (403, 404)
+    assert api.post(f"{url}/health/{name}/m/open", {}, key=tenant.key).status_code == 403
