@@ -14,7 +14,14 @@ from shared.model.messages import Headers, Request, Response
 from shared.providers.calls import USAGE
 from shared.routing.admission import Admitted
 from shared.routing.ai_calls import AiCalls
-from shared.routing.outgoing import ForwardedRequest, LastOutgoing, choose_upstream, outgoing
+from shared.routing.outgoing import (
+    ChosenUpstream,
+    ForwardedRequest,
+    Found,
+    LastOutgoing,
+    choose_upstream,
+    outgoing,
+)
 from shared.routing.upstream import Upstream
 
 
@@ -63,13 +70,26 @@ class Forwarding:
             return None
         request = _request(flow, state, headers, body)
         found = choose_upstream(self.ai, admitted, state.ai, request)
+        if isinstance(found, Rejection | Response | ChosenUpstream):
+            return self._forward_to(found, flow, state, forwarded)
+        return self._forward_later(found, flow, state, forwarded)
+
+    async def _forward_later(
+        self, choosing: Awaitable[Found], flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
+    ) -> None:
+        if (waiting := self._forward_to(await choosing, flow, state, forwarded)) is not None:
+            await waiting
+
+    def _forward_to(
+        self, found: Found, flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
+    ) -> Awaitable[None] | None:
         if isinstance(found, Rejection):
             reject_flow(flow, found)
         elif isinstance(found, Response):
             state.source = "gateway"
             put_response(flow, found)
             if state.ai is not None and state.ai.call.api == USAGE:
-                return self.own_usage.respond(flow, admitted)
+                return self.own_usage.respond(flow, forwarded.admitted)
         else:
             state.pooled = found.pooled
             if found.pooled is not None:

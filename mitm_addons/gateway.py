@@ -71,7 +71,8 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
     async with services.data_plane() as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
-        running = (last_used.run(), plane.settler.run(), plane.health.listen(health.heard), health.run())
+        working = (last_used, plane.settler, plane.bindings, health)
+        running = (plane.health.listen(health.heard), *(one.run() for one in working))
         writing = [group.create_task(one) for one in running]
         try:
             yield [
@@ -111,7 +112,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
 
 
 def _forwarding(services: Services, plane: DataPlane, health: SharedHealth) -> Forwarding:
-    calls = AiCalls(services.clock, random.random, health.tell)
+    calls = AiCalls(services.clock, random.random, health.tell, plane.bindings)
     return Forwarding(
         services.clock, services.instance, calls, OwnUsage(plane.key_usage.usage, services.clock)
     )

@@ -132,12 +132,33 @@ class Stages:
             return None
         if state.ai is not None:
             request = request_of(flow, state.path, state.headers)
-            if rejection := self.forwarding.ai.resolve(state.ai, state.admitted.key, request):
-                reject_flow(flow, rejection)
+            found = self.forwarding.ai.resolve(state.ai, state.admitted.key, request)
+            if isinstance(found, Rejection):
+                reject_flow(flow, found)
                 return None
+            if found is not None:
+                return self._resolved(found, flow, state, state.admitted, body)
+        return self._judge(flow, state, state.admitted, body)
+
+    async def _resolved(
+        self,
+        finding: Awaitable[Rejection | None],
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        body: bytes,
+    ) -> None:
+        if (rejection := await finding) is not None:
+            reject_flow(flow, rejection)
+        elif (waiting := self._judge(flow, state, admitted, body)) is not None:
+            await waiting
+
+    def _judge(
+        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, body: bytes
+    ) -> Awaitable[None] | None:
         if state.run is not None:
-            return self._judge_request(flow, state, state.admitted, state.run, body)
-        return self.forwarding.forward(flow, state, state.admitted, headers=state.headers, body=body)
+            return self._judge_request(flow, state, admitted, state.run, body)
+        return self.forwarding.forward(flow, state, admitted, headers=state.headers, body=body)
 
     async def _judge_request(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes

@@ -5,7 +5,7 @@ It takes the same steps as the proxy: `read_call`, `admit`, the moments of `Run`
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -38,6 +38,7 @@ from shared.routing.outgoing import ForwardedRequest, OutgoingRequest, choose_up
 from shared.routing.upstream import Upstream
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
+from shared.stored.store import Bindings
 
 #: The longest that a dry run may take, in seconds. A plugin that takes longer has no verdict.
 MAX_SECONDS = 10.0
@@ -118,10 +119,12 @@ async def run_explain(
     settings: Settings,
     random_bytes: Callable[[int], bytes],
     platform: PlatformDocument | None = None,
+    bindings: Bindings | None = None,
 ) -> ExplainResult:
     """Return the outcome of `request` under the configuration in `snapshot`.
 
-    The tools of `compiler` may be those of the proxy: the limiter is only read.
+    The tools of `compiler` may be those of the proxy: the limiter is only read, and so are `bindings`, what
+    providers have stored.
     """
     decisions: list[Decision] = []
     tools = compiler.tools
@@ -134,9 +137,9 @@ async def run_explain(
         return result
     request = replace(request, headers=call.headers, target=call.target)
     verdict = _admit(result, request, call, tools.clock.now())
-    calls = AiCalls(tools.clock, random.random)
+    calls = AiCalls(tools.clock, random.random, bindings=bindings)
     if isinstance(verdict, Admitted):
-        verdict = _check(result, verdict, request, calls)
+        verdict = await _check(result, verdict, request, calls)
     if isinstance(verdict, Response):
         result.responded = result.response = verdict
         return result
@@ -163,7 +166,7 @@ def _exchange(request: ExplainRequest, admitted: Admitted, path: str, identity: 
     return Exchange(identity, tenant, rule, sent, client, admitted.key)
 
 
-def _check(
+async def _check(
     result: ExplainResult, admitted: Admitted, request: ExplainRequest, calls: AiCalls
 ) -> Admitted | Rejection:
     """Judge the length of the body, and find the targets of the model, before plugins run."""
@@ -179,7 +182,9 @@ def _check(
     result.ai = begun
     query = request.target.partition("?")[2]
     sent = Request(request.method, result.path, request.headers, query, request.body)
-    return calls.resolve(begun, admitted.key, sent) or admitted
+    found = calls.resolve(begun, admitted.key, sent)
+    rejection = await found if isinstance(found, Awaitable) else found
+    return rejection or admitted
 
 
 def _admit(
@@ -212,7 +217,7 @@ async def _run(
             await run.request_head()
             await run.request_body(request.body, result.ai.names if result.ai else ())
             if not run.rejection and not run.responded:
-                _forward(result, run, admitted, request, instance, calls)
+                await _forward(result, run, admitted, request, instance, calls)
             if result.rejection or result.responded:
                 return
             body = await _respond(run, request.response)
@@ -229,7 +234,7 @@ async def _run(
         result.response_headers = run.response_headers()
 
 
-def _forward(
+async def _forward(
     result: ExplainResult,
     run: Run,
     admitted: Admitted,
@@ -240,7 +245,8 @@ def _forward(
     """Set the request for the upstream, or the gateway's own response."""
     exchange = run.exchange
     sent = exchange.request.with_body(exchange.request.body or b"")
-    found = choose_upstream(calls, admitted, result.ai, sent)
+    choosing = choose_upstream(calls, admitted, result.ai, sent)
+    found = await choosing if isinstance(choosing, Awaitable) else choosing
     if isinstance(found, Rejection):
         result.rejection = found
     elif isinstance(found, Response):

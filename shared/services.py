@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn, Self
+from typing import Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
@@ -22,7 +22,7 @@ from shared.config_store.source import open_source
 from shared.config_store.store import open_store
 from shared.core import tasks
 from shared.core.clock import Clock
-from shared.core.errors import NotCalled, StoreDown
+from shared.core.errors import StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
 from shared.health.link import HealthLink, open_link
 from shared.health.states import PoolStates
@@ -40,6 +40,7 @@ from shared.net.policy import Policy
 from shared.net.port import Fetch, FetchRequest, FetchResponse
 from shared.net.resolver import Resolver
 from shared.pipeline.chain import Catalogue
+from shared.pipeline.dry_run import not_called
 from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis
@@ -54,6 +55,7 @@ from shared.secrets.sealing import AesSealer
 from shared.settings import OpenedSecrets, Settings, SettingsError, opened_secrets
 from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
+from shared.stored.store import Bindings, open_bindings
 from shared.usage.pending import PendingBatches
 from shared.usage.reader import KeyUsageReader, UsageReader, open_key_usage
 from shared.usage.settler import Settler, open_settler
@@ -83,6 +85,7 @@ class DataPlane:
     states: PoolStates
     health: HealthLink
     key_usage: KeyUsageReader
+    bindings: Bindings
 
     def probe(self) -> Probed:
         """The state of each part. The worker serves if it knows any tenants, also from the disk."""
@@ -188,7 +191,8 @@ class Services:
     ) -> ExplainResult:
         limiter = open_redis_limiter(self.address.options, _PEEK_SECONDS)
         fetch = self.open_fetch() if calls_outside else None
-        tools = self._tools(limiter, fetch or not_called)
+        compiler = self._compiler(self._tools(limiter, fetch or not_called))
+        bindings = open_bindings(self.address.options, compiler.states.secret)
         platform = self.store.read_platform()
         asked = discovering((*platform.providers, *snapshot.tenant.providers))
         discovered = self.store.discovered(asked)
@@ -197,15 +201,17 @@ class Services:
                 request,
                 replace(snapshot, discovered=discovered),
                 platform=replace(platform, discovered=discovered),
-                compiler=self._compiler(tools),
+                compiler=compiler,
                 hosts=hosts_of(self.settings),
                 hasher=self.hasher,
                 instance=self.instance,
                 settings=self.settings,
                 random_bytes=os.urandom,
+                bindings=bindings,
             )
         finally:
             await limiter.close()
+            await bindings.close()
             if fetch:
                 fetch.close()
 
@@ -274,13 +280,13 @@ class Services:
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
         settler, key_usage = self._settler(), open_key_usage(self.address.options)
+        bindings = open_bindings(self.address.options, compiler.states.secret)
+        resolver, states = Resolver(self.policy, self.clock.monotonic), compiler.states
         try:
-            resolver = Resolver(self.policy, self.clock.monotonic)
-            yield DataPlane(source, gateways, limiter, resolver, settler, compiler.states, health, key_usage)
+            yield DataPlane(source, gateways, limiter, resolver, settler, states, health, key_usage, bindings)
         finally:
             self.opened.listeners.remove(gateways.compile_platform_again)
-            await key_usage.close()
-            await settler.close()
+            await asyncio.gather(bindings.close(), key_usage.close(), settler.close())
             keeping.cancel()
             await asyncio.wait({keeping})
             await gateways.close()
@@ -372,11 +378,6 @@ def hosts_of(settings: Settings) -> HostRules:
     """How Host headers name tenants under these settings."""
     shared = tuple(host for host in settings.server.shared_hosts if host != ANY_IP)
     return HostRules(settings.server.base_domain, shared, ANY_IP in settings.server.shared_hosts)
-
-
-def not_called(request: FetchRequest, *, owner: str = "") -> NoReturn:
-    """The `Fetch` of a dry run: raises `NotCalled`."""
-    raise NotCalled(f"{request.method} {request.url.partition('?')[0]}")
 
 
 def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str, int], ...]:

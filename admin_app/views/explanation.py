@@ -156,6 +156,7 @@ def _ai(one: AiExchange) -> dict[str, Any]:
         "asked": resolution and resolution.asked,
         "model": resolution and resolution.model,
         "key_id": attempt.key.id if attempt and attempt.key else None,
+        "stored_id": one.pin.id or None if one.pin else None,
         "targets": [
             {
                 "provider": target.provider.name,

@@ -145,12 +145,16 @@ class ExplainedTarget(Schema):
 
 
 class ExplainedModel(Schema):
-    """The model that a request for AI asks for. `key_id` is the provider's key."""
+    """The model that a request for AI asks for. `key_id` is the provider's key.
+
+    `stored_id` is the stored response that the request names: only the target and key that made it are used.
+    """
 
     api = fields.String(required=True)
     asked = _nullable("The name in the request, or the rule's default.")
     model = _nullable("The model of the gateway with that name.")
     key_id = _nullable()
+    stored_id = _nullable()
     targets = fields.List(fields.Nested(ExplainedTarget), required=True)
 
 

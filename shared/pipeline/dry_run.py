@@ -1,10 +1,13 @@
 """Tools for plugins that must have no effect: those of dry runs and of entries in shadow mode."""
 
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
+from shared.core.errors import NotCalled
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
+from shared.net.port import FetchRequest
 
 
 class ReadOnlyLimiter:
@@ -53,3 +56,8 @@ class ReadOnlyTracker(DistinctValueTracker):
 
     def add(self, limit: str, value: str, lifetime: float, now: float) -> None:
         """Do nothing: nothing was counted."""
+
+
+def not_called(request: FetchRequest, *, owner: str = "") -> NoReturn:
+    """The `Fetch` of a dry run: raises `NotCalled`."""
+    raise NotCalled(f"{request.method} {request.url.partition('?')[0]}")

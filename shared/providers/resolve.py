@@ -237,6 +237,21 @@ class Resolver:
         found = self._find(name)
         return found.targets[0].provider.provider.kind if found else ""
 
+    def stored(self, asked: str, provider_id: str, model: str, key: ApiKey | None) -> Resolution | None:
+        """The target that stored a response to a request for the model `asked`.
+
+        None if this rule does not serve that provider now, or if the key may not ask for that model.
+        """
+        provider = next((one for one in self._providers.values() if one.provider.id == provider_id), None)
+        if provider is None or not provider.provider.enabled or not _may_ask(asked, self._rule, key):
+            return None
+        if provider.name not in self._order.by_name:
+            named = self._find(asked)
+            if named is None or all(target.provider.provider.id != provider_id for target in named.targets):
+                return None
+        found = _single(asked, provider, model)
+        return found if _may_use(found.targets[0], key) else None
+
     def _resolve(self, asked: str, api: str, key: ApiKey | None) -> Resolution | Rejection:
         found = self._find(asked)
         if found is None:

@@ -1,7 +1,9 @@
 """What the stages need for a rule for AI: the model of a request, its target, and the gateway's own lists."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -12,26 +14,36 @@ from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
 from shared.bodies.text.whole_body import MAX_PARTS
 from shared.core.clock import Clock
-from shared.core.errors import Rejection, make_rejection
+from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
 from shared.providers.apis.text_fields import model_in
-from shared.providers.calls import OWN, USAGE
+from shared.providers.calls import OPENAI_RESPONSES, OWN, USAGE
 from shared.providers.headers import SHOULD_RETRY
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_exchange import AiExchange
-from shared.routing.ai_route import AiRoute
+from shared.routing.ai_route import AiRoute, ModelPool
 from shared.routing.pool_exchange import Tell, tell_no_worker
 from shared.routing.upstream import Upstream
+from shared.stored.binding import Binding, Pin, shown_id
+from shared.stored.references import account_member, conversation_ids, stored_ids
+from shared.stored.response_ids import ResponseIds
+from shared.stored.store import Bindings
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
+# The methods of a stored response by the end of its path; else those of the response itself.
+_STORED_METHODS = {"cancel": ("POST",), "input_items": ("GET",)}
+_RESPONSE_METHODS = ("GET", "DELETE")
+#: What becomes of a request that plugins have let through.
+Chosen = tuple[Upstream, bytes] | Rejection | Response
+
 _MODEL_PART = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
 
 
@@ -43,22 +55,31 @@ class AiCalls:
         clock: for the states of targets.
         random: numbers from 0 to 1, for draws among targets and keys.
         tell: tells other workers what the attempts of a request have shown.
+        bindings: what providers have stored for tenants; None: nothing is known.
     """
 
     clock: Clock
     random: Callable[[], float]
     tell: Tell = tell_no_worker
+    bindings: Bindings | None = None
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
         call = ai.call(path)
         return call if isinstance(call, Rejection) else AiExchange(ai, call, tell=self.tell)
 
-    def resolve(self, exchange: AiExchange, key: ApiKey | None, request: Request) -> Rejection | None:
-        """Find the targets of the model that a request names, before plugins judge it."""
+    def resolve(
+        self, exchange: AiExchange, key: ApiKey | None, request: Request
+    ) -> Rejection | Awaitable[Rejection | None] | None:
+        """Find the targets of the model that a request names, before plugins judge it.
+
+        Those of a stored response have to be awaited.
+        """
         if exchange.call.api in OWN:
             return None
-        if exchange.call.id is None and request.method != "POST":
+        if exchange.call.id is not None:
+            return self._resolve_stored(exchange, exchange.call.id, key, request.method)
+        if request.method != "POST":
             return make_rejection("method_not_allowed", "This API allows only POST.", {"Allow": "POST"})
         exchange.request = request
         try:
@@ -72,6 +93,31 @@ class AiCalls:
             return found
         exchange.resolution = found
         return None
+
+    async def _resolve_stored(
+        self, exchange: AiExchange, id: str, key: ApiKey | None, method: str
+    ) -> Rejection | None:
+        """Find the target of a stored response, which the path of the request names."""
+        allowed = _STORED_METHODS.get(exchange.call.path.rpartition("/")[2], _RESPONSE_METHODS)
+        if method not in allowed:
+            named = ", ".join(allowed)
+            return make_rejection("method_not_allowed", f"This path allows only {named}.", {"Allow": named})
+        try:
+            found = await self._find(exchange, [id])
+        except StoreDown:
+            return _not_read()
+        stored = exchange.route.stored(found[id], key) if id in found else None
+        if stored is None:
+            return _no_response(id)
+        pin = exchange.route.pin(exchange.route.pool(stored), key, found, ())
+        if isinstance(pin, Rejection):
+            return _no_response(id)
+        exchange.resolution, exchange.pin, exchange.deletes = stored, pin, method == "DELETE"
+        return None
+
+    async def _find(self, exchange: AiExchange, ids: Sequence[str]) -> Mapping[str, Binding]:
+        """What the ids of the tenant are bound to. Raises `StoreDown`."""
+        return {} if self.bindings is None else await self.bindings.find(exchange.tenant_id, ids)
 
     def _models(self, exchange: AiExchange, key: ApiKey | None, request: Request) -> Response | Rejection:
         """The response to a request for the list of models, or for one of them."""
@@ -97,10 +143,11 @@ class AiCalls:
 
     def choose(
         self, exchange: AiExchange, key: ApiKey | None, request: Request
-    ) -> tuple[Upstream, bytes] | Rejection | Response:
+    ) -> Chosen | Awaitable[Chosen]:
         """The upstream for a request that plugins have let through, and its body for that upstream.
 
-        Or the response, where the gateway responds itself.
+        Or the response, where the gateway responds itself. The upstream of a request that names stored things
+        has to be awaited.
         """
         if exchange.call.api == USAGE:
             return _usage(key, request)
@@ -113,19 +160,56 @@ class AiCalls:
             except BodyRejected as error:
                 return make_rejection(error.code, str(error))
         exchange.pool = pool = exchange.route.pool(exchange.resolution)
-        affinity = None
+        if exchange.call.api == OPENAI_RESPONSES and exchange.call.id is None:
+            ids = stored_ids(exchange.document)
+            if ids:
+                return self._choose_knowing(exchange, pool, key, request, ids)
+        return self._choose(exchange, pool, request)
+
+    async def _choose_knowing(
+        self, exchange: AiExchange, pool: ModelPool, key: ApiKey | None, request: Request, ids: Sequence[str]
+    ) -> Chosen:
+        """The upstream for a request that names stored things: exchange that knows them."""
+        try:
+            found = await self._find(exchange, ids)
+        except StoreDown:
+            if pool.shared.issuperset(pool.targets):
+                return _not_read()
+            found = {}
+        pin = exchange.route.pin(pool, key, found, [id for id in ids if id not in found])
+        if isinstance(pin, Rejection):
+            return pin
+        exchange.pin = pin
+        return self._choose(exchange, pool, request)
+
+    def _choose(self, exchange: AiExchange, pool: ModelPool, request: Request) -> Chosen:
+        pin, affinity = exchange.pin, None
+        if pool.shared and (member := account_member(exchange.document, exchange.body)) is not None:
+            before = Pin(frozenset(pool.targets)) if pin is None else pin
+            exchange.pin = pin = replace(before, targets=before.targets - pool.shared)
+            if not pin.targets:
+                return _shared_account(member)
         if pool.affinity is not None:
-            affinity = pool.affinity.key(request.headers, exchange.document, exchange.resolution.asked)
+            affinity = pool.affinity.key(request.headers, exchange.document, exchange.asked)
         fits = None
         if pool.fit is not None:
             fits = pool.fit.judge(exchange.call.api, exchange.document, len(exchange.body))
-        exchange.attempts = Attempts(pool.pool, pool.budget, self.random, affinity=affinity, fits=fits)
+        exchange.attempts = Attempts(
+            pool.pool,
+            pool.budget,
+            self.random,
+            affinity=affinity,
+            pinned=None if pin is None else pin.targets,
+            key=None if pin is None else pin.key,
+            fits=fits,
+        )
         now = self.clock.monotonic()
         attempt = exchange.attempts.first(now)
         if isinstance(attempt, Ended):
-            if fits is not None and all(lacks := [*map(fits, pool.pool.targets)]):
-                return unfit(exchange.resolution.asked, lacks)
-            return ended(attempt, exchange.resolution.asked)
+            usable = [target for target in pool.pool.targets if pin is None or target.id in pin.targets]
+            if fits is not None and all(lacks := [*map(fits, usable)]):
+                return unfit(exchange.asked, lacks)
+            return ended(attempt, exchange.asked)
         return exchange.begin_attempt(pool, attempt, now)
 
     def begin_response(self, exchange: AiExchange, status: int, headers: Headers) -> Rejection | None:
@@ -146,17 +230,42 @@ class AiCalls:
         if exchange.unasked and exchange.unasked == target.provider.provider.id:
             # It serves the same request unasked. A rejection alone could be the client's doing.
             exchange.route.states.unable.add(exchange.unasked, now)
+        if exchange.call.id is not None:
+            if exchange.deletes and self.bindings is not None:
+                self.bindings.remove(exchange.tenant_id, exchange.call.id)
+            return None
         if exchange.call.api in USAGE_FIELDS:
             exchange.meter = UsageMeter(exchange.call.api, target.provider.provider.kind)
+        is_stored = exchange.call.api == OPENAI_RESPONSES and _is_stored(exchange.document)
+        if is_stored and self.bindings is not None:
+            exchange.ids = ResponseIds(partial(self._bind, exchange, self.bindings))
         return None
+
+    def _bind(self, exchange: AiExchange, bindings: Bindings, ids: Sequence[str]) -> None:
+        """Bind the ids of a response to the target that made it, and what it continued."""
+        target, attempt = exchange.target, exchange.attempt
+        if target is None or attempt is None:
+            return
+        binding = Binding(
+            provider=target.provider.provider.id,
+            model=target.model,
+            key=attempt.key.id if attempt.key else "",
+            asked=exchange.asked,
+        )
+        bindings.add(exchange.tenant_id, [*ids, *conversation_ids(exchange.document)], binding)
 
     def end_response(self, exchange: AiExchange, body: bytes | None) -> bytes | None:
         """The response is complete. `body` is all of it if it was collected.
 
         Returns the body for the client; None if it was not collected.
         """
-        if exchange.meter is not None and body is not None:
-            exchange.meter.feed_whole(body)
+        if body is not None:
+            if exchange.meter is not None:
+                exchange.meter.feed_whole(body)
+            if exchange.ids is not None:
+                exchange.ids.feed_whole(body)
+        if exchange.ids is not None:
+            exchange.ids.end()
         exchange.settle(self.clock.now(), is_complete=True)
         return exchange.renamed(body) if body and exchange.route.ai.hide_target else body
 
@@ -216,6 +325,28 @@ def _find_model(exchange: AiExchange, sent: Request) -> None:
         begin = exchange.body.partition(b"\r\n")[0] + _MODEL_PART
         exchange.body = begin + b"\r\n" + exchange.body
         exchange.form_model = Span(len(begin), len(begin))
+
+
+def _is_stored(document: Any) -> bool:
+    """Whether the provider stores the response to a request: it does unless the request says no."""
+    return isinstance(document, dict) and document.get("store") is not False
+
+
+def _not_read() -> Rejection:
+    message = "The owner of a stored response cannot be read now. Retry the request."
+    return make_rejection("config_unavailable", message)
+
+
+def _no_response(id: str) -> Rejection:
+    return make_rejection("response_not_found", f"Response with id {shown_id(id)} not found.")
+
+
+def _shared_account(member: str) -> Rejection:
+    return make_rejection(
+        "shared_account",
+        f"Tenants share the account of this provider, so a request cannot name its {member}. "
+        "Use a provider of your own.",
+    )
 
 
 def _usage(key: ApiKey | None, request: Request) -> Response | Rejection:

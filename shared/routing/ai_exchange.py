@@ -19,6 +19,8 @@ from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import PoolExchange
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.upstream import Upstream
+from shared.stored.binding import Pin
+from shared.stored.response_ids import ResponseIds
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.commit import StreamStart, WholeBody
 from shared.upstreams.outcome import Fault, Outcome, outcome_of_response
@@ -53,6 +55,9 @@ class AiExchange(PoolExchange):
         is_doubtful: a call was sent that has no response, so a provider may bill it.
         meter: reads the usage of the response; None while there is none to read.
         abandoned: the calls that another one followed although they had reported usage.
+        pin: the targets that know what the request names; None: any may serve it.
+        deletes: the request deletes the stored response that its path names.
+        ids: reads the ids under which the provider stores the response; None: it stores nothing.
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
         cost_usd: the sum as text.
@@ -74,6 +79,9 @@ class AiExchange(PoolExchange):
     is_doubtful: bool = False
     meter: UsageMeter | None = None
     abandoned: Sequence[AbandonedCall] = ()
+    pin: Pin | None = None
+    deletes: bool = False
+    ids: ResponseIds | None = None
     usage: Usage | None = None
     rates: Rates | None = field(default=None, repr=False)
     cost: int | None = None
@@ -138,7 +146,7 @@ class AiExchange(PoolExchange):
         if self.form_model is not None:
             start, end = self.form_model
             return body[:start] + resolved.model.encode() + body[end:]
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or self.call.id is not None:
             return body
         if document.get("model") != resolved.model:
             body = with_member(body, "model", chosen.model)
@@ -161,6 +169,8 @@ class AiExchange(PoolExchange):
         """
         if is_stream and self.hides_target:
             pass_on = _filtered(ModelRenamer(self.asked), pass_on)
+        if self.ids is not None:
+            pass_on = _reading(self.ids.feed_stream if is_stream else self.ids.feed_whole, pass_on)
         if self.meter is None:
             return pass_on
         if not is_stream:
@@ -228,6 +238,8 @@ class AiExchange(PoolExchange):
 
     def _own_usage(self, *, is_complete: bool, is_sent: bool) -> Usage | None:
         """The usage of the call that was served, or of one that may be billed; None if there is none."""
+        if self.call.id is not None:
+            return None  # that of a stored response was counted when it was made
         if self.meter is None:
             self.meter = self._held_meter()
         if self.meter is not None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -12,7 +12,7 @@ from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.core.memo import BoundedDict
 from shared.health.states import PoolStates
-from shared.model.config import CLIENT, Rule
+from shared.model.config import CLIENT, ApiKey, Rule
 from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model, ProviderKey
@@ -23,6 +23,7 @@ from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
 from shared.secrets.context import PLATFORM
+from shared.stored.binding import Binding, Pin, shown_id
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.choose import Pool
 from shared.upstreams.fit import Fit
@@ -70,6 +71,7 @@ class ModelPool:
     Attributes:
         affinity: None: there is no choice.
         fit: tells which targets cannot serve a request; None: all can serve every one, as far as is known.
+        shared: the ids of the targets whose account at the provider several tenants share.
     """
 
     pool: Pool
@@ -77,6 +79,13 @@ class ModelPool:
     affinity: AffinityKeys | None
     targets: Mapping[str, CompiledTarget]
     fit: Fit | None
+    shared: frozenset[str] = frozenset()
+
+    def of_provider(self, provider_id: str) -> frozenset[str]:
+        """The ids of the targets at a provider."""
+        return frozenset(
+            id for id, one in self.targets.items() if one.resolved.provider.provider.id == provider_id
+        )
 
 
 class AiRoute:
@@ -211,6 +220,7 @@ class AiRoute:
             _affinity(policy, self.tenant_id, states.secret) if has_choice else None,
             {one.id: CompiledTarget.of(one) for one in resolution.targets},
             Fit.of(targets),
+            frozenset(one.id for one in resolution.targets if self._is_shared(one.provider)),
         )
 
     def _caps(self, target: ResolvedTarget) -> Caps:
@@ -218,6 +228,49 @@ class AiRoute:
         provider = target.provider.provider
         own = next((one.caps for one in provider.models if one.id == target.model), {})
         return Caps.of({**self._prices.shipped.caps(provider.kind, target.model), **own})
+
+    def _is_shared(self, provider: KnownProvider) -> bool:
+        """Whether calls use an account of the platform.
+
+        They do not with the client's own credential, unless the provider needs none.
+        """
+        return provider.owner == PLATFORM and not (self.is_clients and provider.endpoint.needs_key)
+
+    def stored(self, binding: Binding, key: ApiKey | None) -> Resolution | None:
+        """The target that stored something, as far as a request with that API key may use it."""
+        return self.resolver.stored(binding.asked, binding.provider, binding.model, key)
+
+    def pin(
+        self, pool: ModelPool, key: ApiKey | None, found: Mapping[str, Binding], missing: Collection[str]
+    ) -> Pin | Rejection:
+        """The targets of a pool that know the things in `found`; shared ones only if none is `missing`.
+
+        What a request names is stored in one account, and a target that shares its account with other tenants
+        must not get an id that may be theirs. `key` is the client's API key. A key of the provider that was
+        deleted or replaced pins nothing: another one may be for the same account.
+        """
+        targets, keys = frozenset(pool.targets), set()
+        for id, binding in found.items():
+            stored = self.stored(binding, key)
+            if stored is None:
+                return _not_found(id)
+            provider = stored.targets[0].provider
+            targets &= pool.of_provider(binding.provider)
+            if not targets:
+                return _not_found(id, "The model of the request is not served where it is stored.")
+            if not self.is_clients and any(one.id == binding.key for one in provider.provider.keys):
+                keys.add(binding.key)
+            elif not binding.key and provider.provider.keys:
+                missing = [*missing, id]  # it was made with a client's own credential
+        if len(keys) > 1:
+            return _not_found(next(iter(found)), "The request names things of several accounts.")
+        if missing:
+            targets -= pool.shared
+            if not targets:
+                return _not_found(next(iter(missing)))
+        # The target that made it comes before others of its provider.
+        made = frozenset(f"{one.provider}/{one.model}" for one in [*found.values()][:1])
+        return Pin(targets & made or targets, next(iter(keys), None), next(iter(found), ""))
 
     def _ring(self, provider: KnownProvider) -> KeyRing | None:
         """The keys of a provider; None if it needs none and has none."""
@@ -269,3 +322,7 @@ def shortened(base: UpstreamTimeouts, *others: RuleTimeouts) -> UpstreamTimeouts
 
 def _affinity(policy: PoolPolicy, tenant_id: str, secret: bytes) -> AffinityKeys | None:
     return None if policy.affinity is None else AffinityKeys(policy.affinity.by, tenant_id, secret)
+
+
+def _not_found(id: str, why: str = "Name what requests of this tenant have made.") -> Rejection:
+    return make_rejection("previous_response_not_found", f"{shown_id(id)} is not known here. {why}")

@@ -1,5 +1,6 @@
 """The request that goes to the upstream of a rule."""
 
+from collections.abc import Awaitable
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
@@ -11,7 +12,7 @@ from shared.model.config import CLIENT
 from shared.model.messages import Headers, Request, Response, encoded
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
-from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_calls import AiCalls, Chosen
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.client_keys import own_credentials, query_without_credentials
 from shared.routing.pool_exchange import PoolExchange
@@ -74,13 +75,22 @@ class ChosenUpstream(NamedTuple):
     pooled: PoolExchange | None = None
 
 
+#: What becomes of a request that plugins have let through.
+Found = ChosenUpstream | Rejection | Response
+
+
 def choose_upstream(
     calls: AiCalls, admitted: Admitted, ai: AiExchange | None, request: Request
-) -> ChosenUpstream | Rejection | Response:
-    """The upstream of a request as plugins left it. Or the response, where the gateway responds itself."""
+) -> Found | Awaitable[Found]:
+    """The upstream of a request as plugins left it. Or the response, where the gateway responds itself.
+
+    It has to be awaited for a request that names what a provider has stored.
+    """
     if ai is not None:
         found = calls.choose(ai, admitted.key, request)
-        return ChosenUpstream(*found, ai) if isinstance(found, tuple) else found
+        if isinstance(found, tuple):
+            return ChosenUpstream(*found, ai)
+        return found if isinstance(found, Rejection | Response) else _chosen(found, ai)
     route = admitted.route
     if route.pool is None:
         return ChosenUpstream(route.upstream, request.body)
@@ -90,6 +100,11 @@ def choose_upstream(
         return begun
     pooled, upstream = begun
     return ChosenUpstream(upstream, request.body, pooled)
+
+
+async def _chosen(choosing: Awaitable[Chosen], ai: AiExchange) -> Found:
+    found = await choosing
+    return ChosenUpstream(*found, ai) if isinstance(found, tuple) else found
 
 
 def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None) -> OutgoingRequest:

@@ -54,19 +54,6 @@ class AffinityKeys:
         return None
 
 
-def continued_response(body: Any) -> str | None:
-    """The id of the stored response or conversation that a request of OpenAI's Responses continues.
-
-    Only the provider that stored it knows it. None for a request that continues none.
-    """
-    if not isinstance(body, dict):
-        return None
-    conversation = body.get("conversation")
-    if isinstance(conversation, dict):
-        conversation = conversation.get("id")
-    return _text(body.get("previous_response_id")) or _text(conversation) or None
-
-
 def _value(source: str, headers: Headers, body: Mapping[str, Any]) -> str:
     if source == PROMPT_CACHE_KEY:
         return _text(body.get(PROMPT_CACHE_KEY))

@@ -19,7 +19,7 @@ The driver of an exchange (the engine's policy hooks) has one object per request
 After each of these, `changes` has what other workers should know, and `trace` the attempts for the log.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -28,7 +28,7 @@ from shared.model.pools import RetryOn
 from shared.model.providers import ProviderKey
 from shared.upstreams.attempt import Attempt, Change, Ended, TracedAttempt
 from shared.upstreams.choose import OPEN, Fits, Pool
-from shared.upstreams.keys import KeyState
+from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.outcome import Fault, KeyEffect, Outcome
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Call, Target, TargetState
@@ -76,8 +76,8 @@ class Attempts:
     """
 
     __slots__ = (
-        *("_affinity", "_budget", "_fits", "_has_waited", "_now", "_pinned", "_pool", "_random", "_ready"),
-        *("_repeats", "_running", "_tried", "changes", "number", "trace", "why_not"),
+        *("_affinity", "_budget", "_fits", "_has_waited", "_key", "_now", "_pinned", "_pool", "_random"),
+        *("_ready", "_repeats", "_running", "_tried", "changes", "number", "trace", "why_not"),
     )
 
     def __init__(
@@ -87,15 +87,20 @@ class Attempts:
         random: Callable[[], float],
         *,
         affinity: bytes | None = None,
-        pinned: str | None = None,
+        pinned: Collection[str] | None = None,
+        key: str | None = None,
         fits: Fits | None = None,
     ) -> None:
-        """`affinity`, `pinned`, `fits` and `random` are those of `Pool.choose`."""
+        """`affinity`, `pinned`, `fits` and `random` are those of `Pool.choose`.
+
+        `key` is the id of the only key that may be used; None: all.
+        """
         self._pool = pool
         self._budget = budget
         self._random = random
         self._affinity = affinity
         self._pinned = pinned
+        self._key = key
         self._fits = fits
         self._now = 0.0
         self._running: _Running | None = None
@@ -114,7 +119,7 @@ class Attempts:
     def first(self, now: float) -> Attempt | Ended:
         """The first attempt."""
         self._budget.request(now)
-        planned = self._only_target(now)
+        planned = self._only_target(now) if self._pinned is None else None
         if planned is not None:
             return self._begin(planned, now)
         planned, wait = self._other_target(now)
@@ -199,7 +204,7 @@ class Attempts:
         """A call of that target with one of its keys; None if none can be used."""
         if target.keys is None:
             return _Planned(target, state, None, None)
-        found = target.keys.choose(target.model, now, self._random, affinity=self._affinity)
+        found = target.keys.choose(target.model, now, self._random, affinity=self._affinity, pinned=self._key)
         return None if found.key is None else _Planned(target, state, found.key, found.state)
 
     def _same_target(self, failed: _Planned, outcome: Outcome, now: float) -> tuple[_Planned | None, float]:
@@ -219,7 +224,9 @@ class Attempts:
     def _may_serve(self, target: Target) -> str:
         if self._fits is not None and (reason := self._fits(target)):
             return reason
-        return "" if target.keys is None or target.keys.has_key(target.model, self._now) else NO_KEY
+        if target.keys is None or target.keys.has_key(target.model, self._now, pinned=self._key):
+            return ""
+        return NO_KEY
 
     def _nobody(self, wait: float | None) -> Ended:
         """The error when there is no target for the first attempt. `wait` is that for an open one."""
@@ -227,15 +234,19 @@ class Attempts:
         if NO_KEY not in reasons or OPEN in reasons:
             return Ended("no_upstream", wait)
         cooling = [
-            found.wait
+            seconds
             for target in self._pool.targets
             if self.why_not[target.id] == NO_KEY and target.keys is not None
-            if (found := target.keys.choose(target.model, self._now, self._random)).wait is not None
+            if (seconds := self._key_wait(target.keys, target.model)) is not None
         ]
         wait = min(cooling, default=None)
         if wait is None or wait > MAX_KEY_WAIT_SECONDS:
             return Ended("no_provider_key", wait)
         return Ended("rate_limit_exceeded", wait)
+
+    def _key_wait(self, keys: KeyRing, model: str) -> float | None:
+        """The seconds until a key of a target without one that can be used now may be used."""
+        return keys.choose(model, self._now, self._random, pinned=self._key).wait
 
     # What an attempt changes.
 

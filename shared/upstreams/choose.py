@@ -3,10 +3,11 @@
 A candidate has not been tried for this request, can serve it, has a free place, and its breaker admits a
 call. Then, in this order:
 
-1. the target that the request names (`pinned`), such as the one that stored the conversation;
-2. with an affinity key, the first target of its rendezvous order that is not too busy (`Affinity.spill`);
-3. a target whose breaker is half-open: this call is its trial;
-4. the strategy of the policy.
+1. with an affinity key, the first target of its rendezvous order that is not too busy (`Affinity.spill`);
+2. a target whose breaker is half-open: this call is its trial;
+3. the strategy of the policy.
+
+A request that goes on with what a provider has stored is `pinned`: the other targets do not exist for it.
 
 When no level has a candidate, breakers are ignored in a level where they took out more than half of the
 targets: a call that may fail is better than none (Envoy's panic threshold). A pool belongs to one worker.
@@ -23,7 +24,7 @@ from shared.upstreams.strategies import Member, least_busy, lower_latency, take_
 from shared.upstreams.target import Target, TargetState
 
 #: Reasons why a target is not chosen, besides those of `Fits`.
-TRIED, BUSY, OPEN = "tried", "max_concurrent", "open"
+TRIED, BUSY, OPEN, PINNED = "tried", "max_concurrent", "open", "pinned"
 #: Returns why a target cannot serve a request, such as ``has no vision``; empty if it can.
 Fits = Callable[[Target], str]
 
@@ -99,17 +100,20 @@ class Pool:
         random: Callable[[], float],
         *,
         affinity: bytes | None = None,
-        pinned: str | None = None,
+        pinned: Collection[str] | None = None,
         tried: Collection[str] = (),
         fits: Fits | None = None,
     ) -> Choice:
-        """The target for a call, not one of `tried`. `affinity` is the request's key (`affinity.py`)."""
+        """The target for a call, not one of `tried`. `affinity` is the request's key (`affinity.py`).
+
+        `pinned` has the ids of the only targets that may be chosen; None: all.
+        """
         why_not: dict[str, str] = {}
-        if pinned is not None and (member := self._members.get(pinned)) is not None:
-            if not (reason := _barred(member, now, tried, fits)):
-                return Choice(member.target, member.state, why_not)
-            why_not[pinned] = reason
-        for level in self._levels:
+        levels = self._levels
+        if pinned is not None:
+            why_not = {id: PINNED for id in self._members if id not in pinned}
+            levels = [[member for member in level if member.target.id in pinned] for level in levels]
+        for level in levels:
             candidates = []
             for member in level:
                 reason = _barred(member, now, tried, fits)
@@ -119,14 +123,19 @@ class Pool:
                     candidates.append(member)
             if candidates:
                 return self._choice(candidates, now, random, affinity, why_not)
-        return self._panic(now, random, affinity, why_not)
+        return self._panic(levels, now, random, affinity, why_not)
 
     def _panic(
-        self, now: float, random: Callable[[], float], affinity: bytes | None, why_not: dict[str, str]
+        self,
+        levels: Sequence[list[Member]],
+        now: float,
+        random: Callable[[], float],
+        affinity: bytes | None,
+        why_not: dict[str, str],
     ) -> Choice:
         """Choose among the targets that only their breakers bar, or say how long to wait for one."""
         trials = []
-        for level in self._levels:
+        for level in levels:
             opened = [member for member in level if why_not[member.target.id] == OPEN]
             if opened and 2 * sum([not member.state.breaker.admits(now) for member in level]) > len(level):
                 for member in opened:

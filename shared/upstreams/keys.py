@@ -25,6 +25,7 @@ REJECTED_SECONDS = QUOTA_SECONDS = 600.0
 MAX_BACKOFF_SECONDS = 60.0
 #: Reasons why a key is not chosen.
 DISABLED, EXPIRED, MODELS, REJECTED, COOLING = "disabled", "expired", "models", "rejected", "cooling"
+PINNED = "pinned"
 
 _EVERY_MODEL = ""
 # How long a client is told to wait while the trial of a rejected key is under way.
@@ -180,17 +181,29 @@ class KeyRing:
             return None
         return found if now < self._keys[0][2] else None
 
-    def has_key(self, model: str, now: float) -> bool:
-        """Whether a call of `model` could be made now."""
-        return any(not _barred(*one, model, now) for one in self._keys)
+    def has_key(self, model: str, now: float, *, pinned: str | None = None) -> bool:
+        """Whether a call of `model` could be made now; with the key `pinned`, if it is not None."""
+        return any(
+            not _barred(*one, model, now) for one in self._keys if pinned is None or one[0].id == pinned
+        )
 
     def choose(
-        self, model: str, now: float, random: Callable[[], float], *, affinity: bytes | None = None
+        self,
+        model: str,
+        now: float,
+        random: Callable[[], float],
+        *,
+        affinity: bytes | None = None,
+        pinned: str | None = None,
     ) -> KeyChoice:
-        """The key for a call of `model`. Calls of one `affinity` get the same key."""
+        """The key for a call of `model`. Calls of one `affinity` get the same key.
+
+        `pinned` is the id of the only key that may be chosen; None: all.
+        """
         usable, why_not = [], {}
         for key, state, expires in self._keys:
-            reason = _barred(key, state, expires, model, now)
+            is_other = pinned is not None and key.id != pinned
+            reason = PINNED if is_other else _barred(key, state, expires, model, now)
             if reason:
                 why_not[key.id] = reason
             else:

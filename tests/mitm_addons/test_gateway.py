@@ -35,7 +35,7 @@ def services(probed: Probed) -> Services:
     async def data_plane() -> AsyncIterator[Any]:
         plane = Mock(probe=lambda: probed)
         plane.source.touch = AsyncMock()
-        plane.settler, plane.health = AsyncMock(), AsyncMock()
+        plane.settler, plane.health, plane.bindings = AsyncMock(), AsyncMock(), AsyncMock()
         yield plane
 
     named = {"settings": Settings(), "clock": SystemClock(), "random_bytes": os.urandom, "instance": "test"}

@@ -21,13 +21,12 @@ from shared.model.config import (
 )
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
-from shared.pipeline.dry_run import ReadOnlyLimiter
+from shared.pipeline.dry_run import ReadOnlyLimiter, not_called
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Tools, Verdict, setting
 from shared.routing.body_limits import BodyLimits
 from shared.routing.compile import Compiler
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.secrets.context import header_context, setting_context
-from shared.services import not_called
 
 
 class ContextSealer:

@@ -41,8 +41,11 @@ class Requests:
         self.pool = self.world.pool(every, policy)
         self.budget = RetryBudget()
 
-    def new(self, affinity: bytes | None = None, pinned: str | None = None) -> Attempts:
-        return Attempts(self.pool, self.budget, lambda: 0.5, affinity=affinity, pinned=pinned)
+    def new(
+        self, affinity: bytes | None = None, pinned: str | None = None, key: str | None = None
+    ) -> Attempts:
+        pins = None if pinned is None else {pinned}
+        return Attempts(self.pool, self.budget, lambda: 0.5, affinity=affinity, pinned=pins, key=key)
 
     def run(self, *outcomes: Outcome, now: float = 0.0) -> list[str]:
         """Each attempt of a request that ends in these ways, as text; then the end, if it came."""

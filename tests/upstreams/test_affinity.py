@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.messages import Headers
-from shared.upstreams.affinity import AffinityKeys, continued_response
+from shared.upstreams.affinity import AffinityKeys
 from tests.upstreams.pools import SECRET
 
 NO_HEADERS = Headers()
@@ -130,7 +130,7 @@ JSON = TEXTS | st.lists(TEXTS | st.dictionaries(MEMBERS, TEXTS, max_size=2), max
 
 @given(
     st.dictionaries(
-        st.sampled_from(["messages", "input", "contents", "metadata", "tools", "system", "conversation"]),
+        st.sampled_from(["messages", "input", "contents", "metadata", "tools", "system"]),
         JSON,
     )
 )
@@ -138,20 +138,3 @@ def test_any_body_has_one_key_or_none(body: dict[str, Any]) -> None:
     found = key(body)
     assert found == key(body)
     assert found is None or len(found) == 16
-    assert continued_response(body) is None or isinstance(continued_response(body), str)
-
-
-@pytest.mark.parametrize(
-    ("body", "continued"),
-    [
-        ({"previous_response_id": "resp_1", "conversation": "conv_1"}, "resp_1"),
-        ({"conversation": "conv_1"}, "conv_1"),
-        ({"conversation": {"id": "conv_1"}}, "conv_1"),
-        ({"conversation": {}}, None),
-        ({"previous_response_id": ""}, None),
-        ({}, None),
-        (None, None),
-    ],
-)
-def test_continued_response_is_named_by_its_id(body: Any, continued: str | None) -> None:
-    assert continued_response(body) == continued

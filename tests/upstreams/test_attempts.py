@@ -100,6 +100,17 @@ def test_retry_of_a_conversation_follows_its_order_and_a_stored_response_its_tar
     assert {text(requests.new(pinned="c").first(0.0)) for _ in range(5)} == {"c"}
 
 
+def test_request_that_is_pinned_is_tried_again_at_its_target_with_its_key_only() -> None:
+    world = World()
+    requests = Requests(with_keys(world, "a", "k1", "k2"), *targets("b"), world=world, policy=PATIENT)
+    attempts = requests.new(pinned="a", key="k2")
+    steps = [attempts.first(0.0), attempts.after(CONNECT, 0.0), attempts.after(limited(2.0), 0.0)]
+    assert [text(step) for step in steps] == ["a/k2", "a/k2 +0.025", "a/k2 +2"]
+    assert attempts.after(AUTH, 0.0) == Ended("provider_auth")
+    assert requests.new(pinned="a", key="k2").first(0.0) == Ended("no_provider_key", 600.0)
+    assert text(requests.new(pinned="a", key="k1").first(0.0)) == "a/k1"
+
+
 # The same target.
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.pools import Affinity, Breaker, PoolPolicy, Strategy
-from shared.upstreams.choose import BUSY, OPEN, TRIED, Choice, Pool
+from shared.upstreams.choose import BUSY, OPEN, PINNED, TRIED, Choice, Pool
 from shared.upstreams.target import Call, Target
 from tests.upstreams.pools import World, never, targets
 
@@ -169,13 +169,15 @@ def test_wait_without_a_candidate_is_that_of_the_first_trial() -> None:
     assert found.wait is None
 
 
-def test_pinned_target_is_chosen_whatever_its_level_unless_it_cannot_be_called() -> None:
+def test_request_that_is_pinned_goes_to_no_other_target_whatever_its_level_and_its_breaker() -> None:
     world = World()
-    pool = world.pool([Target(id="first"), Target(id="second", priority=1)])
-    assert name(pool.choose(0.0, never, pinned="second")) == "second"
-    assert name(pool.choose(0.0, never, pinned="gone")) == "first"
-    found = pool.choose(0.0, never, pinned="second", tried={"second"})
-    assert (name(found), found.why_not) == ("first", {"second": TRIED})
+    pool = world.pool([*targets("a", "b", "c"), Target(id="last", priority=1)])
+    found = pool.choose(0.0, never, pinned={"last"})
+    assert (name(found), found.why_not) == ("last", dict.fromkeys("abc", PINNED))
+    open_breaker(world, "b", until=9.0)
+    assert name(pool.choose(0.0, never, pinned={"b"})) == "b"
+    found = pool.choose(0.0, never, pinned={"b"}, tried={"b"})
+    assert (name(found), found.why_not["b"]) == (None, TRIED)
 
 
 def test_pool_gives_its_breaker_settings_to_its_targets() -> None:

@@ -1,0 +1,173 @@
+"""Bindings in Redis: written off the path of requests, read by requests that name a stored thing.
+
+aff:{<tenant>}:<name>   string      a `Binding`; `<name>` is a keyed hash of the id; expires
+aff:{<tenant>}          sorted set  the names by the second at which they expire
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from shared.core.errors import StoreDown
+from shared.redis_client.connection import RedisConnection
+from shared.redis_client.endpoint import endpoint
+from shared.redis_client.script import Script
+from shared.stored.binding import Binding
+
+logger = logging.getLogger(__name__)
+
+#: The script that writes bindings.
+BIND: Final = Script.of(Path(__file__).parent / "lua" / "bind.lua")
+
+#: How long a binding is kept: as long as OpenAI keeps a response.
+KEPT_SECONDS: Final = 30 * 86_400
+#: The most bindings of a tenant in Redis, in the memory of a worker, and of those that wait for Redis.
+MAX_PER_TENANT: Final = 200_000
+MAX_IN_MEMORY: Final = 10_000
+MAX_WAITING: Final = 10_000
+#: The most ids of one request that are looked up.
+MAX_IDS: Final = 1_000
+# Seconds: a call may take, another worker may take to write what it has just sent, Redis is left alone.
+_DEADLINE: Final = 0.25
+_SECOND_LOOK: Final = 0.05
+_PAUSE: Final = 0.25
+# Bindings of one call.
+_BATCH: Final = 500
+
+
+class Bindings:
+    """The bindings of all tenants. One event loop only."""
+
+    def __init__(self, connection: RedisConnection, secret: bytes) -> None:
+        """`secret` is the deployment's: whoever reads Redis cannot tell the ids."""
+        self._connection = connection
+        self._secret = secret[: hashlib.blake2b.MAX_KEY_SIZE]
+        self._memory: OrderedDict[tuple[str, str], Binding] = OrderedDict()
+        # By tenant and name; None: it is to be removed.
+        self._waiting: OrderedDict[tuple[str, str], Binding | None] = OrderedDict()
+        self._came = asyncio.Event()
+        self._is_down = False
+        self._dropped = 0
+
+    def add(self, tenant_id: str, ids: Iterable[str], binding: Binding) -> None:
+        """Bind ids; other workers know them in a moment."""
+        for id in ids:
+            self._put(tenant_id, id, binding)
+
+    def remove(self, tenant_id: str, id: str) -> None:
+        """Forget an id."""
+        self._put(tenant_id, id, None)
+
+    def _put(self, tenant_id: str, id: str, binding: Binding | None) -> None:
+        name = tenant_id, self._name(id)
+        if binding is None:
+            self._memory.pop(name, None)
+        else:
+            self._remember(name, binding)
+        if len(self._waiting) < MAX_WAITING or name in self._waiting:
+            self._waiting[name] = binding
+            self._came.set()
+        else:
+            self._dropped += 1
+
+    async def find(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Binding]:
+        """The bindings of a tenant's ids, as far as there are any. Raises `StoreDown`."""
+        names = {id: (tenant_id, self._name(id)) for id in ids[:MAX_IDS]}
+        found = {id: known for id, name in names.items() if (known := self._memory.get(name)) is not None}
+        if len(found) < len(names):
+            found |= await self._read({id: names[id] for id in names if id not in found})
+        if len(found) < len(names):
+            # The worker that sent the response may be writing it.
+            await asyncio.sleep(_SECOND_LOOK)
+            found |= await self._read({id: names[id] for id in names if id not in found})
+        return found
+
+    async def _read(self, names: Mapping[str, tuple[str, str]]) -> dict[str, Binding]:
+        replies = await self._connection.call("MGET", *[_key(*name) for name in names.values()])
+        found = {}
+        for (id, name), reply in zip(names.items(), replies, strict=True):
+            if reply is None:
+                continue
+            try:
+                found[id] = Binding.parse(reply)
+            except ValueError as error:
+                logger.error("The binding %s is left out: %s", _key(*name), error)
+                continue
+            self._remember(name, found[id])
+        return found
+
+    async def run(self) -> None:
+        """Write what was bound, until canceled."""
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            try:
+                await self.flush()
+            except StoreDown as error:
+                if not self._is_down:
+                    logger.warning("Stored responses cannot be bound to their targets now: %s", error)
+                self._is_down = True
+                self._came.set()
+                await asyncio.sleep(_PAUSE)
+                continue
+            if self._is_down:
+                logger.info("Stored responses are bound again; %d were not.", self._dropped)
+                self._is_down, self._dropped = False, 0
+
+    async def flush(self) -> None:
+        """Write all that waits. Raises `StoreDown`; then it waits on."""
+        while self._waiting:
+            tenant_id = next(iter(self._waiting))[0]
+            own = ((name, one) for name, one in self._waiting.items() if name[0] == tenant_id)
+            batch = dict(islice(own, _BATCH))
+            await self._write(tenant_id, batch)
+            for name, binding in batch.items():
+                if name in self._waiting and self._waiting[name] is binding:
+                    del self._waiting[name]
+
+    async def _write(self, tenant_id: str, batch: Mapping[tuple[str, str], Binding | None]) -> None:
+        arguments: list[str | int] = [KEPT_SECONDS, MAX_PER_TENANT]
+        for (_, name), binding in batch.items():
+            if binding is not None:
+                arguments += [name, binding.encoded().decode()]
+        calls = [self._connection.run(BIND, [_index(tenant_id)], arguments)]
+        if gone := [name for name, binding in batch.items() if binding is None]:
+            calls.append(self._connection.call("DEL", *[_key(*name) for name in gone]))
+            calls.append(self._connection.call("ZREM", _index(tenant_id), *[name for _, name in gone]))
+        await asyncio.gather(*calls)
+
+    async def close(self) -> None:
+        """Write what is left, if Redis responds, and close the connection."""
+        try:
+            await self.flush()
+        except StoreDown as error:
+            logger.warning("%d stored responses were not bound: %s", len(self._waiting), error)
+        await self._connection.close()
+
+    def _remember(self, name: tuple[str, str], binding: Binding) -> None:
+        self._memory[name] = binding
+        self._memory.move_to_end(name)
+        if len(self._memory) > MAX_IN_MEMORY:
+            self._memory.popitem(last=False)
+
+    def _name(self, id: str) -> str:
+        text = id.encode(errors="surrogatepass")
+        return hashlib.blake2b(text, digest_size=16, key=self._secret).hexdigest()
+
+
+def open_bindings(options: Mapping[str, Any], secret: bytes) -> Bindings:
+    """Bindings with their own connection; `options` are keyword arguments of redis.Redis."""
+    return Bindings(RedisConnection(endpoint(options), (BIND,), _DEADLINE), secret)
+
+
+def _index(tenant_id: str) -> str:
+    return f"aff:{{{tenant_id}}}"
+
+
+def _key(tenant_id: str, name: str) -> str:
+    return f"{_index(tenant_id)}:{name}"
