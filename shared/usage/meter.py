@@ -107,7 +107,7 @@ class UsageMeter:
         self._keep_end(piece)
 
     def finish(self, *, estimate: int, is_complete: bool = True) -> Usage:
-        """The usage of the response.
+        """The usage of the response. Call it once.
 
         `estimate` is that of its input, where none is reported. A response that is not complete used at least
         what was reported so far, and at least what passed.
@@ -117,8 +117,6 @@ class UsageMeter:
             self._read_whole(body)
         elif self._rest:
             (self._read_end if self._is_cut else self._read_lines)(bytes(self._rest))
-        self._end.clear()
-        self._rest.clear()
         units, seen = self.report.units(), 0
         if self._fields.texts and not (is_complete and "output" in units):
             seen = self._seen(body)
@@ -130,7 +128,7 @@ class UsageMeter:
         source = Source.REPORTED
         if "input" not in units:
             units["input"], source = estimate, Source.MIXED
-        if seen > units.get("output", 0):
+        if seen and seen > units.get("output", 0):
             units["output"], source = seen, Source.MIXED
         return Usage(**units, images=pictures, source=source)
 

@@ -51,14 +51,13 @@ def parse_price(text: str) -> Decimal:
 
 
 def usd(nano: int) -> str:
-    """Nano-USD as decimal USD, without zeros at its end.
+    """Nano-USD, not below 0, as decimal USD, without zeros at its end.
 
     >>> usd(1_250_000_000), usd(10), usd(0)
     ('1.25', '0.00000001', '0')
     """
-    whole, part = divmod(abs(nano), NANO)
-    text = f"{'-' if nano < 0 else ''}{whole}"
-    return f"{text}.{part:09}".rstrip("0") if part else text
+    whole, part = nano // NANO, nano % NANO
+    return f"{whole}.{part:09}".rstrip("0") if part else f"{whole}"
 
 
 class _Tier(NamedTuple):
@@ -107,10 +106,10 @@ class Rates:
         return self._tier(usage.input).units
 
     def _tier(self, tokens: int) -> _Tier:
-        for tier in self._tiers:
-            if tokens > tier.most:
-                break
-        return tier
+        number = 0
+        while tokens <= self._tiers[number].most:
+            number += 1
+        return self._tiers[number]
 
     def cost(self, usage: Usage) -> int:
         """The cost in nano-USD, rounded up, and at most `MAX_COST`."""
