@@ -154,7 +154,9 @@ class FlowState:
 
     def passed_on(self, piece: bytes) -> bytes:
         """Count a piece of the response that is sent now, and return it."""
-        if piece and not self.sent:
+        if not piece:
+            return piece
+        if not self.sent:
             self.first_sent = self.monotonic()
         self.sent += len(piece)
         self.last_bytes = (self.last_bytes + piece[-4:])[-4:]

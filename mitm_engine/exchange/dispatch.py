@@ -69,21 +69,34 @@ class Dispatch:
         raises, and `Killed` if one kills the flow.
         """
         methods = iter(methods)
-        waiting = self._begin(methods, flow)
-        if waiting is not None or self.update or flow.intercepted:
-            return self._finish_flow(waiting, methods, flow, on_wait)
+        for method, is_async in methods:
+            try:
+                result = method(flow)
+            except AddonHalt:
+                break
+            except Exception as error:
+                raise _failed() from error
+            if is_async or (result is not None and inspect.isawaitable(result)):
+                return self._wait(result, methods, flow, on_wait)
+        if self.update or flow.intercepted:
+            return self._finish(flow, on_wait)
         if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:
             raise Killed
         return None
 
-    async def _finish_flow(
+    async def _wait(
         self,
-        waiting: Awaitable[object] | None,
+        result: Awaitable[object],
         methods: Iterator[Method],
         flow: http.HTTPFlow,
         on_wait: Callable[[], None],
     ) -> None:
-        await self._finish(waiting, methods, flow, on_wait)
+        """Wait for an addon, and call those after it."""
+        if await _awaited(result, on_wait):
+            await self.call(methods, flow, on_wait)
+        await self._finish(flow, on_wait)
+
+    async def _finish(self, flow: http.HTTPFlow, on_wait: Callable[[], None]) -> None:
         if self.update:
             await self.call(self.update, [flow], on_wait)
         if flow.intercepted:
@@ -99,41 +112,16 @@ class Dispatch:
 
         `on_wait` is called before each wait. An addon may stop the others (`AddonHalt`).
         """
-        methods = iter(methods)
-        await self._finish(self._begin(methods, subject), methods, subject, on_wait)
-
-    def _begin(self, methods: Iterator[Method], subject: object) -> Awaitable[object] | None:
-        """Call addons up to the first that has to be awaited, and return that; None when all are done."""
         for method, is_async in methods:
             try:
                 result = method(subject)
             except AddonHalt:
-                return None
-            except Exception as error:
-                logger.exception("An addon failed; the exchange is rejected.")
-                raise WireError("plugin_failure", "An addon failed.") from error
-            if is_async or (result is not None and inspect.isawaitable(result)):
-                return result  # type: ignore[no-any-return]
-        return None
-
-    async def _finish(
-        self,
-        waiting: Awaitable[object] | None,
-        methods: Iterator[Method],
-        subject: object,
-        on_wait: Callable[[], None],
-    ) -> None:
-        while waiting is not None:
-            on_wait()
-            try:
-                await waiting
-                raise_cancellation()
-            except AddonHalt:
                 return
             except Exception as error:
-                logger.exception("An addon failed; the exchange is rejected.")
-                raise WireError("plugin_failure", "An addon failed.") from error
-            waiting = self._begin(methods, subject)
+                raise _failed() from error
+            is_slow = is_async or (result is not None and inspect.isawaitable(result))
+            if is_slow and not await _awaited(result, on_wait):
+                return
 
     def call_all(self, methods: Methods, subject: object) -> Coroutine[Any, Any, None] | None:
         """Call the addons of a final hook. An error stops none of the others, so that all can clean up.
@@ -161,6 +149,25 @@ class Dispatch:
             logger.exception("An addon failed in a final hook.")
         if (others := self.call_all(methods, subject)) is not None:
             await others
+
+
+def _failed() -> WireError:
+    """Log the exception of an addon, and return the error for its exchange."""
+    logger.exception("An addon failed; the exchange is rejected.")
+    return WireError("plugin_failure", "An addon failed.")
+
+
+async def _awaited(result: Awaitable[object], on_wait: Callable[[], None]) -> bool:
+    """Wait for an addon. Return whether the next ones may be called."""
+    on_wait()
+    try:
+        await result
+        raise_cancellation()
+    except AddonHalt:
+        return False
+    except Exception as error:
+        raise _failed() from error
+    return True
 
 
 def _pairs(addons: AddonManager) -> Iterator[tuple[object, object]]:

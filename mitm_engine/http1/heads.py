@@ -55,11 +55,10 @@ class Head:
         Raises `WireError` if an addon set a line break.
         """
         lines = [first, *self.lines, *framing]
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
-        ends = len(lines) + 1
-        if head.count(b"\n") != ends or head.count(b"\r") != ends or 0 in head:
+        head = b"\n".join(lines)
+        if b"\r" in head or b"\0" in head or head.count(b"\n") >= len(lines):
             raise WireError("plugin_failure", "An addon set a header with a line break.")
-        return head
+        return head.replace(b"\n", b"\r\n") + b"\r\n\r\n"
 
 
 def request_head(request: http.Request, length: int | None, *, is_chunked: bool = False) -> bytes:

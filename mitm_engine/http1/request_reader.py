@@ -181,18 +181,29 @@ class RequestReader:
         self._left = last.length
         self.idle = False
         self.queue.append(head)
-        self._read_body(data[end:] if end < len(data) else b"")
+        if self._left:
+            self._read_body(data[end:])
+        else:
+            self._end_body(data[end:])
 
     def _read_body(self, data: bytes) -> None:
         """Read the body after a head that was not parsed, and what follows it."""
-        piece = data if len(data) <= self._left else data[: self._left]
-        if piece:
-            self._left -= len(piece)
-            self.on_body(piece)
-        if not self._left:
-            self.on_message_complete()
-            if len(piece) < len(data):
-                self._parse(data[len(piece) :])
+        size, left = len(data), self._left
+        if size <= left:
+            self._left -= size
+            if size:
+                self.on_body(data)
+            if size == left:
+                self.on_message_complete()
+        else:
+            self._left = 0
+            self.on_body(data[:left])
+            self._end_body(data[left:])
+
+    def _end_body(self, rest: bytes) -> None:
+        self.on_message_complete()
+        if rest:
+            self._parse(rest)
 
     def forget(self) -> None:
         """Forget the last head: the client has not repeated it soon."""

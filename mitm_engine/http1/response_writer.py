@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
@@ -74,7 +74,7 @@ class ResponseWriter:
     def begin(self, response: http.Response) -> None:
         """Begin a response whose body comes in pieces. Raises `WireError` if its head is invalid."""
         parts = Head(response.data.headers.fields)
-        self._stream = cast(Stream, response.stream) if callable(response.stream) else None
+        self._stream = response.stream if callable(response.stream) else None
         self._left = _length(response, parts)
         self._is_empty = self._has_no_body(response)
         framing = []
@@ -103,7 +103,8 @@ class ResponseWriter:
         try:
             result = self._stream(data)
             if isinstance(result, bytes):  # most functions return the piece
-                self._add(result)
+                if result:
+                    self._add(result)
             elif inspect.isawaitable(result):
                 return self._add_later(result)
             else:
