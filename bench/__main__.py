@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench.sh",
         description="Measure the gateway beside others.",
-        epilog="Other benchmarks: --calls, --limiter, --pipeline or --upload first, each with its --help.",
+        epilog="Others, each with its --help: --calls, --limiter, --models, --pipeline or --upload first.",
     )
     parser.add_argument("--quick", action="store_true", help="about 1 min, instead of about 10 min")
     names = list(CONTENDERS)

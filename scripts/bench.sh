@@ -6,6 +6,7 @@
 #   ./scripts/bench.sh --limiter           rate limits: beside other limiters, under attack, and their cost
 #   ./scripts/bench.sh --upload            one large upload beside nginx: speed, memory, first byte
 #   ./scripts/bench.sh --pipeline          the cost of the plugin pipeline, beside its targets
+#   ./scripts/bench.sh --models            finding models and choosing targets among many, beside the targets
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
@@ -16,6 +17,7 @@ if [ "${1:-}" = --limiter ]; then prepare requirements.txt requirements-dev.txt;
 
 case "${1:-}" in
 --calls) shift && exec .venv/bin/python -m bench.calls "$@" ;;
+--models) shift && exec .venv/bin/python -m bench.models "$@" ;;
 --pipeline) shift && exec .venv/bin/python -m bench.pipeline "$@" ;;
 esac
 

@@ -10,7 +10,7 @@ case, so `deny_models` matches in any case; lists of what is allowed match only 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
@@ -268,7 +268,7 @@ class Resolver:
                 "untranslatable",
                 f"The model {asked} is not available by the API {api}, only by {', '.join(apis)}.",
             )
-        return Resolution(asked=asked, model=found.model, targets=speaking, policy=found.policy)
+        return found if speaking == found.targets else replace(found, targets=speaking)
 
     def _find(self, asked: str) -> Resolution | None:
         if (model := self._models.get(asked)) is not None:

@@ -23,11 +23,16 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from shared.core.empty import EMPTY
+from shared.core.memo import BoundedDict
 from shared.providers.shipped.caps import base_name
 
 _FILE: Final = Path(__file__).parent / "models.json"
 
 _PATTERNS: Final = frozenset({"starts", "contains", "ends", "regex"})
+
+# Names whose rows are kept: clients choose them.
+_KEPT: Final = 10_000
+_UNKNOWN: Final = object()
 
 #: A row of the file.
 Row = Mapping[str, Any]
@@ -48,6 +53,10 @@ class ModelTable:
     _patterns: Mapping[str, Sequence[Row]] = field(repr=False)
     _fallbacks: Mapping[str, Sequence[str]] = field(repr=False)
     _caps: Mapping[tuple[str, str], Row] = field(repr=False)
+    # Tenants ask for the same models, and a name without a row is compared with all patterns.
+    _found: BoundedDict[tuple[str, str], Row | None] = field(
+        default_factory=lambda: BoundedDict(_KEPT), init=False, repr=False, compare=False
+    )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,6 +79,10 @@ class ModelTable:
 
     def find(self, kind: str, model: str) -> Row | None:
         """The row for a model of a kind of provider. None: it is not in the table."""
+        found: Any = self._found.get((kind, model), _UNKNOWN)
+        return self._found.keep((kind, model), self._find(kind, model)) if found is _UNKNOWN else found
+
+    def _find(self, kind: str, model: str) -> Row | None:
         for maker in (kind, *self._fallbacks.get(kind, ())):
             if (row := self._exact.get((maker, model))) is not None:
                 return row
