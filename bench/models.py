@@ -29,13 +29,14 @@ from shared.model.providers import (
     ProviderModel,
     Shared,
 )
+from shared.pipeline.dry_run import not_called
 from shared.pipeline.plugin import Tools
 from shared.providers.resolve import Resolution
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_route import AiRoute
 from shared.routing.compile import Compiler
 from shared.secrets.sealing import AesSealer
-from shared.services import SystemClock, not_called
+from shared.services import SystemClock
 from shared.testing.memory_limiter import MemoryLimiter
 
 PROVIDERS, MODELS, TENANTS = 100, 20, 1_000
