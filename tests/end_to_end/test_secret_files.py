@@ -41,10 +41,11 @@ def mount(tmp_path: Path) -> Mount:
 
 
 @pytest.fixture
-def running(mount: Mount, tmp_path: Path) -> Iterator[RunningGateway]:
+def running(mount: Mount, tmp_path: Path, engine: str) -> Iterator[RunningGateway]:
     mount.put(OLD)
-    settings = {"GATEWAY__SECRETS__FOLDER": str(mount.folder), "GATEWAY__SERVER__WORKERS": "2"}
-    with RunningGateway(tmp_path / "data", settings) as gateway:
+    workers = {"GATEWAY__SERVER__WORKERS": "2" if engine == "express" else "1"}
+    settings = {"GATEWAY__SECRETS__FOLDER": str(mount.folder), **workers}
+    with RunningGateway(tmp_path / "data", settings, engine) as gateway:
         yield gateway
 
 
@@ -59,7 +60,7 @@ def chat(tenant: TenantInUse) -> requests.Response:
 
 
 def await_status(tenant: TenantInUse, status: int) -> requests.Response:
-    """Wait until 20 requests in a row, which both workers get, have that status."""
+    """Wait until 20 requests in a row, which all workers get, have that status."""
     for _ in until(10):
         found = [chat(tenant) for _ in range(20)]
         if {one.status_code for one in found} == {status}:
