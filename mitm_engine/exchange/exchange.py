@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The longest body, in bytes, that is not counted as held once it is here: less than is read ahead of any body.
+# The longest body, in bytes, that is not counted as held once it is here. More is read ahead of any body.
 _AT_ONCE = 16_384
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
 

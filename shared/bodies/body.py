@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.bodies.json.parse import BOUNDS, JsonBounds, is_folded, looks_like_json, parse_body
+from shared.bodies.json.parse import (
+    BOUNDS,
+    JsonBounds,
+    check_names,
+    is_folded,
+    looks_like_json,
+    parse_body,
+    parse_json,
+)
 from shared.bodies.multipart import is_media
 from shared.bodies.slices import slices
 from shared.bodies.text.messages import texts_of
@@ -116,8 +124,10 @@ def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
         return NO_JSON
     if has_plain_json(request.headers):
         try:
-            document = parse_body(request.body, bounds)
-            _check_case(document, _MODEL)
+            document = parse_json(request.body, bounds)
+            if isinstance(document, dict) and not is_folded(document):
+                check_names(document)
+                _check_case(document, _MODEL)
             return document
         except ValueError as error:
             raise BodyRejected("invalid_json", str(error)) from None
@@ -129,12 +139,9 @@ def _check_case(document: Any, names: Names) -> None:
     """Raise ValueError on a member that a reader without regard to case takes for one of `names`."""
     if not names or not isinstance(document, dict):
         return
-    if is_folded(document):
-        # The usual case: each name is its own form without case.
-        document = names.keys() & document.keys()
     for name in document:
         if name in names and name in names[name]:
-            continue
+            continue  # the usual case
         known = names.get(name.casefold())
         if known is not None and name not in known:
             meant = ", ".join(sorted(known))

@@ -9,8 +9,7 @@ from shared.upstreams.outcome import KeyEffect
 from shared.upstreams.target import Target
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A call to make.
 
     Attributes:

@@ -74,15 +74,16 @@ class Totals:
     unpriced: int = 0
 
     @classmethod
-    def of(cls, row: LedgerRow) -> Self:
-        usage = row.usage
+    def of(cls, *rows: LedgerRow) -> Self:
+        usages = [row.usage for row in rows]
+        priced = [row.cost_nano for row in rows if row.cost_nano is not None]
         return cls(
-            calls=1,
-            input=usage.input,
-            output=usage.output,
-            cached=usage.input_cached,
-            cost_nano=row.cost_nano or 0,
-            unpriced=int(row.cost_nano is None),
+            calls=len(rows),
+            input=sum([usage.input for usage in usages]),
+            output=sum([usage.output for usage in usages]),
+            cached=sum([usage.input_cached for usage in usages]),
+            cost_nano=sum(priced),
+            unpriced=len(rows) - len(priced),
         )
 
     @property

@@ -210,9 +210,12 @@ class Settler:
         return _Batch(self.random_id(), tenant, day, rows, self._sums(tenant, day, rows))
 
     def _sums(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> Mapping[Combination, Totals]:
-        sums: dict[Combination, Totals] = {}
+        alike: dict[Combination, list[LedgerRow]] = {}
         for row in rows:
-            add_to(sums, self._cap.apply(tenant, day, Combination.of(row)), Totals.of(row))
+            alike.setdefault(Combination.of(row), []).append(row)
+        sums: dict[Combination, Totals] = {}
+        for name, some in alike.items():
+            add_to(sums, self._cap.apply(tenant, day, name), Totals.of(*some))
         return sums
 
     async def _write(self, batch: _Batch) -> None:

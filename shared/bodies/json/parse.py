@@ -105,11 +105,15 @@ def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
     such names at the top level are an error. Deeper in the document, a schema may have both.
     """
     document = parse_json(body, bounds)
-    if not isinstance(document, dict) or is_folded(document):
-        return document
+    if isinstance(document, dict) and not is_folded(document):
+        check_names(document)
+    return document
+
+
+def check_names(document: Mapping[str, Any]) -> None:
+    """Raise ValueError on two names that differ in case alone."""
     if len({name.casefold() for name in document}) < len(document):
         raise ValueError("The body has two keys at its top level that differ in case alone.")
-    return document
 
 
 def is_folded(names: Iterable[str]) -> bool:
