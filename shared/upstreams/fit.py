@@ -94,24 +94,20 @@ def needs_of(document: Mapping[str, Any]) -> set[str]:
     ['tools', 'vision']
     """
     found = {"tools"} if document.get("tools") or document.get("functions") else set[str]()
-    nodes = [node for name in _LISTS for node in _list(document, name)]
+    nodes = [node for name in _LISTS if isinstance(value := document.get(name), list) for node in value]
     while nodes:
         node = nodes.pop()
         if not isinstance(node, dict):
             continue
-        if isinstance(kind := node.get("type"), str):
-            if (need := _PARTS.get(kind)) is not None:
-                found.add(need)
-            elif kind in _FILES and _is_pdf(node):
-                found.add("pdf")
+        kind = node.get("type")
+        if isinstance(kind, str) and kind in _PARTS:
+            found.add(_PARTS[kind])
+        elif isinstance(kind, str) and kind in _FILES and _is_pdf(node):
+            found.add("pdf")
         for name in _INNER:
-            nodes += _list(node, name)
+            if isinstance(value := node.get(name), list):
+                nodes += value
     return found
-
-
-def _list(node: Mapping[str, Any], name: str) -> list[Any]:
-    value = node.get(name)
-    return value if isinstance(value, list) else []
 
 
 def _is_pdf(part: Mapping[str, Any]) -> bool:
