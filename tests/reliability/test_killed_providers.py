@@ -8,21 +8,25 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
+from examples.demo_upstream.control import ControlledUpstream, DemoControl
+from examples.demo_upstream.faults import Fault
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, for_seconds, open_loop
 from tests.reliability.processes import await_workers
+from tests.support.commands import serving
 from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 from tests.support.ports import free_port
 
 RATE = 100  # requests a second, half of them streams
+STORM = 200  # requests a second
 BEFORE, DEAD, BACK_WITHIN = 2.0, 6.0, 12.0  # seconds
 MOST_FAILURES = 5  # of each worker in ten seconds
 NAMES = ("a", "b", "c")
@@ -77,7 +81,7 @@ def providers() -> Iterator[dict[str, Provider]]:
         yield found
 
 
-def company(gateway: RunningGateway, providers: dict[str, Provider]) -> TenantInUse:
+def company(gateway: RunningGateway, providers: Mapping[str, Provider | ControlledUpstream]) -> TenantInUse:
     """A tenant whose model `best` has one target at each provider."""
     tenant = gateway.create_tenant(tier="enterprise")
 
@@ -93,6 +97,22 @@ def company(gateway: RunningGateway, providers: dict[str, Provider]) -> TenantIn
     create("rules", path="/v1", ai={"providers": [*providers]})
     tenant.await_rule("/v1")
     return tenant
+
+
+def test_a_storm_of_failures_is_not_made_worse_by_retries(tmp_path: Path) -> None:
+    control = DemoControl(0)
+    with serving(control), RunningGateway(tmp_path / "data") as gateway:
+        tenant = company(gateway, dict.fromkeys(NAMES, control.upstream))
+        control.upstream.set(Fault(fail="500"))
+        caller = ChatCaller(gateway.proxy_port, tenant.host, tenant.key)
+        tally = uvloop.run(open_loop(caller, "whole", STORM, for_seconds(3)))
+    asked, came = tally.statuses.total(), control.upstream.state()["calls"]
+    figure(
+        "pools", f"a storm of {asked} requests that all fail: {came} calls (promise {1.2 * asked + 10:.0f})"
+    )
+    assert (tally.statuses[500], tally.failed) == (asked, [])
+    assert asked > STORM
+    assert came <= 1.2 * asked + 10
 
 
 def served(gateway: RunningGateway) -> list[dict[str, Any]]:
