@@ -9,7 +9,7 @@ from tests.support.upstream import Upstream
 
 JSON = "application/json"
 BODIES = {
-    "97 KB of gzip that hold 100 MB": (gzip.compress(bytes(100_000_000)), JSON, "gzip", 413, "body_too_large"),
+    "97 KB of gzip that hold 100 MB": (b"", JSON, "gzip", 413, "body_too_large"),
     "two codings": (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), JSON, "gzip, gzip", 415, "unsupported_content_type"),
     "an unknown coding": (b"{}", JSON, "x-own", 415, "unsupported_content_type"),
     "something behind the gzip": (gzip.compress(b"{}", mtime=0) + b"{}", JSON, "gzip", 400, "bad_request"),
@@ -45,6 +45,7 @@ def test_hostile_body_is_rejected_and_the_upstream_sees_nothing(
     owner: TenantInUse, upstream: Upstream, name: str
 ) -> None:
     body, content_type, coding, status, code = BODIES[name]
+    body = body or gzip.compress(bytes(100_000_000))  # not while each process collects the tests
     headers = {"Content-Type": content_type, **({"Content-Encoding": coding} if coding else {})}
     response = owner.request("POST", "/v1/x", data=body, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.support.load_upstream import LoadUpstream
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test of this folder is slow, and measures: nothing else may run at the same time."""
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.nodeid.startswith("tests/reliability/"):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.alone)
 
