@@ -21,6 +21,8 @@ from shared.usage.row import Source, Usage
 MAX_LINE: Final = 1024 * 1024
 MAX_WHOLE: Final = 256 * 1024
 MAX_LINE_END: Final = 16 * 1024
+#: The most bytes of pieces that are kept to be counted later.
+MAX_TEXTS: Final = 16 * 1024
 # The text in the first pieces of a stream is counted; later that of every eighth, for eight of them.
 _ALL_SEEN: Final = 64
 _EVERY: Final = 8
@@ -56,6 +58,8 @@ class UsageMeter:
         "_pieces",
         "_rest",
         "_size",
+        "_texts",
+        "_texts_size",
         "report",
         "tokens",
     )
@@ -72,7 +76,10 @@ class UsageMeter:
         self._is_cut = False
         self._pieces = 0
         self._pictures: dict[bytes, _Occurrences] = {}
-        #: The estimated tokens of the text that passed.
+        # Pieces whose text was not counted yet, each with the number of those that it stands for.
+        self._texts: list[tuple[bytes, int]] = []
+        self._texts_size = 0
+        #: The estimated tokens of the text that passed, as far as it was counted.
         self.tokens = 0
 
     def feed_stream(self, piece: bytes) -> None:
@@ -134,6 +141,7 @@ class UsageMeter:
 
     def _seen(self, body: bytes) -> int:
         """The estimated tokens of the text that passed, or that is in a whole body."""
+        self._count_texts()
         if body and not self.tokens:
             for mark in {*self._fields.text_marks, b'"text":'}:
                 self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
@@ -153,7 +161,11 @@ class UsageMeter:
     def _read_lines(self, lines: bytes) -> None:
         self._pieces += 1
         if self._pieces <= _ALL_SEEN or not self._pieces % _EVERY:
-            self._count_text(lines, 1 if self._pieces <= _ALL_SEEN else _EVERY)
+            # Most streams report their usage in the end, so that their text need not be counted.
+            self._texts.append((lines, 1 if self._pieces <= _ALL_SEEN else _EVERY))
+            self._texts_size += len(lines)
+            if self._texts_size > MAX_TEXTS:
+                self._count_texts()
         for mark in self._fields.marks:
             if lines.find(mark) >= 0:
                 break
@@ -169,10 +181,13 @@ class UsageMeter:
         """Read the end of a line."""
         self.report.add(self._last_report(line))
 
-    def _count_text(self, lines: bytes, weight: int) -> None:
-        for mark in self._fields.text_marks:
-            if lines.find(mark) >= 0:
-                self.tokens += weight * estimate_tokens(b"".join(texts_after(mark, lines)))
+    def _count_texts(self) -> None:
+        for lines, weight in self._texts:
+            for mark in self._fields.text_marks:
+                if lines.find(mark) >= 0:
+                    self.tokens += weight * estimate_tokens(b"".join(texts_after(mark, lines)))
+        self._texts.clear()
+        self._texts_size = 0
 
     def _keep_end(self, piece: bytes) -> None:
         self._end.append(piece)
