@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any, cast
 
+import pytest
+
 from shared.core.errors import NotCalled
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
@@ -13,7 +15,7 @@ from shared.limits.values import Decision, Limit, Quota
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
 from shared.net.port import FetchRequest
-from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
+from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker, not_called
 from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Tools, Verdict
 from shared.pipeline.run import Run
 from shared.pipeline.trace import Trace, server_timing
@@ -168,3 +170,9 @@ def test_tools_can_be_had_dry() -> None:
     tools = Tools(cast(Limiter, Looking(0)), cast(Any, None), cast(Any, None))
     assert isinstance(tools.dry().limiter, ReadOnlyLimiter)
     assert isinstance(tools.dry().distinct_values, ReadOnlyTracker)
+
+
+def test_call_that_a_dry_run_does_not_make_is_named_without_its_query() -> None:
+    url = "https://checks.example/ask"
+    with pytest.raises(NotCalled, match=rf"^POST {url}$"):
+        not_called(FetchRequest(method="POST", url=f"{url}?key=secret", timeout=1.0, max_bytes=1))
