@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import uvloop
 
 from examples.demo_upstream.control import ControlledUpstream, DemoControl
 from examples.demo_upstream.faults import Fault
+from examples.demo_upstream.server import DemoUpstream
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
 from tests.reliability.loads import Tally, for_seconds, open_loop
@@ -30,6 +32,7 @@ STORM = 200  # requests a second
 BEFORE, DEAD, BACK_WITHIN = 2.0, 6.0, 12.0  # seconds
 MOST_FAILURES = 5  # of each worker in ten seconds
 NAMES = ("a", "b", "c")
+WEIGHTS = {"bad": 1000, "good": 1}
 
 
 class ChatCaller(Caller):
@@ -113,6 +116,33 @@ def test_a_storm_of_failures_is_not_made_worse_by_retries(tmp_path: Path) -> Non
     assert (tally.statuses[500], tally.failed) == (asked, [])
     assert asked > STORM
     assert came <= 1.2 * asked + 10
+
+
+def test_a_rejected_key_is_known_to_every_worker_within_100_ms(tmp_path: Path) -> None:
+    """The first key is nearly always drawn, and no worker has used it but the first one."""
+    settings = {"GATEWAY__SERVER__WORKERS": "4"}
+    with (
+        serving(DemoUpstream(0, ["sk-good"])) as port,
+        RunningGateway(tmp_path / "data", settings) as gateway,
+    ):
+        await_workers(gateway, 4)
+        tenant = gateway.create_tenant()
+        keys = [{"name": name, "secret": f"sk-{name}", "weight": weight} for name, weight in WEIGHTS.items()]
+        document = {"kind": "custom", "base_url": f"http://127.0.0.1:{port}/v1", "apis": ["openai.chat"]}
+        path = f"/tenants/{tenant.id}"
+        rule = {"path": "/v1", "ai": {"providers": ["one"]}}
+        for kind, body in (("providers", {"name": "one", "keys": keys, **document}), ("rules", rule)):
+            assert gateway.call("POST", f"{path}/{kind}", json=body).status_code == 201
+        tenant.await_rule("/v1")
+        responses = []
+        for _ in range(40):  # each on a connection of its own
+            chat = {"model": "demo-small", "messages": [{"role": "user", "content": str(uuid4())}]}
+            responses.append(tenant.request("POST", "/v1/chat/completions", json=chat))
+            if len(responses) == 1:
+                time.sleep(0.1)  # the promise
+    assert {response.status_code for response in responses} == {200}
+    tries = [response.headers.get("X-Gateway-Attempts") for response in responses]
+    assert tries == ["2", *[None] * 39]
 
 
 def served(gateway: RunningGateway) -> list[dict[str, Any]]:
