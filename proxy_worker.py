@@ -63,6 +63,7 @@ async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter
     adapter = Adapter(
         write=write,
         is_draining=lambda: engine.is_draining,
+        worker=context.number,
         response_head=ResponseHead(StreamKeepAlive(write)),
     )
     async with gateway_addons(services, log, adapter) as addons:

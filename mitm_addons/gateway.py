@@ -41,6 +41,7 @@ class Adapter:
     Attributes:
         write: sends bytes to the client of a flow, after what was sent of the response.
         is_draining: whether the worker is about to stop.
+        worker: the number of the worker on this machine, from 0.
         admission: makes the addon `Admission`.
         concurrency: the addon `Concurrency`.
         stages: makes the addon `Stages`.
@@ -51,6 +52,7 @@ class Adapter:
 
     write: Write
     is_draining: Callable[[], bool] = lambda: False
+    worker: int = 0
     admission: Callable[..., Admission] = Admission
     concurrency: Concurrency = field(default_factory=Concurrency)
     stages: Callable[..., Stages] = Stages
@@ -68,7 +70,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         for threads in (settings.plugins.threads, _SHADOW_THREADS)
     ]
 
-    async with services.data_plane() as plane, asyncio.TaskGroup() as group:
+    async with services.data_plane(adapter.worker) as plane, asyncio.TaskGroup() as group:
         last_used = LastUsed(plane.source, clock)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
         working = (last_used, plane.settler, plane.bindings, health)

@@ -224,7 +224,7 @@ class Services:
             json_parts=self.settings.limits.json_parts,
         )
 
-    def _compiler(self, tools: Tools) -> Compiler:
+    def _compiler(self, tools: Tools, worker: int = 0) -> Compiler:
         settings, longest = self.settings, self.settings.limits.timeouts
         timeouts = UpstreamTimeouts(longest.connect, longest.first_byte, longest.idle, longest.total)
         internal = settings.security.allowed_target_networks
@@ -240,16 +240,18 @@ class Services:
             states=PoolStates(
                 self.hasher("affinity").rpartition(":")[2].encode(),
                 self.clock.now() - self.clock.monotonic(),
+                worker,
+                max(settings.server.worker_count, worker + 1),
             ),
         )
 
     @contextlib.asynccontextmanager
-    async def data_plane(self) -> AsyncIterator[DataPlane]:
-        """Open the connections of a worker. They close with the context."""
+    async def data_plane(self, worker: int = 0) -> AsyncIterator[DataPlane]:
+        """Open the connections of the worker with that number. They close with the context."""
         cache = self.settings.cache
         limiter, health = self._limiter(), open_link(self.address.options, os.urandom(8).hex())
         fetch = self.open_fetch()
-        compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn))
+        compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn), worker)
 
         async def learn(owners: Sequence[str]) -> None:
             await health.learn(owners, compiler.states, self.clock)

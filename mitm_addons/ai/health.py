@@ -57,7 +57,7 @@ class SharedHealth:
     fetch: Callable[..., FetchResponse]
     _looks: set[asyncio.Task[None]] = field(default_factory=set)
     _counted: WeakKeyDictionary[TargetState, int] = field(default_factory=WeakKeyDictionary)
-    _used_at: float = 0.0
+    _told_at: WeakKeyDictionary[TargetState, float] = field(default_factory=WeakKeyDictionary)
 
     def tell(self, one: PoolExchange) -> None:
         """Send what the attempts of a request have shown."""
@@ -93,20 +93,22 @@ class SharedHealth:
         """Store the figures of the targets that were called since the last time."""
         now = self.clock.now()
         self.states.told.forget(now)
-        with_plain = now - self._used_at >= _USED_SECONDS
-        if with_plain:
-            self._used_at = now
         found: dict[str, dict[str, Beat]] = {}
         for number, ((tenant_id, target_id), state) in enumerate(self.states.targets.items()):
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
             is_plain = "/" not in target_id
-            if (is_plain and not (with_plain and state.is_probed)) or not self._is_used(state):
+            if (is_plain and not self._is_asked_for(state, now)) or not self._is_used(state):
                 continue
+            self._told_at[state] = now
             owner = tenant_id if is_plain else target_id.partition("/")[0]
             beats = found.setdefault(owner, {})
             beats[target_id] = self._beat(target_id, state, now, beats.get(target_id))
         self.link.beat({owner: beats.values() for owner, beats in found.items()}, now)
+
+    def _is_asked_for(self, state: TargetState, now: float) -> bool:
+        """Whether the prober wants to know if a target without a provider is used."""
+        return state.is_probed and now - self._told_at.get(state, 0.0) >= _USED_SECONDS
 
     def _is_used(self, state: TargetState) -> bool:
         calls = state.latency.calls

@@ -32,7 +32,7 @@ def services(probed: Probed) -> Services:
     """Services whose data plane is in that state."""
 
     @contextlib.asynccontextmanager
-    async def data_plane() -> AsyncIterator[Any]:
+    async def data_plane(worker: int) -> AsyncIterator[Any]:
         plane = Mock(probe=lambda: probed)
         plane.source.touch = AsyncMock()
         plane.settler, plane.health, plane.bindings = AsyncMock(), AsyncMock(), AsyncMock()
