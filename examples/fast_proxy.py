@@ -11,7 +11,7 @@ import uvloop
 from mitmproxy import http
 
 from mitm_engine.engine import Engine, make_master, serve
-from mitm_engine.exchange.attempt import Attempt, Retries
+from mitm_engine.exchange.attempt import AttemptReport, Retries
 from mitm_engine.options import Policy, Terms
 from mitm_engine.processes.listener import listener_socket
 from mitm_engine.processes.scoreboard import WorkerContext
@@ -39,7 +39,7 @@ class Fallback:
         self.ports = ports
         self.terms = Terms(retries=Retries(statuses=frozenset({429, 503})))
 
-    def retry(self, flow: http.HTTPFlow, attempt: Attempt) -> bool:
+    def retry(self, flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
         is_unreached = attempt.error is not None and not attempt.is_sent
         if not (is_unreached or attempt.status in (429, 503)) or attempt.number == len(self.ports):
             return False

@@ -9,7 +9,7 @@ from typing import Final
 from mitmproxy import http
 
 from mitm_addons.flows import state_of
-from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.wire_error import WireError
 from shared.core.clock import Clock
 from shared.http.media_type import IS_STREAM
@@ -41,8 +41,8 @@ TARGET_RETRIES: Final = Retries(statuses=frozenset(), judges_all=False, decision
 _WHOLE: Final = Hold(commit.MAX_COLLECTED, math.inf)
 
 _STEPS: Final = {
-    commit.Step.HOLD: Step.HOLD,
-    commit.Step.COMMIT: Step.COMMIT,
+    commit.Step.HOLD: HeldStep.HOLD,
+    commit.Step.COMMIT: HeldStep.COMMIT,
 }
 
 
@@ -52,115 +52,121 @@ class PoolAttempts:
 
     clock: Clock
 
-    def retry(self, flow: http.HTTPFlow, attempt: Attempt) -> bool | Awaitable[bool]:
+    def retry(self, flow: http.HTTPFlow, attempt: AttemptReport) -> bool | Awaitable[bool]:
         """Whether the request goes to another target, or to the same one with another key."""
         state = state_of(flow)
-        one = None if state is None else state.pooled
-        if one is None or one.attempts is None or (attempt.error is None and attempt.status < 400):
+        exchange = None if state is None else state.pooled
+        if exchange is None or exchange.attempts is None or (attempt.error is None and attempt.status < 400):
             return False
-        if isinstance(one, AiExchange) and attempt.is_sent and not attempt.status:
-            one.is_doubtful = True
-        outcome = self._outcome(one, attempt)
+        if isinstance(exchange, AiExchange) and attempt.is_sent and not attempt.status:
+            exchange.is_doubtful = True
+        outcome = self._outcome(exchange, attempt)
         if not attempt.is_repeatable:
-            one.fail(outcome, self.clock.monotonic())
+            exchange.fail(outcome, self.clock.monotonic())
             return False
-        if isinstance(one, AiExchange) and one.asks_usage and rejects_asking(attempt.status, attempt.body):
-            return self._without_asking(one)
-        return self._again(one, one.attempts, outcome)
+        if (
+            isinstance(exchange, AiExchange)
+            and exchange.asks_usage
+            and rejects_asking(attempt.status, attempt.body)
+        ):
+            return self._without_asking(exchange)
+        return self._again(exchange, exchange.attempts, outcome)
 
-    def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
+    def holds(self, flow: http.HTTPFlow, attempt: AttemptReport) -> Hold | None:
         """How long the beginning of a response is held back, while another target may follow."""
-        one = _ai_exchange(flow)
-        if one is None or one.policy is None or attempt.status >= 400 or one.policy.hold.until != "content":
+        exchange = _ai_exchange(flow)
+        policy = None if exchange is None else exchange.policy
+        if exchange is None or policy is None or attempt.status >= 400 or policy.hold.until != "content":
             return None
-        policy = one.policy
         content_type = first_value(attempt.fields, "content-type")
         if not IS_STREAM[content_type]:
-            one.start = commit.WholeBody.of(one.call.api, attempt.fields)
-            return None if one.start is None else _WHOLE
+            exchange.start = commit.WholeBody.of(exchange.call.api, attempt.fields)
+            return None if exchange.start is None else _WHOLE
         if RetryOn.STREAM_START not in policy.retry.on:
             return None
-        one.start = commit.StreamStart.of(one.call.api, content_type.decode("latin-1"), policy.hold.bytes)
-        if one.start is None:
+        exchange.start = commit.StreamStart.of(
+            exchange.call.api, content_type.decode("latin-1"), policy.hold.bytes
+        )
+        if exchange.start is None:
             return None
-        one.held = []
+        exchange.held = []
         return Hold(policy.hold.bytes, policy.hold.time)
 
-    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step | Awaitable[Step]:
+    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> HeldStep | Awaitable[HeldStep]:
         """What to do with the beginning of a response, given its next piece."""
-        one = _ai_exchange(flow)
-        if one is None or one.start is None or one.attempts is None:
-            return Step.COMMIT
-        start = one.start
-        if piece and one.held is not None:
-            one.held.append(piece)
+        exchange = _ai_exchange(flow)
+        if exchange is None or exchange.start is None or exchange.attempts is None:
+            return HeldStep.COMMIT
+        start = exchange.start
+        if piece and exchange.held is not None:
+            exchange.held.append(piece)
         step = commit.Step.AGAIN if piece is None else start.feed(piece) if piece else start.end()
         if step is not commit.Step.AGAIN:
             if step is commit.Step.COMMIT:
-                one.held = None
+                exchange.held = None
             return _STEPS[step]
-        outcome = _failed_start(one, start, piece)
-        again = self._again(one, one.attempts, outcome)
+        outcome = _failed_start(exchange, start, piece)
+        again = self._again(exchange, exchange.attempts, outcome)
         if again is False and outcome.kind is RetryOn.TIMEOUT:
             raise WireError("upstream_timeout", cause="timeout")
         if isinstance(again, bool):
-            return Step.AGAIN if again else Step.COMMIT
+            return HeldStep.AGAIN if again else HeldStep.COMMIT
         return _step(again)
 
-    def _again(self, one: PoolExchange, attempts: Attempts, outcome: Outcome) -> bool | Awaitable[bool]:
+    def _again(self, exchange: PoolExchange, attempts: Attempts, outcome: Outcome) -> bool | Awaitable[bool]:
         """Record a failure, and point the flow at the next target, if there is one."""
-        if one.is_judged:
+        if exchange.is_judged:
             return False  # the silence or the error of a response that goes to the client all the same
         now = self.clock.monotonic()
         following = attempts.after(outcome, now)
-        one.share()
+        exchange.share()
         if isinstance(following, Ended):
-            one.is_judged = True
+            exchange.is_judged = True
             if following.code == "provider_auth":
                 raise WireError("no_provider_key", headers={SHOULD_RETRY: "false"})
             return False
-        one.give_up(self.clock.now())
-        one.attempt = following
-        one.forward(now)
+        exchange.give_up(self.clock.now())
+        exchange.attempt = following
+        exchange.forward(now)
         return _after(following.delay) if following.delay else True
 
-    def _without_asking(self, one: AiExchange) -> bool:
+    def _without_asking(self, exchange: AiExchange) -> bool:
         """Send the request to the same target as it came: its server may not know how to report usage."""
-        if one.target is None:
+        if exchange.target is None:
             return False
-        one.unasked = one.target.provider.provider.id
-        one.forward(self.clock.monotonic())
+        exchange.unasked = exchange.target.provider.provider.id
+        exchange.forward(self.clock.monotonic())
         return True
 
-    def _outcome(self, one: PoolExchange, attempt: Attempt) -> Outcome:
+    def _outcome(self, exchange: PoolExchange, attempt: AttemptReport) -> Outcome:
         if attempt.error is None:
             wait = wait_of(Headers.of(attempt.fields), self.clock.now())
-            return one.judge(attempt.status, attempt.body, wait)
+            return exchange.judge(attempt.status, attempt.body, wait)
         is_late = attempt.error.code == "upstream_timeout"
         why = attempt.error.cause or attempt.error.code
         if attempt.status:  # the body broke off before its content
-            is_ours = not is_late or one.has_own("idle", "total")
-            if isinstance(one, AiExchange) and isinstance(one.start, commit.WholeBody):
+            is_ours = not is_late or exchange.has_own("idle", "total")
+            if isinstance(exchange, AiExchange) and isinstance(exchange.start, commit.WholeBody):
                 return outcome_of_transport(RetryOn.RESET, why, status=attempt.status, is_ours=is_ours)
             return outcome_of_stream(None, is_ours=is_ours)
         if not attempt.is_sent:
-            is_ours = not is_late or one.has_own("connect", "total")
+            is_ours = not is_late or exchange.has_own("connect", "total")
             return outcome_of_transport(RetryOn.CONNECT, why, is_ours=is_ours)
         if is_late:
-            is_ours = one.has_own("first_byte", "total")
+            is_ours = exchange.has_own("first_byte", "total")
             return outcome_of_transport(RetryOn.TIMEOUT, why, is_ours=is_ours)
         return outcome_of_transport(RetryOn.RESET, why)
 
 
 def _failed_start(
-    one: AiExchange, start: commit.StreamStart | commit.WholeBody, piece: bytes | None
+    exchange: AiExchange, start: commit.StreamStart | commit.WholeBody, piece: bytes | None
 ) -> Outcome:
     """The outcome of a response that failed with this piece, before any of it was for the client."""
     if isinstance(start, commit.StreamStart):
-        is_ours = piece is not None or one.policy is None or one.policy.hold.time >= PoolHold().time
+        is_ours = piece is not None or exchange.policy is None or exchange.policy.hold.time >= PoolHold().time
         return outcome_of_stream(start.error, silent=piece is None, is_ours=is_ours)
     if piece is None:
-        is_ours = one.has_own("idle", "total")
+        is_ours = exchange.has_own("idle", "total")
         return outcome_of_transport(RetryOn.TIMEOUT, "timeout", status=200, is_ours=is_ours)
     return outcome_of_whole("no JSON" if piece else "empty response")
 
@@ -170,8 +176,8 @@ async def _after(seconds: float) -> bool:
     return True
 
 
-async def _step(again: Awaitable[bool]) -> Step:
-    return Step.AGAIN if await again else Step.COMMIT
+async def _step(again: Awaitable[bool]) -> HeldStep:
+    return HeldStep.AGAIN if await again else HeldStep.COMMIT
 
 
 def _ai_exchange(flow: http.HTTPFlow) -> AiExchange | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mitmproxy import http
 
-from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.wire_error import WireError, plain_response
 from shared.core.http_tokens import UNROUTED
 
@@ -88,9 +88,9 @@ class Policy:
 
     response: Callable[[WireError, http.HTTPFlow | None], http.Response] = plain_response
     terms: Callable[[http.HTTPFlow], Terms] = lambda _: _DEFAULT_TERMS
-    retry: Callable[[http.HTTPFlow, Attempt], bool | Awaitable[bool]] = lambda *_: False
-    holds: Callable[[http.HTTPFlow, Attempt], Hold | Awaitable[Hold | None] | None] = lambda *_: None
-    held: Callable[[http.HTTPFlow, bytes | None], Step | Awaitable[Step]] = lambda *_: Step.COMMIT
+    retry: Callable[[http.HTTPFlow, AttemptReport], bool | Awaitable[bool]] = lambda *_: False
+    holds: Callable[[http.HTTPFlow, AttemptReport], Hold | Awaitable[Hold | None] | None] = lambda *_: None
+    held: Callable[[http.HTTPFlow, bytes | None], HeldStep | Awaitable[HeldStep]] = lambda *_: HeldStep.COMMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,6 @@ def _scopes(scopes: Iterable[str]) -> str:
 
 def bounds_page() -> str:
     """Every fixed bound that a user can meet, and how long a change takes."""
-    settings = Settings()
     bodies = [
         ("the body of a call of the admin API", _size(MAX_BODY_BYTES)),
         ("a page of a list", f"{MAX_LIMIT} objects"),
@@ -249,19 +248,19 @@ def bounds_page() -> str:
         "## Plugins\n",
         _table(("what", "at most"), plugins),
         "## Times\n",
-        _table(
-            ("what", "time"),
-            [
-                ("a change reaches every worker", "0.1 s as a rule, 2 s at most while Redis responds"),
-                ("a revoked key is rejected", "the same"),
-                ("a worker looks for changes", f"every {settings.cache.config_ttl:g} s"),
-                (
-                    "the subdomain of a deleted tenant is free again",
-                    f"after {settings.admin.subdomain_quarantine / 3600:g} h",
-                ),
-            ],
-        ),
+        _table(("what", "time"), _times()),
     )
+
+
+def _times() -> list[tuple[str, str]]:
+    settings = Settings()
+    quarantine = f"after {settings.admin.subdomain_quarantine / 3600:g} h"
+    return [
+        ("a change reaches every worker", "0.1 s as a rule, 2 s at most while Redis responds"),
+        ("a revoked key is rejected", "the same"),
+        ("a worker looks for changes", f"every {settings.cache.config_ttl:g} s"),
+        ("the subdomain of a deleted tenant is free again", quarantine),
+    ]
 
 
 def _size(count: int) -> str:

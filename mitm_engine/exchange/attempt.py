@@ -10,7 +10,7 @@ from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import Fields
 
 
-class Step(Enum):
+class HeldStep(Enum):
     """What to do with the beginning of a body that is held.
 
     HOLD: keep it, and read on. At the end of the body, or after silence, it is as COMMIT.
@@ -56,7 +56,7 @@ class Retries:
 
 
 @dataclass(slots=True, kw_only=True)
-class Attempt:
+class AttemptReport:
     """One attempt as far as it has come.
 
     Attributes:

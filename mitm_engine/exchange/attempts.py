@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
 
-from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.exchange.cancellation import raise_cancellation
 from mitm_engine.exchange.upload import Upload
 from mitm_engine.http1.heads import request_head
@@ -45,11 +45,11 @@ _OF_UPSTREAM = (
 )
 
 # What the policy returns at once in most cases. To look for an await costs four calls.
-_DECISIONS = (bool, NoneType, Hold, Step)
+_DECISIONS = (bool, NoneType, Hold, HeldStep)
 
 
-class Attempts:
-    """Makes the attempts of `flow`.
+class UpstreamExchange:
+    """The side of an exchange that faces upstreams: makes the attempts of `flow`.
 
     Attributes:
         terms: the terms of the current attempt.
@@ -86,7 +86,7 @@ class Attempts:
         self.terms = terms
         self.upload = upload
         self.upstream: UpstreamConnection | None = None
-        self._attempt: Attempt | None = None  # the current one, if the policy is asked
+        self._attempt: AttemptReport | None = None  # the current one, if the policy is asked
 
     def release(self) -> None:
         """Return the connection to the pool: the response is complete."""
@@ -159,7 +159,7 @@ class Attempts:
         return await self._worker.connect(key, self._client.client, seconds, on_wait)
 
     def _note_sent(
-        self, attempt: Attempt, upstream: UpstreamConnection, *, is_reused: bool, has_body: bool
+        self, attempt: AttemptReport, upstream: UpstreamConnection, *, is_reused: bool, has_body: bool
     ) -> None:
         now = self._now()
         attempt.is_reused = is_reused
@@ -180,7 +180,7 @@ class Attempts:
         try:
             while True:
                 number += 1
-                self._attempt = attempt = Attempt(number=number)
+                self._attempt = attempt = AttemptReport(number=number)
                 self.terms = self._worker.policy.terms(flow)
                 if (retries := self.terms.retries) is None:
                     return await self.once(on_wait)
@@ -192,7 +192,7 @@ class Attempts:
             self._uncount()
 
     async def _try(
-        self, attempt: Attempt, retries: Retries, on_wait: Callable[[], None]
+        self, attempt: AttemptReport, retries: Retries, on_wait: Callable[[], None]
     ) -> UpstreamConnection | None:
         """Make an attempt. Return None if another one follows, and raise its `WireError` if none does."""
         if self.upload is not None:
@@ -214,7 +214,7 @@ class Attempts:
             raise _copy(attempt.error)
         return upstream if await self._commits(attempt, upstream, retries) else None
 
-    async def _judge[T](self, step: Awaitable[T], attempt: Attempt) -> T | None:
+    async def _judge[T](self, step: Awaitable[T], attempt: AttemptReport) -> T | None:
         """Return the result of a step of an attempt; None if the upstream failed. Then `error` says why."""
         try:
             return await step
@@ -222,13 +222,13 @@ class Attempts:
             self._note_failure(attempt, error)
             return None
 
-    def _note_failure(self, attempt: Attempt, error: WireError) -> None:
+    def _note_failure(self, attempt: AttemptReport, error: WireError) -> None:
         """Keep an error of the upstream, and raise any other."""
         if error.code not in _OF_UPSTREAM:
             raise error
         attempt.error = _copy(error)
 
-    def _note_end(self, attempt: Attempt, upstream: UpstreamConnection | None) -> None:
+    def _note_end(self, attempt: AttemptReport, upstream: UpstreamConnection | None) -> None:
         seconds = self._now() - (self._since if self.upload is None else max(self._since, self.upload.moved))
         if attempt.is_sent:
             attempt.response_seconds = seconds
@@ -237,7 +237,9 @@ class Attempts:
         if upstream is not None:
             attempt.status, attempt.fields = upstream.reader.status, upstream.reader.fields
 
-    async def _read_error(self, attempt: Attempt, upstream: UpstreamConnection, retries: Retries) -> None:
+    async def _read_error(
+        self, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries
+    ) -> None:
         """Read the beginning of an error, and leave it there for the client."""
         until, size = self._now() + retries.error_seconds, 0
         try:
@@ -249,7 +251,7 @@ class Attempts:
         finally:
             attempt.body = (upstream.reader.peek(0) or b"")[: retries.error_size]
 
-    async def _is_tried_again(self, attempt: Attempt, retries: Retries) -> bool:
+    async def _is_tried_again(self, attempt: AttemptReport, retries: Retries) -> bool:
         attempt.has_response = self.upstream is not None and self.upstream.has_response
         if self.upload is not None:
             attempt.has_sent_body = self.upload.has_begun
@@ -257,7 +259,7 @@ class Attempts:
         is_wanted = await self._decide(self._worker.policy.retry, attempt, retries)
         return bool(is_wanted) and attempt.is_repeatable
 
-    async def _commits(self, attempt: Attempt, upstream: UpstreamConnection, retries: Retries) -> bool:
+    async def _commits(self, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries) -> bool:
         """Return whether the response goes to the client; if not, another attempt follows."""
         has_no_body = self._flow.request.data.method == b"HEAD" or attempt.status in NO_BODY
         if has_no_body or attempt.status in retries.statuses or self.upload is not None:
@@ -272,10 +274,10 @@ class Attempts:
                     return False
                 raise _copy(attempt.error)
             step = await self._decide(policy.held, piece, retries)
-            if step is Step.AGAIN:
+            if step is HeldStep.AGAIN:
                 return False
             size += len(piece or b"")
-            if step is Step.COMMIT or not piece or size > hold.size or not self._count(len(piece)):
+            if step is HeldStep.COMMIT or not piece or size > hold.size or not self._count(len(piece)):
                 return True
         return True
 

@@ -15,7 +15,7 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 
 from mitm_engine.closing import LINGER
-from mitm_engine.exchange.attempts import Attempts
+from mitm_engine.exchange.attempts import UpstreamExchange
 from mitm_engine.exchange.body_stream import BodyStream
 from mitm_engine.exchange.dispatch import Killed, Method
 from mitm_engine.exchange.flows import make_flow, make_response
@@ -74,7 +74,7 @@ class Exchange:
         self._upload: Upload | None = None
         # The addons that `response` has not reached: once it has begun, `error` is for them only.
         self._unreached: Iterator[Method] | None = None
-        self._attempts: Attempts | None = None
+        self._attempts: UpstreamExchange | None = None
         self._flushing: asyncio.Handle | None = None
         self._flow = make_flow(client.client, worker.no_server, incoming, worker.options.unrouted_address)
         self._writer = client.writer = ResponseWriter(client, incoming)
@@ -181,7 +181,7 @@ class Exchange:
         flow, terms = self._flow, self._terms
         if terms.timeouts.total is not None:
             self._client.end_within(terms.timeouts.total, self._cancel_late_exchange)
-        self._attempts = attempts = Attempts(self._worker, self._client, flow, terms, self._upload)
+        self._attempts = attempts = UpstreamExchange(self._worker, self._client, flow, terms, self._upload)
         if terms.retries is None:
             upstream = await attempts.once(self._arm_hook)
         else:
@@ -210,7 +210,7 @@ class Exchange:
             await self._send_whole()
 
     async def _stream(
-        self, attempts: Attempts, upstream: UpstreamConnection, response: http.Response
+        self, attempts: UpstreamExchange, upstream: UpstreamConnection, response: http.Response
     ) -> None:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer

@@ -16,13 +16,11 @@ class Attempt(NamedTuple):
         target: the upstream.
         key: the credential; None for a target that needs none.
         delay: the seconds to wait before it.
-        is_doubtful: the attempt before may have generated a response, too, and may bill it.
     """
 
     target: Target
     key: ProviderKey | None = None
     delay: float = 0.0
-    is_doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

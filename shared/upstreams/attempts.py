@@ -146,7 +146,7 @@ class Attempts:
         if may_follow and self.number < retry.attempts:
             planned, delay = self._next(failed, outcome, now)
             if planned is not None and self._budget.take(now):
-                return self._begin(planned, now, delay, is_doubtful=outcome.kind in _DOUBTFUL)
+                return self._begin(planned, now, delay)
         return Ended("provider_auth" if outcome.kind is RetryOn.AUTH else "")
 
     def end(self) -> None:
@@ -250,15 +250,13 @@ class Attempts:
 
     # What an attempt changes.
 
-    def _begin(
-        self, planned: _Planned, now: float, delay: float = 0.0, *, is_doubtful: bool = False
-    ) -> Attempt:
+    def _begin(self, planned: _Planned, now: float, delay: float = 0.0) -> Attempt:
         target, state, key, key_state = planned
         call = Call(target, state, now + delay)
         is_key_trial = key_state is not None and key_state.rejected_until is not None and key_state.begin()
         self._running = _Running(planned, call, now + delay, is_key_trial)
         self.number += 1
-        return Attempt(target, key, delay, is_doubtful)
+        return Attempt(target, key, delay)
 
     def _settle(self, outcome: Outcome, now: float) -> _Running:
         """Record a failure: for the target, for the key, and for what may follow."""

@@ -8,7 +8,7 @@ import pytest
 
 from mitm_addons.ai.health import SharedHealth
 from mitm_addons.attempts import TARGET_RETRIES, PoolAttempts
-from mitm_engine.exchange.attempt import Attempt, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep
 from mitm_engine.wire_error import WireError
 from shared.health.link import HealthLink
 from shared.health.report import Report
@@ -36,7 +36,7 @@ class Try:
 
     def fail(self, status: int = 0, **attempt: Any) -> bool:
         """Whether another target is tried at once after this failure."""
-        return ATTEMPTS.retry(self.flow, Attempt(number=1, status=status, **attempt)) is True
+        return ATTEMPTS.retry(self.flow, AttemptReport(number=1, status=status, **attempt)) is True
 
 
 def ask(*on: str, targets: int = 2, **rule: Any) -> Try:
@@ -99,8 +99,8 @@ def test_the_credentials_of_a_client_are_sent_to_the_first_target_only() -> None
 def test_the_errors_and_streams_of_targets_are_not_held() -> None:
     tried = ask("stream_start")
     stream = ((b"Content-Type", b"text/event-stream"),)
-    assert ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=stream)) is None
-    assert ATTEMPTS.held(tried.flow, b"x") is Step.COMMIT
+    assert ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=stream)) is None
+    assert ATTEMPTS.held(tried.flow, b"x") is HeldStep.COMMIT
     assert not TARGET_RETRIES.statuses
 
 

@@ -12,7 +12,7 @@ import pytest
 from mitmproxy import http
 
 from mitm_engine.client_connection import ClientConnection
-from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.http1.response_writer import ResponseWriter
@@ -272,17 +272,19 @@ class MoodyPolicy:
         self.dice = dice
         self.policy = Policy(terms=lambda _: terms, retry=self.retry, holds=self.holds, held=self.held)
 
-    async def retry(self, flow: http.HTTPFlow, attempt: Attempt) -> bool:
+    async def retry(self, flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
         await asyncio.sleep(self.dice.choice((0, 0, 0.01)))
         if not self.dice.randrange(40):
             raise WireError("overloaded")
         return attempt.number < 4 and (attempt.error is not None or not self.dice.randrange(8))
 
-    def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
+    def holds(self, flow: http.HTTPFlow, attempt: AttemptReport) -> Hold | None:
         return self.dice.choice((None, Hold(size=1_000, seconds=0.05), Hold()))
 
-    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step:
-        return self.dice.choice((Step.HOLD, Step.HOLD, Step.HOLD, Step.COMMIT, Step.AGAIN))
+    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> HeldStep:
+        return self.dice.choice(
+            (HeldStep.HOLD, HeldStep.HOLD, HeldStep.HOLD, HeldStep.COMMIT, HeldStep.AGAIN)
+        )
 
 
 async def _visit(w: World, dice: random.Random) -> None:

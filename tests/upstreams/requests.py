@@ -65,7 +65,7 @@ def text(step: Attempt | Ended) -> str:
         return f"end {step.code}".strip() + ("" if step.wait is None else f" {step.wait:g}")
     key = "" if step.key is None else f"/{step.key.id}"
     delay = f" +{step.delay:g}" if step.delay else ""
-    return f"{step.target.id}{key}{delay}" + ("?" if step.is_doubtful else "")
+    return f"{step.target.id}{key}{delay}"
 
 
 def with_keys(world: World, name: str, *keys: str, priority: int = 0) -> Target:

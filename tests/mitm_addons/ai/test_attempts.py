@@ -10,7 +10,7 @@ import pytest
 from marshmallow import ValidationError
 
 from mitm_addons.attempts import AI_RETRIES, PoolAttempts
-from mitm_engine.exchange.attempt import Attempt, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep
 from mitm_engine.wire_error import WireError
 from shared.documents.ai.pool import ModelRetryInput
 from shared.model.messages import Headers, Request
@@ -43,7 +43,9 @@ class Try:
 
     def fail(self, status: int = 0, body: bytes = b"", **attempt: Any) -> bool:
         """Whether another target is tried after this failure."""
-        return bool(done(ATTEMPTS.retry(self.flow, Attempt(number=1, status=status, body=body, **attempt))))
+        return bool(
+            done(ATTEMPTS.retry(self.flow, AttemptReport(number=1, status=status, body=body, **attempt)))
+        )
 
 
 def done(result: Any) -> Any:
@@ -196,24 +198,24 @@ def test_nothing_is_tried_when_no_target_is_left_and_sdks_are_told_so() -> None:
 
 def test_an_error_in_a_stream_before_its_content_is_replaced() -> None:
     tried = ask("a", "b", keys=0)
-    assert ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM)) is not None
-    assert ATTEMPTS.held(tried.flow, ROLE) is Step.HOLD
-    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    assert ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM)) is not None
+    assert ATTEMPTS.held(tried.flow, ROLE) is HeldStep.HOLD
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is HeldStep.AGAIN
     assert len(tried.sent) == 1
 
 
 @pytest.mark.parametrize("end", [b"", None])
 def test_a_stream_that_ends_or_is_silent_before_its_content_is_replaced(end: bytes | None) -> None:
     tried = ask("a", "b", keys=0)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
-    assert ATTEMPTS.held(tried.flow, ROLE) is Step.HOLD
-    assert done(ATTEMPTS.held(tried.flow, end)) is Step.AGAIN
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
+    assert ATTEMPTS.held(tried.flow, ROLE) is HeldStep.HOLD
+    assert done(ATTEMPTS.held(tried.flow, end)) is HeldStep.AGAIN
 
 
 def test_a_stream_with_content_goes_to_the_client() -> None:
     tried = ask("a", "b", keys=0)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
-    assert ATTEMPTS.held(tried.flow, ROLE + TEXT) is Step.COMMIT
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
+    assert ATTEMPTS.held(tried.flow, ROLE + TEXT) is HeldStep.COMMIT
     assert tried.sent == []
 
 
@@ -221,23 +223,23 @@ def test_the_failed_stream_of_the_last_attempt_goes_to_the_client() -> None:
     tried = ask("a", keys=0)
     steps = []
     for _ in range(3):
-        ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+        ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
         steps.append(done(ATTEMPTS.held(tried.flow, ERROR)))
-    assert steps == [Step.AGAIN, Step.AGAIN, Step.COMMIT]
+    assert steps == [HeldStep.AGAIN, HeldStep.AGAIN, HeldStep.COMMIT]
 
 
 JSON_OF_9 = ((b"Content-Type", b"application/json"), (b"Content-Length", b"9"))
 
 
-def held(tried: Try, *pieces: bytes | None) -> list[Step]:
+def held(tried: Try, *pieces: bytes | None) -> list[HeldStep]:
     """The steps for a whole response of nine bytes that comes in these pieces."""
-    attempt = Attempt(number=1, status=200, fields=JSON_OF_9)
+    attempt = AttemptReport(number=1, status=200, fields=JSON_OF_9)
     assert ATTEMPTS.holds(tried.flow, attempt) is not None
     return [done(ATTEMPTS.held(tried.flow, piece)) for piece in pieces]
 
 
 def test_a_whole_response_goes_to_the_client_when_it_is_complete() -> None:
-    assert held(ask("a", "b", keys=0), b'{"a":', b" 11}") == [Step.HOLD, Step.COMMIT]
+    assert held(ask("a", "b", keys=0), b'{"a":', b" 11}") == [HeldStep.HOLD, HeldStep.COMMIT]
 
 
 @pytest.mark.parametrize(
@@ -245,14 +247,14 @@ def test_a_whole_response_goes_to_the_client_when_it_is_complete() -> None:
 )
 def test_a_whole_response_that_is_none_of_the_api_is_replaced(pieces: list[bytes | None], why: str) -> None:
     tried = ask("a", "b", keys=0)
-    assert held(tried, *pieces)[-1] is Step.AGAIN
+    assert held(tried, *pieces)[-1] is HeldStep.AGAIN
     assert tried.one.attempts is not None
     assert [(each.status, each.why) for each in tried.one.attempts.trace] == [(200, why)]
 
 
 def test_a_whole_response_that_breaks_off_is_replaced() -> None:
     tried = ask("a", "b", keys=0)
-    assert held(tried, b"{") == [Step.HOLD]
+    assert held(tried, b"{") == [HeldStep.HOLD]
     assert tried.fail(200, error=WireError("upstream_protocol_error", cause="reset"), is_sent=True)
     assert tried.one.attempts is not None
     assert [(each.status, each.why) for each in tried.one.attempts.trace] == [(200, "reset")]
@@ -265,10 +267,10 @@ def test_a_whole_response_that_pauses_for_too_long_ends_the_request_when_no_targ
 
 def test_a_flow_of_another_rule_is_never_tried_again() -> None:
     flow = begun_flow(admitted=admitted())
-    attempt = Attempt(number=1, status=500)
+    attempt = AttemptReport(number=1, status=500)
     assert ATTEMPTS.retry(flow, attempt) is False
     assert ATTEMPTS.holds(flow, attempt) is None
-    assert ATTEMPTS.held(flow, b"x") is Step.COMMIT
+    assert ATTEMPTS.held(flow, b"x") is HeldStep.COMMIT
 
 
 LATE = WireError("upstream_timeout")
@@ -296,8 +298,8 @@ def test_a_timeout_counts_only_if_it_is_the_providers_own(name: str, attempt: An
 def test_the_silence_of_a_stream_counts_only_after_the_usual_time(seconds: float, is_counted: bool) -> None:
     policy = replace(AI_POLICY, breaker=Breaker(consecutive=1), hold=Hold(time=seconds))
     tried = ask("a", "b", keys=0, policy=policy)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
-    assert done(ATTEMPTS.held(tried.flow, None)) is Step.AGAIN
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
+    assert done(ATTEMPTS.held(tried.flow, None)) is HeldStep.AGAIN
     assert tried.one.attempts is not None
     assert bool(tried.one.attempts.changes) is is_counted
 
@@ -313,9 +315,9 @@ REPORT = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}
 
 def test_what_a_dropped_stream_has_reported_is_part_of_the_cost() -> None:
     tried = ask("a", "b", keys=0)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
-    assert ATTEMPTS.held(tried.flow, REPORT) is Step.HOLD
-    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
+    assert ATTEMPTS.held(tried.flow, REPORT) is HeldStep.HOLD
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is HeldStep.AGAIN
     CALLS.begin_response(tried.one, 200, Headers())
     CALLS.end_response(tried.one, b'{"usage":{"prompt_tokens":20,"completion_tokens":4}}')
     assert tried.one.usage == Usage(input=29, output=5, requests=2)
@@ -327,9 +329,9 @@ def test_what_a_dropped_stream_has_reported_is_part_of_the_cost() -> None:
 
 def test_a_dropped_stream_costs_something_although_every_target_failed() -> None:
     tried = ask("a", "b", keys=0)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
     ATTEMPTS.held(tried.flow, REPORT)
-    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is HeldStep.AGAIN
     CALLS.begin_response(tried.one, 400, Headers())
     CALLS.end(tried.one)
     assert (tried.one.usage, tried.one.cost) == (Usage(input=9, output=1), 18_000)
@@ -337,15 +339,15 @@ def test_a_dropped_stream_costs_something_although_every_target_failed() -> None
 
 def test_a_dropped_stream_that_has_reported_nothing_adds_nothing() -> None:
     tried = ask("a", "b", keys=0)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
     ATTEMPTS.held(tried.flow, ROLE)
-    assert done(ATTEMPTS.held(tried.flow, ERROR)) is Step.AGAIN
+    assert done(ATTEMPTS.held(tried.flow, ERROR)) is HeldStep.AGAIN
     assert tried.one.abandoned == ()
 
 
 def test_a_client_that_leaves_while_a_stream_is_held_back_pays_what_it_has_reported() -> None:
     tried = ask("a", keys=0)
-    ATTEMPTS.holds(tried.flow, Attempt(number=1, status=200, fields=STREAM))
+    ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
     ATTEMPTS.held(tried.flow, REPORT)
     CALLS.end(tried.one, is_sent=True)
     assert tried.one.usage is not None

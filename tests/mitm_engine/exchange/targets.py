@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mitmproxy import http
 
-from mitm_engine.exchange.attempt import Attempt, Hold, Retries, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.options import Options, Policy, Terms, Timeouts
 from tests.mitm_engine.world import World, world
 from tests.support.ports import free_port
@@ -68,7 +68,7 @@ class Targets:
     def __init__(self, terms: Terms, hold: Hold | None) -> None:
         self.terms, self.hold = terms, hold
         self.ports: list[int] = []
-        self.told: list[Attempt] = []
+        self.told: list[AttemptReport] = []
         self.pieces: list[bytes | None] = []
         self.upstreams: list[Upstream] = []
         self._tried: dict[str, int] = {}
@@ -95,25 +95,25 @@ class Targets:
         self._seen.pop(flow.id, None)
         return True
 
-    async def retry(self, flow: http.HTTPFlow, attempt: Attempt) -> bool:
+    async def retry(self, flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
         self.told.append(replace(attempt))
         if attempt.error is None and attempt.status not in self.statuses:
             return False
         await asyncio.sleep(self.pause)
         return self.next(flow)
 
-    def holds(self, flow: http.HTTPFlow, attempt: Attempt) -> Hold | None:
+    def holds(self, flow: http.HTTPFlow, attempt: AttemptReport) -> Hold | None:
         return self.hold
 
-    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> Step:
+    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> HeldStep:
         """Commit with the first content; an error, the end and silence are failures."""
         self.pieces.append(piece)
         seen = self._seen[flow.id] = self._seen.get(flow.id, b"") + (piece or b"")
         if b"content" in seen:
-            return Step.COMMIT
+            return HeldStep.COMMIT
         if piece and b"error" not in seen:
-            return Step.HOLD
-        return Step.AGAIN if self.next(flow) else Step.COMMIT
+            return HeldStep.HOLD
+        return HeldStep.AGAIN if self.next(flow) else HeldStep.COMMIT
 
     @property
     def calls(self) -> list[int]:

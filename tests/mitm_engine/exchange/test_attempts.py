@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 
-from mitm_engine.exchange.attempt import Attempt, Hold, Retries
+from mitm_engine.exchange.attempt import AttemptReport, Hold, Retries
 from mitm_engine.options import Policy, Terms, Timeouts
 from mitm_engine.wire_error import WireError
 from tests.mitm_engine.exchange.targets import answer, silent, targets, told
@@ -127,7 +127,7 @@ async def test_the_terms_are_asked_for_again_with_each_attempt() -> None:
         long, short = t.terms, replace(t.terms, timeouts=Timeouts(first_byte=0.2), owner="other")
         t.terms = short
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             t.terms = short if attempt.number < 2 else long
             t.told.append(replace(attempt))
             return attempt.error is not None and t.next(flow)
@@ -161,7 +161,7 @@ async def test_a_certificate_that_cannot_be_verified_is_a_failed_attempt(tmp_pat
     async with targets(None, told("second"), addons=[On(request=use_tls)]) as (w, t):
         t.ports[0] = upstream.port
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             flow.request.data.scheme = b"http"
             t.told.append(replace(attempt))
             return attempt.error is not None and t.next(flow)
@@ -202,7 +202,7 @@ async def test_a_decision_that_takes_too_long_ends_the_exchange() -> None:
 async def test_a_policy_that_fails_rejects_the_request(caplog: pytest.LogCaptureFixture) -> None:
     async with targets(told("first"), told("second")) as (w, t):
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             raise KeyError("a fault of the policy")
 
         t.retry = retry  # type: ignore[method-assign,assignment]
@@ -214,7 +214,7 @@ async def test_a_policy_that_fails_rejects_the_request(caplog: pytest.LogCapture
 async def test_a_policy_may_end_the_exchange_with_an_error_of_its_own() -> None:
     async with targets(None, told("second")) as (w, t):
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             raise WireError("upstream_timeout", "The deadline is over.")
 
         t.retry = retry  # type: ignore[method-assign,assignment]
@@ -264,7 +264,7 @@ async def test_a_post_on_a_dead_connection_is_the_policys_to_repeat() -> None:
 async def test_the_next_attempt_is_what_the_policy_has_written() -> None:
     async with targets(error("503 Full"), told("second")) as (w, t):
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             if attempt.status == 200:
                 return False
             data = flow.request.data

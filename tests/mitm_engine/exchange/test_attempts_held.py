@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from mitmproxy import http
 
-from mitm_engine.exchange.attempt import Attempt, Hold, Step
+from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold
 from mitm_engine.options import Options, Timeouts
 from tests.mitm_engine.exchange.targets import END, ROLE, Targets, answer, event, stream, targets
 from tests.mitm_engine.world import World
@@ -152,13 +152,13 @@ async def test_a_body_that_is_held_to_its_end_is_judged_as_a_whole(streams: bool
     async with targets(*scripts, hold=Hold(size=1_000_000), streams=streams) as (w, t):
         seen = bytearray()
 
-        def held(flow: http.HTTPFlow, piece: bytes | None) -> Step:
+        def held(flow: http.HTTPFlow, piece: bytes | None) -> HeldStep:
             seen.extend(piece or b"")
             if piece:
-                return Step.HOLD
+                return HeldStep.HOLD
             is_bad = seen.startswith(b"<")
             seen.clear()
-            return Step.AGAIN if is_bad and t.next(flow) else Step.COMMIT
+            return HeldStep.AGAIN if is_bad and t.next(flow) else HeldStep.COMMIT
 
         t.held = held  # type: ignore[method-assign]
         assert (await w.ask()).body == bodies[1]
@@ -170,7 +170,7 @@ async def test_the_head_may_say_enough() -> None:
     page = sized(b"<html></html>", "200 OK", "Content-Type: text/html")
     async with targets(answer(page), answer(SECOND), hold=Hold()) as (w, t):
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             return (b"Content-Type", b"text/html") in attempt.fields and t.next(flow)
 
         t.retry = retry  # type: ignore[method-assign,assignment]
@@ -185,8 +185,8 @@ async def test_a_body_that_is_not_held_is_committed_with_its_head() -> None:
         assert (t.pieces, t.calls) == ([], [1, 0])
 
 
-@pytest.mark.parametrize("step", [Step.HOLD, Step.COMMIT])
-async def test_silence_after_which_nothing_else_is_tried_commits(step: Step) -> None:
+@pytest.mark.parametrize("step", [HeldStep.HOLD, HeldStep.COMMIT])
+async def test_silence_after_which_nothing_else_is_tried_commits(step: HeldStep) -> None:
     go = asyncio.Event()
 
     async def silent(peer: Peer) -> None:
@@ -197,7 +197,7 @@ async def test_silence_after_which_nothing_else_is_tried_commits(step: Step) -> 
         await peer.until_gone()
 
     async with targets(silent, hold=QUICK, streams=True) as (w, t):
-        steps = {ROLE: Step.HOLD, None: step}
+        steps = {ROLE: HeldStep.HOLD, None: step}
         t.held = lambda flow, piece: steps[piece]  # type: ignore[method-assign,index]
         client = await w.client(request())
         await client.until(chunk(ROLE))
@@ -208,7 +208,7 @@ async def test_silence_after_which_nothing_else_is_tried_commits(step: Step) -> 
 async def test_a_policy_that_waits_or_fails_over_a_piece_sends_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def held(flow: http.HTTPFlow, piece: bytes | None) -> Step:
+    async def held(flow: http.HTTPFlow, piece: bytes | None) -> HeldStep:
         await asyncio.sleep(0.01)
         raise KeyError("a fault of the policy")
 
@@ -232,12 +232,12 @@ async def test_held_bytes_are_bounded_for_each_stream_and_counted() -> None:
     async with targets(endless_preamble, hold=Hold(size=65_536), streams=True) as (w, t):
         worker, most, seen = w.engine._worker, 0, Counter[str]()
 
-        def held(flow: http.HTTPFlow, piece: bytes | None) -> Step:
+        def held(flow: http.HTTPFlow, piece: bytes | None) -> HeldStep:
             nonlocal most
             most = max(most, worker.held_bytes.total)
             assert seen[flow.id] <= 65_536
             seen[flow.id] += len(piece or b"")
-            return Step.HOLD
+            return HeldStep.HOLD
 
         t.held = held  # type: ignore[method-assign]
         clients = [await w.client(request(), receive_buffer=4096) for _ in range(10)]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from mitmproxy import http
 
-from mitm_engine.exchange.attempt import Attempt, Hold
+from mitm_engine.exchange.attempt import AttemptReport, Hold
 from mitm_engine.options import Timeouts
 from tests.mitm_engine.exchange.targets import ROLE, answer, silent, targets, told
 from tests.mitm_engine.test_uploads import CHUNKS, EXPECTING, Uploading, head, length
@@ -133,7 +133,7 @@ async def test_the_response_to_an_upload_is_not_held() -> None:
 async def test_a_policy_may_replace_an_upload_by_a_body_of_its_own() -> None:
     async with targets(None, told("second"), addons=[Uploading()]) as (w, t):
 
-        def retry(flow: http.HTTPFlow, attempt: Attempt) -> bool:
+        def retry(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
             flow.request.data.content = b"mine"
             return attempt.error is not None and t.next(flow)
 
