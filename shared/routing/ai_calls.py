@@ -184,7 +184,7 @@ class AiCalls:
 
     def _choose(self, exchange: AiExchange, pool: ModelPool, request: Request) -> Chosen:
         pin, affinity = exchange.pin, None
-        if pool.shared and (member := account_member(exchange.document, exchange.body)) is not None:
+        if pool.shared and (member := account_member(exchange.document)) is not None:
             before = Pin(frozenset(pool.targets)) if pin is None else pin
             exchange.pin = pin = replace(before, targets=before.targets - pool.shared)
             if not pin.targets:

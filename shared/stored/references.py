@@ -9,7 +9,7 @@ The first belong to a tenant: the gateway has seen the responses that brought th
 the account of the provider, and the gateway does not know whose they are.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Set
 from typing import Any, Final
 
 # Items of `input` that say all in the request itself. Others are looked up at the provider by their ids.
@@ -21,15 +21,15 @@ _WHOLE_ITEMS: Final = frozenset(
     }
 )
 _REASONING: Final = "reasoning"
-# Names of members that may lead to something of the account. A body without any of them is not searched.
+# Members that have the id of something in the account, and objects that do if they have an id themselves.
 _IDS: Final = frozenset({"file_id", "file_ids", "vector_store_id", "vector_store_ids", "container_id"})
 _OBJECTS: Final = frozenset({"container", "audio"})
-_MARKS: Final = (b"file_id", b"vector_store_id", b"container", b'"audio"')
-# So is each ASCII character written that JSON need not escape.
-_ESCAPED: Final = b"\\u00"
+_PROMPT: Final = "prompt"
+_NAMES: Final = _IDS | _OBJECTS | {_PROMPT}
 # What clients define freely: schemas, labels, and the arguments of calls of tools.
 _FREE: Final = frozenset({"parameters", "input_schema", "schema", "metadata"})
-_TOOL_USES: Final = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_TOOL_USES: Final = ("tool_use", "server_tool_use", "mcp_tool_use")
+_NESTED: Final = (dict, list)
 
 
 def stored_ids(document: Any) -> tuple[str, ...]:
@@ -54,21 +54,24 @@ def conversation_ids(document: Any) -> list[str]:
     return [id for value in values for id in _id(value.get("id") if isinstance(value, dict) else value)]
 
 
-def account_member(document: Any, body: bytes) -> str | None:
+def account_member(document: Any) -> str | None:
     """The name of a member by which a request names another thing of the provider's account; None: none.
 
-    `body` is the document as text.
-
-    >>> account_member({"tools": [{"vector_store_ids": ["vs_1"]}]}, b'..."vector_store_ids"...')
+    >>> account_member({"tools": [{"vector_store_ids": ["vs_1"]}]})
     'vector_store_ids'
     """
-    for name, value in _members(document):
-        if name == "prompt" and isinstance(value, dict):
-            return name
-    text = body.lower()
-    if _ESCAPED not in text and not any([mark in text for mark in _MARKS]):
-        return None
-    return next((name for name, value in _all_members(document) if _leads(name, value)), None)
+    pending = [document]
+    for one in pending:
+        if isinstance(one, list):
+            pending += one
+        elif isinstance(one, dict):
+            for key, value in one.items():
+                name: str = key.casefold()
+                if name in _NAMES and _leads(name, value, is_top=one is document):
+                    return name
+                if isinstance(value, _NESTED) and name not in _FREE and not _is_argument(one, name):
+                    pending.append(value)
+    return None
 
 
 def _members(document: Any) -> Iterator[tuple[str, Any]]:
@@ -98,36 +101,17 @@ def _is_whole(kind: Any, names: Set[str]) -> bool:
     return isinstance(kind, str) and kind in _WHOLE_ITEMS
 
 
-def _all_members(document: Any) -> Iterator[tuple[str, Any]]:
-    """The members of all objects in a document, without what clients define freely."""
-    pending = [document]
-    while pending:
-        one = pending.pop()
-        if isinstance(one, list):
-            pending += one
-            continue
-        members = list(_members(one))
-        is_tool_use = any([name == "type" and _is_tool_use(value) for name, value in members])
-        for name, value in members:
-            yield name, value
-            if isinstance(value, dict | list) and name not in _FREE and not (is_tool_use and name == "input"):
-                pending.append(value)
+def _is_argument(item: dict[str, Any], name: str) -> bool:
+    """Whether a member has the arguments of a call of a tool."""
+    return name == "input" and item.get("type") in _TOOL_USES
 
 
-def _leads(name: str, value: Any) -> bool:
-    """Whether a member has the id of something in the provider's account."""
-    if name in _OBJECTS:
-        return bool(value.get("id") if isinstance(value, dict) else name == "container" and _is_id(value))
-    return name in _IDS and (_is_id(value) or (isinstance(value, list) and _has_id(value)))
-
-
-def _is_tool_use(kind: Any) -> bool:
-    return isinstance(kind, str) and kind in _TOOL_USES
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _has_id(values: Sequence[Any]) -> bool:
-    return any(map(_is_id, values))
+def _leads(name: str, value: Any, *, is_top: bool) -> bool:
+    """Whether a member with one of `_NAMES` has the id of something in the provider's account."""
+    if name == _PROMPT:
+        return is_top and isinstance(value, dict)
+    if name in _OBJECTS and isinstance(value, dict):
+        return bool(value.get("id"))
+    if name == "audio":
+        return False
+    return any([isinstance(id, str) and id for id in (value if isinstance(value, list) else [value])])
