@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -32,6 +33,7 @@ STORM = 200  # requests a second
 BEFORE, DEAD, BACK_WITHIN = 2.0, 6.0, 12.0  # seconds
 MOST_FAILURES = 5  # of each worker in ten seconds
 NAMES = ("a", "b", "c")
+HOLDS = ("content", "head")
 WEIGHTS = {"bad": 1000, "good": 1}
 
 
@@ -143,6 +145,44 @@ def test_a_rejected_key_is_known_to_every_worker_within_100_ms(tmp_path: Path) -
     assert {response.status_code for response in responses} == {200}
     tries = [response.headers.get("X-Gateway-Attempts") for response in responses]
     assert tries == ["2", *[None] * 39]
+
+
+def test_a_stream_that_is_held_back_brings_its_first_content_as_soon_as_another(
+    gateway: RunningGateway, providers: dict[str, Provider], workers: int
+) -> None:
+    tenant = company(gateway, providers)
+    target = {"provider": "a", "model": "demo-small"}
+    for hold in HOLDS:
+        body = {"name": hold, "targets": [target], "stream": {"hold": hold}}
+        assert gateway.call("POST", f"/tenants/{tenant.id}/models", json=body).status_code == 201
+    rule = {"path": "/after", "ai": {"providers": ["a"]}}
+    assert gateway.call("POST", f"/tenants/{tenant.id}/rules", json=rule).status_code == 201
+    tenant.await_rule("/after")  # the models came before
+    caller = Caller(gateway.proxy_port, tenant.host, tenant.key)
+
+    async def first_content(hold: str) -> float:
+        turns = [{"role": "user", "content": "Hello there!"}]
+        chat = json.dumps({"model": hold, "stream": True, "messages": turns}).encode()
+        line, named = await caller.open(), "Content-Type: application/json"
+        begun = time.perf_counter()
+        line.writer.write(caller.request("/v1/chat/completions", "POST", chat, named))
+        await line.reader.readuntil(b"You ")
+        seconds = time.perf_counter() - begun
+        line.close()
+        return seconds
+
+    async def measure() -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {hold: [] for hold in HOLDS}
+        for number in range(200):
+            hold = HOLDS[number % 2]
+            found[hold].append(await first_content(hold))
+        return found
+
+    held, sent = (statistics.median(times[10:]) * 1000 for times in uvloop.run(measure()).values())
+    figure(
+        "pools", f"first content of a stream: {held:.2f} ms held back, {sent:.2f} ms not ({workers} workers)"
+    )
+    assert held <= sent + 2
 
 
 def served(gateway: RunningGateway) -> list[dict[str, Any]]:
