@@ -17,6 +17,7 @@ from shared.upstreams.outcome import (
     outcome_of_response,
     outcome_of_stream,
     outcome_of_transport,
+    outcome_of_whole,
 )
 
 
@@ -113,6 +114,12 @@ def test_stream_that_ends_or_is_silent_is_a_failed_start_by_fault_of_the_target(
     ended, silent = outcome_of_stream(None), outcome_of_stream(None, silent=True)
     assert parts(ended) == parts(silent) == (RetryOn.STREAM_START, Fault.TARGET, None)
     assert ended.why != silent.why
+
+
+def test_whole_response_that_is_none_of_the_api_or_breaks_off_is_a_failure_with_its_status() -> None:
+    page = outcome_of_whole("no JSON")
+    assert (parts(page), page.why, page.status) == (BROKEN, "no JSON", 200)
+    assert outcome_of_transport(RetryOn.RESET, "reset", status=200).status == 200
 
 
 def test_timeout_that_a_rule_made_shorter_is_not_the_fault_of_the_target() -> None:
