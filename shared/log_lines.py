@@ -67,6 +67,14 @@ _MESSAGE = Field("message", _TEXT, "a sentence")
 _TENANT = Field("tenant", _MAYBE, "the tenant's id, also of a rejected request if it is known")
 _REQUEST_ID = Field("request_id", _TEXT, "the value of `X-Request-ID` in the response")
 
+_CALLS: Mapping[str, Any] = {
+    "type": ["array", "null"],
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"target": _TEXT, "status": _COUNT, "why": _TEXT, "ms": _COUNT},
+    },
+}
 _AI: Mapping[str, Any] = {
     "type": ["object", "null"],
     "additionalProperties": False,
@@ -127,6 +135,7 @@ _ACCESS = (
         "from the call of the upstream, connecting included, to the last byte of its response",
     ),
     Field("attempts", _COUNT, "addresses of the upstream that were tried; 0 if none was"),
+    Field("targets", _CALLS, "on a rule with `targets`: the calls of them, in order; null on other rules"),
     Field("ai", _AI, "on a rule for AI: the target, what was used, and its cost in USD; null on other rules"),
     Field("bytes_in", _COUNT, "bytes of the request body"),
     Field("bytes_held", _COUNT, "the most bytes of a stream that plugins held back at a time"),

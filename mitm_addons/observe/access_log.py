@@ -15,6 +15,7 @@ from shared.logs import PutLine
 from shared.model.config import ApiKey
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
+from shared.routing.pool_exchange import PoolExchange
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact
 from shared.upstreams.attempt import TracedAttempt
@@ -75,6 +76,7 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "milliseconds": round((now - state.started) * 1000, 3),
         "ttft_ms": None if state.first_sent is None else round((state.first_sent - state.started) * 1000, 3),
         **_upstream(state, now),
+        "targets": None if state.pooled is None or state.ai is not None else _targets(state.pooled),
         "ai": None if state.ai is None else _ai(state.ai),
         "bytes_in": state.received,
         "bytes_held": state.bytes_held_back,
@@ -95,6 +97,12 @@ def _upstream(state: FlowState, now: float) -> Fields:
         # A connection that is used again was not made for this request.
         "attempts": 0 if state.cause else state.attempts or 1,
     }
+
+
+def _targets(exchange: PoolExchange) -> list[Fields]:
+    """The calls of a request to a rule with several targets."""
+    trace = exchange.attempts.trace if exchange.attempts else ()
+    return [{"target": one.target, "status": one.status, "why": one.why, "ms": one.ms} for one in trace]
 
 
 def _ai(one: AiExchange) -> Fields:

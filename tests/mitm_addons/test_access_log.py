@@ -16,6 +16,7 @@ from shared.routing.compile import Gateway, Route
 from shared.routing.router import Router
 from tests.config_store.configurations import StillClock
 from tests.mitm_addons.begun import begun_flow
+from tests.mitm_addons.test_attempts import REFUSED, ask
 
 SCHEMA = jsonschema_rs.validator_for(json_schema())
 KEY = ApiKey("key_1", "first", "gwk_12345678", "hash", created_at=0.0)
@@ -38,6 +39,15 @@ def line_of(flow: Any) -> dict[str, Any]:
     [line] = lines
     SCHEMA.validate({"time": "2026-01-01T00:00:00.000+00:00", **line})
     return line
+
+
+def test_line_of_a_rule_with_targets_has_each_call() -> None:
+    tried = ask()
+    assert tried.fail(error=REFUSED)
+    tried.one.receive(200, 100.0)
+    line = line_of(tried.flow)
+    assert [(one["status"], one["why"]) for one in line["targets"]] == [(0, "refused"), (200, "")]
+    assert line["ai"] is None
 
 
 @pytest.mark.parametrize(
