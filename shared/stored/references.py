@@ -51,7 +51,8 @@ def stored_ids(document: Any) -> tuple[str, ...]:
 def conversation_ids(document: Any) -> list[str]:
     """The id of the conversation of a request, if it has one."""
     values = [value for name, value in _members(document) if name == "conversation"]
-    return [id for value in values for id in _id(value.get("id") if isinstance(value, dict) else value)]
+    named = [inner for value in values for inner in (_ids(value) if isinstance(value, dict) else [value])]
+    return [id for value in named for id in _id(value)]
 
 
 def account_member(document: Any) -> str | None:
@@ -80,6 +81,11 @@ def _members(document: Any) -> Iterator[tuple[str, Any]]:
         yield name.casefold(), value
 
 
+def _ids(holder: Any) -> list[Any]:
+    """The values of the member ``id`` of an object; several if it is there in several spellings."""
+    return [value for name, value in _members(holder) if name == "id"]
+
+
 def _id(value: Any) -> list[str]:
     """The id that is a value, as text of whatever type it is: none for no value."""
     return [] if value is None or value == "" else [value if isinstance(value, str) else repr(value)]
@@ -92,7 +98,7 @@ def _item_ids(item: Any) -> list[str]:
     kinds = [value for name, value in members if name == "type"] or ["message" if "role" in names else ""]
     if all([_is_whole(kind, names) for kind in kinds]):
         return []
-    return [id for name, value in members if name == "id" for id in _id(value)]
+    return [id for value in _ids(item) for id in _id(value)]
 
 
 def _is_whole(kind: Any, names: Set[str]) -> bool:
@@ -111,7 +117,7 @@ def _leads(name: str, value: Any, *, is_top: bool) -> bool:
     if name == _PROMPT:
         return is_top and isinstance(value, dict)
     if name in _OBJECTS and isinstance(value, dict):
-        return bool(value.get("id"))
+        return any(_ids(value))
     if name == "audio":
         return False
     return any([isinstance(id, str) and id for id in (value if isinstance(value, list) else [value])])
