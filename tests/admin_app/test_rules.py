@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.documents import examples
-from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, pointers
+from tests.admin_app.world import TOKEN, Api, Tenant, app_of, error_of, make_world, pointers
 from tests.support.certificates import Authority
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
@@ -90,9 +90,11 @@ class TestCreate:
         made = api.create(rules, RULE | {"plugin_chain": [cutting | {"mode": "shadow"}, reading]})
         assert [entry["mode"] for entry in made["plugin_chain"]] == ["shadow", "enforce"]
 
-    def test_the_tier_caps_them(self, api: Api, world: World, rules: str) -> None:
-        most = world.settings.tiers["basic"].max_rules or 0
-        for i in range(most):
+    def test_the_tier_caps_them(self, tmp_path: Path) -> None:
+        few = {"basic": {"max_rules": 3}}
+        api = Api(app_of(make_world(tmp_path, admin__token=TOKEN, tiers=few)), TOKEN)
+        rules = f"{api.tenant().url}/rules"
+        for i in range(3):
             create(api, rules, path=f"/{i}")
         response = api.post(rules, RULE | {"path": "/more"})
         assert error_of(response) == (422, "limit_reached")

@@ -1,11 +1,12 @@
 """Public models over HTTP: of the platform, and of a tenant."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.documents.ai import examples
-from tests.admin_app.world import Api, Tenant, World, error_of, pointers
+from tests.admin_app.world import TOKEN, Api, Tenant, app_of, error_of, make_world, pointers
 
 PROVIDER = {"name": "openai-main", "kind": "openai", "keys": [{"secret": "sk-0123456789abcdef012345"}]}
 TARGET = {"provider": "openai-main", "model": "gpt-5.6"}
@@ -85,13 +86,15 @@ def test_the_same_call_again_creates_nothing(api: Api, base: str) -> None:
     assert api.post(f"{base}/models", MODEL, headers=once).get_json() == first.get_json()
 
 
-def test_the_tier_bounds_models_and_targets(api: Api, world: World, tenant: Tenant) -> None:
+def test_the_tier_bounds_models_and_targets(tmp_path: Path) -> None:
+    few = {"basic": {"max_targets": 2, "max_models": 3}}
+    api = Api(app_of(make_world(tmp_path, admin__token=TOKEN, tiers=few)), TOKEN)
+    tenant = api.tenant()
     api.create(f"{tenant.url}/providers", PROVIDER)
-    tier = world.settings.tiers["basic"]
-    many = [TARGET | {"model": f"m{i}"} for i in range((tier.max_targets or 0) + 1)]
+    many = [TARGET | {"model": f"m{i}"} for i in range(3)]
     response = api.post(f"{tenant.url}/models", MODEL | {"targets": many})
     assert error_of(response) == (422, "limit_reached")
-    for i in range(tier.max_models or 0):
+    for i in range(3):
         api.create(f"{tenant.url}/models", MODEL | {"name": f"m{i}"})
     assert error_of(api.post(f"{tenant.url}/models", MODEL)) == (422, "limit_reached")
 
