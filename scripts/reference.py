@@ -30,6 +30,7 @@ from shared.core.errors import ERRORS, LOG_ONLY
 from shared.documents.ai.provider_key import MAX_KEYS as MAX_PROVIDER_KEYS
 from shared.documents.api_key import ApiKeyInput
 from shared.documents.plugin_config import MAX_ENTRIES, MAX_TIMEOUT_SECONDS
+from shared.health.known import WINDOW_SECONDS
 from shared.http.content_coding import MAX_DECODED, MAX_RATIO
 from shared.limits import quotas
 from shared.limits.distinct_values import MAX_VALUES
@@ -259,6 +260,8 @@ def _times() -> list[tuple[str, str]]:
         ("a change reaches every worker", "0.1 s as a rule, 2 s at most while Redis responds"),
         ("a revoked key is rejected", "the same"),
         ("a worker looks for changes", f"every {settings.cache.config_ttl:g} s"),
+        ("a worker hears that a target or a key fails", "0.1 s as a rule"),
+        ("what two tenants see counts for all", f"if they see it within {WINDOW_SECONDS:g} s"),
         ("the subdomain of a deleted tenant is free again", quarantine),
     ]
 

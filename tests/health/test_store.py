@@ -1,0 +1,80 @@
+"""What Redis keeps of targets and keys: which report stands, what is purged, and for how long."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import redis
+
+from shared.health.report import CLOSED, OPERATOR, PROBE, Report
+from shared.health.store import HealthStore
+from shared.health.stored import Beat, StoredHealth, failures_key, hash_key, note_of_beats
+from tests.health.test_report import NOW, report
+
+OWNER = "prv_1"
+
+
+@pytest.fixture
+def client(valkey_socket: str) -> Iterator[redis.Redis]:
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        client.delete(hash_key(OWNER), failures_key(OWNER))
+        yield client
+
+
+def stored(client: redis.Redis) -> StoredHealth:
+    return HealthStore(client).read([OWNER])[OWNER]
+
+
+@pytest.mark.parametrize(
+    ("later", "stands"),
+    [
+        (report(seconds=10), "first"),
+        (report(seconds=60), "later"),
+        (report(seconds=10, cause=PROBE), "later"),
+        (report(seconds=10, cause=OPERATOR), "later"),
+        (report(seconds=10, cause=CLOSED), "later"),
+    ],
+)
+def test_later_end_stands_unless_a_probe_or_an_operator_says_otherwise(
+    client: redis.Redis, later: Report, stands: str
+) -> None:
+    store, first = HealthStore(client), report(seconds=30)
+    store.tell(first)
+    store.tell(later)
+    assert stored(client).reports == [first if stands == "first" else later]
+
+
+def test_failure_after_a_close_counts(client: redis.Redis) -> None:
+    store, failed = HealthStore(client), report(seconds=5)
+    store.tell(report(seconds=86_400, cause=CLOSED))
+    store.tell(failed)
+    assert stored(client).reports == [failed]
+
+
+def test_what_is_of_no_use_is_purged_and_the_rest_expires(client: redis.Redis) -> None:
+    store = HealthStore(client)
+    for number in range(201):
+        store.tell(report(target=f"prv_1/{number}", seconds=1))
+    store.tell(report(target="prv_1/late", at=NOW + 5))
+    assert [one.target for one in stored(client).reports] == ["prv_1/late"]
+    failures = stored(client).failures
+    assert len(failures) == 100
+    assert failures[0].target == "prv_1/late"
+    for key in (hash_key(OWNER), failures_key(OWNER)):
+        assert 86_000_000 < client.pttl(key) <= 86_400_000  # type: ignore[operator]
+
+
+def test_figures_of_a_worker_replace_its_earlier_ones(client: redis.Redis) -> None:
+    store = HealthStore(client)
+    beats = [Beat(worker="w", target="prv_1/m", at=NOW + at, in_flight=at, latency=None) for at in (9, 3)]
+    for beat in beats:
+        note = note_of_beats(OWNER, [beat], beat.at)
+        store._note(note.keys, note.arguments)
+    assert stored(client).beats == [beats[-1]]
+
+
+def test_repeated_news_are_listed_once(client: redis.Redis) -> None:
+    store, probed = HealthStore(client), report(cause=PROBE)
+    store.tell(probed)
+    store.tell(replace(probed, until=probed.until + 5), is_news=False)
+    assert len(stored(client).failures) == 1
