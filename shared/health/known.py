@@ -94,7 +94,7 @@ class KnownHealth:
         """Drop what was said before of the target; without a tenant, for all."""
         reports = self._reports.get(subject, {})
         for name, one in [*reports.items()]:
-            if one.at <= report.at and report.tenant in (one.tenant, ""):
+            if one.is_undone_by(report):
                 del reports[name]
 
     def _make_room(self, now: float) -> None:

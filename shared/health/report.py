@@ -79,6 +79,11 @@ class Report:
         """Whether it replaces what calls have shown, and is not bounded by the settings of a breaker."""
         return self.cause in (PROBE, OPERATOR, CLOSED)
 
+    def is_undone_by(self, closed: Self) -> bool:
+        """Whether that report takes this one back."""
+        is_its = not self.key and self.target == closed.target and closed.tenant in (self.tenant, "")
+        return is_its and self.at <= closed.at
+
     @property
     def field(self) -> str:
         name = f"{_TARGET}{self.target}"

@@ -97,7 +97,11 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class StoredHealth:
-    """What is stored for one owner: reports in the order in which they were made, figures, failures."""
+    """What is stored for one owner: reports in the order in which they were made, figures, failures.
+
+    Reports that were taken back are left out. So is what took them back: a worker that reads it later must
+    not close what has failed since.
+    """
 
     reports: Sequence[Report] = ()
     beats: Sequence[Beat] = ()
@@ -119,8 +123,12 @@ class StoredHealth:
                     reports.append(Report.parse(owner, name, value))
             except ValueError as error:
                 logger.debug("A field of %s is ignored: %s", hash_key(owner), error)
-        reports.sort(key=lambda one: one.at)
-        return cls(reports, beats, [one for text in failures if (one := Failure.parse(text)) is not None])
+        closed = [one for one in reports if one.cause == CLOSED]
+        kept = [
+            one for one in reports if one.cause != CLOSED and not any(one.is_undone_by(two) for two in closed)
+        ]
+        kept.sort(key=lambda one: one.at)
+        return cls(kept, beats, [one for text in failures if (one := Failure.parse(text)) is not None])
 
 
 def hash_key(owner: str) -> str:
