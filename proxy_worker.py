@@ -124,7 +124,7 @@ def _policy(services: Services) -> Policy:
             return known if state is not None and state.has_valid_key else default
         route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
         linger = _KNOWN_LINGER if state.has_valid_key else LINGER
-        upstream = state.upstream or route.upstream
+        upstream = state.call.upstream or route.upstream
         times, largest = upstream.timeouts, route.bodies.response
         if state.ai is None and route.pool is None:
             return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, KnownHead, begin, head_of, method_of, put_response, reject_flow
+from mitm_addons.flows import (
+    FlowState,
+    KnownHead,
+    SentBody,
+    begin,
+    head_of,
+    method_of,
+    put_response,
+    reject_flow,
+)
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
@@ -80,7 +89,7 @@ class Admission:
         state = FlowState(
             request_id=request_id(headers.get("x-request-id"), self.random_bytes),
             started=self.clock.monotonic(),
-            monotonic=self.clock.monotonic,
+            sent=SentBody(self.clock.monotonic),
             client=known.client,
             headers=headers,
             path=known.call.path,
@@ -115,7 +124,7 @@ class Admission:
         return FlowState(
             request_id=request_id(headers.get("x-request-id"), self.random_bytes),
             started=self.clock.monotonic(),
-            monotonic=self.clock.monotonic,
+            sent=SentBody(self.clock.monotonic),
             client=client_address(peer, headers, self.settings.trusted_proxies),
             headers=headers,
             closes="close" in connection or (old and "keep-alive" not in connection),

@@ -65,9 +65,9 @@ class EventStream:
 
     def _send(self, events: Sequence[Event]) -> Pieces:
         state = self._state
-        sent = state.passed_on(b"".join([event.raw for event in events]))
-        state.bytes_held_back = self._stream.held
+        sent = state.sent.passed_on(b"".join([event.raw for event in events]))
+        state.sent.held_back = self._stream.held
         if self._run.rejection is None:
             return [sent] if sent else []
-        state.pending_bytes = sent
+        state.sent.pending = sent
         raise StreamRejected(self._run.rejection.code)

@@ -42,6 +42,75 @@ class KnownHead:
 
 
 @dataclass(slots=True)
+class UpstreamCall:
+    """The call of the upstream, as far as it has come.
+
+    Attributes:
+        upstream: where the request was forwarded to; None if it was not.
+        forwarded: when the request was forwarded; None if it was not.
+        address: the address that was tried last.
+        tried: the number of addresses that were tried.
+        cause: why there is no upstream to connect to, in one word.
+        detail: the same as a sentence.
+        status: the status that the upstream sent.
+        id: its own id of the request.
+        ended: when its response was complete.
+    """
+
+    upstream: Upstream | None = None
+    forwarded: float | None = None
+    address: str | None = None
+    tried: int = 0
+    cause: str | None = None
+    detail: str | None = None
+    status: int | None = None
+    id: bytes | None = None
+    ended: float | None = None
+
+
+@dataclass(slots=True)
+class SentBody:
+    """The body of the response, as far as the client has got it.
+
+    Attributes:
+        monotonic: the clock of `FlowState.started`.
+        size: its bytes.
+        first: when its first byte was passed on.
+        last_bytes: the last four bytes sent of a stream.
+        is_events: it is a stream of events, and passed on at once.
+        has_error: the client got an error event.
+        pending: events that plugins released before one of them ended the stream.
+        held_back: the most bytes that plugins held back at a time.
+        copy: the stream so far, for entries in shadow mode.
+    """
+
+    monotonic: Callable[[], float] = float
+    size: int = 0
+    first: float | None = None
+    last_bytes: bytes = b""
+    is_events: bool = False
+    has_error: bool = False
+    pending: bytes = b""
+    held_back: int = 0
+    copy: ResponseCopy | None = None
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the last event of the stream was sent whole."""
+        return not self.last_bytes or self.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+
+    def passed_on(self, piece: bytes) -> bytes:
+        """Count a piece of the response that is sent now, and return it."""
+        if not piece:
+            return piece
+        if not self.size:
+            self.first = self.monotonic()
+        self.size += len(piece)
+        self.last_bytes = (self.last_bytes + piece[-4:])[-4:]
+        return piece
+
+
+@dataclass(slots=True)
 class FlowState:
     """The gateway's state of a flow: a plain attribute, which mitmproxy neither copies nor dumps.
 
@@ -64,29 +133,13 @@ class FlowState:
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
         first_pieces: a short JSON body that was forwarded as it arrived; else empty.
-        sent: bytes of the response body.
-        last_bytes: the last four bytes sent of a stream.
-        copy: the stream so far, for entries in shadow mode.
-        pending_bytes: events that plugins released before one of them ended the stream.
-        bytes_held_back: the most bytes that plugins held back at a time.
-        error_sent: the client got an error event.
+        sent: what the client has got of the response.
         cors: the web pages that may read the response; None: none.
-        upstream_id: the upstream's id of the request.
-        is_event_stream: the response is a stream of events, and passed on at once.
-        monotonic: the clock of `started`.
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
         ai: the request to a model; None on a rule with a target.
         pooled: the request that has several targets; `ai`, or one of a rule with `targets`.
-        upstream: where the request was forwarded to; None if it was not.
-        forwarded: when the request was forwarded; None if it was not.
-        address: the address of the upstream that was tried last.
-        attempts: the number of addresses that were tried.
-        cause: why there is no upstream to connect to, in one word.
-        detail: the same as a sentence.
-        upstream_status: the status that the upstream sent.
-        first_sent: when the first byte of the upstream's body was passed on.
-        upstream_ended: when the upstream's response was complete.
+        call: the call of the upstream.
     """
 
     request_id: str
@@ -107,39 +160,18 @@ class FlowState:
     body_limit: int = 0
     received: int = 0
     first_pieces: bytes = b""
-    sent: int = 0
-    last_bytes: bytes = b""
-    copy: ResponseCopy | None = None
-    pending_bytes: bytes = b""
-    bytes_held_back: int = 0
-    error_sent: bool = False
+    sent: SentBody = field(default_factory=SentBody)
     cors: Cors | None = None
-    upstream_id: bytes | None = None
-    is_event_stream: bool = False
-    monotonic: Callable[[], float] = float
     gateway: Gateway | None = None
     key_hash: str | None = None
     ai: AiExchange | None = None
     pooled: PoolExchange | None = None
-    upstream: Upstream | None = None
-    forwarded: float | None = None
-    address: str | None = None
-    attempts: int = 0
-    cause: str | None = None
-    detail: str | None = None
-    upstream_status: int | None = None
-    first_sent: float | None = None
-    upstream_ended: float | None = None
-
-    @property
-    def is_between_events(self) -> bool:
-        """Whether the last event of the stream was sent whole."""
-        return not self.last_bytes or self.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+    call: UpstreamCall = field(default_factory=UpstreamCall)
 
     def awaits_head(self, flow: http.HTTPFlow) -> bool:
         """Whether the request was sent to an upstream that has not responded."""
         has_connection = flow.server_conn.timestamp_tcp_setup is not None
-        return has_connection and self.forwarded is not None and self.upstream_status is None
+        return has_connection and self.call.forwarded is not None and self.call.status is None
 
     def came_in(self, piece: bytes) -> bytes:
         """Count a piece of a request body that is forwarded as it arrives, and return it."""
@@ -150,16 +182,6 @@ class FlowState:
             self.first_pieces += piece
         else:
             self.first_pieces = b""
-        return piece
-
-    def passed_on(self, piece: bytes) -> bytes:
-        """Count a piece of the response that is sent now, and return it."""
-        if not piece:
-            return piece
-        if not self.sent:
-            self.first_sent = self.monotonic()
-        self.sent += len(piece)
-        self.last_bytes = (self.last_bytes + piece[-4:])[-4:]
         return piece
 
 

@@ -106,7 +106,7 @@ class Forwarding:
         body: bytes | None,
     ) -> None:
         data = flow.request.data
-        state.upstream = upstream
+        state.call.upstream = upstream
         known = state.known
         if known is None or body is None or forwarded.headers is not forwarded.sent:
             request = outgoing(forwarded, upstream, body)
@@ -120,7 +120,7 @@ class Forwarding:
         data.http_version = b"HTTP/1.1"
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
         flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
-        state.forwarded = self.clock.monotonic()
+        state.call.forwarded = self.clock.monotonic()
 
 
 def _request(flow: http.HTTPFlow, state: FlowState, headers: Headers, body: bytes | None) -> Request:

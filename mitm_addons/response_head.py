@@ -60,7 +60,7 @@ class ResponseHead:
             data.headers.fields = with_cors(data.headers.fields, state.cors, state.headers)
 
     def _begin_events(self, flow: http.HTTPFlow, state: FlowState, ours: dict[bytes, bytes]) -> None:
-        state.is_event_stream = True
+        state.sent.is_events = True
         ours[_BUFFERING] = b"no"  # nginx would collect the events
         seconds = state.admitted.route.rule.stream_keepalive if state.admitted else None
         if seconds is not None and self._keep_alive is not None:
@@ -76,8 +76,8 @@ def _timing(state: FlowState) -> Fields:
 
 def _own_fields(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]:
     ours = {_REQUEST_ID: state.request_id.encode("latin-1")}
-    if state.upstream_id is not None:
-        ours[_UPSTREAM_ID] = state.upstream_id
+    if state.call.id is not None:
+        ours[_UPSTREAM_ID] = state.call.id
     if data.status_code >= 400:
         ours[_SOURCE] = state.source.encode("latin-1")
     if state.pooled is not None:

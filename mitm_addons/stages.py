@@ -182,9 +182,9 @@ class Stages:
             return None
         if state.source == "upstream":
             status, fields = response.data.status_code, response.data.headers.fields
-            state.upstream_status = status
-            if state.upstream is not None and state.upstream.key:
-                fields = state.upstream.without_key(fields)
+            state.call.status = status
+            if state.call.upstream is not None and state.call.upstream.key:
+                fields = state.call.upstream.without_key(fields)
             head = Headers.of(fields)
             if state.ai is not None:
                 state.pending_rejection = self.forwarding.ai.begin_response(state.ai, status, head)
@@ -192,7 +192,7 @@ class Stages:
                 state.pooled.receive(status, self.clock.monotonic())
             choice = state.admitted.route.rule.upstream_headers
             if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
-                state.upstream_id = ids[0][:_MAX_ID]
+                state.call.id = ids[0][:_MAX_ID]
             head = client_head(head, HIDDEN[choice])
             set_head(response, with_prefix(head) if choice == PREFIX else head)
         if run and not state.pending_rejection and (run.plan.sees_responses or run.plan.buffers):
@@ -214,12 +214,12 @@ class Stages:
         if not callable(stream):
             if ai is not None and _is_collected(ai, response, is_stream=is_stream):
                 return
-            stream = state.passed_on
+            stream = state.sent.passed_on
         if ai is not None:
             stream = ai.metered(stream, is_stream=is_stream)
         if run and run.shadows and run.shadows.need_response:
-            state.copy = ResponseCopy(self.copied)
-            stream = state.copy.of(stream)
+            state.sent.copy = ResponseCopy(self.copied)
+            stream = state.sent.copy.of(stream)
         response.stream = stream
 
     def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
@@ -248,8 +248,8 @@ class Stages:
         if state is None or response is None:
             return None
         run = state.run
-        if state.upstream_status is not None:
-            state.upstream_ended = self.clock.monotonic()
+        if state.call.status is not None:
+            state.call.ended = self.clock.monotonic()
             if state.ai is not None:
                 whole = None if response.stream else response.data.content
                 body = self.forwarding.ai.end_response(state.ai, whole)
@@ -264,7 +264,7 @@ class Stages:
         state = state_of(flow)
         if state is None:
             return None
-        if state.forwarded is not None:
+        if state.call.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.ai is not None:
             self.forwarding.ai.end(state.ai, is_sent=state.awaits_head(flow))
@@ -275,7 +275,7 @@ class Stages:
         if run is None:
             return None
         if run.shadows and run.shadows.need_response and not flow.error and flow.response:
-            run.response_sent(state.copy.body if state.copy else flow.response.raw_content)
+            run.response_sent(state.sent.copy.body if state.sent.copy else flow.response.raw_content)
         return run.finish()
 
 

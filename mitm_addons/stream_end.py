@@ -22,7 +22,13 @@ class StreamEnd:
 
     def error(self, flow: http.HTTPFlow) -> None:
         state, response = state_of(flow), flow.response
-        if state is None or response is None or not response.stream or flow.error is None or state.error_sent:
+        if (
+            state is None
+            or response is None
+            or not response.stream
+            or flow.error is None
+            or state.sent.has_error
+        ):
             return
         rejection = state.run.rejection if state.run else None
         if rejection is None:
@@ -31,7 +37,7 @@ class StreamEnd:
                 state.code = code
                 return
             rejection = make_rejection(code)
-        if data := state.pending_bytes + error_event(flow, state, rejection):
+        if data := state.sent.pending + error_event(flow, state, rejection):
             self._write(flow, framed(response, data))
 
 
@@ -43,7 +49,7 @@ def framed(response: http.Response, data: bytes) -> bytes:
 
 def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> bytes:
     """The error in the format of the stream; empty for a format without one."""
-    state.error_sent, state.code = True, rejection.code
+    state.sent.has_error, state.code = True, rejection.code
     content_type = flow.response.headers.get("content-type", "") if flow.response else ""
     kind = MediaType.parse(content_type)
     if not kind.is_event_stream and not kind.is_json_lines:
@@ -53,10 +59,10 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
     body = errors.error_body(rejection, state.request_id, anthropic=anthropic)
     if kind.is_json_lines:
         return (
-            (b"" if state.last_bytes.endswith((b"\n", b"\r")) or not state.last_bytes else b"\n")
+            (b"" if state.sent.last_bytes.endswith((b"\n", b"\r")) or not state.sent.last_bytes else b"\n")
             + body
             + b"\n"
         )
     responses = not anthropic and errors.speaks_responses(flow.request.data.path)
     event = errors.error_event(body, anthropic=anthropic, responses=responses)
-    return (b"" if state.is_between_events else b"\n\n") + event
+    return (b"" if state.sent.is_between_events else b"\n\n") + event

@@ -61,6 +61,6 @@ class _Watched:
         if self._loop.time() >= self._last + self._seconds:
             self._last = self._loop.time()
             # Inside an event there is no room for a comment; the next look is after the same time.
-            if self._state.is_between_events:
-                self._write(self._flow, framed(self._response, self._state.passed_on(_COMMENT)))
+            if self._state.sent.is_between_events:
+                self._write(self._flow, framed(self._response, self._state.sent.passed_on(_COMMENT)))
         self._timer = self._wait()

@@ -60,12 +60,12 @@ def _reject(data: ServerConnectionHookData, message: str, cause: str, why: Outsi
     """Make the engine reject the connection with `message`, and keep the reason for the log."""
     data.server.error = message
     if state := state_of_client(data.client):
-        state.cause, state.detail = cause, str(why)
+        state.call.cause, state.call.detail = cause, str(why)
 
 
 def _count(data: ServerConnectionHookData, address: str) -> None:
     """Count the address. After a failure the engine asks again, and may get the same one."""
     state = state_of_client(data.client)
-    if state and state.address != address:
-        state.address = address
-        state.attempts += 1
+    if state and state.call.address != address:
+        state.call.address = address
+        state.call.tried += 1

@@ -29,13 +29,13 @@ def code_of(message: str) -> str:
 
 def cause_of(flow: http.HTTPFlow, state: FlowState) -> str | None:
     """Return why the upstream gave no response, in one word; None if it is not to blame."""
-    cause: str | None = state.cause or flow.metadata.get(CAUSE)
+    cause: str | None = state.call.cause or flow.metadata.get(CAUSE)
     return cause
 
 
 def detail_of(message: str, state: FlowState) -> str | None:
     """Return the cause that the message of a flow's error names behind its code."""
-    return state.detail or message.partition(": ")[2] or None
+    return state.call.detail or message.partition(": ")[2] or None
 
 
 def rejection_of(error: WireError) -> Rejection:
@@ -63,8 +63,8 @@ def error_response(
     reject_flow(flow, rejection)
     response: http.Response = flow.response  # type: ignore[assignment]
     added = dict(state.run.response_headers()) if state.run else {}
-    if state.upstream_id is not None:
-        added["X-Upstream-Request-ID"] = state.upstream_id.decode("latin-1")
+    if state.call.id is not None:
+        added["X-Upstream-Request-ID"] = state.call.id.decode("latin-1")
     if state.pooled is not None:
         added |= {name.decode(): value.decode("latin-1") for name, value in state.pooled.fields()}
     head = head_of(response).patched({**added, **_identity(state.request_id, rejection.source)})

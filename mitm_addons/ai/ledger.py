@@ -58,14 +58,14 @@ class Ledger:
                 model=target.model,
                 api=ai.call.api,
                 status=flow.response.status_code if flow.response else 0,
-                stream=state.is_event_stream,
+                stream=state.sent.is_events,
                 usage=usage,
                 cost_nano=ai.cost,
                 rates={} if ai.rates is None else ai.rates.for_call(usage),
                 attempts=ai.attempts.number if ai.attempts else 1,
                 abandoned=ai.abandoned,
                 duration_ms=_ms(self._clock.monotonic() - state.started),
-                first_ms=None if state.first_sent is None else _ms(state.first_sent - state.started),
+                first_ms=None if state.sent.first is None else _ms(state.sent.first - state.started),
             )
         )
 

@@ -55,7 +55,7 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "level": "info",
         "logger": ACCESS,
         "request_id": state.request_id,
-        "upstream_request_id": _SHOWN[state.upstream_id.decode("latin-1")] if state.upstream_id else None,
+        "upstream_request_id": _SHOWN[state.call.id.decode("latin-1")] if state.call.id else None,
         "tenant": tenant.id if tenant else None,
         "rule": route.rule.id if route else None,
         "key": key.id if key else None,
@@ -70,32 +70,32 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "source": "gateway" if broken and response is None else state.source,
         "code": code,
         **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
-        "stream": state.is_event_stream,
+        "stream": state.sent.is_events,
         "faults": run.faults if run else [],
         "shadow": _shadowed(state) if run else [],
         "milliseconds": round((now - state.started) * 1000, 3),
-        "ttft_ms": None if state.first_sent is None else round((state.first_sent - state.started) * 1000, 3),
+        "ttft_ms": None if state.sent.first is None else round((state.sent.first - state.started) * 1000, 3),
         **_upstream(state, now),
         "targets": None if state.pooled is None or state.ai is not None else _targets(state.pooled),
         "ai": None if state.ai is None else _ai(state.ai),
         "bytes_in": state.received,
-        "bytes_held": state.bytes_held_back,
-        "bytes_out": state.sent or len(response.raw_content or b"") if response else 0,
+        "bytes_held": state.sent.held_back,
+        "bytes_out": state.sent.size or len(response.raw_content or b"") if response else 0,
     }
 
 
 def _upstream(state: FlowState, now: float) -> Fields:
     """What is known of the call to the upstream, if there was one."""
-    began, upstream = state.forwarded, state.upstream
+    began, upstream = state.call.forwarded, state.call.upstream
     if began is None or upstream is None:
         return _NOT_CALLED
-    ended = now if state.upstream_ended is None else state.upstream_ended
+    ended = now if state.call.ended is None else state.call.ended
     return {
         "upstream": upstream.target.authority,
-        "upstream_status": state.upstream_status,
+        "upstream_status": state.call.status,
         "upstream_ms": round((ended - began) * 1000, 3),
         # A connection that is used again was not made for this request.
-        "attempts": 0 if state.cause else state.attempts or 1,
+        "attempts": 0 if state.call.cause else state.call.tried or 1,
     }
 
 

@@ -132,7 +132,7 @@ class StockEventStream(EventStream):
         except StreamRejected:
             asyncio.get_running_loop().call_soon(self._cut, self._flow)
             rejection: Any = self._run.rejection
-            return [self._state.pending_bytes + error_event(self._flow, self._state, rejection)]
+            return [self._state.sent.pending + error_event(self._flow, self._state, rejection)]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _secrets(state: FlowState | None) -> Mapping[str, str]:
     """The secrets of the flow's upstream; of the rule's before one is chosen."""
     if state is None or state.admitted is None:
         return {}
-    return (state.upstream or state.admitted.route.upstream).secrets
+    return (state.call.upstream or state.admitted.route.upstream).secrets
 
 
 def _words(values: Collection[str]) -> list[str]:

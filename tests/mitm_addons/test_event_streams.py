@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from mitm_addons.event_streams import EventStream, StreamRejected
+from mitm_addons.flows import SentBody
 from mitm_addons.stock.adapter import StockEventStream
 from shared.bodies.event_splitter import EventSplitter, event_splitter
 from shared.core.errors import make_rejection
@@ -38,7 +39,7 @@ class Judged:
 
 def stream(*, stock: bool = False) -> tuple[EventStream, Judged, Any]:
     run, splitter = SimpleNamespace(rejection=None), event_splitter(MediaType("text/event-stream"), 1_000)
-    state = SimpleNamespace(passed_on=lambda piece: piece, bytes_held_back=0, pending_bytes=b"")
+    state = SimpleNamespace(sent=SentBody())
     judged, anything = Judged(run, splitter), cast(Any, object())
     parts = cast(Any, state), cast(Any, run), cast(Any, judged)
     made = StockEventStream(anything, lambda flow: None, *parts) if stock else EventStream(*parts)
@@ -81,7 +82,7 @@ def test_events_before_a_rejected_one_are_sent_for_a_long_piece() -> None:
     with pytest.raises(StreamRejected):
         asyncio.run(sent(made, SHORT + b"data: no\n\n" + SHORT))
     assert judged.run.rejection
-    assert state.pending_bytes.startswith(SHORT[:-2000])
+    assert state.sent.pending.startswith(SHORT[:-2000])
     assert made(SHORT) == []
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from mitmproxy import http
 
+from mitm_addons.flows import UpstreamCall
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stock.adapter import StockResponseHead
 from shared.model.config import Cors
@@ -79,7 +80,7 @@ def test_event_stream_asks_proxies_not_to_buffer_it(content_type: str, buffering
 
 
 def test_response_names_the_upstreams_request_id() -> None:
-    assert finished(upstream_id=b"req_1").headers["x-upstream-request-id"] == "req_1"
+    assert finished(call=UpstreamCall(id=b"req_1")).headers["x-upstream-request-id"] == "req_1"
     assert "x-upstream-request-id" not in finished().headers
 
 

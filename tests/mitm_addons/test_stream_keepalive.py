@@ -22,7 +22,7 @@ class Stream:
         self.flow.live = True
         self.flow.response.headers = http.Headers(**{"content_type": "text/event-stream", **headers})
         self.state: Any = state_of(self.flow)
-        self.flow.response.stream = self.state.passed_on
+        self.flow.response.stream = self.state.sent.passed_on
         StreamKeepAlive(lambda _, data: self.add(data))(self.flow, self.state, seconds)
 
     def add(self, data: bytes) -> None:
@@ -33,7 +33,7 @@ class Stream:
 
     @property
     def is_watched(self) -> bool:
-        return self.flow.response.stream != self.state.passed_on
+        return self.flow.response.stream != self.state.sent.passed_on
 
 
 async def until_comments(stream: Stream, count: int) -> None:

@@ -92,7 +92,7 @@ def test_connection_that_cannot_be_made_gives_the_log_its_cause(found: OutsideEr
     assert state is not None
     flow.client_conn.gateway_state = state
     World({HOST: found}).connect(client=flow.client_conn)
-    assert (state.cause, state.detail, state.attempts) == (cause, str(found), 0)
+    assert (state.call.cause, state.call.detail, state.call.tried) == (cause, str(found), 0)
 
 
 def test_connection_counts_each_address_that_is_tried_once() -> None:
@@ -105,7 +105,7 @@ def test_connection_counts_each_address_that_is_tried_once() -> None:
     two.connect(client=flow.client_conn, fails=True)
     # As when the engine asks for another address, and there is none.
     one.connect(client=flow.client_conn, fails=True)
-    assert state.attempts == 2
+    assert state.call.tried == 2
 
 
 async def test_express_engine_finds_the_address_that_responds() -> None:
