@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from weakref import WeakKeyDictionary
 
-import orjson
-
 from shared.core import tasks
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError
@@ -161,5 +159,5 @@ class SharedHealth:
             found = call_provider(self.fetch, calls, key, call)
         except OutsideError:
             return not report.key
-        outcome = outcome_of_response(found.status, orjson.dumps(found.document))
+        outcome = outcome_of_response(found.status, found.body)
         return outcome.effect == report.cause if report.key else outcome.fault is Fault.TARGET

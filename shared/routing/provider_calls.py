@@ -220,11 +220,13 @@ class ProviderResponse:
     Attributes:
         document: its JSON; None when it has none.
         trouble: why it is no success, without secrets; None when it is one.
+        body: as it came.
     """
 
     status: int
     document: Any
     trouble: str | None
+    body: bytes = field(default=b"", repr=False)
 
 
 def first_key(calls: ProviderCalls, now: float) -> ProviderKey | None:
@@ -260,7 +262,7 @@ def call_provider(
         trouble = _shown(_error_of(document), secrets) or f"The provider responded with {found.status}."
     elif document is None or (call.method == "GET" and listed_models(document) is None):
         trouble = "The response is not that of this API. Check base_url."
-    return ProviderResponse(found.status, document, trouble)
+    return ProviderResponse(found.status, document, trouble, found.body)
 
 
 def listed_models(document: Any) -> Sequence[Any] | None:
