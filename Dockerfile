@@ -1,5 +1,5 @@
 # One image for both programs: `gunicorn wsgi:app` and `python run_proxy.py`
-FROM python:3.13-slim
+FROM python:3.14-slim
 
 ENV PYTHONUNBUFFERED=1 GATEWAY__DATA_DIR=/data
 WORKDIR /app

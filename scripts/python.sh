@@ -46,7 +46,7 @@ python_of_uv() {
         [ -x $uv ] || python3 -m pip install --quiet --target .python/uv uv >&2 || return 1
     fi
     # With --quiet, uv would hide why it fails.
-    $uv python install --no-progress 3.13 >&2 && $uv python find --managed-python 3.13
+    $uv python install --no-progress 3.14 >&2 && $uv python find --managed-python 3.14
 }
 
 # Runs a long command, which is terminated with this script.
