@@ -91,9 +91,10 @@ def _plain_document(body: bytes, bounds: JsonBounds) -> Any:
         return _OTHER
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        written = orjson.dumps(document)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson writes 254 levels, and reads more
         return _OTHER
-    if orjson.dumps(document).translate(None, _SPACE) != body.translate(None, _SPACE):
+    if written.translate(None, _SPACE) != body.translate(None, _SPACE):
         return _OTHER
     return _OTHER if openings > bounds.depth and _deeper_than(document, bounds.depth) else document
 
