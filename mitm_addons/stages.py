@@ -40,6 +40,7 @@ from shared.http.forwarding import client_head, plugin_view
 from shared.http.media_type import IS_STREAM, MediaType
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response, first_value
+from shared.pipeline.calls import DONE, Done
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
@@ -97,7 +98,7 @@ class Stages:
             flow.request.stream = state.came_in
         return None if plan.is_empty else self._begin(flow, state, state.admitted)
 
-    async def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> None:
+    def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> Awaitable[None] | None:
         exchange = Exchange(
             state.request_id,
             admitted.gateway.snapshot.tenant,
@@ -107,9 +108,12 @@ class Stages:
             admitted.key,
         )
         trace = self._trace(state, admitted)
-        state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
-        await state.run.request_head()
-        _respond_early(flow, state, state.run)
+        run = state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
+        waiting = run.request_head()
+        if waiting is not DONE:
+            return _respond_early_later(waiting, flow, state, run)
+        _respond_early(flow, state, run)
+        return None
 
     def _trace(self, state: FlowState, admitted: Admitted) -> Trace | None:
         """A trace, if a key of scope admin asks for one."""
@@ -160,18 +164,32 @@ class Stages:
             return self._judge_request(flow, state, admitted, state.run, body)
         return self.forwarding.forward(flow, state, admitted, headers=state.headers, body=body)
 
-    async def _judge_request(
+    def _judge_request(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
+    ) -> Awaitable[None] | None:
+        waiting = run.request_body(body, state.ai.names if state.ai else ())
+        if waiting is not DONE:
+            return self._forward_later(waiting, flow, state, admitted, run)
+        return self._forward(flow, state, admitted, run)
+
+    async def _forward_later(
+        self, waiting: Awaitable[None], flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run
     ) -> None:
-        await run.request_body(body, state.ai.names if state.ai else ())
+        await waiting
+        if (more := self._forward(flow, state, admitted, run)) is not None:
+            await more
+
+    def _forward(
+        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run
+    ) -> Awaitable[None] | None:
+        """Forward the request as the plugins left it, unless it has its response."""
         _respond_early(flow, state, run)
-        if not flow.response:
-            request = run.exchange.request
-            waiting = self.forwarding.forward(
-                flow, state, admitted, headers=request.headers, body=request.body or b""
-            )
-            if waiting is not None:
-                await waiting
+        if flow.response:
+            return None
+        request = run.exchange.request
+        return self.forwarding.forward(
+            flow, state, admitted, headers=request.headers, body=request.body or b""
+        )
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -226,12 +244,31 @@ class Stages:
         """Replace the response by the pending rejection, before its body has come."""
         reject_pending(flow, state)
 
-    async def _judge_head(
+    def _judge_head(
         self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response, longest: int
-    ) -> None:
+    ) -> Awaitable[None] | None:
         head = Response(response.status_code, head_of(response))
         longest_event = longest if state.source == "upstream" else None
-        stream = await run.response_head(head, longest_event=longest_event, may_wait=self.may_wait)
+        judged = run.response_head(head, longest_event=longest_event, may_wait=self.may_wait)
+        if isinstance(judged, Done):
+            self._put_head(judged.value, flow, state, run, response)
+            return None
+        return self._put_head_later(judged, flow, state, run, response)
+
+    async def _put_head_later(
+        self,
+        judged: Awaitable[Stream | None],
+        flow: http.HTTPFlow,
+        state: FlowState,
+        run: Run,
+        response: http.Response,
+    ) -> None:
+        self._put_head(await judged, flow, state, run, response)
+
+    def _put_head(
+        self, stream: Stream | None, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
+    ) -> None:
+        """Pass the response on with the head that the plugins left."""
         if not run.needs_body and (final := run.response()):
             response.status_code = final.status
             set_head(response, _unsized(final.headers) if stream else final.headers)
@@ -276,7 +313,8 @@ class Stages:
             return None
         if run.shadows and run.shadows.need_response and not flow.error and flow.response:
             run.response_sent(state.sent.copy.body if state.sent.copy else flow.response.raw_content)
-        return run.finish()
+        ending = run.finish()
+        return None if ending is DONE else ending
 
 
 async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:
@@ -285,6 +323,13 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
         put_response(flow, final)
     state.pending_rejection = run.rejection
     reject_pending(flow, state)
+
+
+async def _respond_early_later(
+    waiting: Awaitable[None], flow: http.HTTPFlow, state: FlowState, run: Run
+) -> None:
+    await waiting
+    _respond_early(flow, state, run)
 
 
 def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:

@@ -112,7 +112,11 @@ class LostFlows:
             self._concurrency.post_response(flow)
             state = state_of(flow)
             if state and state.run:
-                tasks.start(state.run.finish(), "cleanup")
+                tasks.start(_finish(state.run), "cleanup")
+
+
+async def _finish(run: Run) -> None:
+    await run.finish()
 
 
 class StockEventStream(EventStream):

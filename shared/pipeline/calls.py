@@ -1,15 +1,40 @@
 """Calls of plugins. Whatever a plugin does, the result is a value."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, cast
 
 from shared.core import tasks
 from shared.core.errors import NotCalled, PoolFull, describe_error
 from shared.model.messages import Exchange
 from shared.pipeline.plan import Step
 from shared.pipeline.pool import PluginPool
+
+#: Seconds between two checks of the deadlines of a loop: how late one may be noticed.
+INTERVAL = 0.01
+
+
+class Done[R]:
+    """A result that is here already. To await it waits for nothing, and costs no coroutine."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: R) -> None:
+        self.value = value
+
+    def __await__(self) -> Generator[Any, None, R]:
+        yield from ()
+        return self.value
+
+
+#: The result of work without one.
+DONE: Done[None] = Done(None)
+
+
+async def after[R, S](waiting: Awaitable[R], work: Callable[[R], Awaitable[S]]) -> S:
+    """Do `work` with the result of `waiting`. Return its own result."""
+    return await work(await waiting)
 
 
 class CallFailed:
@@ -101,3 +126,54 @@ async def _wait_for(call: asyncio.Future[object], seconds: float) -> None:
     finally:
         timer.cancel()
         call.remove_done_callback(end)
+
+
+class _Deadlines:
+    """Cancels the tasks of calls that are late. One timer checks all of a loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
+        self.due: dict[asyncio.Task[Any], float] = {}
+        self.is_checking = False
+
+    def check(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for task in [task for task, due in self.due.items() if due <= now]:
+            del self.due[task]
+            task.cancel()
+        self.is_checking = bool(self.due)
+        if self.is_checking:
+            loop.call_later(INTERVAL, self.check)
+
+
+_latest = _Deadlines(None)
+
+
+async def await_in_task(step: Step, view: Exchange) -> object:
+    """The result of a step that is awaited in the running task, or `CallFailed`.
+
+    A call that is late is cancelled. So is one whose task is cancelled, and then that is raised.
+    """
+    global _latest
+    loop, task = asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())
+    if _latest.loop is not loop:
+        _latest = _Deadlines(loop)
+    deadlines = _latest
+    if not deadlines.is_checking:
+        deadlines.is_checking = True
+        loop.call_later(INTERVAL, deadlines.check)
+    deadlines.due[task] = loop.time() + step.timeout
+    try:
+        result: object = await step.call(view)
+    except Exception as error:  # noqa: BLE001 -- as in call_safely
+        result = CallFailed(error)
+    except asyncio.CancelledError:
+        if task.cancelling() > (task not in deadlines.due):
+            raise
+        result = CallFailed("the call was cancelled")
+    finally:
+        is_late = deadlines.due.pop(task, None) is None
+        if is_late:
+            task.uncancel()
+    return CallFailed(f"no verdict within {step.timeout:g} s") if is_late else result

@@ -28,6 +28,7 @@ class Step:
         on_error: what happens on a fault.
         origin: the origin of its first entry.
         entries: the entries of the step: one, or all of a plugin that merges them.
+        in_task: the call is awaited in the task of the exchange (`Plugin.own_task`).
         starts_stream: the call opens a streamed response and may return an `EventJudge`.
         adds_headers: the plugin has headers for the response.
         has_cleanup: the plugin has something to release at the end.
@@ -41,6 +42,7 @@ class Step:
     on_error: str
     origin: str
     entries: tuple[ResolvedEntry, ...] = ()
+    in_task: bool = False
     starts_stream: bool = False
     adds_headers: bool = False
     has_cleanup: bool = False
@@ -59,11 +61,17 @@ class Step:
 class Group:
     """Steps that run at the same time and get the same exchange. A sequential step is a group of one.
 
-    `shadows` start with the group and get what it gets. They never act, and are not awaited.
+    `shadows` start with the group and get what it gets. They never act, and are not awaited. `alone` is the
+    step of a group that has nothing else.
     """
 
     steps: tuple[Step, ...]
     shadows: tuple[Step, ...] = ()
+    alone: Step | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        is_alone = len(self.steps) == 1 and not self.shadows
+        object.__setattr__(self, "alone", self.steps[0] if is_alone else None)
 
     @property
     def uses_body(self) -> bool:
@@ -82,6 +90,7 @@ class Plan:
         judges_bodies: every response that is not a stream must be whole before it is sent.
         events_in_place: no judge of a stream is ever awaited.
         sees_responses: a plugin reads responses or adds headers to them.
+        has_end: something runs after the response: post_response, or a cleanup.
         needs_request: the body of a request must be whole before it is forwarded: an entry of any stage, also
             one in shadow mode, uses bodies.
     """
@@ -93,6 +102,7 @@ class Plan:
     judges_bodies: bool = False
     events_in_place: bool = True
     sees_responses: bool = False
+    has_end: bool = False
     needs_request: bool = False
 
     @property
@@ -125,6 +135,7 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
     before_sending = stages.get(Stage.PRE_RESPONSE, ())
     judging = [step for group in before_sending for step in group.steps if step.uses_body]
     needs_whole = any(step.plugin.needs_whole_body() for step in judging)
+    every = (*outgoing, *chain.from_iterable(stages.values()))
     adds_headers = any(_adds_headers(entry.plugin) for entry in entries if not entry.is_shadow)
     return Plan(
         head=outgoing[:cut],
@@ -134,7 +145,9 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
         sees_responses=adds_headers or bool(stages.keys() - {Stage.PRE_REQUEST}),
-        needs_request=any(_uses_body(group) for group in (*outgoing, *chain.from_iterable(stages.values()))),
+        has_end=Stage.POST_RESPONSE in stages
+        or any(step.has_cleanup for group in every for step in group.steps),
+        needs_request=any(_uses_body(group) for group in every),
     )
 
 
@@ -197,11 +210,13 @@ def _merged(
 def _step(stage: Stage, plugin: Plugin, entries: Sequence[ResolvedEntry]) -> Step:
     """One step for `entries`, with the strictest `on_error` and the shortest timeout of them."""
     call = getattr(plugin, stage.value)
+    is_async = inspect.iscoroutinefunction(call)
     return Step(
         plugin=plugin,
         call=call,
-        is_async=inspect.iscoroutinefunction(call),
-        in_thread=plugin.blocking and not inspect.iscoroutinefunction(call),
+        is_async=is_async,
+        in_thread=plugin.blocking and not is_async,
+        in_task=is_async and not plugin.own_task,
         timeout=min(entry.timeout for entry in entries),
         on_error=min((entry.on_error for entry in entries), key=lambda given: _LENIENCE.get(given, 0)),
         origin=entries[0].origin,
@@ -224,4 +239,7 @@ def _opened(step: Step) -> Step:
     call = step.plugin.pre_response_events  # type: ignore[attr-defined]  # needs_whole_body has checked this
     is_async = inspect.iscoroutinefunction(call)
     in_thread = step.plugin.blocking and not step.plugin.events_in_place and not is_async
-    return replace(step, call=call, is_async=is_async, in_thread=in_thread, starts_stream=True)
+    in_task = is_async and not step.plugin.own_task
+    return replace(
+        step, call=call, is_async=is_async, in_thread=in_thread, in_task=in_task, starts_stream=True
+    )

@@ -104,6 +104,21 @@ class Patch:
     status: int | None = None
     notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
 
+    def applied_to(self, exchange: Exchange, stage: Stage) -> Exchange:
+        """The exchange after the patch: of the request before forwarding, of the response after it."""
+        if stage is Stage.PRE_REQUEST:
+            request = exchange.request
+            headers = request.headers.patched(self.set_headers, self.remove_headers)
+            body = request.body if self.body is None else self.body
+            return exchange.with_request(replace(request, headers=headers, body=body))
+        response = exchange.response or Response(200)
+        response = Response(
+            response.status if self.status is None else self.status,
+            response.headers.patched(self.set_headers, self.remove_headers),
+            response.body if self.body is None else self.body,
+        )
+        return exchange.with_response(response)
+
 
 Verdict = Continue | Reject | Respond | Patch
 CONTINUE = Continue()
@@ -194,6 +209,8 @@ class Plugin:
         changes: what its patches change, of ``headers``, ``body`` and ``status``.
         blocking: True runs its ``def`` methods in a thread. False runs them in place, on the event loop: they
             only compute, in microseconds. An instance may narrow it, `is_quick` a single call.
+        own_task: each call of its coroutine methods has a task of its own. False: it runs in the task of the
+            exchange. So it must end soon after a cancellation, and must cancel no task.
         computes: in a thread it computes rather than waits. Few such calls run at a time, one per tenant.
         events_in_place: its stream judges only compute, in microseconds for some KiB, and run in place.
         merges_entries: all its entries in a plan become one step, by `merge`.
@@ -211,6 +228,7 @@ class Plugin:
     reads: frozenset[str] = frozenset({"headers", "body"})
     changes: frozenset[str] = frozenset()
     blocking: bool = True
+    own_task: ClassVar[bool] = True
     computes: bool = False
     events_in_place: bool = False
     merges_entries: ClassVar[bool] = False

@@ -6,19 +6,29 @@ deadlock. Whatever a plugin does (raise, hang, return junk, exit), the `on_error
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
-from shared.bodies.event_splitter import splitter_for_response
+from shared.bodies.event_splitter import EventSplitter, splitter_for_response
 from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import has_no_body
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Response
-from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
+from shared.pipeline.calls import (
+    DONE,
+    CallFailed,
+    Done,
+    after,
+    await_in_task,
+    call_async_safely,
+    call_safely,
+    start_call,
+    with_timeout,
+)
 from shared.pipeline.plan import FORCED, Group, Plan, Step
 from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
 from shared.pipeline.shadow import Shadows
@@ -33,7 +43,8 @@ class Run:
     """One exchange on its way through a plan, with a method for each of its moments.
 
     ``request_head``, ``request_body``, ``response_head``, then ``response_body`` or the events of a stream,
-    ``response_sent`` and ``finish``. The proxy and explain both call these, in this order.
+    ``response_sent`` and ``finish``. The proxy and explain both call these, in this order. What they return
+    is to be awaited, unless it is `DONE`: groups that wait for nothing run at once.
 
     Attributes:
         plan: what runs.
@@ -72,58 +83,72 @@ class Run:
         self._ended = False
         self._active_judges: list[ActiveJudge] = []
 
-    async def request_head(self) -> None:
+    def request_head(self) -> Awaitable[None]:
         """Run the groups of pre_request that need no body."""
-        await self._groups(Stage.PRE_REQUEST, self.plan.head)
+        return self._groups(Stage.PRE_REQUEST, self.plan.head)
 
-    async def request_body(self, body: bytes, models: tuple[str, ...] = ()) -> None:
+    def request_body(self, body: bytes, models: tuple[str, ...] = ()) -> Awaitable[None]:
         """Run the other groups of pre_request, unless the request has its response already.
 
         `models` is as in `Exchange.models`.
         """
         if self.rejection or self.responded:
-            return
+            return DONE
         self.exchange = self.exchange.with_request(self.exchange.request.with_body(body))
         if models:
             self.exchange = replace(self.exchange, models=models)
         if self.shadows:
             self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
-        await self._groups(Stage.PRE_REQUEST, self.plan.stages.get(Stage.PRE_REQUEST, ()))
+        return self._groups(Stage.PRE_REQUEST, self.plan.stages.get(Stage.PRE_REQUEST, ()))
 
-    async def response_head(
+    def response_head(
         self, head: Response, *, longest_event: int | None = None, may_wait: bool = True
-    ) -> Stream | None:
+    ) -> Awaitable[Stream | None]:
         """Run post_request, and pre_response unless that needs the body; then `needs_body` is set.
 
-        `head` is the response without its body. Returns the stream if events are judged while they pass. An
-        event has at most `longest_event` bytes; None says that they cannot be judged while they pass. Without
+        `head` is the response without its body. The result is the stream if events are judged while they
+        pass. An event has at most `longest_event` bytes; None says that they cannot be judged so. Without
         `may_wait` no event is ever awaited.
         """
         if self.rejection:
-            return None
-        plan, is_empty = self.plan, has_no_body(self.exchange.request.method, head.status)
+            return DONE
+        is_empty = has_no_body(self.exchange.request.method, head.status)
         head = Response(head.status, head.headers, b"" if is_empty else None)
         self.exchange = self.exchange.with_response(head)
-        await self._groups(Stage.POST_REQUEST, plan.stages.get(Stage.POST_REQUEST, ()))
-        splitter, can_judge = None, plan.judges_events and (may_wait or plan.events_in_place)
-        if longest_event is not None and can_judge and not is_empty:
+        if is_empty or not (self.plan.judges_events and (may_wait or self.plan.events_in_place)):
+            longest_event = None
+        waiting = self._groups(Stage.POST_REQUEST, self.plan.stages.get(Stage.POST_REQUEST, ()))
+        if waiting is DONE:
+            return self._before_sending(head, longest_event, may_wait)
+        return after(waiting, lambda _: self._before_sending(head, longest_event, may_wait))
+
+    def _before_sending(
+        self, head: Response, longest_event: int | None, may_wait: bool
+    ) -> Awaitable[Stream | None]:
+        """Run pre_response on a head. The result is the stream if it is one and is judged."""
+        plan, splitter = self.plan, None
+        if longest_event is not None:
             splitter = splitter_for_response((self.exchange.response or head).headers, longest_event)
-        self.needs_body = not is_empty and (plan.buffers or (plan.judges_bodies and splitter is None))
+        self.needs_body = head.body is None and (plan.buffers or (plan.judges_bodies and splitter is None))
         if self.needs_body:
-            return None
+            return DONE
         if splitter is None:
-            await self._groups(Stage.PRE_RESPONSE, plan.stages.get(Stage.PRE_RESPONSE, ()))
-            return None
-        await self._groups(Stage.PRE_RESPONSE, plan.opening)
+            return self._groups(Stage.PRE_RESPONSE, plan.stages.get(Stage.PRE_RESPONSE, ()))
+        return after(
+            self._groups(Stage.PRE_RESPONSE, plan.opening), lambda _: Done(self._stream(splitter, may_wait))
+        )
+
+    def _stream(self, splitter: EventSplitter, may_wait: bool) -> Stream:
         owner, judges = self.exchange.tenant.id, self._active_judges
         return Stream(splitter, judges, self._pool, owner, self._judge, self._reject, may_wait=may_wait)
 
-    async def response_body(self, body: bytes) -> None:
+    def response_body(self, body: bytes) -> Awaitable[None]:
         """Run pre_response on the whole body, if `response_head` has left it for this moment."""
-        if self.needs_body:
-            head = self.exchange.response or Response(200)
-            self.exchange = self.exchange.with_response(Response(head.status, head.headers, body))
-            await self._groups(Stage.PRE_RESPONSE, self.plan.stages.get(Stage.PRE_RESPONSE, ()))
+        if not self.needs_body:
+            return DONE
+        head = self.exchange.response or Response(200)
+        self.exchange = self.exchange.with_response(Response(head.status, head.headers, body))
+        return self._groups(Stage.PRE_RESPONSE, self.plan.stages.get(Stage.PRE_RESPONSE, ()))
 
     def response_sent(self, body: bytes | None) -> None:
         """Show the body to the shadow entries that need it. None: it was too long to be copied."""
@@ -136,14 +161,19 @@ class Run:
             whole = Response(response.status, response.headers, body)
             self.shadows.resume(Stage.PRE_RESPONSE, self.exchange.with_response(whole))
 
-    async def finish(self, *, runs_post_response: bool = True) -> None:
+    def finish(self, *, runs_post_response: bool = True) -> Awaitable[None]:
         """Run post_response, then the cleanup of each plugin that ran. Never raises.
 
         A second call does nothing. A plugin whose call is still running is cleaned up after it.
         """
         if self._ended:
-            return
+            return DONE
         self._ended = True
+        if self.shadows is None and not self.plan.has_end:
+            return DONE
+        return self._finish(runs_post_response=runs_post_response)
+
+    async def _finish(self, *, runs_post_response: bool) -> None:
         late = {id(step) for group in self._under_way for step in group.steps}
         if runs_post_response:
             await self._groups(Stage.POST_RESPONSE, self.plan.stages.get(Stage.POST_RESPONSE, ()))
@@ -151,13 +181,42 @@ class Run:
         if self.shadows:
             await self.shadows.end(self.exchange)
 
-    async def _groups(self, stage: Stage, groups: Sequence[Group]) -> None:
-        for group in groups:
-            if stage is not Stage.POST_RESPONSE and self.rejection is not None:
-                return
-            if stage is Stage.PRE_REQUEST and self.responded is not None:
-                return
-            await self._group(stage, group)
+    def _groups(self, stage: Stage, groups: Sequence[Group]) -> Awaitable[None]:
+        at = self._in_place(stage, groups, 0) if groups else 0
+        last = len(groups) - 1
+        if at > last:
+            return DONE
+        return self._group(stage, groups[at]) if at == last else self._from(stage, groups, at)
+
+    def _in_place(self, stage: Stage, groups: Sequence[Group], at: int) -> int:
+        """Run the groups from `at` on that wait for nothing. Return the index of the first other one.
+
+        Or the number of groups, when nothing is left to run.
+        """
+        is_last_stage = stage is Stage.POST_RESPONSE
+        while at < len(groups) and (is_last_stage or not self._is_over(stage)):
+            step = groups[at].alone
+            if step is None or step.is_async or self.trace or (self._ended and not is_last_stage):
+                return at
+            view = self._view(step.plugin)
+            if step.in_thread and not _is_quick(step, view):
+                return at
+            self._ran.append(step)
+            outcome = call_safely(step.call, view)
+            if outcome is not CONTINUE:  # the usual case
+                self._take(stage, step, outcome)
+            at += 1
+        return len(groups)
+
+    def _is_over(self, stage: Stage) -> bool:
+        """Whether the exchange has a response that ends this stage."""
+        return self.rejection is not None or (stage is Stage.PRE_REQUEST and self.responded is not None)
+
+    async def _from(self, stage: Stage, groups: Sequence[Group], at: int) -> None:
+        """Run the group at `at`, which may wait, and those after it."""
+        while at < len(groups):
+            await self._group(stage, groups[at])
+            at = self._in_place(stage, groups, at + 1)
 
     async def _group(self, stage: Stage, group: Group) -> None:
         if group.shadows and (stage is Stage.POST_RESPONSE or not self._ended):
@@ -169,8 +228,11 @@ class Run:
         self._ran += group.steps
         self._under_way.append(group)
         try:
+            step = group.alone
             if self.trace:
                 await self.trace.group(stage, group, lambda: self._act(stage, group))
+            elif step is not None and step.in_task:
+                self._take(stage, step, await await_in_task(step, self._view(step.plugin)))
             else:
                 await self._act(stage, group)
         finally:
@@ -182,25 +244,35 @@ class Run:
     async def _act(self, stage: Stage, group: Group) -> None:
         if len(group.steps) == 1:
             step = group.steps[0]
-            verdict = self._judge(step, stage, await self._calling(stage, step))
-            if verdict is CONTINUE:
-                return  # the usual case
-            verdicts = [verdict]
-        else:
-            verdicts = await self._together(stage, group)
-        judged = list(zip(group.steps, verdicts, strict=False))
+            self._take(stage, step, await self._calling(stage, step))
+            return
+        judged = list(zip(group.steps, await self._together(stage, group), strict=False))
         for step, verdict in judged:
             self._note(step, verdict)
             if isinstance(verdict, Reject):
                 self._reject(step, verdict)
                 return
-        for step, verdict in judged:
-            if isinstance(verdict, Respond):
-                self.responded, self.responder = verdict.response, step.plugin.name
-                return
-        for _, verdict in judged:
-            if isinstance(verdict, Patch):
-                self.exchange = patched(self.exchange, stage, verdict)
+        for kind in (Respond, Patch):
+            for step, verdict in judged:
+                if isinstance(verdict, kind):
+                    self._apply(stage, step, verdict)
+                    if kind is Respond:
+                        return
+
+    def _take(self, stage: Stage, step: Step, outcome: object) -> None:
+        """Do what follows from the outcome of a step that runs alone."""
+        verdict = self._judge(step, stage, outcome)
+        if verdict is not CONTINUE:
+            self._note(step, verdict)
+            self._apply(stage, step, verdict)
+
+    def _apply(self, stage: Stage, step: Step, verdict: Verdict) -> None:
+        if isinstance(verdict, Reject):
+            self._reject(step, verdict)
+        elif isinstance(verdict, Respond):
+            self.responded, self.responder = verdict.response, step.plugin.name
+        elif isinstance(verdict, Patch):
+            self.exchange = verdict.applied_to(self.exchange, stage)
 
     async def _together(self, stage: Stage, group: Group) -> list[Verdict]:
         """The verdicts in chain order, up to the first Reject. Calls that still run are cancelled."""
@@ -237,14 +309,15 @@ class Run:
         if step.starts_stream and is_judge(outcome):
             self._active_judges.append(ActiveJudge(step, cast(EventJudge, outcome)))
             return CONTINUE
-        if isinstance(outcome, CallFailed) and outcome.not_called is not None and self.trace:
-            self.trace.not_called(step, outcome.not_called)
-            outcome = CONTINUE
-        why = outcome.why if isinstance(outcome, CallFailed) else invalid_reason(outcome, stage, step.plugin)
-        verdict = self._fault(step, stage, why) if why else cast(Verdict, outcome)
+        failed = outcome if type(outcome) is CallFailed else None
+        if failed and failed.not_called is not None and self.trace:
+            self.trace.not_called(step, failed.not_called)
+            failed, outcome = None, CONTINUE
+        why = failed.why if failed else invalid_reason(outcome, stage, step.plugin)
+        verdict = self._fault(step, stage, why) if why else outcome
         if self.trace:
-            self.trace.judged(step, verdict, why)
-        return verdict
+            self.trace.judged(step, verdict, why)  # type: ignore[arg-type]  # otherwise `why` is set
+        return verdict  # type: ignore[return-value]  # as above
 
     def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
         name = step.plugin.name
@@ -287,11 +360,13 @@ class Run:
         """
         headers: dict[str, str] = {}
         adding = [step for step in self._ran if step.adds_headers]
-        for step in sorted(adding, key=lambda step: step.origin in FORCED):
+        if len(adding) > 1:
+            adding.sort(key=lambda step: step.origin in FORCED)
+        for step in adding:
             added = call_safely(step.plugin.response_headers, self._view(step.plugin))
             why = added.why if isinstance(added, CallFailed) else invalid_headers_reason(added)
             if why is None:
-                headers.update(cast(Mapping[str, str], added))
+                headers.update(added)  # type: ignore[call-overload]  # it is a map of text
             elif isinstance(verdict := self._fault(step, None, why), Reject):
                 self._reject(step, verdict)
         return headers
@@ -321,19 +396,3 @@ def _is_quick(step: Step, view: Exchange) -> bool:
 def _failed(name: str) -> Reject:
     rejection = make_rejection("plugin_failure", f"The plugin {name} failed, so the request was rejected.")
     return Reject(rejection.status, rejection.code, rejection.message, rejection.headers)
-
-
-def patched(exchange: Exchange, stage: Stage, patch: Patch) -> Exchange:
-    """The exchange after a patch: of the request before forwarding, of the response after it."""
-    if stage is Stage.PRE_REQUEST:
-        request = exchange.request
-        headers = request.headers.patched(patch.set_headers, patch.remove_headers)
-        body = request.body if patch.body is None else patch.body
-        return exchange.with_request(replace(request, headers=headers, body=body))
-    response = exchange.response or Response(200)
-    response = Response(
-        response.status if patch.status is None else patch.status,
-        response.headers.patched(patch.set_headers, patch.remove_headers),
-        response.body if patch.body is None else patch.body,
-    )
-    return exchange.with_response(response)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from shared.core.http_tokens import TOKEN
-from shared.core.memo import Memo
+from shared.core.memo import BoundedDict, Memo
 from shared.model.config import Stage
 from shared.model.messages import Headers, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, Respond
@@ -26,7 +26,7 @@ _MAPS = (dict, MappingProxyType)
 
 def invalid_reason(outcome: object, stage: Stage, plugin: Plugin) -> str | None:
     """Why `outcome` is not a verdict that `plugin` may return at `stage`; None if it is one."""
-    if outcome is CONTINUE:
+    if outcome is CONTINUE or (type(outcome) is Continue and type(outcome.notes) in _MAPS):
         return None  # the usual case
     if isinstance(outcome, Continue | Reject | Respond | Patch):
         if not _is_map(outcome.notes):
@@ -98,7 +98,7 @@ def invalid_headers_reason(headers: object) -> str | None:
     """Why a plugin may not set these headers on a response; None if it may."""
     if not _is_map(headers):
         return "its headers are not a map"
-    return _faulty_changes([*headers.items()])
+    return None if _are_plain(headers) else _faulty_changes([*headers.items()])
 
 
 def _faulty_changes(headers: Collection[tuple[Any, Any]]) -> str | None:
@@ -108,13 +108,23 @@ def _faulty_changes(headers: Collection[tuple[Any, Any]]) -> str | None:
     return f"it changed {' and '.join(framing)}, which the gateway sets itself" if framing else None
 
 
-def _are_plain(headers: Collection[tuple[Any, Any]]) -> bool:
-    """Whether all names are valid and all values printable ASCII: a quick check of the usual case."""
+def _are_plain(headers: Mapping[Any, Any]) -> bool:
+    """Whether all names are allowed and all values printable ASCII: a quick check of the usual case."""
     try:
-        values = "".join([value for _, value in headers])
-        return values.isascii() and values.isprintable() and all([_IS_NAME[name] for name, _ in headers])
+        values = "".join(headers.values())
+        return values.isascii() and values.isprintable() and _ALLOWED[tuple(headers)]
     except TypeError:
         return False  # one of them is not text
+
+
+class _AllowedNames(BoundedDict[tuple[Any, ...], bool]):
+    """Whether a plugin may set headers of those names. The same plugin sets the same ones again."""
+
+    def __missing__(self, names: tuple[Any, ...]) -> bool:
+        return self.keep(names, _faulty_changes([(name, "") for name in names]) is None)
+
+
+_ALLOWED = _AllowedNames(256)
 
 
 def _is_map(value: object) -> TypeGuard[Mapping[Any, Any]]:
@@ -139,8 +149,6 @@ def _is_status(status: object, least: int) -> bool:
 
 
 def _faulty_headers(headers: Collection[tuple[Any, Any]]) -> str | None:
-    if _are_plain(headers):
-        return None
     for name, value in headers:
         if not isinstance(name, str) or not _IS_NAME[name]:
             return f"it named a header {name!r}"

@@ -82,6 +82,7 @@ class RateLimiter(Plugin):
     default_on_error = LOCAL
     on_error_choices = (LOCAL, OPEN, CLOSED)
     reads = frozenset({"headers"})
+    own_task = False
     merges_entries = True
 
     limit: int | None = setting(

@@ -9,8 +9,8 @@ from typing import Any
 
 from shared.core.errors import PoolFull
 from shared.model.messages import Exchange
-from shared.pipeline.plugin import Continue, Plugin
-from tests.pipeline.world import Acting, ActingAsync, ActingInPlace
+from shared.pipeline.plugin import CONTINUE, Continue, Plugin
+from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, ActingInTask
 
 
 class Unspeakable(Exception):
@@ -61,11 +61,15 @@ ACTS: dict[str, Callable[[Exchange], Any]] = {
 }
 
 
-def _asynchronous(act: Callable[[Exchange], Any]) -> Plugin:
+#: Acts that a plugin without a task of its own promises not to do.
+_ENDING = ("exits", "is interrupted", "raises GeneratorExit")
+
+
+def _asynchronous(act: Callable[[Exchange], Any], kind: type[ActingAsync] = ActingAsync) -> Plugin:
     async def call(exchange: Exchange) -> Any:
         return act(exchange)
 
-    return ActingAsync(call, "faulty")
+    return kind(call, "faulty")
 
 
 async def _hang(_: Exchange) -> Any:
@@ -77,6 +81,13 @@ async def _hang_on(exchange: Exchange) -> Any:
     with contextlib.suppress(asyncio.CancelledError):
         await _hang(exchange)
     await _hang(exchange)
+
+
+async def _obey_late(exchange: Exchange) -> Any:
+    """Has a verdict, but only after its timeout."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await _hang(exchange)
+    return CONTINUE
 
 
 async def _cancel_itself(_: Exchange) -> Any:
@@ -122,6 +133,15 @@ FAULTS = [
     *(Fault(f"{name}, as a task", lambda act=act: _asynchronous(act)) for name, act in ACTS.items()),
     Fault("hangs, as a task", lambda: ActingAsync(_hang, "faulty"), timeout=0.001),
     Fault("hangs and does not obey, as a task", lambda: ActingAsync(_hang_on, "faulty"), timeout=0.001),
+    *(
+        Fault(f"{name}, in the task of the exchange", lambda act=act: _asynchronous(act, ActingInTask))
+        for name, act in ACTS.items()
+        if name not in _ENDING
+    ),
+    Fault("hangs, in the task of the exchange", lambda: ActingInTask(_hang, "faulty"), timeout=0.001),
+    Fault(
+        "obeys late, in the task of the exchange", lambda: ActingInTask(_obey_late, "faulty"), timeout=0.001
+    ),
     Fault("cancels its task", lambda: ActingAsync(_cancel_itself, "faulty")),
     Fault("cancels its task and goes on", lambda: ActingAsync(_cancel_itself_and_wait, "faulty")),
     Fault("never gets a thread", _threaded, lambda: _Pool(lambda _: None), timeout=0.001),

@@ -10,7 +10,7 @@ from shared.model.messages import Exchange
 from shared.pipeline.plugin import CONTINUE, Continue, Plugin, Verdict
 from tests.pipeline.faults import FAULTS, Fault
 from tests.pipeline.stagehand import after, run_of
-from tests.pipeline.world import ActingInPlace, entry
+from tests.pipeline.world import ActingInPlace, ActingInTask, entry
 from tests.support.cases import pairwise
 
 
@@ -56,6 +56,21 @@ async def test_an_exchange_that_ends_at_any_moment_gives_back_its_slot(cancelled
     if not cancelled:
         await running
     assert plugin.held == 0
+
+
+async def never(_: Exchange) -> Verdict:
+    await asyncio.get_running_loop().create_future()
+    return CONTINUE
+
+
+async def test_calls_in_the_tasks_of_their_exchanges_are_cut_each_after_its_timeout() -> None:
+    runs = [run_of(entry(ActingInTask(never), timeout=timeout)) for timeout in (0.001, 0.03, 30)]
+    first, second, last = (asyncio.ensure_future(run.request_body(b"{}")) for run in runs)
+    await asyncio.wait([first, second], timeout=10)
+    assert [run.faults for run in runs] == [["acting_in_task"], ["acting_in_task"], []]
+    last.cancel()
+    await asyncio.wait([last])
+    assert (last.cancelled(), runs[2].faults) == (True, [])
 
 
 @pytest.mark.parametrize(("has_cleanup", "held"), [(True, 0), (False, 1)])

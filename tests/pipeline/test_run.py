@@ -13,7 +13,7 @@ import pytest
 from shared.model.config import Stage
 from shared.model.messages import Exchange, Headers, Request, Response
 from shared.pipeline.plugin import CONTINUE, Continue, Patch, Plugin, Reject, ResolvedEntry, Respond, Verdict
-from shared.pipeline.run import Run, patched
+from shared.pipeline.run import Run
 from tests.pipeline.faults import ACTS
 from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import Acting, ActingAsync, ActingInPlace, FollowingUp, entry, exchange
@@ -60,17 +60,17 @@ class TestPatches:
         before = exchange(response=Response(200, Headers([("X-Old", "1")]), b"old"))
         patch = Patch({"X-New": "1"}, ("X-Old",), b"new", 404)
         for stage in (Stage.POST_REQUEST, Stage.PRE_RESPONSE):
-            changed = patched(before, stage, patch)
+            changed = patch.applied_to(before, stage)
             assert changed.response == Response(404, Headers([("X-New", "1")]), b"new")
             assert changed.request == before.request
-        changed = patched(before, Stage.PRE_REQUEST, patch)
+        changed = patch.applied_to(before, Stage.PRE_REQUEST)
         assert changed.response == before.response
         assert changed.request.body == b"new"
 
     def test_patch_keeps_all_other_fields(self) -> None:
         before = exchange(response=Response(201, Headers([("X-Old", "1")]), b"old"))
         for stage in (Stage.PRE_REQUEST, Stage.POST_REQUEST):
-            assert patched(before, stage, Patch()) == before
+            assert Patch().applied_to(before, stage) == before
 
 
 class TestNotes:

@@ -58,6 +58,13 @@ class ActingAsync(Acting):
     post_request = pre_response = post_response = pre_request
 
 
+class ActingInTask(ActingAsync):
+    """The same, in the task of the exchange."""
+
+    name = "acting_in_task"
+    own_task = False
+
+
 class Reading(Plugin):
     """Passes everything; reads and changes what a test says."""
 
