@@ -40,7 +40,9 @@ class Resolver:
         if found and self._monotonic() < found[0]:
             self._cached.move_to_end(name)
             return found[1]
-        look_up = self._under_way.get(name) or self._begin(name)
+        look_up = self._under_way.get(name)
+        if look_up is None or look_up.done():  # `_end` is called a moment after the end
+            look_up = self._begin(name)
         try:
             # Other requests may wait for it too, so it goes on without this one.
             return await asyncio.wait_for(asyncio.shield(look_up), timeout)
@@ -54,7 +56,8 @@ class Resolver:
         return found
 
     def _end(self, name: _Name, found: asyncio.Future[list[str]]) -> None:
-        del self._under_way[name]
+        if self._under_way.get(name) is found:
+            del self._under_way[name]
         if found.cancelled() or found.exception():
             return
         self._cached[name] = self._monotonic() + CACHE_SECONDS, found.result()
