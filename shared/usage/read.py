@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, Self
 
@@ -29,24 +30,30 @@ class _Paths(NamedTuple):
     """The paths of one API, ready to be followed.
 
     Attributes:
-        places: the objects that report usage, and the members with the service tier, by the names on the way.
-            The second of a pair says which it is. Of several tiers, the last one counts.
+        places: the objects that report usage, and the members with the service tier: the first name on the
+            way, the others, and whether it is a tier. Of several tiers, the last one counts.
+        is_top: the document itself reports usage.
         ways: the numbers in an object that reports usage.
-        sums: by unit of `Usage`, the numbers that are added up; of each, the names of which the first counts.
+        units: by number, the units of `Usage` that it adds to, each with the numbers that count before it.
     """
 
-    places: tuple[tuple[tuple[str, ...], bool], ...]
+    places: tuple[tuple[str, tuple[str, ...], bool], ...]
+    is_top: bool
     ways: tuple[_Way, ...]
-    sums: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+    units: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
 
     @classmethod
     def of(cls, fields: UsageFields) -> Self:
-        holders = [(tuple(holder.split(".")) if holder else (), False) for holder in fields.holders]
-        tiers = [(tuple(path.split(".")), True) for path in reversed(fields.tiers)]
-        sums = {unit: tuple(tuple(path.split("|")) for path in paths) for unit, paths in fields.sums.items()}
-        names = {name: None for paths in sums.values() for path in paths for name in path}
-        ways = tuple(_Way(name, first, tuple(rest)) for name in names for first, *rest in [_steps(name)])
-        return cls((*holders, *tiers), ways, tuple(sums.items()))
+        paths = [(path.split("."), False) for path in fields.holders if path]
+        paths += [(path.split("."), True) for path in reversed(fields.tiers)]
+        places = tuple((names[0], tuple(names[1:]), is_tier) for names, is_tier in paths)
+        units: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {}
+        for unit, sums in fields.sums.items():
+            for names in [path.split("|") for path in sums]:
+                for number, name in enumerate(names):
+                    units[name] = (*units.get(name, ()), (unit, tuple(names[:number])))
+        ways = tuple(_Way(name, first, tuple(rest)) for name in units for first, *rest in [_steps(name)])
+        return cls(places, "" in fields.holders, ways, units)
 
 
 def _steps(path: str) -> list[Any]:
@@ -83,17 +90,20 @@ class Report:
 
     def add(self, document: Any) -> None:
         """Take the numbers of one response or event."""
-        for place, is_tier in self._paths.places:
-            value = document
-            for name in place:
-                if value.__class__ is not dict or name not in value:
-                    break
-                value = value[name]
-            else:
-                if is_tier:
-                    self.tier = value if value.__class__ is str else self.tier
-                elif value.__class__ is dict:
-                    self._take(value)
+        if document.__class__ is not dict:
+            return
+        if self._paths.is_top:
+            self._take(document)
+        for first, rest, is_tier in self._paths.places:
+            if first not in document:
+                continue
+            value = document[first]
+            for name in rest:
+                value = value[name] if value.__class__ is dict and name in value else None
+            if is_tier:
+                self.tier = value if value.__class__ is str else self.tier
+            elif value.__class__ is dict:
+                self._take(value)
 
     def _take(self, reported: dict[str, Any]) -> None:
         for path, first, rest in self._paths.ways:
@@ -121,13 +131,12 @@ class Report:
 
     def units(self) -> dict[str, int]:
         """The sums by unit of `Usage`. A unit of which no number was read is left out."""
-        numbers, found = self.numbers, dict[str, int]()
-        for unit, paths in self._paths.sums:
-            for names in paths:
-                for name in names:
-                    if name in numbers:
-                        found[unit] = found[unit] + numbers[name] if unit in found else numbers[name]
-                        break
+        numbers, units, found = self.numbers, self._paths.units, dict[str, int]()
+        for name in numbers:
+            for unit, before in units[name]:
+                if before and any([other in numbers for other in before]):
+                    continue
+                found[unit] = found[unit] + numbers[name] if unit in found else numbers[name]
         return found
 
 
