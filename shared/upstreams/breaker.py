@@ -16,21 +16,11 @@ reach a target that this one does not. Probes of the fleet and operators open an
 time to others. Here each call counts, because a target that fails all of them at once has to leave at once.
 """
 
-from enum import StrEnum
-
 from shared.model.pools import Breaker
 from shared.upstreams.recent import RecentCount
 
 # A shift of more bits would only be cut to `longest`, and could overflow.
 _MAX_DOUBLINGS = 30
-
-
-class BreakerState(StrEnum):
-    """Whether calls may go to a target."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
 
 
 class OutlierBreaker:
@@ -67,11 +57,6 @@ class OutlierBreaker:
         """Take other settings. The calls in the window are counted from zero; an open breaker stays open."""
         self.settings = settings
         self._calls, self._failures = RecentCount(settings.window), RecentCount(settings.window)
-
-    def state(self, now: float) -> BreakerState:
-        if self.until is None:
-            return BreakerState.CLOSED
-        return BreakerState.OPEN if now < self.until + self._delay else BreakerState.HALF_OPEN
 
     def admits(self, now: float) -> bool:
         """True when it is closed, or half-open without a trial under way."""
