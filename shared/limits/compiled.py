@@ -73,9 +73,16 @@ class CompiledLimit:
         return self.holds_for_model(model)
 
     def holds_for_model(self, model: str) -> bool:
-        """False when the limit counts models and another glob is the most precise for `model`."""
+        """False when the limit counts models and another glob is the most precise for `model`.
+
+        Some providers take a model in any case, others tell two models by it. So the most precise glob for
+        the name as it is written counts, and the one for the name in any case, too.
+        """
         spec = self.spec
-        return not spec.glob or spec.glob == next((g for g in spec.globs if matches_glob(g, model)), None)
+        if not spec.glob or spec.glob == next((g for g in spec.globs if matches_glob(g, model)), None):
+            return True
+        name, own = model.casefold(), spec.glob.casefold()
+        return own == next((g for glob in spec.globs if matches_glob(g := glob.casefold(), name)), None)
 
     def first_model(self, models: Sequence[str]) -> str | None:
         """The first of the names of a request's model that the limit counts; None when it counts none."""
@@ -234,7 +241,7 @@ EVERYTHING = _digest("")
 def value_of(by: str, exchange: Exchange, model: str) -> str:
     """The value of a request under `by`, as in `LimitSpec.by`; empty when the request has none.
 
-    `model` is the one in the body. Each spelling of a path has the same value.
+    `model` is the one in the body. Each spelling of a path has the same value, and a model in each case.
     """
     kind, _, name = by.partition(":")
     match kind:
@@ -247,7 +254,7 @@ def value_of(by: str, exchange: Exchange, model: str) -> str:
         case "path":
             return exchange.request.path.rstrip("/") or "/"
         case "model":
-            return model
+            return model.casefold()
         case "header":
             values = (value.strip() for value in exchange.request.headers.all(name))
             return ", ".join(value for value in values if value)

@@ -51,7 +51,8 @@ class LimitSpec:
         kind: ``window`` or ``concurrent``.
         on_missing: for requests without the header: ``shared`` (one counter for all of them), ``skip``
             (not counted) or ``deny`` (rejected).
-        glob: a limit of models counts those whose first match in `globs` is this one.
+        glob: a limit of models counts those whose first match in `globs` is this one, as they are written or
+            in any case.
         globs: all globs of models of the same settings, the most precise first.
     """
 

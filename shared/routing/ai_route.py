@@ -30,7 +30,7 @@ from shared.upstreams.fit import Fit
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Caps, Load, Target, TargetState
-from shared.usage.prices import PriceTable, Rates
+from shared.usage.prices import PriceTable, Rates, in_any_case
 
 # Pools and prices that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
@@ -176,7 +176,7 @@ class AiRoute:
     def _find_rates(self, target: ResolvedTarget, day: str, tier: str) -> Rates | None:
         provider = target.provider.provider
         shipped = self._prices.rates(provider.kind, target.model, day=day, tier=tier)
-        own = next((one.prices for one in provider.models if one.id == target.model), None)
+        own = in_any_case({one.id: one.prices for one in provider.models}, target.model)
         if not own:
             return shipped
         return Rates.of(own) if shipped is None else shipped.with_own(own)

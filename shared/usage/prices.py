@@ -167,6 +167,14 @@ def _compiled(prices: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
+def in_any_case[T](values: Mapping[str, T], name: str) -> T | None:
+    """The value of a name, else of the first one that differs in case alone."""
+    if name in values:
+        return values[name]
+    folded = name.casefold()
+    return next((value for other, value in values.items() if other.casefold() == folded), None)
+
+
 @dataclass(frozen=True, slots=True)
 class PriceTable:
     """The prices of all models.
@@ -188,6 +196,8 @@ class PriceTable:
     def rates(self, kind: str, model: str, *, day: str, tier: str = "") -> Rates | None:
         """The prices of a model on a day (``2026-12-01``); None when they are not known.
 
+        Those of its name in another case are taken where it has none.
+
         `tier` is the service tier that the response names, such as ``priority``.
         """
         name = (kind, model, day, tier)
@@ -199,7 +209,7 @@ class PriceTable:
 
     def _rates(self, kind: str, model: str, day: str, tier: str) -> Rates | None:
         shipped = self.shipped.prices(kind, model, day=day, tier=tier)
-        own = self.platform.get(f"{kind}/{model}")
+        own = in_any_case(self.platform, f"{kind}/{model}")
         if shipped is None:
             return None if own is None else Rates.of(own)
         rates = Rates.of(shipped)

@@ -127,6 +127,25 @@ def test_model_is_counted_by_its_most_precise_glob_only(given: list[str], model:
     assert counting == [glob for glob in ordered if matches_glob(glob, model)][:1]
 
 
+@pytest.mark.parametrize(
+    ("globs", "model", "counting"),
+    [
+        (["gpt-4*", "*"], "GPT-4o", {"gpt-4*", "*"}),
+        (["GPT-4o", "gpt-4*"], "gpt-4o", {"GPT-4o", "gpt-4*"}),
+        (["GPT-4o", "gpt-4*"], "GPT-4o", {"GPT-4o"}),
+        (["GPT-*", "gpt-*"], "gpt-4o", {"GPT-*", "gpt-*"}),
+        (["gpt-4*"], "GPT-5", set()),
+    ],
+)
+def test_a_model_in_another_case_is_counted_by_its_limit_too(
+    globs: list[str], model: str, counting: set[str]
+) -> None:
+    ordered = tuple(sorted(globs, key=precision))
+    limits = [compiled("per_model", by=("model",), glob=glob, globs=ordered) for glob in globs]
+    assert {one.spec.glob for one in limits if one.counts(exchange(), model)} == counting
+    assert key(limits[0], exchange(), model.upper()) == key(limits[0], exchange(), model.lower())
+
+
 def test_the_rules_limits_come_first_and_each_level_keeps_its_order() -> None:
     given = [compiled("per_key"), compiled(rule="r1"), compiled(), compiled("per_ip", rule="r1")]
     found = [f"{one.scope} {one.spec.name}" for one in merged(given)]

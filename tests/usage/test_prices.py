@@ -166,6 +166,9 @@ TABLE = ModelTable.parse(
         ("openai", "m", "2026-11-14", "priority", 1),
         ("openai", "m", "2026-11-15", "priority", 3),
         ("openai", "m", "2026-11-15", "unknown", 1),
+        ("openai", "M", "2026-11-01", "", 1),
+        ("openai", "M-Mini", "2026-11-01", "", 1),
+        ("openai", "N-12", "2026-11-01", "", 1),
         ("openai", "n-12", "2026-11-01", "", 1),
         ("openai", "n-12", "2026-10-31", "", None),
         ("openai", "x", "2026-11-01", "", None),
@@ -183,6 +186,7 @@ def test_a_price_is_that_of_the_day_and_the_tier(
 def test_a_price_of_the_platform_replaces_the_shipped_one_and_adds_missing_ones() -> None:
     own = PriceTable(TABLE, {"openai/m": {"output": "7"}, "ollama/x": {"input": "5"}})
     both = own.rates("openai", "m", day="2026-12-01")
+    assert both == own.rates("openai", "M", day="2026-12-01")
     assert both is not None
     assert dollars(Usage(input=10**6, output=10**6), both) == "8"
     added = own.rates("ollama", "x", day="2026-12-01")

@@ -16,7 +16,7 @@ Those of `caps` have what models can do: `kinds` of providers, `names` (`caps.ba
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,7 @@ class ModelTable:
     source: str
     date: str
     _exact: Mapping[tuple[str, str], Row] = field(repr=False)
+    _folded: Mapping[tuple[str, str], Row] = field(repr=False)
     _patterns: Mapping[str, Sequence[Row]] = field(repr=False)
     _fallbacks: Mapping[str, Sequence[str]] = field(repr=False)
     _caps: Mapping[tuple[str, str], Row] = field(repr=False)
@@ -69,26 +70,32 @@ class ModelTable:
                 patterns.setdefault(row["provider"], []).append(row)
             for name in row.get("is", ()):
                 exact.setdefault((row["provider"], name), row)
+        folded: dict[tuple[str, str], Row] = {}
+        for (maker, name), row in exact.items():
+            folded.setdefault((maker, name.casefold()), row)
         caps = {
             (kind, name): row["caps"]
             for row in document.get("caps", ())
             for kind in row["kinds"]
             for name in row["names"]
         }
-        return cls(document["source"], document["date"], exact, patterns, document["fallbacks"], caps)
+        return cls(document["source"], document["date"], exact, folded, patterns, document["fallbacks"], caps)
 
     def find(self, kind: str, model: str) -> Row | None:
-        """The row for a model of a kind of provider. None: it is not in the table."""
+        """The row for a model of a kind of provider, else for its name in another case; None without one."""
         found: Any = self._found.get((kind, model), _UNKNOWN)
         return self._found.keep((kind, model), self._find(kind, model)) if found is _UNKNOWN else found
 
     def _find(self, kind: str, model: str) -> Row | None:
-        for maker in (kind, *self._fallbacks.get(kind, ())):
-            if (row := self._exact.get((maker, model))) is not None:
-                return row
-            for row in self._patterns.get(maker, ()):
-                if _matches(row, model):
+        makers = (kind, *self._fallbacks.get(kind, ()))
+        for rows, fold in ((self._exact, str), (self._folded, str.casefold)):
+            name = fold(model)
+            for maker in makers:
+                if (row := rows.get((maker, name))) is not None:
                     return row
+                for row in self._patterns.get(maker, ()):
+                    if _matches(row, name, fold):
+                        return row
         return None
 
     def context(self, kind: str, model: str) -> int | None:
@@ -115,12 +122,14 @@ def _valid(dated: Sequence[Row], day: str) -> Row | None:
     return next((one for one in dated if one.get("from", "") <= day), None)
 
 
-def _matches(row: Row, model: str) -> bool:
+def _matches(row: Row, model: str, fold: Callable[[str], str]) -> bool:
+    """Whether the row is for a model. `fold` is applied to the parts of names, as it was to `model`."""
+    flags = re.IGNORECASE if fold is str.casefold else re.NOFLAG
     return (
-        model.startswith(tuple(row.get("starts", ())))
-        or model.endswith(tuple(row.get("ends", ())))
-        or any(part in model for part in row.get("contains", ()))
-        or any(re.search(pattern, model) for pattern in row.get("regex", ()))
+        model.startswith(tuple(map(fold, row.get("starts", ()))))
+        or model.endswith(tuple(map(fold, row.get("ends", ()))))
+        or any(fold(part) in model for part in row.get("contains", ()))
+        or any(re.search(pattern, model, flags) for pattern in row.get("regex", ()))
     )
 
 
