@@ -70,7 +70,9 @@ class PoolAttempts:
             and rejects_asking(attempt.status, attempt.body)
         ):
             return self._without_asking(exchange)
-        return self._again(exchange, exchange.attempts, outcome)
+        # A server that resets a connection on which it was idle has most likely read nothing.
+        was_idle = attempt.is_reused and not attempt.status and outcome.kind is RetryOn.RESET
+        return self._again(exchange, exchange.attempts, outcome, may_bill=not was_idle)
 
     def holds(self, flow: http.HTTPFlow, attempt: AttemptReport) -> Hold | None:
         """How long the beginning of a response is held back, while another target may follow."""
@@ -113,10 +115,17 @@ class PoolAttempts:
             return HeldStep.AGAIN if again else HeldStep.COMMIT
         return _step(again)
 
-    def _again(self, exchange: PoolExchange, attempts: Attempts, outcome: Outcome) -> bool | Awaitable[bool]:
-        """Record a failure, and point the flow at the next target, if there is one."""
+    def _again(
+        self, exchange: PoolExchange, attempts: Attempts, outcome: Outcome, *, may_bill: bool = True
+    ) -> bool | Awaitable[bool]:
+        """Record a failure, and point the flow at the next target, if there is one.
+
+        `may_bill`: the upstream may have served the request, of which the response did not come.
+        """
         if exchange.is_judged:
             return False  # the silence or the error of a response that goes to the client all the same
+        if isinstance(exchange, AiExchange):
+            exchange.is_hard = may_bill and outcome.kind in (RetryOn.RESET, RetryOn.TIMEOUT)
         now = self.clock.monotonic()
         following = attempts.after(outcome, now)
         exchange.share()

@@ -8,6 +8,7 @@ from mitmproxy import connection, http
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
+from shared.http.sent_secrets import SentSecrets
 from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
@@ -54,6 +55,7 @@ class UpstreamCall:
         detail: the same as a sentence.
         status: the status that the upstream sent.
         id: its own id of the request.
+        secrets: what is taken out of its error; None: nothing.
         ended: when its response was complete.
     """
 
@@ -65,6 +67,7 @@ class UpstreamCall:
     detail: str | None = None
     status: int | None = None
     id: bytes | None = None
+    secrets: SentSecrets | None = None
     ended: float | None = None
 
 

@@ -38,6 +38,7 @@ from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import client_head, plugin_view
 from shared.http.media_type import IS_STREAM, MediaType
+from shared.http.sent_secrets import SecretRemover, SentSecrets
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response, first_value
 from shared.pipeline.calls import DONE, Done
@@ -46,7 +47,7 @@ from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
-from shared.routing.ai_exchange import AiExchange
+from shared.routing.ai_exchange import AiExchange, filtered
 from shared.upstreams.commit import MAX_COLLECTED
 
 _MAX_ID = 256  # bytes of an upstream's request id
@@ -201,8 +202,11 @@ class Stages:
         if state.source == "upstream":
             status, fields = response.data.status_code, response.data.headers.fields
             state.call.status = status
-            if state.call.upstream is not None and state.call.upstream.key:
-                fields = state.call.upstream.without_key(fields)
+            upstream = state.call.upstream
+            if upstream is not None and upstream.key:
+                fields = upstream.without_key(fields)
+            if upstream is not None and status >= 400 and (secrets := upstream.sent_secrets()) is not None:
+                state.call.secrets, fields = secrets, secrets.removed_from_fields(fields)
             head = Headers.of(fields)
             if state.ai is not None:
                 state.pending_rejection = self.forwarding.ai.begin_response(state.ai, status, head)
@@ -226,11 +230,13 @@ class Stages:
             self._stream(state, response)
 
     def _stream(self, state: FlowState, response: http.Response) -> None:
-        """Pass the body on as it arrives, unless it is collected to tell its cost."""
+        """Pass the body on as it arrives, unless it is collected: to tell its cost, or as an error."""
         stream, run, ai = response.stream, state.run, state.ai
         is_stream = ai is not None and IS_STREAM[first_value(response.data.headers.fields, "content-type")]
         if not callable(stream):
             if ai is not None and _is_collected(ai, response, is_stream=is_stream):
+                return
+            if state.call.secrets is not None and _is_whole_error(response):
                 return
             stream = state.sent.passed_on
         if ai is not None:
@@ -238,6 +244,9 @@ class Stages:
         if run and run.shadows and run.shadows.need_response:
             state.sent.copy = ResponseCopy(self.copied)
             stream = state.sent.copy.of(stream)
+        if state.call.secrets is not None:
+            stream = filtered(SecretRemover(state.call.secrets), stream)
+            set_head(response, _unsized(head_of(response)))
         response.stream = stream
 
     def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
@@ -287,6 +296,8 @@ class Stages:
         run = state.run
         if state.call.status is not None:
             state.call.ended = self.clock.monotonic()
+            if state.call.secrets is not None and not response.stream:
+                _remove_secrets(response, state.call.secrets)
             if state.ai is not None:
                 whole = None if response.stream else response.data.content
                 body = self.forwarding.ai.end_response(state.ai, whole)
@@ -362,6 +373,22 @@ def _is_collected(ai: AiExchange, response: http.Response, *, is_stream: bool) -
         return False
     length = first_value(fields, "content-length")
     return length.isdigit() and int(length) <= MAX_COLLECTED
+
+
+def _is_whole_error(response: http.Response) -> bool:
+    """Whether an error is collected to take secrets out: a short one, and one with a content coding."""
+    fields = response.data.headers.fields
+    length = first_value(fields, "content-length")
+    is_short = length.isdigit() and int(length) <= MAX_COLLECTED
+    return is_short or first_value(fields, "content-encoding") != b""
+
+
+def _remove_secrets(response: http.Response, secrets: SentSecrets) -> None:
+    """Take what the upstream repeats of the secrets that it got out of the body of its error."""
+    body = response.data.content or b""
+    left = secrets.removed_from_body(body, head_of(response).all("content-encoding"))
+    if left != body:
+        set_body(response, left)
 
 
 def _unsized(headers: Headers) -> Headers:

@@ -10,6 +10,7 @@ from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, with_model
 from shared.core.http_tokens import Fields
+from shared.http.sent_secrets import SecretRemover
 from shared.model.messages import Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
@@ -168,14 +169,14 @@ class AiExchange(PoolExchange):
         The usage that the client did not ask for is removed, and a target that is hidden is not named.
         """
         if is_stream and self.hides_target:
-            pass_on = _filtered(ModelRenamer(self.asked), pass_on)
+            pass_on = filtered(ModelRenamer(self.asked), pass_on)
         if self.ids is not None:
             pass_on = _reading(self.ids.feed_stream if is_stream else self.ids.feed_whole, pass_on)
         if self.meter is None:
             return pass_on
         if not is_stream:
             return _reading(self.meter.feed_whole, pass_on)
-        cleaned = _filtered(UsageRemover(), pass_on) if self.asks_usage else pass_on
+        cleaned = filtered(UsageRemover(), pass_on) if self.asks_usage else pass_on
         return _reading(self.meter.feed_stream, cleaned)
 
     def renamed(self, body: bytes) -> bytes:
@@ -270,7 +271,7 @@ class AiExchange(PoolExchange):
         if chosen is None:
             return ()
         found = () if self.route.ai.hide_target else chosen.fields
-        if self.attempts is not None and self.attempts.number > 1:
+        if self.is_hard or (self.attempts is not None and self.attempts.number > 1):
             found += self.attempt_fields()
         if usage is not None:
             found += ((b"X-Gateway-Usage-Source", usage.source.encode()),)
@@ -293,7 +294,9 @@ def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:
     return passing
 
 
-def _filtered(changes: UsageRemover | ModelRenamer, pass_on: Pass) -> Pass:
+def filtered(changes: UsageRemover | ModelRenamer | SecretRemover, pass_on: Pass) -> Pass:
+    """`pass_on`, and each piece is changed first."""
+
     def passing(piece: bytes) -> Any:
         if piece:
             left = changes.feed(piece)

@@ -30,6 +30,7 @@ class PoolExchange(ABC):
         attempt: the call under way, or the one that was served.
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         is_judged: the failure of the last attempt was recorded, and nothing follows it.
+        is_hard: clients should not repeat the last attempt, if it has failed: it may be billed.
         tell: tells other workers what the attempts have shown.
     """
 
@@ -37,6 +38,7 @@ class PoolExchange(ABC):
     attempt: Attempt | None = None
     send: Send | None = field(default=None, repr=False)
     is_judged: bool = False
+    is_hard: bool = False
     tell: "Tell" = field(default=tell_no_worker, repr=False)
 
     @property
@@ -100,12 +102,14 @@ class PoolExchange(ABC):
             self.attempts.end()
 
     def attempt_fields(self) -> Fields:
-        """The headers that tell the client about the attempts; none after a single one."""
-        if self.attempts is None or self.attempts.number < 2:
+        """The headers that tell the client about the attempts; none after one that SDKs may repeat."""
+        if self.attempts is None:
             return ()
-        number = (b"X-Gateway-Attempts", b"%d" % self.attempts.number)
-        # Every target that may be tried has failed.
-        return (number, (SHOULD_RETRY.encode(), b"false")) if self.is_judged else (number,)
+        several = self.attempts.number > 1
+        found: Fields = ((b"X-Gateway-Attempts", b"%d" % self.attempts.number),) if several else ()
+        if self.is_judged and (several or self.is_hard):  # every target that may be tried has failed
+            found += ((SHOULD_RETRY.encode(), b"false"),)
+        return found
 
     def fields(self) -> Fields:
         """The headers that tell the client where its request went."""

@@ -46,8 +46,10 @@ _ACCOUNT = (
     "x-amz-date",
     "x-amz-security-token",
 )
+# Headers with which some servers take a request for one with another method than the gateway has judged.
+_METHOD = ("x-http-method", "x-http-method-override", "x-method-override")
 # Also not for a provider: cookies are for the host of the gateway, and its requests have no content coding.
-_DROPPED = (*_ACCOUNT, *KEY_HEADERS, "authorization", "content-encoding", "cookie")
+_DROPPED = (*_ACCOUNT, *KEY_HEADERS, *_METHOD, "authorization", "content-encoding", "cookie")
 _TIMEOUT_SECONDS: Final = 15.0
 _MAX_BYTES: Final = 4 * 1024 * 1024  # a list of thousands of models
 _SHOWN: Final = 300  # characters of an error
@@ -122,7 +124,7 @@ class ProviderCalls:
         endpoint = self.known.endpoint
         return Upstream(
             endpoint.base,
-            OwnHeaders({"Accept-Encoding": "identity"}),
+            OwnHeaders({"Accept-Encoding": "identity"}, _METHOD),
             timeouts=timeouts,
             ca=self.known.provider.ca,
             path=endpoint.path(call.api, call.path, model),

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from shared.core.empty import EMPTY
 from shared.core.http_tokens import KEY_HEADERS, Fields
 from shared.http.forwarding import OwnHeaders
+from shared.http.sent_secrets import SentSecrets
 from shared.model.messages import encoded
 from shared.model.targets import Target
 from shared.routing.timeouts import UpstreamTimeouts
@@ -50,6 +51,10 @@ class Upstream:
         object.__setattr__(self, "_hidden", tuple(encoded(form) for form in forms))
         object.__setattr__(self, "authority", self.target.authority.encode("ascii"))
         object.__setattr__(self, "has_credential", not self.own.replaced.isdisjoint(KEY_HEADERS))
+
+    def sent_secrets(self) -> SentSecrets | None:
+        """The secrets that it gets, to be taken out of its errors. None: it gets none."""
+        return SentSecrets.of(self.key, self.secrets.values())
 
     def without_key(self, fields: Fields) -> Fields:
         """The fields of a response without those that tell the key, as a redirect does with its query."""

@@ -1,5 +1,7 @@
 """Rules for AI as browsers, Claude Code and SDKs call them, and the plugins in front of providers."""
 
+import gzip
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from examples.demo_upstream.control import DemoControl
 from examples.demo_upstream.faults import Fault
 from tests.support.commands import serving
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.upstream import Upstream
+from tests.support.upstream import REQUEST, Upstream, chunk, send, sized
 
 PAGE = "https://app.example"
 APIS = ["openai.chat", "anthropic.messages", "anthropic.count_tokens"]
@@ -34,12 +36,14 @@ class Owner:
             self.create("providers", name=name, models=[{"id": f"{name}-model"}], **document)
         target = {"provider": "failing", "model": "failing-model"}
         self.create("models", name="fragile", targets=[target], retry={"attempts": 2})
+        self.create("models", name="slow", targets=[{**target, "timeouts": {"first_byte": "200ms"}}])
         ai = {"providers": ["recorder", "failing"]}
         guard = {"name": "content_validator", "settings": {"blocked_patterns": ["forbidden"]}}
         judge = {"name": "content_validator", "stage": "pre_response", "settings": guard["settings"]}
         self.create("rules", path="/v1", ai=ai, cors={"origins": [PAGE]})
         self.create("rules", path="/guarded", ai=ai, plugin_chain=[guard, judge])
         self.create("rules", path="/hidden", ai={**ai, "hide_target": True})
+        self.create("rules", path="/plain", target=recorder, headers={"X-Api-Key": SECRET})
         self.create("rules", path="/own", ai={"providers": ["recorder"]}, credential="client")
         tenant.await_rule("/own")
 
@@ -102,6 +106,31 @@ def test_errors_of_a_hidden_target_do_not_name_it(owner: Owner, failing: DemoCon
     failing.upstream.set(None)
 
 
+JSON = "Content-Type: application/json"
+WRONG = json.dumps({"error": {"message": f"The key {SECRET} is wrong."}}).encode()
+CUT = WRONG.index(b"0123")
+ERRORS: Any = {
+    403: [sized(WRONG, "403 Forbidden", JSON, f"X-Sent: Bearer {SECRET}")],
+    404: [
+        b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(WRONG[:CUT]),
+        chunk(WRONG[CUT:]) + b"0\r\n\r\n",
+    ],
+    422: [sized(gzip.compress(WRONG), "422 Unprocessable Entity", JSON, "Content-Encoding: gzip")],
+}
+
+
+@pytest.mark.parametrize("path", ["/v1", "/guarded/v1", "/plain"])
+def test_an_error_that_repeats_the_secret_of_the_gateway_is_forwarded_without_it(
+    owner: Owner, upstream: Upstream, path: str
+) -> None:
+    for status, pieces in ERRORS.items():
+        upstream.plays([*REQUEST, send(*pieces)])
+        response = owner.chat(path, "recorder-model")
+        assert (response.status_code, SECRET in str(upstream.received[-1].head)) == (status, True)
+        assert response.json() == {"error": {"message": "The key [redacted] is wrong."}}
+        assert SECRET not in str(response.headers)
+
+
 def test_a_client_with_its_own_token_of_the_provider_is_not_given_the_gateways_key(
     owner: Owner, upstream: Upstream
 ) -> None:
@@ -128,11 +157,13 @@ def test_claude_codes_calls_arrive_as_they_were_sent(owner: Owner, upstream: Ups
         "anthropic-beta": "a,b",
         "User-Agent": "claude-cli/2.0",
     }
-    response = owner.tenant.request("POST", "/v1/messages?beta=true", data=body, headers=headers)
+    hidden = {"X-HTTP-Method-Override": "DELETE", "X_HTTP_Method": "DELETE"}
+    response = owner.tenant.request("POST", "/v1/messages?beta=true", data=body, headers=headers | hidden)
     assert response.status_code == 200
     [seen] = upstream.received
     assert (seen.target, seen.body) == ("/v1/messages?beta=true", body)
     assert [seen.get(name) for name in headers] == [*headers.values()]
+    assert [seen.get(name) for name in hidden] == [None, None]
     upstream.received.clear()
     owner.tenant.request("POST", "/v1/messages/count_tokens?beta=true", data=body, headers=headers)
     [seen] = upstream.received
@@ -164,4 +195,11 @@ def test_sdks_do_not_repeat_what_the_gateway_has_repeated(owner: Owner, failing:
         with pytest.raises(anthropic.InternalServerError):
             other.messages.create(model="fragile", messages=TURNS, max_tokens=9)
         assert failing.upstream.state()["calls"] == 4
+        # What may be generated, and billed, is not asked for again.
+        failing.upstream.set(Fault(fail="silent"))
+        with pytest.raises(openai.InternalServerError):
+            one.chat.completions.create(model="slow", messages=TURNS)
+        with pytest.raises(anthropic.InternalServerError):
+            other.messages.create(model="slow", messages=TURNS, max_tokens=9)
+        assert failing.upstream.state()["calls"] == 2
     failing.upstream.set(None)

@@ -101,6 +101,7 @@ def test_a_call_goes_to_the_provider_with_its_key_and_without_the_clients_accoun
     for name in (
         "authorization", "x-api-key", "api-key", "x-goog-api-key", "openai-organization", "cookie",
         "anthropic-workspace-id", "anthropic-user-profile-id", "x-goog-user-project", "x-amz-security-token",
+        "x-http-method-override", "x-method-override", "x-http-method",
     ):  # fmt: skip
         assert name in upstream.own.replaced
     assert upstream.has_credential

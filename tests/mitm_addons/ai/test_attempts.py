@@ -196,6 +196,23 @@ def test_nothing_is_tried_when_no_target_is_left_and_sdks_are_told_so() -> None:
     assert (b"X-Gateway-Attempts", b"3") in tried.one.fields()
 
 
+@pytest.mark.parametrize(
+    ("error", "is_reused", "fields"),
+    [
+        (WireError("upstream_timeout"), True, [(b"x-should-retry", b"false")]),
+        (WireError("upstream_protocol_error", cause="reset"), False, [(b"x-should-retry", b"false")]),
+        # Most likely the server has closed an idle connection and read nothing.
+        (WireError("upstream_protocol_error", cause="reset"), True, []),
+    ],
+)
+def test_a_call_that_may_be_billed_is_not_repeated_by_sdks_if_no_other_target_is_left(
+    error: WireError, is_reused: bool, fields: list[tuple[bytes, bytes]]
+) -> None:
+    tried = ask("alone", keys=0)
+    assert not tried.fail(error=error, is_sent=True, is_reused=is_reused)
+    assert [one for one in tried.one.fields() if not one[0].startswith(b"X-Gateway-")] == fields
+
+
 def test_an_error_in_a_stream_before_its_content_is_replaced() -> None:
     tried = ask("a", "b", keys=0)
     assert ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM)) is not None
