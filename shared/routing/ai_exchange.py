@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
-from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span, with_member
-from shared.bodies.json.model_names import ModelRenamer, with_model
+from shared.bodies.json.model_names import ModelRenamer, renamed_response
 from shared.core.http_tokens import Fields
 from shared.http.sent_secrets import SecretRemover
 from shared.model.messages import Request
@@ -181,13 +180,7 @@ class AiExchange(PoolExchange):
 
     def renamed(self, body: bytes) -> bytes:
         """A response that was collected, as the client gets it."""
-        if not self.hides_target:
-            return body
-        if isinstance(json_or_none(body), dict):
-            start = body.index(b"{")
-            return body[:start] + with_model(body[start:], self.asked)
-        changes = ModelRenamer(self.asked)
-        return changes.feed(body) + changes.end()
+        return renamed_response(body, self.asked) if self.hides_target else body
 
     def give_up(self, now: float) -> None:
         """Keep what the present call has reported: another one follows."""

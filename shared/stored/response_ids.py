@@ -27,7 +27,7 @@ class ResponseIds:
     ['resp_1']
     """
 
-    __slots__ = ("_found", "_is_cut", "_known", "_rest")
+    __slots__ = ("_found", "_is_cut", "_known", "_looked_at", "_rest")
 
     def __init__(self, found: Callable[[Sequence[str]], None]) -> None:
         """`found` is called with new ids, as soon as they have come."""
@@ -35,6 +35,8 @@ class ResponseIds:
         self._known: set[str] = set()
         self._rest = bytearray()
         self._is_cut = False
+        # The length at the last look for an early id. The next is at twice of it, also for tiny pieces.
+        self._looked_at = 0
 
     def feed_stream(self, piece: bytes) -> None:
         """Look at a piece of a stream."""
@@ -55,7 +57,9 @@ class ResponseIds:
     def feed_whole(self, piece: bytes) -> None:
         """Look at a piece of a response that is one JSON document."""
         self._keep(piece, MAX_WHOLE)
-        if not self._known and not self._is_cut and len(self._rest) <= _EARLY:
+        size = len(self._rest)
+        if not self._known and not self._is_cut and self._looked_at * 2 <= size <= _EARLY:
+            self._looked_at = size
             body = bytes(self._rest)
             if body.lstrip().startswith(b"{") and (span := member_span(body, "id")) is not None:
                 self._take([json_or_none(body[span.start : span.end])])

@@ -1,6 +1,7 @@
 """The ids of a response are read while it passes, wherever it is cut."""
 
 import json
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -59,3 +60,11 @@ def test_body_without_ids_has_none(body: bytes) -> None:
 def test_ids_of_one_response_are_bounded() -> None:
     body = json.dumps({"id": "resp_1", "output": [{"id": f"i{n}"} for n in range(2 * MAX_IDS)]}).encode()
     assert len(read(body, is_stream=False)) == MAX_IDS
+
+
+def test_body_that_comes_byte_by_byte_is_not_read_again_for_each_of_them() -> None:
+    ids, body = ResponseIds(lambda _: None), b'{"a":[' + b"1," * 8_000
+    began = time.process_time()
+    for at in range(len(body)):
+        ids.feed_whole(body[at : at + 1])
+    assert time.process_time() - began < 2

@@ -1,15 +1,21 @@
-"""Sets another name for the model in the responses of providers, with all other bytes as they were."""
+"""Sets another name for the model in the responses of providers, with all other bytes as they were.
+
+A response with a million strings, arrays and objects passes as it is: no model makes one.
+"""
 
 from typing import Final
 
 import orjson
 
-from shared.bodies.json.members import member_span
+from shared.bodies.json.members import is_object, member_span
 
 #: The longest line of a stream that is held back to be changed. A longer one passes as it is.
 MAX_LINE: Final = 4 * 1024 * 1024
 
 _MODEL: Final = b'"model"'
+# To look through a document with more of these marks would take too long.
+_MARKS: Final = (b'"', b"[", b"{")
+_MOST_MARKS: Final = 1_000_000
 # The members of events that have a model: of OpenAI's Responses, and of Anthropic's message_start.
 _HOLDERS: Final = ("response", "message")
 
@@ -28,6 +34,17 @@ def with_model(document: bytes, name: str) -> bytes:
             inner = _renamed(document[span.start : span.end], value)
             document = document[: span.start] + inner + document[span.end :]
     return _renamed(document, value)
+
+
+def renamed_response(body: bytes, name: str) -> bytes:
+    """A whole response with another name for its model: one object, or a stream that was collected."""
+    if sum(map(body.count, _MARKS)) > _MOST_MARKS:
+        return body
+    if is_object(body):
+        start = body.index(b"{")
+        return body[:start] + with_model(body[start:], name)
+    changes = ModelRenamer(name)
+    return changes.feed(body) + changes.end()
 
 
 def _renamed(value: bytes, name: bytes) -> bytes:

@@ -1,10 +1,11 @@
 """The name of a model in responses is that which the client asked for, and no other byte changes."""
 
 import json
+import time
 
 import pytest
 
-from shared.bodies.json.model_names import MAX_LINE, ModelRenamer, with_model
+from shared.bodies.json.model_names import MAX_LINE, ModelRenamer, renamed_response, with_model
 
 CHAT = b'data: {"id":"1", "model" : "gpt-5.6","choices":[{"delta":{"content":"\\"model\\":\\"x\\""}}]}\n\n'
 CLAUDE = b'event: message_start\r\ndata: {"message":{"model":"claude-x","content":[]}}\r\n\r\n'
@@ -55,3 +56,15 @@ def test_a_line_that_is_too_long_is_not_held_back() -> None:
     sent = b"".join(renamer.feed(piece) for _ in range(10))
     assert len(sent) > MAX_LINE
     assert sent + renamer.end() == piece * 10
+
+
+@pytest.mark.parametrize("part", [b"[],", b'"",', b"1,", b"[[[[1]]]],"])
+def test_response_of_many_parts_takes_no_worker_from_other_tenants(part: bytes) -> None:
+    def document(size: int) -> bytes:
+        return b'{"a":[' + part * (size // len(part)) + b'1],"model":"a"}'
+
+    body, long = document(600_000), document(6_000_000)
+    began = time.process_time()
+    assert renamed_response(body, "fast") == body.replace(b'"a"}', b'"fast"}')
+    assert renamed_response(long, "fast") in (long, long.replace(b'"a"}', b'"fast"}'))
+    assert time.process_time() - began < 2
