@@ -14,7 +14,9 @@ root=$PWD/build/debian
 if [ ! -x "$root/usr/bin/python3" ]; then
     command -v debootstrap >/dev/null || apt-get install -y -q debootstrap
     rm -rf "$root"
-    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates,git,procps sid "$root"
+    debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates,curl,git,procps sid "$root"
+    # A mirror may be some weeks old.
+    echo 'Acquire::Check-Valid-Until "false";' > "$root/etc/apt/apt.conf.d/90mirror"
 fi
 # As on this machine, so that its registries are reached in the same way.
 cp /etc/resolv.conf "$root/etc/"
