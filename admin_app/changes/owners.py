@@ -10,9 +10,10 @@ from admin_app.changes.platform import change_platform, platform
 from admin_app.changes.snapshot import change_tenant, find_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
-from shared.core.errors import Problem
+from shared.core.errors import NamesInUse, Problem
 from shared.model.config import Snapshot, Tenant
 from shared.model.providers import AiRule, Model, PlatformDocument, Provider
+from shared.model.uses import uses_of, uses_shared
 from shared.secrets.context import PLATFORM
 
 
@@ -149,6 +150,20 @@ def check_unused(holding: Holding, *, provider: str | None = None, model: str | 
     if users:
         name = f"The provider {provider}" if provider is not None else f"The model {model}"
         raise ApiError("in_use", f"{name} is used by {', '.join(users)}. Change these first.")
+
+
+def check_keeps_shared(before: Snapshot, after: Snapshot) -> None:
+    """Raise `NamesInUse` when another tier takes from a tenant what it names of the platform's."""
+    tenant, tier, used = after.tenant, before.tenant.tier, uses_of(after)
+    if tier == tenant.tier or not used:
+        return
+    lost = [
+        use
+        for use, shared in uses_shared(platform()).items()
+        if use in used and shared.includes(tenant.id, tier) and not shared.includes(tenant.id, tenant.tier)
+    ]
+    if lost:
+        raise NamesInUse({use: [tenant.id] for use in sorted(lost)})
 
 
 def _providers_of_model(model: Model) -> set[str | None]:

@@ -14,6 +14,7 @@ from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.idempotency import idempotent
 from admin_app.changes.limits import warnings_about_limits
+from admin_app.changes.owners import check_keeps_shared
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key, write
@@ -134,7 +135,9 @@ class OneTenant(MethodView):
 def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Snapshot) -> Snapshot:
         check_match(tenant_document(before.tenant))
-        return _changed(before, sent, targets, services().clock.now())
+        after = _changed(before, sent, targets, services().clock.now())
+        check_keeps_shared(before, after)
+        return after
 
     find_tenant(tenant_id)  # first, so that strangers cannot cause DNS queries
     with _pointers_as_sent(sent):

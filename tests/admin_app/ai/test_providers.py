@@ -268,6 +268,13 @@ class TestDelete:
         for one in (response, withdrawn):
             assert error_of(one) == (409, "in_use")
             assert tenant.id in one.get_json()["detail"]
+        # Another tier, with which it is not shared, takes it away, too.
+        tier = api.get(tenant.url).get_json()["tier"]
+        assert api.patch(f"/providers/{made['id']}", {"shared": {"tiers": [tier]}}).status_code == 200
+        for send in (api.patch, api.put):
+            moved = send(tenant.url, {"name": "N", "subdomain": "n", "tier": "enterprise"})
+            assert error_of(moved) == (409, "in_use")
+            assert moved.get_json()["detail"] == withdrawn.get_json()["detail"]
         # To disable it, or to share it with others besides, is allowed.
         for change in ({"enabled": False}, {"shared": {"tenants": [tenant.id]}}):
             assert api.patch(f"/providers/{made['id']}", change).status_code == 200
