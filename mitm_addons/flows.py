@@ -12,7 +12,7 @@ from shared.http.sent_secrets import SentSecrets
 from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
-from shared.providers.errors import error_body, speaks_anthropic
+from shared.providers.errors import EventNumbers, error_body, speaks_anthropic
 from shared.routing.admission import Admitted, Call
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Gateway
@@ -85,6 +85,7 @@ class SentBody:
         pending: events that plugins released before one of them ended the stream.
         held_back: the most bytes that plugins held back at a time.
         copy: the stream so far, for entries in shadow mode.
+        numbers: reads the numbers of its events; None: they have none.
     """
 
     monotonic: Callable[[], float] = float
@@ -96,6 +97,7 @@ class SentBody:
     pending: bytes = b""
     held_back: int = 0
     copy: ResponseCopy | None = None
+    numbers: EventNumbers | None = None
 
     @property
     def is_between_events(self) -> bool:

@@ -10,6 +10,8 @@ from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
 from shared.model.messages import LOWER, first_value
 from shared.pipeline.trace import server_timing
+from shared.providers.errors import EventNumbers, speaks_responses
+from shared.routing.ai_exchange import reading
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"
@@ -49,6 +51,9 @@ class ResponseHead:
         ours = _own_fields(state, data)
         if response.stream and IS_STREAM[first_value(data.headers.fields, _TYPE)]:
             self._begin_events(flow, state, ours)
+            if callable(response.stream) and speaks_responses(flow.request.data.path):
+                state.sent.numbers = numbers = EventNumbers()
+                response.stream = reading(numbers.feed, response.stream)
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:
             # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).

@@ -63,6 +63,7 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
             + body
             + b"\n"
         )
-    responses = not anthropic and errors.speaks_responses(flow.request.data.path)
-    event = errors.error_event(body, anthropic=anthropic, responses=responses)
+    numbers = state.sent.numbers
+    number = None if numbers is None or anthropic else numbers.next
+    event = errors.error_event(body, anthropic=anthropic, number=number)
     return (b"" if state.sent.is_between_events else b"\n\n") + event

@@ -1,10 +1,15 @@
 """Errors in the shapes that the SDKs of OpenAI and of Anthropic read."""
 
+import re
 from collections.abc import Container
 
 import orjson
 
 from shared.core.errors import Rejection
+
+# A quote in a text is escaped, so a text does not match. The member with spaces around is not longer.
+_NUMBER = re.compile(rb'"sequence_number"\s*:\s*([0-9]{1,12})[\s,}]')
+_LONGEST_NUMBER = 40
 
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
 # https://docs.anthropic.com/en/api/errors
@@ -40,12 +45,33 @@ def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> byt
     return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
 
 
-def error_event(body: bytes, *, anthropic: bool, responses: bool = False) -> bytes:
+def error_event(body: bytes, *, anthropic: bool, number: int | None = None) -> bytes:
     """The server-sent event that brings an error body.
 
-    Anthropic's readers know it by its name, and those of OpenAI's Responses API by its type and number.
+    Anthropic's readers know it by its name, and those of OpenAI's Responses API by its type and `number`.
     """
-    if responses:
-        document, first = orjson.loads(body), {"type": "error", "sequence_number": 0}
+    if number is not None:
+        document, first = orjson.loads(body), {"type": "error", "sequence_number": number}
         body = orjson.dumps({**first, **document, **document["error"], **first})
-    return (b"event: error\n" if anthropic or responses else b"") + b"data: " + body + b"\n\n"
+    return (b"event: error\n" if anthropic or number is not None else b"") + b"data: " + body + b"\n\n"
+
+
+class EventNumbers:
+    """Reads the numbers of the events of a stream of the Responses API, which comes in pieces.
+
+    Attributes:
+        next: the number of the event that follows the last one.
+    """
+
+    __slots__ = ("_rest", "next")
+
+    def __init__(self) -> None:
+        self.next = 0
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> None:
+        """Read a piece."""
+        data = self._rest + piece
+        if found := _NUMBER.findall(data):
+            self.next = int(found[-1]) + 1
+        self._rest = data[-_LONGEST_NUMBER:]

@@ -170,13 +170,13 @@ class AiExchange(PoolExchange):
         if is_stream and self.hides_target:
             pass_on = filtered(ModelRenamer(self.asked), pass_on)
         if self.ids is not None:
-            pass_on = _reading(self.ids.feed_stream if is_stream else self.ids.feed_whole, pass_on)
+            pass_on = reading(self.ids.feed_stream if is_stream else self.ids.feed_whole, pass_on)
         if self.meter is None:
             return pass_on
         if not is_stream:
-            return _reading(self.meter.feed_whole, pass_on)
+            return reading(self.meter.feed_whole, pass_on)
         cleaned = filtered(UsageRemover(), pass_on) if self.asks_usage else pass_on
-        return _reading(self.meter.feed_stream, cleaned)
+        return reading(self.meter.feed_stream, cleaned)
 
     def renamed(self, body: bytes) -> bytes:
         """A response that was collected, as the client gets it."""
@@ -279,7 +279,9 @@ def _characters(document: Any) -> int:
     return len(text) if isinstance(text, str) else 0
 
 
-def _reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:
+def reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:
+    """`pass_on`, and each piece is read first."""
+
     def passing(piece: bytes) -> Any:
         feed(piece)
         return pass_on(piece)

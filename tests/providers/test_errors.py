@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.core.errors import Rejection
-from shared.providers.errors import error_body, error_event, speaks_anthropic, speaks_responses
+from shared.providers.errors import EventNumbers, error_body, error_event, speaks_anthropic, speaks_responses
 
 
 @pytest.mark.parametrize("anthropic", [True, False])
@@ -46,17 +46,32 @@ def test_an_error_event_has_a_name_where_readers_need_it() -> None:
 
 def test_an_error_event_of_the_responses_api_has_its_members_at_the_top_too() -> None:
     body = error_body(Rejection(502, "no", "No.", details={"type": "x", "code": 7}), "id", anthropic=False)
-    event = error_event(body, anthropic=False, responses=True)
-    assert event.startswith(b'event: error\ndata: {"type":"error","sequence_number":0,"error":{')
+    event = error_event(body, anthropic=False, number=7)
+    assert event.startswith(b'event: error\ndata: {"type":"error","sequence_number":7,"error":{')
     document = orjson.loads(event.partition(b"data: ")[2])
     assert {name: document[name] for name in ("type", "code", "message", "param", "sequence_number")} == {
         "type": "error",
         "code": "no",
         "message": "No.",
         "param": None,
-        "sequence_number": 0,
+        "sequence_number": 7,
     }
     assert document["error"] == orjson.loads(body)["error"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_number_after_the_last_event_is_known_however_the_stream_is_cut(size: int) -> None:
+    text = rb'"text \"sequence_number\":9, "'
+    stream = (
+        b'data: {"sequence_number" : 11, "delta": ' + text + b'}\n\ndata: {"a":1,"sequence_number":12}\n\n'
+    )
+    numbers = EventNumbers()
+    assert numbers.next == 0
+    for start in range(0, len(stream), size):
+        numbers.feed(stream[start : start + size])
+    assert numbers.next == 13
+    numbers.feed(b'data: {"sequence_number":1')
+    assert numbers.next == 13
 
 
 @pytest.mark.parametrize(
