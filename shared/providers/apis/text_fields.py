@@ -221,6 +221,10 @@ MEDIA_NAMES: Final = frozenset(
 )
 
 
+#: The names of members that are text in some places or with some values only; all others are text.
+SPECIAL_NAMES: Final = MEDIA_NAMES | _REPEATED | _RULES.keys()
+
+
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
@@ -236,7 +240,9 @@ def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
 
 def _rules_at(holder: Holder, node: dict[str, Any], name: str) -> list[_Rule]:
     rules = _RULES[name].get(holder, ()) if name in _RULES else ()
-    return [rule for rule in rules if rule.types is None or node.get("type") in rule.types]
+    kind = node.get("type")
+    kind = kind if isinstance(kind, str) else ""  # a client may send an object
+    return [rule for rule in rules if rule.types is None or kind in rule.types]
 
 
 def _are_media(rules: list[_Rule], values: list[Any]) -> bool:

@@ -115,6 +115,12 @@ def test_a_body_is_not_taken_for_a_known_one_because_it_has_an_empty_content() -
     assert "needle" in list(texts_of({"content": [], "type": "message", "user": "needle"}))
 
 
+@pytest.mark.parametrize("kind", [{"a": 1}, [], None, 1])
+def test_part_whose_type_is_no_text_has_texts_too(kind: Any) -> None:
+    body = {"messages": [{"role": "user", "content": [{"type": kind, "data": "aGVsbG8="}]}]}
+    assert "aGVsbG8=" in list(texts_of(body))
+
+
 def test_a_word_in_two_parts_is_seen_whole() -> None:
     parts = [{"type": "text", "text": "nee"}, {"type": "text", "text": "dle"}]
     assert "needle" in list(texts_of({"messages": [{"role": "user", "content": parts}]}))
