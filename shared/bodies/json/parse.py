@@ -11,11 +11,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import orjson
 
-from shared.bodies.slices import slices
+from shared.bodies.slices import SLICE, slices
 from shared.core.sizes import JSON_PARTS
 
 #: The most levels of arrays and objects in a body.
@@ -36,7 +37,10 @@ _LENIENT = json.JSONDecoder(parse_int=float)  # which takes any number of digits
 # The longest body that is read by orjson first, which stops all other threads for less than 5 ms.
 _SHORT = 1024 * 1024
 _SPACE = b" \t\r\n"
+# A sign is rare in a slice that has it at most once in so many of its first bytes.
+_PROBE, _RARE = 1024, 100
 _OTHER: Final = object()
+_NESTED = (dict, list)
 _TOO_DEEP = "The body nests arrays and objects deeper than {} levels."
 
 
@@ -85,18 +89,36 @@ def _plain_document(body: bytes, bounds: JsonBounds) -> Any:
     Written again, it is the body apart from spaces. So it has no key twice, no number that would change and
     no escapes of surrogates.
     """
-    openings = body.count(b"[") + body.count(b"{")
-    weight = openings * _ARRAY + body.count(b'"') * _QUOTE + body.count(b",") * _NUMBER
-    if len(body) > _SHORT or weight > bounds.parts * _ARRAY:
+    if len(body) > _SHORT:
+        return _OTHER
+    count = body.count if len(body) < SLICE else partial(_count, body)
+    openings = count(b"[") + count(b"{")
+    weight = openings * _ARRAY + count(b'"') * _QUOTE + count(b",") * _NUMBER
+    if weight > bounds.parts * _ARRAY:
         return _OTHER
     try:
         document = orjson.loads(body)
         written = orjson.dumps(document)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # orjson writes 254 levels, and reads more
         return _OTHER
-    if written.translate(None, _SPACE) != body.translate(None, _SPACE):
+    if written != body and written.translate(None, _SPACE) != body.translate(None, _SPACE):
         return _OTHER
     return _OTHER if openings > bounds.depth and _deeper_than(document, bounds.depth) else document
+
+
+def _count(body: bytes, sign: bytes) -> int:
+    """Return how often `sign` is in a body.
+
+    Where it is rare, to remove it takes a fifth of the time that it takes to count it (measured).
+    """
+    return sum(
+        [
+            piece.count(sign)
+            if piece.count(sign, 0, _PROBE) * _RARE > _PROBE
+            else len(piece) - len(piece.replace(sign, b""))
+            for piece in slices(body)
+        ]
+    )
 
 
 def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
@@ -220,9 +242,16 @@ def children(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def _deeper_than(document: Any, max_depth: int) -> bool:
-    level = [document] if isinstance(document, dict | list) else []
+    level = [document] if type(document) in _NESTED else []
     for _ in range(max_depth):
-        level = [child for node in level for child in children(node) if isinstance(child, dict | list)]
+        if not level:
+            return False
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
+        ]
     return bool(level)
 
 

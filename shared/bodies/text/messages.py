@@ -57,7 +57,11 @@ class Text(NamedTuple):
 
 def texts_of(document: Any) -> Iterator[str]:
     """Yield each text of a document. The parts of one message are one more text, joined."""
-    return (text.read() for text in text_places([document]))
+    if not text_fields.is_messages(document):
+        return (text.read() for text in all_texts([document]))
+    found: list[_Member | Text] = []
+    _find(document, text_fields.holder_of(document), found)
+    return (_read(one) for one in found)
 
 
 def text_places(holder: list[Any]) -> Iterator[Text]:
@@ -101,21 +105,61 @@ def drop_tokens(node: Any) -> None:
 
 def message_texts(node: Any, holder: Holder) -> Iterator[Text]:
     """Yield the texts in an array or object of a known body."""
-    for name, child in members(node):
-        if isinstance(node, dict):
-            if name in text_fields.MEDIA_NAMES:
-                yield from hidden_texts(holder, node, name)
-            if not text_fields.is_text_member(holder, node, name):
-                continue
-        if isinstance(child, str):
-            yield Text.at(node, name, is_json=name in text_fields.JSON_MEMBERS)
-        elif isinstance(node, dict) and text_fields.is_given(holder, name, child):
-            yield from given_texts(name, child)
-        else:
-            if isinstance(child, list) and name not in text_fields.ALTERNATIVES:
-                yield from _joined(child)
-            within = text_fields.inner(holder, name) if isinstance(node, dict) else holder
-            yield from message_texts(child, within)
+    found: list[_Member | Text] = []
+    _find(node, holder, found)
+    return (one if isinstance(one, Text) else Text.at(one[0], one[1], is_json=one[2]) for one in found)
+
+
+# A string in a document: the array or object, the index or name, and whether it is JSON.
+_Member = tuple[Any, Any, bool]
+
+
+def _find(node: Any, holder: Holder, found: list[_Member | Text]) -> None:
+    """Add the texts in an array or object of a known body. Parsed JSON has no subclasses of its types."""
+    if type(node) is dict:
+        for name, child in node.items():
+            if name not in text_fields.SPECIAL_NAMES or _may_be_text(holder, node, name, found):
+                if type(child) is str:
+                    found.append((node, name, name in text_fields.JSON_MEMBERS))
+                elif type(child) is dict or type(child) is list:
+                    _find_in_member(holder, name, child, found)
+    elif type(node) is list:
+        _find_in_list(node, holder, found)
+
+
+def _find_in_list(node: list[Any], holder: Holder, found: list[_Member | Text]) -> None:
+    for key, child in enumerate(node):
+        if type(child) is str:
+            found.append((node, key, False))
+        elif type(child) is dict:
+            _find(child, holder, found)
+        elif type(child) is list:
+            found += _joined(child)
+            _find_in_list(child, holder, found)
+
+
+def _may_be_text(holder: Holder, node: dict[str, Any], name: str, found: list[_Member | Text]) -> bool:
+    if name in text_fields.MEDIA_NAMES:
+        found += hidden_texts(holder, node, name)
+    return text_fields.is_text_member(holder, node, name)
+
+
+def _find_in_member(
+    holder: Holder, name: str, child: dict[str, Any] | list[Any], found: list[_Member | Text]
+) -> None:
+    if text_fields.is_given(holder, name, child):
+        found += given_texts(name, child)
+        return
+    if type(child) is list and name not in text_fields.ALTERNATIVES:
+        found += _joined(child)
+    _find(child, text_fields.inner(holder, name), found)
+
+
+def _read(one: _Member | Text) -> str:
+    if isinstance(one, Text):
+        return one.read()
+    node, key, is_json = one
+    return unescape(node[key]) if is_json else node[key]
 
 
 def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[Text]:
@@ -144,7 +188,9 @@ def members(node: Any) -> Iterable[tuple[Any, Any]]:
 
 def _joined(parts: list[Any]) -> Iterator[Text]:
     """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
-    texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get(text_fields.TEXT), str)]
+    texts = [part for part in parts if type(part) is dict and type(part.get(text_fields.TEXT)) is str]
+    if len(texts) < 2:
+        return
     for thought in {thought_of(part): None for part in texts}:
         same = [part for part in texts if thought_of(part) == thought]
         if len(same) > 1:

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import re2
 
+from shared.bodies.slices import SLICE
 from shared.bodies.text.pattern_bounds import Shape, shape_of
 
 #: The most bytes of a pattern, and patterns of a list.
@@ -34,6 +35,10 @@ _CACHE_SIZE = 64
 # In the pattern for partial matches, so many characters take as long to compile as one instruction does, and
 # so does so much of the square of the longest match (a match may break off after each of its characters).
 _CHARACTERS, _SQUARES = 2, 64
+# In a text of so many bytes, a few patterns are found faster one by one than by their set (measured).
+_LONG, _FEW = 4096, 2
+# What may refer to the beginning or the end of a text.
+_ANCHORS = ("^", "$", r"\A", r"\z")
 _TOO_LARGE = (
     f"Must be at most {MAX_SIZE:,} RE2 instructions per list. "
     "Shorten counted repeats such as {1,500}, and use fewer classes such as \\pL."
@@ -99,6 +104,8 @@ class Patterns:
                 raise PatternError(number, str(error)) from None
         self._set = _set(patterns)
         self._sources = tuple(patterns)
+        # Then what matches in a text also matches where the text is a line among others.
+        self._can_join = not any(anchor in source for source in patterns for anchor in _ANCHORS)
 
     @cached_property
     def _shapes(self) -> list[Shape | None]:
@@ -124,19 +131,26 @@ class Patterns:
     def __len__(self) -> int:
         return len(self._each)
 
-    def found(self, texts: Iterable[str]) -> set[int]:
+    def found(self, texts: Sequence[str]) -> set[int]:
         """Return the indexes of the patterns that match in one of `texts`."""
         if not self._each:
             return set()
+        if len(texts) > 1 and self._can_join:
+            texts = [text for some in _gathered(texts) for text in self._suspected(some)]
         return {number for text in texts for number in self.found_in(text)}
+
+    def _suspected(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return none of `texts` if nothing matches in all of them together, as is usual."""
+        return texts if len(texts) == 1 or self.found_in("\n".join(texts)) else ()
 
     def found_in(self, text: str) -> Iterable[int]:
         """Return the indexes of the patterns that match in `text`."""
         raw = text.encode(errors="replace")
-        hits = self._set.Match(raw) if self._set else []
-        # A set that ran out of memory reports no match, not even one of the empty pattern.
-        if len(self._each) in hits:
-            return [number for number in hits if number != len(self._each)]
+        if len(raw) < _LONG or len(self._each) > _FEW:
+            hits = self._set.Match(raw) if self._set else ()
+            # A set that ran out of memory reports no match, not even one of the empty pattern.
+            if hits and len(self._each) in hits:
+                return [number for number in hits if number != len(self._each)]
         return [number for number, pattern in enumerate(self._each) if pattern.search(raw)]
 
     def matches(self, text: str) -> Iterator[Match]:
@@ -181,6 +195,17 @@ class Patterns:
             return re2.compile(rf"(?:{self._partial_source}|)\z", _options(_SET_MEMORY))
         except re2.error:
             return None
+
+
+def _gathered(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield `texts` in lists of at least `SLICE` characters together."""
+    start = size = 0
+    for end, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= SLICE:
+            yield texts[start:end]
+            start, size = end, 0
+    yield texts[start:]
 
 
 @lru_cache(maxsize=_CACHE_SIZE)

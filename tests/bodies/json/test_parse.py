@@ -41,6 +41,16 @@ def test_numbers_and_strings_are_read_exactly_however_they_are_written(text: str
     assert repr(parse_json(text.encode())) == repr(json.loads(text))
 
 
+@given(VALUES, st.booleans())
+def test_long_json_is_read_as_short_json(value: Any, spaced: bool) -> None:
+    body = json.dumps(value, indent=1 if spaced else None).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_json, "SLICE", 8)
+        patch.setattr(slices, "SLICE", 8)
+        patch.setattr(strict_json, "_PROBE", 2)
+        assert parse_json(body) == value
+
+
 @given(VALUES)
 def test_a_dumped_document_is_the_same_document(value: Any) -> None:
     assert parse_json(dump_json(value)) == value

@@ -243,3 +243,19 @@ def test_pattern_that_re2_accepts_is_analyzed_without_an_error(pattern: str) -> 
     shape = shape_of(pattern)
     if shape is not None:
         compile_pattern(shape.whole)
+
+
+@given(PATTERNS, st.lists(st.text(alphabet="abA. é\n", max_size=12), max_size=4), st.integers(1, 20))
+def test_what_is_found_in_many_texts_is_what_is_found_in_each(
+    pattern: str, texts: list[str], long: int
+) -> None:
+    try:
+        patterns = Patterns([pattern])
+    except PatternError:
+        return
+    expected = {0} if any(compile_pattern(pattern).search(text) for text in texts) else set()
+    with pytest.MonkeyPatch.context() as patch:
+        # Long and short texts, and lists of them that are searched together, are all short here.
+        patch.setattr("shared.bodies.text.patterns.SLICE", long)
+        patch.setattr("shared.bodies.text.patterns._LONG", long)
+        assert patterns.found(texts) == expected
