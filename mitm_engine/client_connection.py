@@ -342,7 +342,9 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         self.client = make_client(transport, self._worker.options.unrouted_address)
         self._worker.joined(self)
-        if self._worker.is_full():
+        if self.client.peername is None:
+            self.abort()  # it has left already, and nothing knows its address any more
+        elif self._worker.is_full():
             self._worker.reject_connection(self)
         elif self._worker.is_draining:
             self.close_if_idle()

@@ -1,6 +1,8 @@
 """A client that leaves ends its exchange, in each phase."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -138,3 +140,12 @@ async def test_a_client_that_leaves_ends_its_pipelined_requests_too() -> None:
         client.reset()
         await w.recorder.saw("client_disconnected")
         assert w.recorder.count("requestheaders") == 1
+
+
+async def test_client_that_left_before_it_was_accepted_reaches_no_addon() -> None:
+    async with world() as w:
+        with socket.create_connection(("127.0.0.1", w.port)) as gone:
+            gone.sendall(request())
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert (await (await w.client(request())).response()).status == 200
+        assert w.recorder.count("requestheaders") == w.engine.connections == 1
