@@ -1,1 +1,1 @@
-"""What the admin process does beside requests: the jobs of the fleet, and calls of providers."""
+"""The jobs of the fleet, which one worker of the admin API does at a time, beside requests."""

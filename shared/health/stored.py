@@ -146,7 +146,7 @@ def probe_key(owner: str, key: str) -> str:
 def note_of(report: Report, worker: str, *, is_news: bool = True) -> Note:
     """The call that tells all workers, and stores it. `worker` is the name of the process that tells it.
 
-    A failure that is no news is not listed again.
+    A failure that is not news is not listed again.
     """
     pair = report.field, report.value
     failure = ""

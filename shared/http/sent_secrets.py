@@ -9,7 +9,7 @@ from shared.core.http_tokens import MASK, Fields
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode, encode
 
-# Shorter ones are no secrets and stand in harmless text: keys, and the words of headers and parameters.
+# Shorter ones are not secret, and stand in harmless text: keys, and the words of headers and parameters.
 _SHORTEST_KEY = 8
 _SHORTEST_WORD = 12
 _MASK = MASK.encode()

@@ -225,7 +225,7 @@ class Snapshot:
 
     `revision` is the number of the store's change that wrote it. Every write to the store has a higher one,
     and compares it with the one that it read, so no update is lost. `discovered` is what its providers
-    listed, by their ids, as a worker read it; it is no part of what is written.
+    listed, by their ids, as a worker read it; it is not part of what is written.
     """
 
     tenant: Tenant

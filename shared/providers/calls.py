@@ -16,7 +16,7 @@ ANTHROPIC_COUNT_TOKENS: Final = "anthropic.count_tokens"
 #: The list of models, and a key's own usage: the gateway responds itself.
 MODELS: Final = "models"
 USAGE: Final = "usage"
-#: The path of the API of sound whose response is no JSON.
+#: The path of the API of sound whose response is not JSON.
 SPEECH: Final = "/audio/speech"
 #: The APIs that the gateway itself responds to.
 OWN: Final = frozenset({MODELS, USAGE})

@@ -169,7 +169,7 @@ class AiCalls:
     async def _choose_knowing(
         self, exchange: AiExchange, pool: ModelPool, key: ApiKey | None, request: Request, ids: Sequence[str]
     ) -> Chosen:
-        """The upstream for a request that names stored things: exchange that knows them."""
+        """The upstream for a request that names stored things: one that knows them."""
         try:
             found = await self._find(exchange, ids)
         except StoreDown:

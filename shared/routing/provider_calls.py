@@ -221,7 +221,7 @@ class ProviderResponse:
 
     Attributes:
         document: its JSON; None when it has none.
-        trouble: why it is no success, without secrets; None when it is one.
+        trouble: why it is not a success, without secrets; None when it is one.
         body: as it came.
     """
 

@@ -93,7 +93,7 @@ def _real(path: Path) -> Path:
 
 
 def _text(path: Path) -> str:
-    """The text of the file; empty when it is no text, too large, or not for this user."""
+    """The text of the file; empty when it is not text, too large, or not for this user."""
     try:
         return path.read_text(encoding="ascii") if path.stat().st_size <= _MAX_BYTES else ""
     except (OSError, ValueError):

@@ -96,7 +96,7 @@ def _beginning(value: Any) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the strings in a value in their order. Other values that are no containers yield an empty one."""
+    """Yield the strings in a value in their order. Others that are not containers yield an empty one."""
     pending = [value]
     while pending:
         one = pending.pop()

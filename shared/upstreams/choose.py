@@ -37,8 +37,8 @@ class Choice(NamedTuple):
 
     Attributes:
         target, state: the chosen target; None if no target is a candidate.
-        why_not: the reason for each target that is no candidate, by its id. Targets of a lower priority than
-            the chosen one are not looked at, and have none.
+        why_not: the reason for each target that is not a candidate, by its id. Targets of a lower priority
+            than the chosen one are not looked at, and have none.
         wait: without a target, the seconds until the first trial of one that is open; None if none is.
     """
 
@@ -191,7 +191,7 @@ def _by_strategy(
 
 
 def _barred(member: Member, now: float, tried: Collection[str], fits: Fits | None) -> str:
-    """The reason why a target is no candidate; empty if it is one. OPEN only if nothing else bars it."""
+    """The reason why a target is not a candidate; empty if it is one. OPEN only if nothing else bars it."""
     target, state = member.target, member.state
     if target.id in tried:
         return TRIED

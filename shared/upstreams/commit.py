@@ -14,7 +14,7 @@ or call of a tool commits. So does the end of a response that is complete withou
 
 An event that is none of these, and not an error, commits: nothing is held back that is not understood.
 
-A whole response that is no JSON, such as the page of a server under maintenance, is a failure of its target.
+A whole response that is not JSON, such as the page of a server under maintenance, is a failure of its target.
 One that the gateway collects, to tell its cost in the head, commits when it is complete.
 """
 
@@ -134,7 +134,7 @@ class WholeBody:
 
     @classmethod
     def of(cls, api: str, fields: Fields) -> "WholeBody | None":
-        """Judge the response with these headers, which is no stream. None for an API without JSON."""
+        """Judge the response with these headers, which is not a stream. None for an API without JSON."""
         if api not in _JSON_APIS:
             return None
         text = first_value(fields, "content-length")

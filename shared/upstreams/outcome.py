@@ -8,7 +8,7 @@
 | 402; any error about money, such as insufficient_quota | `rate_limit` | key, for all models |
 | 429 | `rate_limit` | key, for this model |
 | 503, 529; any error that says overloaded | `overloaded` | target |
-| 500, 502, 504; 200 with a whole body that is no JSON | `server_error` | target |
+| 500, 502, 504; 200 with a whole body that is not JSON | `server_error` | target |
 | 200, then an error, the end or silence before the content | `stream_start` | of the error, else target |
 | another 4xx | none | client |
 | another 5xx | none | target |
@@ -139,7 +139,7 @@ def outcome_of_stream(error: Any, *, silent: bool = False, is_ours: bool = True)
 
 
 def outcome_of_whole(why: str) -> Outcome:
-    """The outcome of a whole response with status 200 that is no response of the API."""
+    """The outcome of a whole response with status 200 that is not a response of the API."""
     return replace(_BROKEN, why=why, status=200)
 
 

@@ -50,7 +50,7 @@ _LISTS: Final = ("messages", "input", "contents")
 def estimate_request(document: Any, size: int = 0) -> int:
     """The estimated input of the JSON of a request, at least one token.
 
-    Pictures and files count by piece, not as text. `size`: the bytes of a body that is no JSON, as for sound.
+    Pictures and files count by piece, not as text. `size`: the bytes of a body without JSON, as for sound.
     """
     if not isinstance(document, dict):
         return -(-size // _BYTES_OF_SOUND) or 1

@@ -20,11 +20,11 @@ class Source(StrEnum):
     MIXED = "mixed"
 
 
-# Each call makes one of these and a row. A frozen one takes three times as long to make, and one with slots
-# four times as long to write.
+# Nothing changes a `Usage` or a row once it is made. Each request makes one of both: a frozen one would take
+# three times as long to make, and one with slots four times as long to write.
 @dataclass(kw_only=True)
 class Usage:
-    """What one request used: tokens, except for the last five.
+    """What one request used.
 
     Attributes:
         input: all input, cached or not; also what was written to the cache.
@@ -38,6 +38,9 @@ class Usage:
         seconds: sound that was transcribed, where it is paid by time.
         characters: text that was spoken.
         requests: calls that a provider served.
+        source: where the numbers come from.
+
+    `input` to `audio_out` are tokens.
     """
 
     input: int = 0

@@ -109,7 +109,7 @@ def _close(owner: Owner, provider_id: str, target: str) -> Response:
 
 
 def _tell(owner: Owner, provider_id: str, target: str, *, cause: str, seconds: float, why: str) -> Response:
-    """Tell all workers. Raises 404 for what is no target of the provider."""
+    """Tell all workers. Raises 404 for a target that is not the provider's."""
     provider = owner.read().provider(provider_id)
     model = target.removeprefix(f"{provider.id}/")
     if model in (target, "") or len(model) > _MAX_NAME or not model.isprintable():

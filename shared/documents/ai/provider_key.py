@@ -124,7 +124,7 @@ class SecretOutput(Schema):
 
 
 class KeyHealthOutput(Schema):
-    """The health of a key. It is no part of what is stored of the key: see `shared.documents.ai.health`."""
+    """The health of a key. It is not stored with the key: see `shared.documents.ai.health`."""
 
     status = fields.String(
         required=True,
