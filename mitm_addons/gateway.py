@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mitm_addons.admission import Admission
-from mitm_addons.ai.health import SharedHealth
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.ai.own_usage import OwnUsage
+from mitm_addons.ai.shared_health import SharedHealth
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.forwarding import Forwarding
 from mitm_addons.health import Health

@@ -18,9 +18,9 @@ from shared.config_store.redis_errors import redis_errors
 from shared.core.empty import EMPTY
 from shared.core.errors import BadRecord, GatewayError, OutsideError
 from shared.core.process.failures import Failures
+from shared.health.layout import USED_SECONDS, StoredHealth
 from shared.health.report import CLOSED, MAX_SECONDS, OPERATOR, PROBE, Report
 from shared.health.store import HealthStore
-from shared.health.stored import USED_SECONDS, StoredHealth
 from shared.model.pools import HealthCheck
 from shared.model.providers import Provider
 from shared.model.targets import Target, parse_target

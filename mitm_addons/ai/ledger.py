@@ -9,7 +9,7 @@ from mitmproxy import http
 from mitm_addons.flows import FlowState
 from shared.core.clock import Clock
 from shared.routing.ai_exchange import AiExchange
-from shared.usage.read import MAX_REPORTED
+from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import LedgerRow
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Ledger:
         admitted, target, usage, resolution = state.admitted, ai.target, ai.usage, ai.resolution
         if admitted is None or target is None or usage is None or resolution is None:
             return
-        if ai.meter is not None and ai.meter.report.is_implausible:
+        if ai.meter is not None and ai.meter.reported.is_implausible:
             self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id)
         key = admitted.key
         self._add(

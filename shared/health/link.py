@@ -11,9 +11,7 @@ from redis.backoff import NoBackoff
 
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
-from shared.health.report import Report
-from shared.health.states import PoolStates
-from shared.health.stored import (
+from shared.health.layout import (
     HEALTH_CHANNEL,
     NOTE,
     Beat,
@@ -24,6 +22,8 @@ from shared.health.stored import (
     note_of_beats,
     probe_key,
 )
+from shared.health.report import Report
+from shared.health.states import PoolStates
 from shared.redis_client.channel import listen_on
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint

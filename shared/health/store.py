@@ -5,8 +5,8 @@ from typing import Any
 
 from redis import Redis
 
+from shared.health.layout import NOTE, StoredHealth, failures_key, hash_key, note_of
 from shared.health.report import Report
-from shared.health.stored import NOTE, StoredHealth, failures_key, hash_key, note_of
 
 
 class HealthStore:

@@ -189,9 +189,9 @@ class AiExchange(PoolExchange):
         if meter is None or target is None:
             return
         usage = meter.finish(estimate=0)
-        if not meter.report.numbers:
+        if not meter.reported.numbers:
             return
-        rates = self.route.rates(target, day=day_of(now), tier=meter.report.tier)
+        rates = self.route.rates(target, day=day_of(now), tier=meter.reported.tier)
         call = AbandonedCall(
             provider=target.provider.name,
             model=target.model,
@@ -220,7 +220,7 @@ class AiExchange(PoolExchange):
             return
         usage = self._own_usage(is_complete=is_complete, is_sent=is_sent)
         if usage is not None:
-            tier = "" if self.meter is None else self.meter.report.tier
+            tier = "" if self.meter is None else self.meter.reported.tier
             rates = self.route.rates(target, day=day_of(now), tier=tier)
             if self.call.api == OPENAI_AUDIO and rates is not None and not rates.cover(usage):
                 rates = None

@@ -14,7 +14,7 @@ from typing import Any, Final
 from shared.bodies.json.lenient import json_or_none
 from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
-from shared.usage.read import Report
+from shared.usage.reported import ReportedUsage
 from shared.usage.row import Source, Usage
 
 #: In bytes: the longest line of a stream that is kept, and the end that is kept of longer ones and responses.
@@ -60,7 +60,7 @@ class UsageMeter:
         "_size",
         "_texts",
         "_texts_size",
-        "report",
+        "reported",
         "tokens",
     )
 
@@ -68,7 +68,7 @@ class UsageMeter:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         self._fields = usage_fields(api, kind)
         #: What was read so far.
-        self.report = Report(api, kind)
+        self.reported = ReportedUsage(api, kind)
         self._rest = bytearray()
         self._end: deque[bytes] = deque()
         self._kept = 0
@@ -124,7 +124,7 @@ class UsageMeter:
             self._read_whole(body)
         elif self._rest:
             (self._read_end if self._is_cut else self._read_lines)(bytes(self._rest))
-        units, seen = self.report.units(), 0
+        units, seen = self.reported.units(), 0
         if self._fields.texts and not (is_complete and "output" in units):
             seen = self._seen(body)
         if "seconds" in units:
@@ -175,11 +175,11 @@ class UsageMeter:
             return
         for line in lines.splitlines():
             if any(mark in line for mark in self._fields.marks):
-                self.report.add(json_or_none(line[line.find(b"{") :]))
+                self.reported.add(json_or_none(line[line.find(b"{") :]))
 
     def _read_end(self, line: bytes) -> None:
         """Read the end of a line."""
-        self.report.add(self._last_report(line))
+        self.reported.add(self._last_report(line))
 
     def _count_texts(self) -> None:
         for lines, weight in self._texts:
@@ -200,11 +200,11 @@ class UsageMeter:
         document = None if self._is_cut else json_or_none(body)
         if document is None:
             self._read_lines(body)  # a stream that a plugin read as a whole
-        if not self.report.numbers:
+        if not self.reported.numbers:
             document = document or self._last_report(body)
         # Gemini can respond with a list of what it would send as events.
         for one in document if document.__class__ is list else (document,):
-            self.report.add(one)
+            self.reported.add(one)
 
     def _last_report(self, body: bytes) -> Any:
         """The last object in a cut document that has the name of one that reports usage."""

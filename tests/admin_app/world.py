@@ -18,9 +18,9 @@ from admin_app import context, create_app
 from admin_app.auth import failed_logins
 from shared.config_store.port import ConfigStore
 from shared.explain import ExplainRequest, ExplainResult, run_explain
+from shared.health.layout import StoredHealth
 from shared.health.report import Report
 from shared.health.store import HealthStore
-from shared.health.stored import StoredHealth
 from shared.limits.port import Limiter
 from shared.limits.values import Decision, Limit
 from shared.model.config import Snapshot

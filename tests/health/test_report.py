@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.health.known import WINDOW_SECONDS, KnownHealth
+from shared.health.layout import Beat, StoredHealth, note_of, parse_message
 from shared.health.report import CALLS, CLOSED, OPERATOR, PROBE, Report
-from shared.health.stored import Beat, StoredHealth, note_of, parse_message
 from shared.upstreams.outcome import KeyEffect
 
 NOW = 1_800_000_000.0

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import redis
 
+from shared.health.layout import Beat, StoredHealth, failures_key, hash_key, note_of_beats
 from shared.health.report import CLOSED, OPERATOR, PROBE, Report
 from shared.health.store import HealthStore
-from shared.health.stored import Beat, StoredHealth, failures_key, hash_key, note_of_beats
 from tests.health.test_report import NOW, report
 
 OWNER = "prv_1"

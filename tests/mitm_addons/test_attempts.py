@@ -6,7 +6,7 @@ from typing import Any, NoReturn, cast
 
 import pytest
 
-from mitm_addons.ai.health import SharedHealth
+from mitm_addons.ai.shared_health import SharedHealth
 from mitm_addons.attempts import TARGET_RETRIES, PoolAttempts
 from mitm_engine.exchange.attempt import AttemptReport, HeldStep
 from mitm_engine.wire_error import WireError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.estimate import estimate_tokens
 from shared.usage.meter import UsageMeter, texts_after
-from shared.usage.read import MAX_REPORTED
+from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import Source, Usage
 
 CHAT = (
@@ -78,7 +78,7 @@ def test_a_number_that_no_call_can_use_counts_as_not_reported(number: float) -> 
     meter = UsageMeter("openai.chat")
     meter.feed_whole(b'{"usage": {"prompt_tokens": %d, "completion_tokens": 3}}' % number)
     assert meter.finish(estimate=7) == Usage(input=7, output=3, source=Source.MIXED)
-    assert meter.report.is_implausible
+    assert meter.reported.is_implausible
 
 
 def test_the_usage_in_the_end_of_a_broken_body_is_read() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
 from shared.usage.prices import MAX_COST, PriceTable, Rates, parse_price, usd
-from shared.usage.read import MAX_REPORTED
+from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import Source, Usage
 
 RATES = Rates.of(

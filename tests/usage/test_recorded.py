@@ -220,7 +220,7 @@ def test_the_service_tier_is_the_one_of_the_response(file: str, api: str, tier: 
     body = one.body.replace(b'service_tier":"default', b'service_tier":"priority')
     one.feed(meter, body.replace(b'service_tier":"standard', b'service_tier":"priority'))
     meter.finish(estimate=1)
-    assert meter.report.tier == tier
+    assert meter.reported.tier == tier
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from shared.documents.ai.provider_key import (
     RotateKeyInput,
     RotatePlatformKeyInput,
 )
-from shared.health.stored import StoredHealth
+from shared.health.layout import StoredHealth
 from shared.model.providers import Provider, ProviderKey
 
 blueprint = Blueprint("provider keys", __name__, "Credentials of providers. They are never shown.")

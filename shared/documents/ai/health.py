@@ -9,8 +9,8 @@ from shared.core.fields import Duration, Timestamp
 from shared.documents.ai.provider_key import KeyHealthOutput
 from shared.documents.fields import Input
 from shared.health.known import KnownHealth
+from shared.health.layout import Failure, StoredHealth
 from shared.health.report import MAX_SECONDS, Report
-from shared.health.stored import Failure, StoredHealth
 from shared.model.providers import Provider, ProviderKey
 from shared.upstreams.outcome import KeyEffect
 

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from shared.config_store.store import RedisStore
+from shared.health.layout import NOTE, Beat, note_of_beats
 from shared.health.report import CALLS, PROBE, Report
 from shared.health.store import HealthStore
-from shared.health.stored import NOTE, Beat, note_of_beats
 from shared.upstreams.outcome import KeyEffect
 from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world
 

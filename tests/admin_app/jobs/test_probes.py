@@ -12,9 +12,9 @@ import redis
 from admin_app.jobs import probes
 from admin_app.jobs.leaders import Jobs
 from shared.config_store.store import RedisStore
+from shared.health.layout import Beat, note_of_beats, parse_message
 from shared.health.report import CLOSED, OPERATOR, PROBE, Report
 from shared.health.store import HealthStore
-from shared.health.stored import Beat, note_of_beats, parse_message
 from shared.net.policy import Policy
 from shared.redis_server.choose import RedisAddress
 from shared.routing.target_pool import target_id

@@ -68,7 +68,7 @@ def _paths(api: str, kind: str) -> _Paths:
     return _Paths.of(usage_fields(api, kind))
 
 
-class Report:
+class ReportedUsage:
     """What the response of one request reports about its usage.
 
     Attributes:

@@ -14,7 +14,7 @@ import pytest
 import redis
 from redis.exceptions import RedisError
 
-from mitm_addons.ai.health import SharedHealth
+from mitm_addons.ai.shared_health import SharedHealth
 from shared.core.errors import OutsideError
 from shared.health.link import HealthLink, open_link
 from shared.health.report import Report

@@ -14,10 +14,10 @@ from weakref import WeakKeyDictionary
 from shared.core import tasks
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError
+from shared.health.layout import Beat, parse_message
 from shared.health.link import HealthLink
 from shared.health.report import CALLS, Report
 from shared.health.states import PoolStates
-from shared.health.stored import Beat, parse_message
 from shared.model.providers import ProviderKey
 from shared.net.port import FetchResponse
 from shared.routing.pool_exchange import PoolExchange
