@@ -4,9 +4,10 @@ Prices are USD per million tokens as decimal text, as providers publish them. Su
 (1e-9 USD), so that they are exact: the cheapest price of a token is about 10 of them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
 
 from shared.providers.shipped.model_table import ModelTable
@@ -35,15 +36,14 @@ _MAX_DIGITS: Final = 6
 _PICO_PER_PIECE: Final = 10**12
 _PICO_PER_TOKEN: Final = 10**6
 _MAX_PRICE: Final = Decimal(1_000_000)
+# Python takes more for a number: 1_0, +1, 1e3. Whoever reads a price elsewhere must read the same.
+_PRICE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def parse_price(text: str) -> Decimal:
     """A price in USD, from 0 to a million, with at most 6 digits after the point. Raises ValueError."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not text.isascii() or not value.is_finite() or not 0 <= value <= _MAX_PRICE:
+    value = Decimal(text) if _PRICE.fullmatch(text) else Decimal(-1)
+    if not 0 <= value <= _MAX_PRICE:
         raise ValueError("A price must be a decimal number in USD, such as 0.25, from 0 to 1000000.")
     if value != round(value, _MAX_DIGITS):
         raise ValueError(f"A price has at most {_MAX_DIGITS} digits after the point.")

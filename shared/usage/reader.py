@@ -26,6 +26,8 @@ PAGE: Final = 1_000
 # Seconds that a call of `KeyUsageReader` may take, and the fields that it looks at in one call.
 _DEADLINE: Final = 0.5
 _SCANNED: Final = 5_000
+# The largest part of an id in a stream of Redis.
+_MAX_ID: Final = 2**64 - 1
 # The characters of a pattern of Redis that stand for others.
 _SPECIAL: Final = re.compile(r"[\\*?\[\]^-]")
 
@@ -200,7 +202,9 @@ def _totals(hashes: Iterable[dict[bytes, bytes]]) -> dict[Combination, Totals]:
 
 
 def _checked(cursor: str) -> str:
-    time, dash, number = cursor.partition("-")
-    if not dash or not (time.isdecimal() and number.isdecimal() and cursor.isascii()) or len(cursor) > 41:
+    parts = cursor.split("-")
+    is_id = len(parts) == 2 and all(part.isdecimal() and part.isascii() and len(part) <= 20 for part in parts)
+    numbers = [int(part) for part in parts] if is_id else [0]
+    if not any(numbers) or max(numbers) > _MAX_ID:
         raise ValueError("cursor must be the next_cursor of the last page.")
     return cursor

@@ -134,7 +134,8 @@ def test_the_cost_is_that_of_decimal_arithmetic(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "-1", "1e400", "NaN", "Infinity", "0.1234567", "1000001", "\uff11"]
+    "text",
+    ["", "x", "-1", "1e400", "NaN", "Infinity", "0.1234567", "1000001", "\uff11", "1_0", " 1", "+1", "1e1"],
 )
 def test_a_wrong_price_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="A price"):

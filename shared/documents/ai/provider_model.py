@@ -88,7 +88,7 @@ class ProviderModelOutput(Schema):
 def _priced_name(name: str) -> None:
     kind, _, model = name.partition("/")
     validated(preset_of, kind)
-    if not 1 <= len(model) <= 256:
+    if not 1 <= len(model) <= 256 or not model.isprintable():
         raise ValidationError("Must be a kind of providers, a slash, and a model: openai/gpt-5.6.")
 
 

@@ -17,6 +17,8 @@ TENANT: Final = "tenant"
 GROUPS: Final = (DAY, *DIMENSIONS, TAG)
 PLATFORM_GROUPS: Final = (TENANT, DAY, *DIMENSIONS)
 FORMATS: Final = ("json", "csv")
+# No gateway has older usage, and reports count back from a day.
+_FIRST_YEAR: Final = 2000
 
 
 class Day(fields.Field[date]):
@@ -30,9 +32,12 @@ class Day(fields.Field[date]):
         try:
             if len(value) != len("2026-12-01"):
                 raise ValueError
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
         except ValueError:
             raise ValidationError("Must be a day such as 2026-12-01.") from None
+        if day.year < _FIRST_YEAR:
+            raise ValidationError(f"Must be a day from the year {_FIRST_YEAR} on.")
+        return day
 
 
 class Groups(fields.String):

@@ -43,6 +43,7 @@ def test_providers_and_models_of_the_platform_stay_when_prices_change(api: Api) 
         ({"openai": {}}, "/prices/openai"),
         ({"opena/gpt": {}}, "/prices/opena~1gpt"),
         ({"openai/": {}}, "/prices/openai~1"),
+        ({"openai/a\nb": {}}, "/prices/openai~1a\nb"),
         ({"openai/m": {"inputs": "1"}}, "/prices/openai~1m/inputs"),
         ({"openai/m": {"input": "free"}}, "/prices/openai~1m/input"),
         ({"openai/m": {"input": 1}}, "/prices/openai~1m/input"),

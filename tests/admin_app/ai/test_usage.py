@@ -173,6 +173,8 @@ def test_the_platform_sees_all_tenants(api: Api, valkey_socket: str, used: Tenan
     ("query", "at"),
     [
         ("from=2026-12-1", "/from"),
+        ("from=0001-01-01&group_by=tag", "/from"),
+        ("to=0001-01-01", "/to"),
         ("from=2027-01-02&to=2027-01-01", "/from"),
         ("from=2025-01-01&to=2027-01-01", "/from"),
         ("from=2026-12-01&to=2027-01-15&group_by=tag", "/from"),
@@ -185,8 +187,9 @@ def test_wrong_queries_are_pointed_at(api: Api, used: Tenant, query: str, at: st
     assert pointers(api.get(f"{used.url}/usage?{query}")) == [at]
 
 
-def test_wrong_cursor_is_rejected(api: Api, used: Tenant) -> None:
-    assert pointers(api.get(f"{used.url}/usage/rows?cursor=abc")) == ["/cursor"]
+@pytest.mark.parametrize("cursor", ["abc", "0-0", f"{2**64}-1", f"1-{2**64}"])
+def test_wrong_cursor_is_rejected(api: Api, used: Tenant, cursor: str) -> None:
+    assert pointers(api.get(f"{used.url}/usage/rows?cursor={cursor}")) == ["/cursor"]
 
 
 def test_usage_of_others_is_hidden(api: Api, used: Tenant) -> None:
