@@ -2,7 +2,7 @@
 
 health:{<owner>}             hash  reports (report.py), and the figures of workers: ``beat:<worker>:<target>``
 health:{<owner>}:failures    list  the last failures, the newest first, as JSON
-health:{<owner>}:probe:<key> string  a worker looks whether a failure is everybody's; expires
+health:{<owner>}:look:<key>  string  a worker looks whether a failure is everybody's; expires
 
 The owner is the id of a provider, or that of a tenant for targets without a provider. All expire a day after
 the last write. Nothing here is needed to serve: without Redis, each worker knows what it has seen itself.
@@ -139,8 +139,8 @@ def failures_key(owner: str) -> str:
     return f"{hash_key(owner)}:failures"
 
 
-def probe_key(owner: str, key: str) -> str:
-    return f"{hash_key(owner)}:probe:{key}"
+def look_key(owner: str, key: str) -> str:
+    return f"{hash_key(owner)}:look:{key}"
 
 
 def note_of(report: Report, worker: str, *, is_news: bool = True) -> Note:

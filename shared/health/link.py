@@ -18,9 +18,9 @@ from shared.health.layout import (
     Note,
     StoredHealth,
     hash_key,
+    look_key,
     note_of,
     note_of_beats,
-    probe_key,
 )
 from shared.health.report import Report
 from shared.health.states import PoolStates
@@ -35,7 +35,7 @@ DEADLINE: Final = 1.0
 # Calls without a reply; more are not made. News of the same thing follow soon.
 _MAX_UNDER_WAY: Final = 1_000
 # One look per key and so many seconds shows whether a failure is everybody's.
-_PROBE_MS: Final = 10_000
+_LOOK_MS: Final = 10_000
 
 
 class HealthLink:
@@ -66,9 +66,9 @@ class HealthLink:
 
     async def claim(self, provider: str, key: str) -> bool:
         """Whether this worker shall look if a failure is everybody's. False while Redis is away."""
-        name = probe_key(provider, key)
+        name = look_key(provider, key)
         try:
-            return bool(await self._connection.call("SET", name, self.worker, "NX", "PX", _PROBE_MS))
+            return bool(await self._connection.call("SET", name, self.worker, "NX", "PX", _LOOK_MS))
         except StoreDown:
             return False
 
