@@ -17,7 +17,7 @@ from shared.bodies.json.parse import (
 )
 from shared.bodies.multipart import is_media
 from shared.bodies.slices import slices
-from shared.bodies.text.messages import texts_of
+from shared.bodies.text.messages import texts_of, texts_of_messages
 from shared.core.empty import EMPTY
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
@@ -57,8 +57,11 @@ class DecodedBody:
     @classmethod
     def of(cls, headers: Headers, body: bytes) -> "DecodedBody":
         """Decode a body. Raises `BodyRejected` on an ambiguous type or coding, and when it is too long."""
+        media_type = MediaType.of(headers)
+        if "content-encoding" not in headers.by_name():
+            return cls(media_type, "identity", body)
         coding = coding_of(headers.all("content-encoding"))
-        return cls(MediaType.of(headers), coding, decode(body, coding))
+        return cls(media_type, coding, decode(body, coding))
 
     @property
     def is_media(self) -> bool:
@@ -84,20 +87,18 @@ class DecodedBody:
                 raise BodyRejected("invalid_json", str(error)) from None
         return NO_JSON
 
-    def texts(self, document: Any) -> Iterator[str]:
-        """Yield the texts of messages; for other bodies the whole body, then all strings in it.
+    def texts(self, document: Any) -> list[str]:
+        """Return the texts of messages; for other bodies the whole body, then all strings in it.
 
         The texts of a stream go on over its events; see `shared.bodies.text.stream_rules`. Those of the parts
         of a form with files are read part by part; see `shared.bodies.text.whole_body`.
         """
         if is_messages(document):
-            yield from texts_of(document)
-            return
-        yield lenient_text(self.content)
+            return texts_of_messages(document)
+        whole = lenient_text(self.content)
         if document is not NO_JSON:
-            yield from texts_of(document)
-        elif self.media_type.is_form:
-            yield from form_texts(self.content)
+            return [whole, *texts_of(document)]
+        return [whole, *form_texts(self.content)] if self.media_type.is_form else [whole]
 
 
 def model_of(request: Request, bounds: JsonBounds = BOUNDS) -> str:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from shared.core.memo import Memo
 from shared.http.body_rejected import BodyRejected
@@ -16,6 +17,7 @@ _JSON_LINES = frozenset(
         *("stream+json", "x-json-stream", "x-ldjson", "ldjson"),
     )
 )
+_JSON = frozenset({"application/json", "text/json"})
 # Binary forms of documents, such as Bedrock's streams, gRPC and Protocol Buffers. A search of their bytes may
 # miss the text in them.
 _UNREADABLE = re.compile(
@@ -34,53 +36,45 @@ class MediaType:
     """A media type in lower case, without parameters; empty without a header. And its charsets.
 
     `boundary` separates the parts of a multipart body; empty when the header names none, or two. A type that
-    is not `is_readable` is a binary form of documents.
+    is not `is_readable` is a binary form of documents. `is_media` is one of pictures and sound.
     """
 
     name: str
     charsets: tuple[str, ...] = ()
     boundary: str = ""
     is_readable: bool = True
+    is_json_lines: bool = field(init=False, compare=False)
+    is_json: bool = field(init=False, compare=False)
+    is_form: bool = field(init=False, compare=False)
+    is_event_stream: bool = field(init=False, compare=False)
+    is_multipart: bool = field(init=False, compare=False)
+    is_media: bool = field(init=False, compare=False)
+    is_utf8: bool = field(init=False, compare=False)
 
     @classmethod
     def of(cls, headers: Headers) -> "MediaType":
         """Read the head of a body. Raises `BodyRejected` on Content-Type headers that differ."""
-        values = headers.all("content-type")
-        if len(values) > 1 and len(set(values)) > 1:
+        index = headers.by_name()
+        values = index.get("content-type", ("",))
+        if values[1:] and len(set(values)) > 1:
             raise BodyRejected("unsupported_content_type", "The body has more than one content type.")
-        return _KNOWN[values[0] if values else ""]
+        return _KNOWN[values[0]]
 
     @classmethod
     def parse(cls, value: str) -> "MediaType":
         """Read the value of a Content-Type header."""
         return _KNOWN[value]
 
-    @property
-    def is_json(self) -> bool:
-        return not self.is_json_lines and (
-            self.name in ("application/json", "text/json") or self.name.endswith("+json")
-        )
-
-    @property
-    def is_form(self) -> bool:
-        return self.name == "application/x-www-form-urlencoded"
-
-    @property
-    def is_event_stream(self) -> bool:
-        return self.name == "text/event-stream"
-
-    @property
-    def is_json_lines(self) -> bool:
-        return self.name in _JSON_LINES
-
-    @property
-    def is_multipart(self) -> bool:
-        return self.name.startswith("multipart/")
-
-    @property
-    def is_media(self) -> bool:
-        """True for pictures and sound."""
-        return self.name.startswith(("image/", "audio/", "video/"))
+    def __post_init__(self) -> None:
+        # A type is read once and asked often. The class is frozen for all others.
+        name, known = self.name, partial(object.__setattr__, self)
+        known("is_json_lines", name in _JSON_LINES)
+        known("is_json", not self.is_json_lines and (name in _JSON or name.endswith("+json")))
+        known("is_form", name == "application/x-www-form-urlencoded")
+        known("is_event_stream", name == "text/event-stream")
+        known("is_multipart", name.startswith("multipart/"))
+        known("is_media", name.startswith(("image/", "audio/", "video/")))
+        known("is_utf8", _UTF8.issuperset(self.charsets))
 
     def is_one_of(self, ranges: Collection[str]) -> bool:
         """True when one of `ranges`, such as ``application/json`` or ``text/*``, includes the type."""
@@ -96,7 +90,7 @@ class MediaType:
 
     def must_be_utf8(self) -> None:
         """Raise `BodyRejected` when the charset is not UTF-8."""
-        if not _UTF8.issuperset(self.charsets):
+        if not self.is_utf8:
             raise BodyRejected("unsupported_content_type", "The charset of the body must be UTF-8.")
 
 

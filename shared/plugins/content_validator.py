@@ -130,6 +130,9 @@ class ContentValidator(Plugin):
             _compiled(f"/required_fields/{i}", parse_path, name)
             for i, name in enumerate(self.required_fields)
         ]
+        # All required fields, if they are at the top.
+        is_flat = all(len(path) == 1 and isinstance(path[0], str) for path in self._paths)
+        self._top = frozenset(str(path[0]) for path in self._paths) if is_flat else None
         self._rules = TextRules(
             _patterns("/blocked_patterns", self.blocked_patterns),
             _patterns("/required_patterns", self.required_patterns),
@@ -238,7 +241,8 @@ class ContentValidator(Plugin):
             return CONTINUE
         self._check_size(body)
         opened = DecodedBody.of(headers, body)
-        self._check_size(opened.content)
+        if opened.content is not body:
+            self._check_size(opened.content)
         if self._reads_text:
             opened.media_type.must_be_readable()
         content = judge(opened) if self._reads_json else opened.content
@@ -298,11 +302,16 @@ class ContentValidator(Plugin):
         return judge(rules, opened, document, self._bounds) if self._reads_text else opened.content
 
     def _check_structure(self, document: Any) -> None:
-        missing = [
-            name
-            for name, path in zip(self.required_fields, self._paths, strict=True)
-            if get_at(document, path) is MISSING
-        ]
+        has_all = self._top is not None and isinstance(document, dict) and self._top.issubset(document)
+        missing = (
+            ()
+            if has_all
+            else [
+                name
+                for name, path in zip(self.required_fields, self._paths, strict=True)
+                if get_at(document, path) is MISSING
+            ]
+        )
         if missing:
             raise BodyRejected("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
         fault = None if self._schema is None else first_error(self._schema, document)

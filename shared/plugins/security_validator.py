@@ -75,6 +75,7 @@ class SecurityValidator(Plugin):
 
     def prepare(self) -> None:
         self._blocked_names = {FOLDED_NAME[name.encode()]: name for name in self.blocked_headers}
+        self._required = [(name, name.lower()) for name in self.required_headers]
         self._methods = [method.upper() for method in self.allowed_methods]
         self._allowed = [_network(interface) for interface in self.allowed_ips]
         self._blocked = [_network(interface) for interface in self.blocked_ips]
@@ -83,18 +84,26 @@ class SecurityValidator(Plugin):
         except PatternError as error:
             raise Invalid([Problem(f"/blocked_user_agents/{error.number}", str(error))]) from None
         self.weight = self._agents.weight
+        checks = (
+            (self._check_address, self._allowed or self._blocked),
+            (self._check_method, self._methods),
+            (self._check_blocked, self._blocked_names or self._agents.size),
+            (self._check_required, self.required_headers),
+        )
+        # In this order; one without a setting is not called.
+        self._checks = [check for check, settings in checks if settings]
 
     def warnings(self) -> Sequence[Problem]:
         found = [(number, ascii_warning(source)) for number, source in enumerate(self.blocked_user_agents)]
         return [Problem(f"/blocked_user_agents/{number}", warning) for number, warning in found if warning]
 
     def pre_request(self, exchange: Exchange) -> Verdict:
-        checks = (self._check_address, self._check_method, self._check_blocked, self._check_required)
-        return next((verdict for check in checks if (verdict := check(exchange))), CONTINUE)
+        for check in self._checks:
+            if verdict := check(exchange):
+                return verdict
+        return CONTINUE
 
     def _check_address(self, exchange: Exchange) -> Reject | None:
-        if not self._allowed and not self._blocked:
-            return None
         if exchange.client == UNKNOWN:
             is_allowed = not self._allowed
         else:
@@ -106,7 +115,7 @@ class SecurityValidator(Plugin):
 
     def _check_method(self, exchange: Exchange) -> Reject | None:
         method = exchange.request.method
-        if not self._methods or method in self._methods:
+        if method in self._methods:
             return None
         allowed = ", ".join(self._methods)
         message = f"The method {method} is not allowed. Allowed: {allowed}."
@@ -123,8 +132,10 @@ class SecurityValidator(Plugin):
         return None
 
     def _check_required(self, exchange: Exchange) -> Reject | None:
-        headers = exchange.request.headers
-        missing = [name for name in self.required_headers if not any(map(str.strip, headers.all(name)))]
+        index = exchange.request.headers.by_name()
+        missing = [
+            name for name, lower in self._required if lower not in index or not "".join(index[lower]).strip()
+        ]
         if not missing:
             return None
         return _reject(

@@ -6,7 +6,7 @@ In any other document, and in schemas, all strings are text, the names of member
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
@@ -15,6 +15,7 @@ from shared.providers.apis.events import thought_of
 from shared.providers.apis.text_fields import Holder
 
 
+@final
 class Text(NamedTuple):
     """A text of a document: its pieces, each with its part (None for one that cannot be masked).
 
@@ -57,11 +58,19 @@ class Text(NamedTuple):
 
 def texts_of(document: Any) -> Iterator[str]:
     """Yield each text of a document. The parts of one message are one more text, joined."""
-    if not text_fields.is_messages(document):
-        return (text.read() for text in all_texts([document]))
+    if text_fields.is_messages(document):
+        return iter(texts_of_messages(document))
+    return (text.read() for text in all_texts([document]))
+
+
+def texts_of_messages(document: Any) -> list[str]:
+    """Return the texts of a document that `is_messages`."""
     found: list[_Member | Text] = []
     _find(document, text_fields.holder_of(document), found)
-    return (_read(one) for one in found)
+    return [
+        one.read() if type(one) is Text else unescape(one[0][one[1]]) if one[2] else one[0][one[1]]
+        for one in found
+    ]
 
 
 def text_places(holder: list[Any]) -> Iterator[Text]:
@@ -153,13 +162,6 @@ def _find_in_member(
     if type(child) is list and name not in text_fields.ALTERNATIVES:
         found += _joined(child)
     _find(child, text_fields.inner(holder, name), found)
-
-
-def _read(one: _Member | Text) -> str:
-    if isinstance(one, Text):
-        return one.read()
-    node, key, is_json = one
-    return unescape(node[key]) if is_json else node[key]
 
 
 def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[Text]:

@@ -36,7 +36,7 @@ class TextRules:
     masks: bool = False
 
     def judge_body(self, body: DecodedBody, document: Any) -> bytes | None:
-        """Judge a body that is not a stream. Return its masked content; None when it does not change.
+        """Judge a body that is neither a stream nor media. Return its masked content; None if it stays.
 
         `document` is the result of `body.document`. It is changed.
         """
@@ -45,22 +45,20 @@ class TextRules:
         return content
 
     def read_body(self, body: DecodedBody, document: Any) -> tuple[bytes | None, set[int]]:
-        """Judge a body, which may be a part of another.
+        """Judge a body that is no media. It may be a part of another.
 
         Return its masked content, or None, and the indexes of the required patterns in it.
         """
-        if body.is_media:
-            return None, set()
         if not self.masks:
-            texts = list(body.texts(document))
+            texts = body.texts(document)
             if self.blocked.found(texts):
                 raise blocked_text()
-            return None, self.required.found(texts)
+            return None, self.required.found(texts) if self.required.size else set()
         return self._mask_text(body) if document is NO_JSON else self._mask_json(body, document)
 
     def must_have(self, found: set[int]) -> None:
         """Raise `BodyRejected` unless `found` are the indexes of all required patterns."""
-        if len(found) < len(self.required):
+        if self.required.size and len(found) < len(self.required):
             raise missing_text()
 
     def judge_text(self, text: Text) -> set[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from shared.bodies.body import DecodedBody
+from shared.bodies.body import NO_JSON, DecodedBody
 from shared.bodies.event_splitter import EventSplitter, event_splitter, events_of, has_lines
 from shared.bodies.json.parse import JsonBounds, dump_json
 from shared.bodies.multipart import is_media, parse_parts
@@ -71,7 +71,13 @@ def _judge_list(rules: TextRules, items: list[Any], bounds: JsonBounds) -> bool:
 def _judged(rules: TextRules, body: DecodedBody, document: Any, bounds: JsonBounds) -> bytes:
     if body.media_type.is_multipart:
         return _judge_form(rules, body, bounds)
-    _must_be_utf_8(body)
+    # Strict JSON of printable ASCII is nothing else: no media, and no text in another charset.
+    is_plain = document is not NO_JSON and body.content.isascii() and b"\x7f" not in body.content
+    if not is_plain:
+        _must_be_utf_8(body)
+        if body.is_media:
+            rules.must_have(set())
+            return body.content
     masked = rules.judge_body(body, document)
     return body.content if masked is None else masked
 
@@ -102,7 +108,7 @@ def _judge_part(rules: TextRules, part: DecodedBody, bounds: JsonBounds) -> tupl
         return b"".join([event.raw for event in sent]), judge.found
     document = part.document(demanded=False, bounds=bounds)
     must_be_readable(document)
-    content, found = rules.read_body(part, document)
+    content, found = (None, set[int]()) if part.is_media else rules.read_body(part, document)
     return part.content if content is None else content, found
 
 

@@ -112,7 +112,7 @@ JSON_MEMBERS: Final = frozenset(name for api in APIS for _, name, _ in members_o
 _TOKENS: Final = frozenset((place, name) for api in APIS for place, name, _ in members_of(api.tokens))
 _REPEATED: Final = frozenset(name for _, name in _TOKENS)
 # Members at the top of a request that may hold token ids or vectors instead of text.
-_UNREADABLE: Final = tuple({name: None for api in APIS for _, name, _ in members_of(api.ids)})
+_UNREADABLE: Final = frozenset(name for api in APIS for _, name, _ in members_of(api.ids))
 
 
 def _is_message(document: Mapping[str, Any]) -> bool:
@@ -151,23 +151,22 @@ def _is_data(document: Mapping[str, Any]) -> bool:
     )
 
 
-def _of(*types: type) -> Any:
-    return lambda name: lambda document: isinstance(document[name], types)
-
-
-# A document with one of these members, if the function agrees, is a known body.
+# A document with one of these members, of one of these types, is a known body.
+_SIGN_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("messages", "choices", "candidates", "contents", "requests"), (list,)),
+    **dict.fromkeys(("embeddings", "prompt_token_ids", "input_ids"), (list,)),
+    **dict.fromkeys(("input", "prompt"), (str, list)),
+    **dict.fromkeys(("generateContentRequest", "promptFeedback", "usageMetadata"), (dict,)),
+    "embedding": (dict, list),
+    "totalTokens": (int,),
+}
+# And one with one of these, if the function agrees.
 _SIGNS: Mapping[str, Any] = {
-    **{name: _of(list)(name) for name in ("messages", "choices", "candidates", "contents", "requests")},
-    **{name: _of(list)(name) for name in ("embeddings", "prompt_token_ids", "input_ids")},
-    **{name: _of(str, list)(name) for name in ("input", "prompt")},
     "output": lambda document: (
         isinstance(document["output"], list)
         or (isinstance(document["output"], dict) and isinstance(document["output"].get("message"), dict))
     ),
-    **{name: _of(dict)(name) for name in ("generateContentRequest", "promptFeedback", "usageMetadata")},
-    "embedding": _of(dict, list)("embedding"),
     "input_tokens": lambda document: {"input_tokens", "context_management", "object"}.issuperset(document),
-    "totalTokens": _of(int)("totalTokens"),
     "results": lambda document: (
         isinstance(document["results"], list)
         and all([isinstance(item, dict) and "flagged" in item for item in document["results"]])
@@ -186,13 +185,21 @@ def is_messages(document: Any) -> bool:
         return bool(document) and all([isinstance(item, dict) and is_messages(item) for item in document])
     if not isinstance(document, dict):
         return False
-    return any([sign(document) for name, sign in _SIGNS.items() if name in document])
+    for name in document:
+        if name in _SIGN_TYPES:
+            if isinstance(document[name], _SIGN_TYPES[name]):
+                return True
+        elif name in _SIGNS and _SIGNS[name](document):
+            return True
+    return False
+
+
+_SENT = frozenset({"messages", "input", "prompt", "contents", "requests", "generateContentRequest"})
 
 
 def holder_of(document: Any) -> Holder:
     first = document[0] if isinstance(document, list) else document
-    names = ("messages", "input", "prompt", "contents", "requests", "generateContentRequest")
-    return REQUEST if any([name in first for name in names]) else RESPONSE
+    return RESPONSE if _SENT.isdisjoint(first) else REQUEST
 
 
 def model_in(document: Any) -> str:
@@ -232,17 +239,23 @@ def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
         return (holder, name) not in _TOKENS
     if name not in _RULES or holder not in _RULES[name]:
         return True
-    rules = _rules_at(holder, node, name)
     if isinstance(value, str):
-        return not any([rule.looks(value) for rule in rules])
-    return not (isinstance(value, list) and _are_media(rules, value))
+        for rule in _RULES[name][holder]:
+            if (rule.types is None or _type_of(node) in rule.types) and rule.looks(value):
+                return False
+        return True
+    return not (isinstance(value, list) and _are_media(_rules_at(holder, node, name), value))
+
+
+def _type_of(node: Mapping[str, Any]) -> str:
+    """The type of an object; empty when it is no text, which a client may send."""
+    kind = node.get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def _rules_at(holder: Holder, node: dict[str, Any], name: str) -> list[_Rule]:
     rules = _RULES[name].get(holder, ()) if name in _RULES else ()
-    kind = node.get("type")
-    kind = kind if isinstance(kind, str) else ""  # a client may send an object
-    return [rule for rule in rules if rule.types is None or kind in rule.types]
+    return [rule for rule in rules if rule.types is None or _type_of(node) in rule.types]
 
 
 def _are_media(rules: list[_Rule], values: list[Any]) -> bool:
@@ -267,8 +280,10 @@ def repeats_text(name: str, value: Any) -> bool:
 
 def must_be_readable(document: Any) -> None:
     """Raise `BodyRejected` (``unsupported_content_type``) on a request whose text is written in token ids."""
-    for name in _UNREADABLE if isinstance(document, dict) and is_messages(document) else ():
-        value = document.get(name)
+    if not isinstance(document, dict) or _UNREADABLE.isdisjoint(document) or not is_messages(document):
+        return
+    for name in document:
+        value = document[name] if name in _UNREADABLE else None
         if (value and _has_token_ids(value)) or (name == "prompt_embeds" and value is not None):
             raise BodyRejected(
                 "unsupported_content_type",
