@@ -7,17 +7,18 @@ comes from the snapshot on disk. A document with a part that does not compile ne
 one. Tenants are compiled in a thread, so that no request waits for the rules of another tenant.
 
 Tenants are compiled with the platform's document. When that changes, the tenants that it concerns are
-compiled again, one after the other; each serves its old form until then.
+compiled again, a few at a time; each serves its old form until then.
 """
 
 import asyncio
 import functools
 import logging
 from collections.abc import Callable, Hashable
+from itertools import islice
 from typing import Any
 
 from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
-from shared.config_store.cache.platform import InThread, PlatformCache
+from shared.config_store.cache.platform import InThread, PlatformCache, compiled_together
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import ConfigSource
 from shared.config_store.records.tenants import with_document
@@ -29,7 +30,7 @@ from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
 
-# Tenants that one slice of a sweep drops, so that no request waits for a sweep.
+# Tenants that one slice of a sweep drops, so that no request waits for it, and that are compiled together.
 _SLICE = 100
 # Seconds between two reloads of all tenants, however often the connection is lost.
 _FULL_RELOAD_PAUSE = 5.0
@@ -192,8 +193,6 @@ class GatewayCache[G: Compiled, P]:
             return gateway
 
     async def _read_disk(self, kind: str, text: str) -> G | None:
-        if self._disk is None:
-            return None
         return await self._result(self._tasks.join(("disk", kind, text), lambda: self._load_disk(kind, text)))
 
     async def _load_disk(self, kind: str, text: str) -> G | None:
@@ -214,7 +213,7 @@ class GatewayCache[G: Compiled, P]:
         tenant_id = await self._owner(kind, text)
         if tenant_id is None:
             return None
-        gateway = await self._load(tenant_id)
+        gateway = await self._result(self._join_read(tenant_id))
         if gateway is None:
             return None
         # It may have lost the name between the two calls.
@@ -227,7 +226,7 @@ class GatewayCache[G: Compiled, P]:
         try:
             if await self._owner("key", key_hash) != tenant_id:
                 return gateway
-            return await self._load(tenant_id)
+            return await self._result(self._join_read(tenant_id))
         except StoreDown:
             return gateway
 
@@ -245,9 +244,6 @@ class GatewayCache[G: Compiled, P]:
         if tenant_id is None:
             missing.add((kind, text), self._clock.monotonic())
         return tenant_id
-
-    async def _load(self, tenant_id: str) -> G | None:
-        return await self._result(self._join_read(tenant_id))
 
     async def _refresh(self, task: asyncio.Task[Any]) -> None:
         """Wait for a read. Raises `StoreDown` only, since that concerns all tenants."""
@@ -323,12 +319,21 @@ class GatewayCache[G: Compiled, P]:
         return self._platform.compiled
 
     async def _recompile(self) -> None:
-        """Compile the outdated tenants again, those used last first."""
+        """Compile the outdated tenants again, those used last first, several in one call of the thread."""
         while self._outdated:
-            tenant_id = next(iter(self._outdated))
-            del self._outdated[tenant_id]
-            work = functools.partial(self._compile_again, tenant_id)
-            await asyncio.wait({self._tasks.join(("tenant", tenant_id), work)})
+            platform, some = await self._current_platform(), [*islice(self._outdated, _SLICE)]
+            held = {one: self._gateways.get(one) for one in some if one not in self._held_back}
+            snapshots = {one: gateway.snapshot for one, gateway in held.items() if gateway is not None}
+            made = await self._in_thread(compiled_together, self._compiler, snapshots, platform)
+            for tenant_id in [one for one in some if one in made or one not in snapshots]:
+                del self._outdated[tenant_id]
+                gateway, was = made.get(tenant_id), held.get(tenant_id)
+                is_newest = platform is self._platform.compiled and tenant_id not in self._stale
+                if gateway and not gateway.faults and is_newest and self._gateways.get(tenant_id) is was:
+                    self._gateways.put(gateway, self._clock.monotonic())
+                else:
+                    again = functools.partial(self._compile_again, tenant_id)
+                    await asyncio.wait({self._tasks.join(("tenant", tenant_id), again)})
 
     async def _compile_again(self, tenant_id: str) -> G | None:
         """Compile a tenant in memory again, without a read unless its newest document is not in use."""
@@ -391,9 +396,5 @@ class GatewayCache[G: Compiled, P]:
         if kind in ("subdomain", "key") or not self._failures.is_new(error, name):
             return
         unexpected = None if isinstance(error, GatewayError) else error
-        logger.error("%s: %s The old configuration stays in use.", _title(name), error, exc_info=unexpected)
-
-
-def _title(name: Hashable) -> str:
-    """The name of a task in the log."""
-    return f"Tenant {name[1]}" if isinstance(name, tuple) else f"The {name} of the configuration"
+        title = f"Tenant {rest[0]}" if rest else f"The {kind} of the configuration"
+        logger.error("%s: %s The old configuration stays in use.", title, error, exc_info=unexpected)

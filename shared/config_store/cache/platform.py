@@ -1,7 +1,8 @@
 """The platform's document of a worker, compiled. The last good one stays in use, whatever comes."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from shared.config_store.port import ConfigSource
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.errors import StoreDown
 from shared.core.process.failures import Failures
+from shared.model.config import Snapshot
 from shared.model.platform_change import PlatformChanges
 from shared.model.providers import PlatformDocument
 
@@ -16,6 +18,28 @@ logger = logging.getLogger(__name__)
 
 #: Calls a function with its arguments outside the event loop.
 type InThread = Callable[..., Awaitable[Any]]
+
+# Rules that are compiled together, in about 9 ms (measured): requests share the interpreter with the thread.
+_RULES_TOGETHER = 100
+
+
+def compiled_together[G, P](
+    compiler: Callable[[Snapshot, P], G], snapshots: Mapping[str, Snapshot], platform: P
+) -> Mapping[str, G | None]:
+    """The first of the tenants, compiled with the platform: at least one, and those that take little time.
+
+    None for one that fails: compiled alone, it says why.
+    """
+    found: dict[str, G | None] = {}
+    rules = 0
+    for tenant_id, snapshot in snapshots.items():
+        rules += 1 + len(snapshot.rules)
+        if found and rules > _RULES_TOGETHER:
+            break
+        found[tenant_id] = None
+        with suppress(Exception):  # it must not keep the others from being compiled
+            found[tenant_id] = compiler(snapshot, platform)
+    return found
 
 
 class PlatformCache[P]:

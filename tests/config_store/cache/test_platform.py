@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.config_store.cache.platform import compiled_together
 from shared.config_store.snapshot import SnapshotFile
 from shared.model.config import Rule, Snapshot
 from shared.model.providers import (
@@ -120,7 +121,7 @@ async def test_tenant_serves_its_old_form_until_the_new_one_is_compiled(live: Wo
     gate, at_once = asyncio.Event(), live.cache._in_thread
 
     async def held_back(function: Any, *arguments: Any) -> Any:
-        if function is live.cache._compiler:
+        if function is compiled_together:
             await gate.wait()
         return await at_once(function, *arguments)
 
@@ -131,6 +132,41 @@ async def test_tenant_serves_its_old_form_until_the_new_one_is_compiled(live: Wo
     gate.set()
     await live.settle()
     assert [await platform_of(live, name) for name in ("acme", "beta")] == [written, written]
+
+
+async def test_tenants_are_compiled_together_and_those_that_change_meanwhile_alone(live: World) -> None:
+    rules = tuple(replace(an_ai_tenant("x").rules[0], id=f"r{n}", path=f"/{n}") for n in range(60))
+    big = [replace(an_ai_tenant(name), rules=rules) for name in ("big", "large")]
+    await hold(live, an_ai_tenant("acme"), an_ai_tenant("beta"), an_ai_tenant("gone"), *big)
+    at_once, together = live.cache._in_thread, []
+
+    async def compile_and_change(function: Any, *arguments: Any) -> Any:
+        made = await at_once(function, *arguments)
+        if function is compiled_together:
+            together.append([*made])
+            if "id-gone" in made:
+                stored = live.store.read("id-acme")
+                assert stored is not None
+                live.write(stored, replace(stored, tenant=replace(stored.tenant, name="new")))
+                live.cache._gateways.drop("id-gone")
+                await asyncio.sleep(0)
+        return made
+
+    def compile_but_not_at_once(snapshot: Snapshot, platform: PlatformDocument) -> Compiled:
+        if snapshot.tenant.name == "beta" and len(together) < 2:
+            raise RuntimeError("This time it fails.")
+        return Compiled(snapshot, platform=platform)
+
+    live.cache._in_thread, live.cache._compiler = compile_and_change, compile_but_not_at_once
+    written = write(live, providers=(OPENAI,))
+    await live.settle()
+    assert together == [["id-large"], ["id-big", "id-gone", "id-beta", "id-acme"]]
+    found = [await platform_of(live, name) for name in ("acme", "beta", "big", "large")]
+    assert found == [written] * 4
+    acme = await live.cache.find("acme", None)
+    assert acme is not None
+    assert acme.snapshot.tenant.name == "new"
+    assert "id-gone" not in live.cache._gateways
 
 
 async def test_change_of_the_platform_whose_message_was_lost_is_found_by_the_next_look(world: World) -> None:
