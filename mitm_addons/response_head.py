@@ -8,10 +8,10 @@ from mitm_addons.flows import FlowState, state_of
 from shared.core.http_tokens import NO_BODY, Fields
 from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
+from shared.http.passing import reading
 from shared.model.messages import LOWER, first_value
 from shared.pipeline.trace import server_timing
 from shared.providers.errors import EventNumbers, speaks_responses
-from shared.routing.ai_exchange import reading
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"

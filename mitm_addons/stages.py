@@ -38,6 +38,7 @@ from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import client_head, plugin_view
 from shared.http.media_type import IS_STREAM, MediaType
+from shared.http.passing import filtered
 from shared.http.sent_secrets import SecretRemover, SentSecrets
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response, first_value
@@ -47,7 +48,7 @@ from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
-from shared.routing.ai_exchange import AiExchange, filtered
+from shared.routing.ai_exchange import AiExchange
 from shared.upstreams.commit import MAX_COLLECTED
 
 _MAX_ID = 256  # bytes of an upstream's request id

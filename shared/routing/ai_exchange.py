@@ -1,7 +1,6 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, renamed_response
 from shared.core.http_tokens import Fields
-from shared.http.sent_secrets import SecretRemover
+from shared.http.passing import Pass, filtered, reading
 from shared.model.messages import Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
@@ -29,9 +28,6 @@ from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates, usd
 from shared.usage.row import AbandonedCall, Source, Usage, day_of
-
-#: Called with each piece of a body; returns what is sent.
-Pass = Callable[[bytes], Any]
 
 
 @dataclass(slots=True)
@@ -277,52 +273,3 @@ def _characters(document: Any) -> int:
     """The characters of the text that a request wants to be spoken."""
     text = document.get("input") if isinstance(document, dict) else None
     return len(text) if isinstance(text, str) else 0
-
-
-def reading(feed: Callable[[bytes], None], pass_on: Pass) -> Pass:
-    """`pass_on`, and each piece is read first."""
-
-    def passing(piece: bytes) -> Any:
-        feed(piece)
-        return pass_on(piece)
-
-    return passing
-
-
-def filtered(changes: UsageRemover | ModelRenamer | SecretRemover, pass_on: Pass) -> Pass:
-    """`pass_on`, and each piece is changed first."""
-
-    def passing(piece: bytes) -> Any:
-        if piece:
-            left = changes.feed(piece)
-            return pass_on(left) if left else []
-        rest = changes.end()
-        if not rest:
-            return pass_on(b"")
-        return _joined(pass_on(rest), pass_on)
-
-    return passing
-
-
-def _joined(first: Any, pass_on: Pass) -> Any:
-    """What is sent for the rest of a stream, and then for its end."""
-    if inspect.isawaitable(first):
-        return _joined_later(first, pass_on)
-    last = pass_on(b"")
-    if inspect.isawaitable(last):
-        return _after(_pieces(first), last)
-    return [*_pieces(first), *_pieces(last)]
-
-
-async def _joined_later(first: Awaitable[Any], pass_on: Pass) -> list[bytes]:
-    sent = _pieces(await first)
-    last = pass_on(b"")
-    return [*sent, *_pieces(await last if inspect.isawaitable(last) else last)]
-
-
-async def _after(sent: list[bytes], last: Awaitable[Any]) -> list[bytes]:
-    return [*sent, *_pieces(await last)]
-
-
-def _pieces(sent: Any) -> list[bytes]:
-    return [sent] if isinstance(sent, bytes) else list(sent)
