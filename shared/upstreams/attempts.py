@@ -123,7 +123,7 @@ class Attempts:
         if planned is not None:
             return self._begin(planned, now)
         planned, wait = self._other_target(now)
-        return self._nobody(wait) if planned is None else self._begin(planned, now)
+        return self._no_target(wait) if planned is None else self._begin(planned, now)
 
     def served(self, now: float, status: int = 200) -> None:
         """The first content of the response, or all of it, goes to the client."""
@@ -228,7 +228,7 @@ class Attempts:
             return ""
         return NO_KEY
 
-    def _nobody(self, wait: float | None) -> Ended:
+    def _no_target(self, wait: float | None) -> Ended:
         """The error when there is no target for the first attempt. `wait` is that for an open one."""
         reasons = set(self.why_not.values())
         if NO_KEY not in reasons or OPEN in reasons:

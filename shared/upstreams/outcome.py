@@ -61,10 +61,6 @@ class Outcome:
     effect: KeyEffect | None = None
     wait: float | None = None
 
-    @property
-    def is_failure(self) -> bool:
-        return bool(self.why)
-
 
 SERVED = Outcome()
 
