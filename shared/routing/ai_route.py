@@ -64,12 +64,15 @@ class CompiledTarget:
         return cls(target, orjson.dumps(target.model), fields, BoundedDict(_KEPT_UPSTREAMS))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPool:
     """The pool for one resolution, with what belongs to it.
 
     Attributes:
-        affinity: None: there is no choice.
+        pool: chooses among the targets.
+        budget: bounds the retries of all its requests together.
+        affinity: makes the keys of conversations; None: there is no choice.
+        targets: by their ids.
         fit: tells which targets cannot serve a request; None: all can serve every one, as far as is known.
         shared: the ids of the targets whose account at the provider several tenants share.
     """
@@ -79,7 +82,7 @@ class ModelPool:
     affinity: AffinityKeys | None
     targets: Mapping[str, CompiledTarget]
     fit: Fit | None
-    shared: frozenset[str] = frozenset()
+    shared: frozenset[str]
 
     def of_provider(self, provider_id: str) -> frozenset[str]:
         """The ids of the targets at a provider."""
@@ -215,12 +218,12 @@ class AiRoute:
 
         has_choice = len(targets) > 1 or len(resolution.targets[0].provider.provider.keys) > 1
         return ModelPool(
-            Pool(targets, policy, state, secret=states.secret, worker=states.worker),
-            RetryBudget(),
-            _affinity(policy, self.tenant_id, states.secret) if has_choice else None,
-            {one.id: CompiledTarget.of(one) for one in resolution.targets},
-            Fit.of(targets),
-            frozenset(one.id for one in resolution.targets if self._is_shared(one.provider)),
+            pool=Pool(targets, policy, state, secret=states.secret, worker=states.worker),
+            budget=RetryBudget(),
+            affinity=_affinity(policy, self.tenant_id, states.secret) if has_choice else None,
+            targets={one.id: CompiledTarget.of(one) for one in resolution.targets},
+            fit=Fit.of(targets),
+            shared=frozenset(one.id for one in resolution.targets if self._is_shared(one.provider)),
         )
 
     def _caps(self, target: ResolvedTarget) -> Caps:
