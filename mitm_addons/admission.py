@@ -16,6 +16,7 @@ from mitm_addons.flows import (
     put_response,
     reject_flow,
 )
+from mitm_engine.http1.last_head import LastHead
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
@@ -65,12 +66,12 @@ class Admission:
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.response:
             return None
-        last = getattr(flow, "last_head", None)
-        known: KnownHead | None = last.note if last is not None else None
-        if known is not None:
-            return self._repeat(flow, known)
+        last: LastHead | None = getattr(flow, "last_head", None)
+        if last is not None and isinstance(known := last.note, KnownHead):
+            return self._repeat(flow, last, known)
         headers = head_of(flow.request)
         state = begin(flow, self.state(flow, headers))
+        state.announced = int(headers.get("content-length") or 0)
         target = flow.request.data.path.decode("latin-1")
         call = read_call(headers, target, self.hosts, self.hasher, self.instance)
         if isinstance(call, Rejection):
@@ -79,15 +80,17 @@ class Admission:
         state.path, state.headers = call.path, call.headers
         if call.target is not target:
             flow.request.data.path = call.target.encode("latin-1")
-        elif last is not None and call.headers is headers:
+        elif last is not None and call.headers is headers and _names_at_most_one(headers, state.request_id):
             last.note = KnownHead(call, state)
         return self._find_tenant(flow, state, call)
 
-    def _repeat(self, flow: http.HTTPFlow, known: KnownHead) -> Awaitable[None] | None:
+    def _repeat(self, flow: http.HTTPFlow, last: LastHead, known: KnownHead) -> Awaitable[None] | None:
         """Admit a request whose head was read before. The tenant, the key and the rule are found anew."""
-        known.headers = headers = known.headers.renewed(flow.request.data.headers.fields)
+        fields, place = flow.request.data.headers.fields, known.id_place
+        known.headers = headers = known.headers.renewed(fields)
         state = FlowState(
-            request_id=request_id(headers.get("x-request-id"), self.random_bytes),
+            # An id that differs from the one before has the grammar of VARYING.
+            request_id=self.random_bytes(16).hex() if place is None else fields[place][1].decode("latin-1"),
             started=self.clock.monotonic(),
             sent=SentBody(self.clock.monotonic),
             client=known.client,
@@ -96,6 +99,7 @@ class Admission:
             closes=known.closes,
             is_http10=known.is_http10,
             known=known,
+            announced=last.length,
         )
         return self._find_tenant(flow, begin(flow, state), known.call)
 
@@ -145,8 +149,13 @@ class Admission:
             state.has_valid_key = verdict.key is not None
             bodies = verdict.route.bodies
             state.body_limit = bodies.request if verdict.key else bodies.public
-            if int(state.headers.get("content-length") or 0) <= state.body_limit:
+            if state.announced <= state.body_limit:
                 state.admitted = verdict
                 return
             verdict = too_large(state.body_limit)
         reject_flow(flow, verdict)
+
+
+def _names_at_most_one(headers: Headers, identity: str) -> bool:
+    """Whether the head names no id, or the one that the request has."""
+    return headers.all("x-request-id") in ((), (identity,))

@@ -24,6 +24,9 @@ from shared.routing.upstream import Upstream
 _KEPT = 65_536
 
 
+_REQUEST_ID = b"x-request-id"
+
+
 class KnownHead:
     """What was read in a head that a client repeats on its connection; the engine keeps it with the head.
 
@@ -31,14 +34,17 @@ class KnownHead:
         call: the call that it makes.
         client, closes, is_http10: as in `FlowState`.
         headers: the newest head.
+        id_place: the place of the request's id in the head; None if the gateway makes it.
         outgoing: what its requests become for their upstream.
     """
 
-    __slots__ = ("call", "client", "closes", "headers", "is_http10", "outgoing")
+    __slots__ = ("call", "client", "closes", "headers", "id_place", "is_http10", "outgoing")
 
     def __init__(self, call: Call, state: "FlowState") -> None:
         self.call, self.headers = call, call.headers
         self.client, self.closes, self.is_http10 = state.client, state.closes, state.is_http10
+        named = [place for place, field in enumerate(call.headers.fields) if field[0].lower() == _REQUEST_ID]
+        self.id_place = named[0] if named else None
         self.outgoing: LastOutgoing | None = None
 
 
@@ -135,6 +141,7 @@ class FlowState:
         closes: the client wants the connection closed after this exchange.
         is_http10: the client speaks HTTP/1.0.
         has_valid_key: the request has a valid key of the tenant.
+        announced: the Content-Length of the request; 0 without one.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
         first_pieces: a short JSON body that was forwarded as it arrived; else empty.
@@ -162,6 +169,7 @@ class FlowState:
     closes: bool = False
     is_http10: bool = False
     has_valid_key: bool = False
+    announced: int = 0
     body_limit: int = 0
     received: int = 0
     first_pieces: bytes = b""

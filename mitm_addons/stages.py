@@ -131,8 +131,8 @@ class Stages:
         if body is None:  # it is forwarded as it arrives, and no plugin reads it
             headers = state.run.exchange.request.headers if state.run else state.headers
             return self.forwarding.forward(flow, state, state.admitted, headers=headers, body=None)
-        state.received = len(body)
-        if len(body) > state.body_limit:
+        state.received = size = len(body)
+        if size > state.body_limit:
             # A chunked body has no length in its head.
             reject_flow(flow, too_large(state.body_limit))
             return None

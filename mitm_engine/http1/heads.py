@@ -29,10 +29,9 @@ class Head:
         self.length: int | None = None
         self.wants_close = is_coded = False
         connection: list[bytes] = []
-        kept = [field for field in fields if _FRAMING[field[0]] is None]
         # A line per field without a call.
-        self.lines = [b"%s: %s" % field for field in kept]
-        for name, value in fields if len(kept) < len(fields) else ():
+        self.lines = [b"%s: %s" % field for field in fields if _FRAMING[field[0]] is None]
+        for name, value in [field for field in fields if _FRAMING[field[0]] is not None]:
             framing = _FRAMING[name]
             if framing == b"content-length":
                 self.length = int(value) if value.isdigit() else None

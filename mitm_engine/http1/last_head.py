@@ -25,11 +25,19 @@ _MISSES = 8
 
 
 class _Gap(NamedTuple):
-    """A value that may vary: the place of its field, its grammar, and the bytes up to the next gap."""
+    """A value that may vary.
+
+    Attributes:
+        place: that of its field.
+        match: its grammar.
+        following: the bytes up to the next gap, or to the end of the head.
+        size: their number.
+    """
 
     place: int
     match: Matcher
     following: bytes
+    size: int
 
 
 class LastHead:
@@ -66,14 +74,14 @@ class LastHead:
                 parts.append(b"")
         parts[-1] += _END
         self._beginning = parts[0]
-        self._gaps = tuple([_Gap(*gap, part) for gap, part in zip(gaps, parts[1:], strict=True)])
+        self._gaps = tuple([_Gap(*gap, part, len(part)) for gap, part in zip(gaps, parts[1:], strict=True)])
 
     def match(self, data: bytes) -> int:
         """Return where this head ends in `data`, and take its varying values; 0 for another head."""
         if not data.startswith(self._beginning):
             return 0
         end, fields, changed = len(self._beginning), self.fields, []
-        for place, match, following in self._gaps:
+        for place, match, following, size in self._gaps:
             stop = data.find(b"\r", end, end + MAX_VARYING + 1)
             if stop < 0 or not data.startswith(following, stop):
                 return 0
@@ -82,7 +90,7 @@ class LastHead:
                 if not match(value):
                     return 0
                 changed.append((place, value))
-            end = stop + len(following)
+            end = stop + size
         if changed:
             self._change(changed)
         return end

@@ -178,9 +178,18 @@ class RequestReader:
         head.keep_alive = True
         head.last_head = last
         self._fruitless = 0
-        self._left = last.length
-        self.idle = False
         self.queue.append(head)
+        size = len(data) - end
+        if size == last.length:  # the usual case: all of it is here, and nothing else
+            if size:
+                head.pieces.append(data[end:])
+                head.size = head.unread = size
+                self.unwanted += size
+            head.complete = True
+            self._current = None
+            return
+        self.idle = False
+        self._left = last.length
         if self._left:
             self._read_body(data[end:])
         else:

@@ -186,9 +186,9 @@ def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:
 
     `hidden` maps the name of a field to True when the client does not get it.
     """
-    kept = [field for field in headers.fields if not hidden[field[0]]]
-    if len(kept) == len(headers.fields):
+    if not [1 for field in headers.fields if hidden[field[0]]]:
         return headers  # there is no Connection header: it would be hidden
+    kept = [field for field in headers.fields if not hidden[field[0]]]
     if removed := _removed_by_connection(headers):
         kept = [field for field in kept if field[0].lower() not in removed]
     return Headers.of(tuple(kept))

@@ -83,6 +83,28 @@ def test_value_that_may_vary_is_judged_anew(wire: Wire, name: str, value: str) -
     assert outcome(wire, call(value), call(first), call(first)) == outcome(wire, call(value))
 
 
+@pytest.mark.parametrize(
+    "first", [[], ["a-1"], ["a b"], ["a-1", "b-2"]], ids=["none", "valid", "invalid", "two"]
+)
+@pytest.mark.parametrize("then", ["a-1", "c-3", "a b", "gwk_" + "a" * 57])
+def test_request_of_a_repeated_head_has_its_own_id(wire: Wire, first: list[str], then: str) -> None:
+    client = wire.client()
+
+    def identity(*ids: str) -> str | None:
+        raw = wire.head("GET", PATH, *[f"X-Request-ID: {one}" for one in ids])
+        response = client.ask(raw)
+        assert response.status == 200
+        assert wire.upstream.received[-1].all("x-request-id") == response.all("x-request-id")
+        return response.get("x-request-id")
+
+    before = [identity(*first) for _ in range(3)]
+    assert len(set(before)) == (1 if first in (["a-1"], ["a-1", "b-2"]) else 3)
+    found = [identity(*first[:-1], then) if first else identity() for _ in range(2)]
+    expected = first[0] if len(first) == 2 else then
+    is_valid = bool(first) and " " not in expected and not expected.startswith("gwk_")
+    assert found == [expected] * 2 if is_valid else len({*found, *before}) == 5 - (first == ["a-1"]) * 2
+
+
 def keyed(tenant: TenantInUse, key: str) -> bytes:
     line = f"GET {PATH} HTTP/1.1\r\nHost: {tenant.host}\r\nAuthorization: Bearer {key}\r\n\r\n"
     return line.encode()
