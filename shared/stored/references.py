@@ -44,7 +44,9 @@ def stored_ids(document: Any) -> tuple[str, ...]:
             found += _id(value)
         elif name == "input" and isinstance(value, list):
             for item in value:
-                found += _item_ids(item)
+                # Most have no id. There may be a million numbers, which are tokens.
+                if isinstance(item, dict) and "id" in [key.casefold() for key in item]:
+                    found += _item_ids(item)
     return tuple(dict.fromkeys(found))
 
 
@@ -64,7 +66,7 @@ def account_member(document: Any) -> str | None:
     pending = [document]
     for one in pending:
         if isinstance(one, list):
-            pending += one
+            pending += [inner for inner in one if isinstance(inner, _NESTED)]
         elif isinstance(one, dict):
             for key, value in one.items():
                 name: str = key.casefold()

@@ -94,11 +94,10 @@ def needs_of(document: Mapping[str, Any]) -> set[str]:
     ['tools', 'vision']
     """
     found = {"tools"} if document.get("tools") or document.get("functions") else set[str]()
-    nodes = [node for name in _LISTS if isinstance(value := document.get(name), list) for node in value]
+    lists = [value for name in _LISTS if isinstance(value := document.get(name), list)]
+    nodes = [node for value in lists for node in value if isinstance(node, dict)]
     while nodes:
         node = nodes.pop()
-        if not isinstance(node, dict):
-            continue
         kind = node.get("type")
         if isinstance(kind, str) and kind in _PARTS:
             found.add(_PARTS[kind])
@@ -106,7 +105,7 @@ def needs_of(document: Mapping[str, Any]) -> set[str]:
             found.add("pdf")
         for name in _INNER:
             if isinstance(value := node.get(name), list):
-                nodes += value
+                nodes += [part for part in value if isinstance(part, dict)]
     return found
 
 

@@ -59,11 +59,11 @@ def estimate_request(document: Any, size: int = 0) -> int:
     tools = document.get("tools")
     tokens = estimate_tokens(text) + _PER_MESSAGE * len(messages)
     tokens += _PER_TOOL * len(tools) if isinstance(tools, list) else 0
-    return tokens + sum(_media(message) for message in messages) or 1
+    return tokens + sum([_media(message) for message in messages if isinstance(message, dict)]) or 1
 
 
-def _media(message: Any) -> int:
-    content = message.get("content") if isinstance(message, dict) else None
+def _media(message: dict[str, Any]) -> int:
+    content = message.get("content")
     kinds = (
         [part.get("type") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     )

@@ -159,6 +159,8 @@ class UsageMeter:
             self._is_cut = True
 
     def _read_lines(self, lines: bytes) -> None:
+        if not lines:
+            return  # a stream may send the ends of lines alone, for as long as it likes
         self._pieces += 1
         if self._pieces <= _ALL_SEEN or not self._pieces % _EVERY:
             # Most streams report their usage in the end, so that their text need not be counted.

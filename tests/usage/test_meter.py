@@ -2,6 +2,7 @@
 
 import itertools
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -111,3 +112,13 @@ def test_the_duration_of_sound_is_counted_in_whole_seconds() -> None:
     meter = UsageMeter("openai.audio")
     meter.feed_whole(b'{"task": "transcribe", "duration": 8.47, "text": "Hello"}')
     assert meter.finish(estimate=5) == Usage(seconds=9)
+
+
+def test_stream_of_empty_lines_takes_no_memory() -> None:
+    meter = UsageMeter("openai.chat")
+    tracemalloc.start()
+    for _ in range(40_000):
+        meter.feed_stream(b"\n")
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 10_000
