@@ -1,9 +1,11 @@
 """Limits as clients see them: headers on every response, and the body of a 429."""
 
 from collections.abc import Collection, Mapping, Sequence
+from math import inf
 
 from shared.core.durations import format_duration
 from shared.core.empty import EMPTY
+from shared.core.memo import BoundedDict
 from shared.limits.values import CONCURRENT, LOCAL, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, label_of
 from shared.providers.headers import (
     OPENAI_LIMIT,
@@ -26,18 +28,21 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
     A limit with less left than one more request costs has 0 left. Concurrent limits are in the headers of
     the IETF only: the other families have no unit.
     """
-    states = [(_left(state), state) for state in decision.states]
-    if len(states) > 1:
-        states.sort(key=_tightness)
+    rows = [
+        (remaining if remaining >= limit.units else 0, -wait if wait != NEVER else -inf, at, limit, wait)
+        for at, (limit, remaining, wait) in enumerate(decision.states)
+    ]
+    if rows[1:]:
+        rows.sort()  # the least left first, then the longest wait
     headers: dict[str, str] = {}
-    if states and "ietf" in families:
-        _add_ietf(headers, states, decision.allowed)
-    for left, state in states:
-        if state.limit.kind == WINDOW:
+    if rows and "ietf" in families:
+        _add_ietf(headers, rows, decision.allowed)
+    for left, _, _, limit, wait in rows:
+        if limit.kind == WINDOW:
             if "openai" in families:
-                _add_openai(headers, left, state)
+                _add_openai(headers, left, limit, wait)
             if "legacy" in families:
-                _add_legacy(headers, left, state)
+                _add_legacy(headers, left, limit, wait)
             break
     return headers
 
@@ -95,45 +100,57 @@ def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) 
     }
 
 
-def _tightness(state: tuple[int, LimitState]) -> tuple[int, float]:
-    """A key that sorts the limit with least left first, then the one with the longest wait."""
-    left, (_, _, wait) = state
-    return left, -wait if wait != NEVER else float("-inf")
-
-
 def _left(state: LimitState) -> int:
     return state.remaining if state.has_room else 0
 
 
-def _add_ietf(headers: dict[str, str], states: Sequence[tuple[int, LimitState]], allowed: bool) -> None:
-    policies, limits = [], []
-    for left, (limit, remaining, wait) in states:
-        label = limit.label or label_of(limit.scope, limit.name)
-        policies.append(f'"{label}";q={limit.quota.limit};{_span(limit)}')
-        # A rejected client waits for the spent limits only, so only these have a time.
-        timed = limit.kind == WINDOW and wait != NEVER and (allowed or remaining < limit.units)
-        limits.append(f'"{label}";r={left};t={_seconds(wait)}' if timed else f'"{label}";r={left}')
-    headers["RateLimit-Policy"] = ", ".join(policies)
-    headers["RateLimit"] = ", ".join(limits)
+# What is left of a limit, the negative of its wait, its place, the limit, its wait.
+_Row = tuple[int, float, int, Limit, int]
 
 
-def _span(limit: Limit) -> str:
-    """The unit of a policy: the length of the window, or concurrent requests."""
-    return 'qu="concurrent-requests"' if limit.kind == CONCURRENT else f"w={_seconds(limit.quota.window_ms)}"
+def _add_ietf(headers: dict[str, str], rows: Sequence[_Row], allowed: bool) -> None:
+    # A rejected client waits for the spent limits only, so only these have a time.
+    timed = [
+        limit.kind == WINDOW and wait != NEVER and (allowed or not left) for left, _, _, limit, wait in rows
+    ]
+    texts = [
+        _TEXTS[(limit.label, limit.scope, limit.name, limit.quota.limit, limit.quota.window_ms, limit.kind)]
+        for _, _, _, limit, _ in rows
+    ]
+    headers["RateLimit-Policy"] = ", ".join([policy for _, policy in texts])
+    headers["RateLimit"] = ", ".join(
+        [
+            f"{label};r={left};t={-(-wait // 1000)}" if is_timed else f"{label};r={left}"
+            for (label, _), is_timed, (left, _, _, _, wait) in zip(texts, timed, rows, strict=True)
+        ]
+    )
 
 
-def _add_openai(headers: dict[str, str], left: int, state: LimitState) -> None:
-    headers[OPENAI_LIMIT] = str(state.limit.quota.limit)
+class _Texts(BoundedDict[tuple[str, str, str, int, int, str], tuple[str, str]]):
+    """The label and the policy of limits, by all that they are made of. They do not change."""
+
+    def __missing__(self, key: tuple[str, str, str, int, int, str]) -> tuple[str, str]:
+        label, scope, name, number, window_ms, kind = key
+        label = f'"{label or label_of(scope, name)}"'
+        span = 'qu="concurrent-requests"' if kind == CONCURRENT else f"w={_seconds(window_ms)}"
+        return self.keep(key, (label, f"{label};q={number};{span}"))
+
+
+_TEXTS = _Texts(4096)
+
+
+def _add_openai(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:
+    headers[OPENAI_LIMIT] = str(limit.quota.limit)
     headers[OPENAI_REMAINING] = str(left)
-    if state.reset_after_ms != NEVER:
-        headers[OPENAI_RESET] = _wait(state.reset_after_ms)
+    if wait != NEVER:
+        headers[OPENAI_RESET] = _wait(wait)
 
 
-def _add_legacy(headers: dict[str, str], left: int, state: LimitState) -> None:
-    headers["X-RateLimit-Limit"] = str(state.limit.quota.limit)
+def _add_legacy(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:
+    headers["X-RateLimit-Limit"] = str(limit.quota.limit)
     headers["X-RateLimit-Remaining"] = str(left)
-    if state.reset_after_ms != NEVER:
-        headers["X-RateLimit-Reset"] = str(_seconds(state.reset_after_ms))
+    if wait != NEVER:
+        headers["X-RateLimit-Reset"] = str(-(-wait // 1000))
 
 
 def _seconds(milliseconds: int) -> int:

@@ -85,6 +85,7 @@ class Plan:
     Attributes:
         head: the leading groups of pre_request that need no body; they run before it is read.
         stages: all other groups by stage, in order.
+        groups: the same, with each stage.
         opening: the groups of pre_response for a response that is judged event by event.
         buffers: every response must be whole before it is sent.
         judges_bodies: every response that is not a stream must be whole before it is sent.
@@ -104,6 +105,10 @@ class Plan:
     sees_responses: bool = False
     has_end: bool = False
     needs_request: bool = False
+    groups: Mapping[Stage, tuple[Group, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", {stage: self.stages.get(stage, ()) for stage in Stage})
 
     @property
     def judges_events(self) -> bool:

@@ -99,7 +99,7 @@ class Run:
             self.exchange = replace(self.exchange, models=models)
         if self.shadows:
             self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
-        return self._groups(Stage.PRE_REQUEST, self.plan.stages.get(Stage.PRE_REQUEST, ()))
+        return self._groups(Stage.PRE_REQUEST, self.plan.groups[Stage.PRE_REQUEST])
 
     def response_head(
         self, head: Response, *, longest_event: int | None = None, may_wait: bool = True
@@ -117,7 +117,7 @@ class Run:
         self.exchange = self.exchange.with_response(head)
         if is_empty or not (self.plan.judges_events and (may_wait or self.plan.events_in_place)):
             longest_event = None
-        waiting = self._groups(Stage.POST_REQUEST, self.plan.stages.get(Stage.POST_REQUEST, ()))
+        waiting = self._groups(Stage.POST_REQUEST, self.plan.groups[Stage.POST_REQUEST])
         if waiting is DONE:
             return self._before_sending(head, longest_event, may_wait)
         return after(waiting, lambda _: self._before_sending(head, longest_event, may_wait))
@@ -133,7 +133,7 @@ class Run:
         if self.needs_body:
             return DONE
         if splitter is None:
-            return self._groups(Stage.PRE_RESPONSE, plan.stages.get(Stage.PRE_RESPONSE, ()))
+            return self._groups(Stage.PRE_RESPONSE, plan.groups[Stage.PRE_RESPONSE])
         return after(
             self._groups(Stage.PRE_RESPONSE, plan.opening), lambda _: Done(self._stream(splitter, may_wait))
         )
@@ -148,7 +148,7 @@ class Run:
             return DONE
         head = self.exchange.response or Response(200)
         self.exchange = self.exchange.with_response(Response(head.status, head.headers, body))
-        return self._groups(Stage.PRE_RESPONSE, self.plan.stages.get(Stage.PRE_RESPONSE, ()))
+        return self._groups(Stage.PRE_RESPONSE, self.plan.groups[Stage.PRE_RESPONSE])
 
     def response_sent(self, body: bytes | None) -> None:
         """Show the body to the shadow entries that need it. None: it was too long to be copied."""
@@ -176,47 +176,39 @@ class Run:
     async def _finish(self, *, runs_post_response: bool) -> None:
         late = {id(step) for group in self._under_way for step in group.steps}
         if runs_post_response:
-            await self._groups(Stage.POST_RESPONSE, self.plan.stages.get(Stage.POST_RESPONSE, ()))
+            await self._groups(Stage.POST_RESPONSE, self.plan.groups[Stage.POST_RESPONSE])
         await self._cleanup([step for step in self._ran if id(step) not in late])
         if self.shadows:
             await self.shadows.end(self.exchange)
 
     def _groups(self, stage: Stage, groups: Sequence[Group]) -> Awaitable[None]:
-        at = self._in_place(stage, groups, 0) if groups else 0
-        last = len(groups) - 1
-        if at > last:
-            return DONE
-        return self._group(stage, groups[at]) if at == last else self._from(stage, groups, at)
+        if groups and (rest := self._in_place(stage, groups)):
+            return self._from(stage, rest) if rest[1:] else self._group(stage, rest[0])
+        return DONE
 
-    def _in_place(self, stage: Stage, groups: Sequence[Group], at: int) -> int:
-        """Run the groups from `at` on that wait for nothing. Return the index of the first other one.
-
-        Or the number of groups, when nothing is left to run.
-        """
-        is_last_stage = stage is Stage.POST_RESPONSE
-        while at < len(groups) and (is_last_stage or not self._is_over(stage)):
-            step = groups[at].alone
-            if step is None or step.is_async or self.trace or (self._ended and not is_last_stage):
-                return at
-            view = self._view(step.plugin)
+    def _in_place(self, stage: Stage, groups: Sequence[Group]) -> Sequence[Group]:
+        """Run the first groups, as far as they wait for nothing. Return those that are left to run."""
+        is_last = stage is Stage.POST_RESPONSE
+        for at, group in enumerate(groups):
+            if not is_last and (self.rejection or (self.responded and stage is Stage.PRE_REQUEST)):
+                return ()
+            step = group.alone
+            if step is None or step.is_async or self.trace or (self._ended and not is_last):
+                return groups[at:]
+            view = self._view(step.plugin) if self._notes else self.exchange
             if step.in_thread and not _is_quick(step, view):
-                return at
+                return groups[at:]
             self._ran.append(step)
             outcome = call_safely(step.call, view)
             if outcome is not CONTINUE:  # the usual case
                 self._take(stage, step, outcome)
-            at += 1
-        return len(groups)
+        return ()
 
-    def _is_over(self, stage: Stage) -> bool:
-        """Whether the exchange has a response that ends this stage."""
-        return self.rejection is not None or (stage is Stage.PRE_REQUEST and self.responded is not None)
-
-    async def _from(self, stage: Stage, groups: Sequence[Group], at: int) -> None:
-        """Run the group at `at`, which may wait, and those after it."""
-        while at < len(groups):
-            await self._group(stage, groups[at])
-            at = self._in_place(stage, groups, at + 1)
+    async def _from(self, stage: Stage, groups: Sequence[Group]) -> None:
+        """Run the first group, which may wait, and the others."""
+        while groups:
+            await self._group(stage, groups[0])
+            groups = self._in_place(stage, groups[1:])
 
     async def _group(self, stage: Stage, group: Group) -> None:
         if group.shadows and (stage is Stage.POST_RESPONSE or not self._ended):
@@ -232,7 +224,8 @@ class Run:
             if self.trace:
                 await self.trace.group(stage, group, lambda: self._act(stage, group))
             elif step is not None and step.in_task:
-                self._take(stage, step, await await_in_task(step, self._view(step.plugin)))
+                view = self._view(step.plugin) if self._notes else self.exchange
+                self._take(stage, step, await await_in_task(step, view))
             else:
                 await self._act(stage, group)
         finally:
@@ -264,7 +257,8 @@ class Run:
         verdict = self._judge(step, stage, outcome)
         if verdict is not CONTINUE:
             self._note(step, verdict)
-            self._apply(stage, step, verdict)
+            if type(verdict) is not Continue:
+                self._apply(stage, step, verdict)
 
     def _apply(self, stage: Stage, step: Step, verdict: Verdict) -> None:
         if isinstance(verdict, Reject):
@@ -339,8 +333,8 @@ class Run:
         )
 
     def _view(self, plugin: Plugin) -> Exchange:
-        notes = self._notes.get(plugin.name) if self._notes else None
-        return self.exchange.with_notes(notes) if notes else self.exchange
+        name = plugin.name
+        return self.exchange.with_notes(self._notes[name]) if name in self._notes else self.exchange
 
     def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
         if verdict.notes:
@@ -358,13 +352,14 @@ class Run:
 
         Sets `rejection` when a plugin fails and its `on_error` is not `open`.
         """
-        headers: dict[str, str] = {}
         adding = [step for step in self._ran if step.adds_headers]
         if len(adding) > 1:
-            adding.sort(key=lambda step: step.origin in FORCED)
+            adding.sort(key=_is_forced)
+        headers: dict[str, str] = {}
         for step in adding:
-            added = call_safely(step.plugin.response_headers, self._view(step.plugin))
-            why = added.why if isinstance(added, CallFailed) else invalid_headers_reason(added)
+            view = self._view(step.plugin) if self._notes else self.exchange
+            added = call_safely(step.plugin.response_headers, view)
+            why = added.why if type(added) is CallFailed else invalid_headers_reason(added)
             if why is None:
                 headers.update(added)  # type: ignore[call-overload]  # it is a map of text
             elif isinstance(verdict := self._fault(step, None, why), Reject):
@@ -391,6 +386,10 @@ class Run:
 def _is_quick(step: Step, view: Exchange) -> bool:
     """Whether a blocking plugin is called in place this time."""
     return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
+
+
+def _is_forced(step: Step) -> bool:
+    return step.origin in FORCED
 
 
 def _failed(name: str) -> Reject:

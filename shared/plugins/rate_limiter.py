@@ -181,7 +181,12 @@ class RateLimiter(Plugin):
         if not charged:
             return CONTINUE
         limits = [charge.limit for charge in charged]
-        decision = await self._acquire(limits)
+        try:
+            decision = await self._limiter.acquire(limits)
+        except asyncio.CancelledError:
+            # It is unknown whether the slots were acquired before the timeout, so release them.
+            await self._limiter.release(_slots(limits))
+            raise
         if decision.violated is not None:
             decision = self._retry_queues.spread(decision, round(self._clock.monotonic() * 1_000_000))
         elif self._retry_queues.queues:
@@ -200,14 +205,6 @@ class RateLimiter(Plugin):
         slots = exchange.notes.get("slots")
         if slots:
             await self._limiter.release(cast(Sequence[Limit], slots))
-
-    async def _acquire(self, limits: Sequence[Limit]) -> Decision:
-        try:
-            return await self._limiter.acquire(limits)
-        except asyncio.CancelledError:
-            # It is unknown whether the slots were acquired before the timeout, so release them.
-            await self._limiter.release(_slots(limits))
-            raise
 
     def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Verdict:
         headers = rate_headers(decision, self._families)

@@ -152,7 +152,7 @@ class Deadlines:
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._seconds
-        self._calls.extend((due, call) for call in self._new)
+        self._calls.extend([(due, call) for call in self._new])
         self._new.clear()
         if self._timer is None:
             self._timer = loop.call_at(due, self._check)

@@ -116,7 +116,7 @@ class GuardedLimiter:
             self._record_failure(error, began)
             return self._acquire_alone(limits, error)
         self._breaker.record_success()
-        self._known.record(decision.states, self._now())
+        self._known.record(decision.states, round(self._clock.monotonic() * 1_000_000))
         if decision.allowed:
             self._leases.acquire(limits)
         else:
