@@ -19,7 +19,7 @@ from tests.reliability.processes import await_workers
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.peer import Peer, Received
 from tests.support.upstream import Upstream, replying, sized
-from tests.support.wait import until
+from tests.support.wait import await_true
 
 pytestmark = pytest.mark.slow
 
@@ -89,14 +89,6 @@ def load(
         return found[0]
 
     return end
-
-
-def await_true(holds: Callable[[], bool], seconds: float) -> float:
-    """The seconds until it holds."""
-    for gone in until(seconds):
-        if holds():
-            return gone
-    raise AssertionError(f"It does not hold within {seconds} s.")
 
 
 def most_within(seconds: float, times: list[float]) -> int:

@@ -20,7 +20,7 @@ from tests.support.gateway import ROOT, RunningGateway, bare_environment
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream, replying, sized
 from tests.support.valkey_server import server
-from tests.support.wait import until
+from tests.support.wait import await_true, until
 
 PROVIDER: dict[str, Any] = {
     "name": "listing",
@@ -93,10 +93,6 @@ class Admin:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, how)
         self.process.wait(20)
-
-
-def await_true(holds: Callable[[], bool], seconds: float) -> None:
-    assert any(holds() for _ in until(seconds))
 
 
 @pytest.fixture

@@ -13,6 +13,14 @@ def until(seconds: float) -> Iterator[float]:
         time.sleep(0.01)
 
 
+def await_true(holds: Callable[[], bool], seconds: float = 20.0) -> float:
+    """The seconds until `holds()`. Raises AssertionError if it does not within `seconds`."""
+    for gone in until(seconds):
+        if holds():
+            return gone
+    raise AssertionError(f"It does not hold within {seconds} s.")
+
+
 async def until_true(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     """Return as soon as `holds()`. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):

@@ -2,48 +2,24 @@
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import redis
 
 from admin_app.jobs.discovery import MAX_CHARACTERS, MAX_NAMES, names_in
 from admin_app.jobs.leaders import Jobs
-from shared.config_store.store import RedisStore
-from shared.redis_server.choose import RedisAddress
 from shared.services import Services
 from shared.usage.archiver import archived_rows
-from tests.admin_app.ai.test_provider_test import SECRET, OpenWorld
-from tests.admin_app.world import TOKEN, Api, HandClock, Tenant, World, make_world
+from tests.admin_app.ai.test_provider_test import SECRET
+from tests.admin_app.world import Api, Tenant, World
 from tests.support.peer import Received
 from tests.support.upstream import Upstream, replying, sized
-from tests.support.wait import until
+from tests.support.wait import await_true
 from tests.usage.rows import row
 from tests.usage.test_archiver import write
 
-PATIENCE = 15.0
 LOG = "admin_app.jobs.discovery"
-
-
-class Calendar(HandClock):
-    """A clock whose date is in the hands of the test. The time of leads goes on."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-@pytest.fixture
-def world(tmp_path: Path, valkey_socket: str) -> Iterator[World]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        world = OpenWorld(make_world(tmp_path, admin__token=TOKEN).settings)
-        world.clock = Calendar()
-        world.store = RedisStore(client, world.settings.admin.subdomain_quarantine)
-        world.address = RedisAddress({"unix_socket_path": valkey_socket}, "external")
-        yield world
 
 
 @pytest.fixture
@@ -95,10 +71,6 @@ def a_provider(api: Api, listing: Listing, base: str = "", **members: Any) -> st
         **members,
     }
     return str(api.create(f"{base}/providers", sent)["id"])
-
-
-def await_true(holds: Callable[[], bool]) -> None:
-    assert any(holds() for _ in until(PATIENCE))
 
 
 def names_of(world: World, provider_id: str) -> tuple[str, ...] | None:

@@ -1,29 +1,24 @@
 """Probes of targets by the leader among the admin processes, against servers on this machine."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import redis
 
-from admin_app.jobs import probes
 from admin_app.jobs.leaders import Jobs
-from shared.config_store.store import RedisStore
-from shared.health.layout import Beat, note_of_beats, parse_message
+from shared.health.layout import NOTE, Beat, note_of_beats, parse_message
 from shared.health.report import CLOSED, OPERATOR, PROBE, Report
 from shared.health.store import HealthStore
 from shared.net.policy import Policy
-from shared.redis_server.choose import RedisAddress
 from shared.routing.target_pool import target_id
 from shared.services import Services
-from tests.admin_app.ai.test_provider_test import SECRET, OpenWorld
-from tests.admin_app.jobs.test_discovery import PATIENCE, Calendar, await_true
-from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world
+from tests.admin_app.ai.test_provider_test import SECRET
+from tests.admin_app.world import NOW, Api, Tenant, World
 from tests.support.peer import Received
 from tests.support.upstream import Upstream, replying, sized
+from tests.support.wait import await_true
 
 CANARY = "of-this-target-0123456789"
 
@@ -57,27 +52,11 @@ class Probed:
     def use(self, owner: str, target: str, at: float) -> None:
         beat = Beat(worker="w", target=target, at=at, in_flight=0, latency=None)
         note = note_of_beats(owner, [beat], at)
-        self.client.eval(
-            (Path(probes.__file__).parents[2] / "shared/health/lua/note.lua").read_text(),
-            2,
-            *note.keys,
-            *note.arguments,
-        )
+        self.client.eval(NOTE.text, 2, *note.keys, *note.arguments)
 
     def await_probes(self, count: int) -> None:
         seen = len(self.requests)
         await_true(lambda: len(self.requests) >= seen + count)
-
-
-@pytest.fixture
-def world(tmp_path: Path, valkey_socket: str) -> Iterator[World]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        world = OpenWorld(make_world(tmp_path, admin__token=TOKEN).settings)
-        world.clock = Calendar()
-        world.store = RedisStore(client, world.settings.admin.subdomain_quarantine)
-        world.address = RedisAddress({"unix_socket_path": valkey_socket}, "external")
-        yield world
 
 
 @pytest.fixture
@@ -219,17 +198,14 @@ def test_probe_goes_nowhere_that_requests_may_not_go(
 ) -> None:
     cast(Any, world).open_fetch = lambda ca=None: Services.open_fetch(cast(Any, Closed(world)), ca)
     pooled(api, tenant, probed)
-    for _ in until_told(world, probed):
-        pass
+
+    def is_told() -> bool:
+        world.clock.time += 1.0
+        return bool(probed.told)
+
+    await_true(is_told)
     assert "not allowed" in probed.told[0].why
     assert probed.requests == []
-
-
-def until_told(world: World, probed: Probed) -> Iterator[None]:
-    end = time.monotonic() + PATIENCE
-    while not probed.told and time.monotonic() < end:
-        world.clock.time += 5.1
-        yield time.sleep(0.05)
 
 
 class Closed:
