@@ -6,7 +6,8 @@
 
 What the key of the client may use is judged on the name that it asked for, and `deny_models` on all names of
 the model that was found, too: another name for a denied model is denied. Some providers accept a name in any
-case, so `deny_models` matches in any case; lists of what is allowed match only as they are written.
+case, and with marks around it, so `deny_models` matches these, too; lists of what is allowed match only as
+they are written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,17 @@ MAX_NAME: Final = 256
 _KEPT: Final = 1_000
 #: Lists of models that are kept per rule. Keys that may use the same share one.
 MAX_LISTS: Final = 100
+
+
+def _plain_name(name: str) -> str:
+    """The name of a model without what some servers ignore.
+
+    Spaces and slashes around it, Google's ``models/`` before it, and Ollama's ``:latest`` behind it.
+
+    >>> _plain_name(" models/gemini-3-pro"), _plain_name("/llama4:latest")
+    ('gemini-3-pro', 'llama4')
+    """
+    return name.strip("/ ").removeprefix("models/").removesuffix(":latest").strip("/ ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +100,9 @@ class KnownProvider:
         return self._names.get(name, name)
 
     def all_names(self, own: str) -> Sequence[str]:
-        """The provider's own name for a model, in any case, and its aliases."""
-        return (own, *self._aliases.get(own.casefold(), ()))
+        """The provider's own name for a model, in any case, without marks around it, and its aliases."""
+        names = dict.fromkeys((own, _plain_name(own)))
+        return (*names, *[alias for name in names for alias in self._aliases.get(name.casefold(), ())])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

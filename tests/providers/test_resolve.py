@@ -218,6 +218,13 @@ def test_the_list_of_models_has_real_names_only_and_those_that_the_key_may_use()
     assert resolver(known("empty")).allowed_names(None) == ()
 
 
+@pytest.mark.parametrize("asked", [" real", "real ", "/real", "models/real", "models/ REAL/", "real:latest"])
+def test_denied_model_is_denied_with_marks_around_its_name(asked: str) -> None:
+    one = resolver(known("p", ["real"], aliases=("quick",), globs=("*",)))
+    for denied in ("real", "p/real", "quick"):
+        assert code(one.resolve(f"p/{asked}", CHAT, key(deny_models=(denied,)))) == "model_not_allowed"
+
+
 _WORD = st.text("ab*", min_size=1, max_size=3)
 
 
