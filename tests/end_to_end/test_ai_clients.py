@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,10 @@ import requests
 
 from examples.demo_upstream.control import DemoControl
 from examples.demo_upstream.faults import Fault
+from tests.bodies.streams import ENDPOINTS, Endpoint
 from tests.support.commands import serving
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.upstream import REQUEST, Upstream, chunk, send, sized
+from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send, sized, wait
 
 PAGE = "https://app.example"
 APIS = ["openai.chat", "anthropic.messages", "anthropic.count_tokens"]
@@ -42,6 +44,8 @@ class Owner:
         judge = {"name": "content_validator", "stage": "pre_response", "settings": guard["settings"]}
         self.create("rules", path="/v1", ai=ai, cors={"origins": [PAGE]})
         self.create("rules", path="/guarded", ai=ai, plugin_chain=[guard, judge])
+        mask = {**judge, "settings": {"blocked_patterns": ["forbidden"], "action": "mask"}}
+        self.create("rules", path="/masked", ai=ai, plugin_chain=[mask])
         self.create("rules", path="/hidden", ai={**ai, "hide_target": True})
         self.create("rules", path="/plain", target=recorder, headers={"X-Api-Key": SECRET})
         self.create("rules", path="/own", ai={"providers": ["recorder"]}, credential="client")
@@ -92,6 +96,51 @@ def test_a_body_that_a_plugin_rejects_reaches_no_provider(owner: Owner, failing:
     # The pieces of a stream are judged as one text; a provider that splits it changes nothing.
     streamed = owner.chat("/guarded/v1", "failing-model", "fine", stream=True)
     assert (streamed.status_code, "[DONE]" in streamed.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint", "error"),
+    [
+        ("chat/completions", ENDPOINTS[0], b'data: {"error":{'),
+        ("messages", ENDPOINTS[4], b'event: error\ndata: {"type":"error","error":{'),
+    ],
+    ids=["chat", "messages"],
+)
+def test_a_stream_that_a_plugin_rejects_ends_with_one_error_and_its_provider_is_left(
+    owner: Owner, upstream: Upstream, path: str, endpoint: Endpoint, error: bytes
+) -> None:
+    stream = endpoint.stream(["Hello, ", "this is for", "bidden text", " more"])
+    first, last = (stream.rindex(b"\n\n", 0, stream.index(text)) + 2 for text in (b"this", b" more"))
+    seen = threading.Event()
+    begin, go_on = send(STREAM + chunk(stream[:first])), send(chunk(stream[first:last]))
+    upstream.plays([*REQUEST, begin, wait(seen), go_on, hang])
+    body, document = b"", {"model": "recorder-model", "max_tokens": 9, "messages": TURNS, "stream": True}
+    response = owner.tenant.request("POST", f"/guarded/v1/{path}", json=document, stream=True)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        for piece in response.iter_content(None):
+            body += piece
+            seen.set()
+    assert upstream.received[-1].peer.ended.wait(1)
+    text, _, found = body.partition(error)
+    assert "Hello, this is".startswith(endpoint.read_stream(text))
+    assert (b"content_rejected" in found, found.count(b"data:"), b"[DONE]" in body) == (True, 0, False)
+    line = owner.tenant.gateway.access_line(response.headers["X-Request-ID"])
+    assert (line["code"], line["ai"]["usage_source"]) == ("content_rejected", "estimated")
+    assert line["ai"]["output"] > 0
+
+
+def test_a_plugin_masks_what_models_say_whole_and_streamed(owner: Owner, upstream: Upstream) -> None:
+    endpoint = ENDPOINTS[0]
+    said, head = ["This is for", "bidden."], "Content-Type: application/json"
+    for stream, sent in (
+        (False, sized(endpoint.body("".join(said)), "200 OK", head)),
+        (True, STREAM + chunk(endpoint.stream(said)) + b"0\r\n\r\n"),
+    ):
+        upstream.plays([*REQUEST, send(sent)])
+        response = owner.chat("/masked/v1", "recorder-model", stream=stream)
+        read = endpoint.read_stream if stream else endpoint.read_whole
+        assert read(response.content) == "This is *********."
+        assert (response.status_code, b"[DONE]" in response.content) == (200, stream)
 
 
 @pytest.mark.parametrize("api", ["chat/completions", "messages"])
