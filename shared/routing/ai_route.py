@@ -1,6 +1,5 @@
 """A compiled rule for AI: the targets that may serve a request, and the upstream and price of each call."""
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
 from shared.secrets.context import PLATFORM
+from shared.secrets.keyed_hash import keyed_hash
 from shared.stored.binding import Binding, Pin, shown_id
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.choose import Pool
@@ -294,7 +294,7 @@ class AiRoute:
     def _key_state(self, provider: KnownProvider, key_id: str) -> KeyState:
         """The state of a key with its present secret: what was learned of another one does not count."""
         states, credential = self.states, self._providers[provider.name].credentials[key_id]
-        digest = hashlib.blake2b(credential.encode(), key=states.secret[:64], digest_size=6).hexdigest()
+        digest = keyed_hash(states.secret, credential.encode(), size=6).hexdigest()
         return states.key(self.tenant_id, provider.provider.id, f"{key_id}.{digest}")
 
     def _provider_times(self, target: ResolvedTarget) -> UpstreamTimeouts:

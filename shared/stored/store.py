@@ -5,7 +5,6 @@ aff:{<tenant>}          sorted set  the names by the second at which they expire
 """
 
 import asyncio
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from shared.core.errors import StoreDown
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
 from shared.redis_client.script import Script
+from shared.secrets.keyed_hash import keyed_hash
 from shared.stored.binding import Binding
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Bindings:
     def __init__(self, connection: RedisConnection, secret: bytes) -> None:
         """`secret` is the deployment's: whoever reads Redis cannot tell the ids."""
         self._connection = connection
-        self._secret = secret[: hashlib.blake2b.MAX_KEY_SIZE]
+        self._secret = secret
         self._memory: OrderedDict[tuple[str, str], Binding] = OrderedDict()
         # By tenant and name; None: it is to be removed.
         self._waiting: OrderedDict[tuple[str, str], Binding | None] = OrderedDict()
@@ -157,7 +157,7 @@ class Bindings:
 
     def _name(self, id: str) -> str:
         text = id.encode(errors="surrogatepass")
-        return hashlib.blake2b(text, digest_size=16, key=self._secret).hexdigest()
+        return keyed_hash(self._secret, text, size=16).hexdigest()
 
 
 def open_bindings(options: Mapping[str, Any], secret: bytes) -> Bindings:

@@ -13,11 +13,11 @@ A key is a keyed hash with the tenant in it. So the keys of two tenants with the
 common, and no tenant can compute one.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from shared.model.messages import Headers
+from shared.secrets.keyed_hash import keyed_hash
 
 HEADER = "header:"
 PROMPT_CACHE_KEY, USER_ID, PREFIX = "prompt_cache_key", "user_id", "prefix"
@@ -34,9 +34,7 @@ class AffinityKeys:
 
     def __init__(self, by: Iterable[str], tenant: str, secret: bytes) -> None:
         self._by = tuple(by)
-        self._tenant = hashlib.blake2b(
-            tenant.encode() + b"\0", digest_size=16, key=secret[: hashlib.blake2b.MAX_KEY_SIZE]
-        )
+        self._tenant = keyed_hash(secret, tenant.encode() + b"\0", size=16)
 
     def key(self, headers: Headers, body: Any, model: str = "") -> bytes | None:
         """The key of a request; None when it has no source. `body` is its parsed JSON, or anything else.

@@ -1,8 +1,9 @@
 """One of several members by weight: for a key always the same one, or a random one."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
+
+from shared.secrets.keyed_hash import keyed_hash
 
 _BITS = 52  # so that u is exact, and neither 0 nor 1
 
@@ -19,7 +20,9 @@ class Rendezvous:
 
     def __init__(self, secret: bytes, members: Iterable[tuple[str, int]]) -> None:
         # A keyed hash that has read the name of a member is copied for each key: half the time.
-        self._members = {name: (_named(secret, name), weight) for name, weight in members}
+        self._members = {
+            name: (keyed_hash(secret, name.encode() + b"\0", size=8), weight) for name, weight in members
+        }
 
     def score(self, name: str, key: bytes) -> float:
         """The score of one member for a key. The highest takes it."""
@@ -42,7 +45,3 @@ def draw[M](members: Sequence[M], weights: Sequence[int], random: Callable[[], f
         drawn -= weights[at]
         at += 1
     return members[at]
-
-
-def _named(secret: bytes, name: str) -> "hashlib.blake2b":
-    return hashlib.blake2b(name.encode() + b"\0", digest_size=8, key=secret[: hashlib.blake2b.MAX_KEY_SIZE])
