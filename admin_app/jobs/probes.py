@@ -19,7 +19,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import BadRecord, GatewayError, OutsideError
 from shared.core.process.failures import Failures
 from shared.health.layout import USED_SECONDS, StoredHealth
-from shared.health.report import CLOSED, MAX_SECONDS, OPERATOR, PROBE, Report
+from shared.health.report import CLOSED, MAX_SECONDS, OPERATOR, PROBE, Report, owner_of
 from shared.health.store import HealthStore
 from shared.model.pools import HealthCheck
 from shared.model.providers import Provider
@@ -73,8 +73,7 @@ class _Check:
     @property
     def place(self) -> str:
         """The owner of what is stored of the target."""
-        provider, slash, _ = self.target.partition("/")
-        return provider if slash else self.owner
+        return owner_of(self.target, self.owner)
 
     def is_same(self, other: "_Check | None") -> bool:
         """Whether nothing of its configuration has changed."""

@@ -16,7 +16,7 @@ from shared.core.clock import Clock
 from shared.core.errors import OutsideError
 from shared.health.layout import Beat, parse_message
 from shared.health.link import HealthLink
-from shared.health.report import CALLS, Report
+from shared.health.report import CALLS, Report, owner_of
 from shared.health.states import PoolStates
 from shared.model.providers import ProviderKey
 from shared.net.port import FetchResponse
@@ -99,8 +99,7 @@ class SharedHealth:
             if (is_plain and not self._is_asked_for(state, now)) or not self._is_used(state):
                 continue
             self._told_at[state] = now
-            owner = tenant_id if is_plain else target_id.partition("/")[0]
-            beats = found.setdefault(owner, {})
+            beats = found.setdefault(owner_of(target_id, tenant_id), {})
             beats[target_id] = self._beat(target_id, state, now, beats.get(target_id))
         self.link.beat({owner: beats.values() for owner, beats in found.items()}, now)
 

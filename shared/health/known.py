@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from shared.health.report import CLOSED, Report
+from shared.health.report import CLOSED, Report, key_id_of
 from shared.model.pools import Breaker
 
 #: Two tenants that see the same within this time make it everybody's.
@@ -66,7 +66,7 @@ class KnownHealth:
 
     def of_key_id(self, tenant: str, key_id: str) -> Sequence[Report]:
         """What counts for a tenant of a key, whatever its secret was."""
-        subjects = [one for one in self._reports if one[1].partition(".")[0] == key_id]
+        subjects = [one for one in self._reports if key_id_of(one[1]) == key_id]
         return [one for subject in subjects for one in self._of(subject) if one.tenant in (tenant, "")]
 
     def tenants(self, target: str) -> int:

@@ -29,6 +29,21 @@ MAX_REASON: Final = 200
 _TARGET, _KEY = "target:", "key:"
 
 
+def owner_of(target: str, tenant: str) -> str:
+    """The provider of a target, under which its state is stored; the tenant, if the target has none.
+
+    >>> owner_of("prv_1/gpt", "ten_1"), owner_of("9f86d081884c", "ten_1")
+    ('prv_1', 'ten_1')
+    """
+    provider, slash, _ = target.partition("/")
+    return provider if slash else tenant
+
+
+def key_id_of(key: str) -> str:
+    """The id of a key, without the hash of its secret."""
+    return key.partition(".")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The state of a target or of a key. Times are seconds since the Unix epoch.
@@ -56,18 +71,17 @@ class Report:
     @property
     def provider(self) -> str:
         """The id of the provider; empty for a target without one."""
-        provider, slash, _ = self.target.partition("/")
-        return provider if slash else ""
+        return owner_of(self.target, "")
 
     @property
     def key_id(self) -> str:
         """The id of the key alone."""
-        return self.key.partition(".")[0]
+        return key_id_of(self.key)
 
     @property
     def owner(self) -> str:
         """The provider or the tenant whose hash has the state."""
-        return self.provider or self.tenant
+        return owner_of(self.target, self.tenant)
 
     @property
     def is_shared(self) -> bool:

@@ -10,7 +10,7 @@ from shared.documents.ai.provider_key import KeyHealthOutput
 from shared.documents.fields import Input
 from shared.health.known import KnownHealth
 from shared.health.layout import Failure, StoredHealth
-from shared.health.report import MAX_SECONDS, Report
+from shared.health.report import MAX_SECONDS, Report, key_id_of
 from shared.model.providers import Provider, ProviderKey
 from shared.upstreams.outcome import KeyEffect
 
@@ -135,7 +135,7 @@ def _target(
 
 
 def _failure(failure: Failure) -> Mapping[str, Any]:
-    return {"at": failure.at, "key": failure.key.partition(".")[0] or None, "reason": failure.why}
+    return {"at": failure.at, "key": key_id_of(failure.key) or None, "reason": failure.why}
 
 
 def _latest(reports: Iterable[Report]) -> Report | None:
@@ -153,7 +153,7 @@ def key_health(key: ProviderKey, tenant_id: str, stored: StoredHealth, now: floa
     elif latest is not None:
         is_rejected = any(one.cause == KeyEffect.REJECTED for one in reports)
         status = _REJECTED if is_rejected else _COOLING
-    last = next((one for one in stored.failures if one.key.partition(".")[0] == key.id), None)
+    last = next((one for one in stored.failures if key_id_of(one.key) == key.id), None)
     document: dict[str, Any] = KeyHealthOutput().dump(
         {"status": status, "cooling_until": latest and latest.until, "last_error": last and last.why}
     )
