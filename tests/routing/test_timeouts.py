@@ -1,14 +1,7 @@
 """How long an upstream is waited for."""
 
-import doctest
-
 from shared.model.rule_timeouts import RuleTimeouts
-from shared.routing import timeouts as waits
 from shared.routing.timeouts import UpstreamTimeouts
-
-
-def test_the_example_holds() -> None:
-    assert doctest.testmod(waits).failed == 0
 
 
 def test_a_rule_without_its_own_waits_as_the_operator_says() -> None:

@@ -1,6 +1,5 @@
 """Heads that could be read in two ways are rejected, and every outgoing head is framed by us."""
 
-import doctest
 
 import pytest
 from hypothesis import given
@@ -8,7 +7,6 @@ from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.test import tutils
 
-from mitm_engine.http1 import header_names as names
 from mitm_engine.http1.head_rules import check_head, origin_form
 from mitm_engine.http1.header_names import HeaderNames
 from mitm_engine.http1.heads import chunk, closing_response, request_head
@@ -136,10 +134,6 @@ def test_an_absolute_target_is_accepted_only_with_the_name_of_its_host(
     target: bytes, form: bytes | None
 ) -> None:
     assert origin_form(target, (HOST,)) == form
-
-
-def test_the_example_in_the_docs_is_true() -> None:
-    assert doctest.testmod(names).failed == 0
 
 
 def test_invented_names_do_not_fill_the_memory() -> None:
