@@ -187,7 +187,7 @@ class ProviderCompiler:
                 raise ValueError("only keys of the platform may be in the environment or in files")
             name = f"env:{key.env}" if key.env is not None else f"file:{key.file}"
             if (text := self.opened.get(name)) is None:
-                raise ValueError(f"{name} is not among the secrets that the operator opened")
+                raise ValueError(f"{name} is not among the secrets that the operator opened, or is no secret")
             return text
         except (GatewayError, ValueError) as error:
             logger.error("Key %s of provider %s cannot be used: %s", key.id, provider.id, error)

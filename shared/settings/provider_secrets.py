@@ -14,6 +14,8 @@ from shared.settings.sources import SettingsError
 
 _FOLDER = "secrets.folder"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+# A secret in one line, as the admin API takes it: a header has it, so another text would fail each request.
+_SECRET = re.compile(r"[\x21-\x7e]{1,8192}")
 #: A larger file holds no credential.
 _MAX_BYTES = 65_536
 
@@ -31,13 +33,13 @@ def file_secret(name: str) -> str:
 def read_provider_secrets(secrets: Secrets, environ: Mapping[str, str]) -> Mapping[str, str]:
     """The opened secrets by ``env:<name>`` and ``file:<name>``, without spaces and line ends around them.
 
-    A variable or file that is missing or empty is left out: a key that names it is then reported with its
-    name. Raises `SettingsError` when the folder cannot be read.
+    A variable or file that is missing, empty or no secret is left out: a key that names it is then reported
+    with its name. Raises `SettingsError` when the folder cannot be read.
     """
     found = {env_secret(name): environ.get(name, "") for name in secrets.env}
     if secrets.folder is not None:
         found |= {file_secret(name): _text(path) for name, path in _files(secrets.folder)}
-    return {name: text for name, value in found.items() if (text := value.strip())}
+    return {name: text for name, value in found.items() if _SECRET.fullmatch(text := value.strip())}
 
 
 class OpenedSecrets(Mapping[str, str]):

@@ -29,6 +29,8 @@ def test_files_of_the_folder_are_read_and_links_out_of_it_are_not(tmp_path: Path
     (folder / "picture").write_bytes(b"\xff\xd8\xff")
     (folder / "large").write_text("x" * 100_000)
     (folder / "two words").write_text("sk-3")
+    for name, text in (("lines", "sk-3\nX-Other: 1"), ("spaces", "sk 3"), ("zero", "sk-3\0")):
+        (folder / name).write_text(text)
     (tmp_path / "outside").write_text("sk-4")
     (tmp_path / "secrets-of-others").mkdir()
     (tmp_path / "secrets-of-others" / "key").write_text("sk-5")
