@@ -36,8 +36,11 @@ def check_urls(urls: Mapping[str, str]) -> CheckedTargets:
         return CheckedTargets()
     # The threads have no app context, so they get the check itself.
     check = services().check_target
-    with ThreadPoolExecutor(min(len(urls), _MAX_THREADS)) as pool:
-        results = list(pool.map(lambda item: _check(check, *item), urls.items()))
+    if len(urls) == 1:
+        results = [_check(check, *item) for item in urls.items()]
+    else:
+        with ThreadPoolExecutor(min(len(urls), _MAX_THREADS)) as pool:
+            results = list(pool.map(lambda item: _check(check, *item), urls.items()))
     upstreams = [one.is_internal for at, one in zip(urls, results, strict=True) if at.startswith(_TARGET)]
     return CheckedTargets(
         [problem for result in results for problem in result.problems],

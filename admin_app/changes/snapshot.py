@@ -87,7 +87,9 @@ def _changed_ids(before: Snapshot | None, after: Snapshot | None) -> list[str]:
     if after is None:
         return []
     old, new = _items(before), _items(after)
-    return [item_id for item_id in {*old, *new} if old.get(item_id) != new.get(item_id)]
+    # Of many items, most are the same objects.
+    pairs = ((one, old.get(one), new.get(one)) for one in {*old, *new})
+    return [one for one, was, now in pairs if was is not now and was != now]
 
 
 def _items(snapshot: Snapshot | None) -> dict[str, object]:

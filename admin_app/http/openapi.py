@@ -142,7 +142,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
         If fields of a body are malformed, `judge` raises the problems of the others, so that a caller gets
         all of them together. It gets these fields and the parameters of the path.
         """
-        parse = cast("Decorator", self.arguments(schema, location=location, example=example))
+        # To make a schema takes longer than to use it.
+        made = schema() if isinstance(schema, type) else schema
+        parse = cast("Decorator", self.arguments(made, location=location, example=example))
         return parse if judge is None else lambda view: _judged(parse(view), judge)
 
     def responses(

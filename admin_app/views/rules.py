@@ -232,9 +232,10 @@ def _check_itself(rule: Rule) -> list[Problem]:
 def _check_overlap(before: Snapshot, rule: Rule) -> None:
     """Raise 409 when another active rule matches the same requests, because only one could be used."""
     for other in before.rules:
-        same = (other.path, other.match) == (rule.path, rule.match) and other.id != rule.id
+        if other.path != rule.path or other.match != rule.match or other.id == rule.id:
+            continue
         common = not rule.methods or not other.methods or set(rule.methods) & set(other.methods)
-        if rule.active and other.active and same and common:
+        if rule.active and other.active and common:
             raise ApiError(
                 "rule_exists",
                 f"The rule {other.id} matches the same path and method. Change or deactivate that rule.",

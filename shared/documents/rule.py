@@ -188,10 +188,14 @@ class RuleList(Page):
     rules = fields.List(fields.Nested(RuleOutput), required=True)
 
 
+#: Made once: to make it takes longer than to use it.
+_OUTPUT = RuleOutput()
+
+
 def rule_document(rule: Rule) -> dict[str, Any]:
     """The JSON of `rule`."""
-    members = {name: getattr(rule, name) for name in RuleOutput().fields if hasattr(rule, name)}
+    members = {name: getattr(rule, name) for name in _OUTPUT.fields if hasattr(rule, name)}
     pool = pool_members(rule.policy if rule.targets else None)
     where = {"target": rule.target or None, "targets": rule.targets or None}
-    document: dict[str, Any] = RuleOutput().dump({**members, **where, **pool})
+    document: dict[str, Any] = _OUTPUT.dump({**members, **where, **pool})
     return document

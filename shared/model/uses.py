@@ -6,8 +6,8 @@ use of the platform's. A name in a list of allowed models is a use unless it has
 
 from collections.abc import Iterator, Mapping
 
-from shared.model.config import Rule, Snapshot
-from shared.model.providers import Model, PlatformDocument, Shared
+from shared.model.config import Snapshot
+from shared.model.providers import AiRule, Model, PlatformDocument, Shared
 
 
 def provider_use(name: str) -> str:
@@ -36,16 +36,15 @@ def uses_of(snapshot: Snapshot) -> frozenset[str]:
     tenant = snapshot.tenant
     own = {provider_use(provider.name) for provider in tenant.providers}
     own |= {model_use(model.name) for model in tenant.models}
-    named = {use for rule in snapshot.rules for use in _named_by_rule(rule)}
+    calls = [rule.ai for rule in snapshot.rules if rule.ai is not None]
+    named = {use for ai in calls for use in _named_by_rule(ai)}
     named |= {use for model in tenant.models for use in _named_by_model(model)}
     return frozenset(named - own)
 
 
-def _named_by_rule(rule: Rule) -> Iterator[str]:
-    if rule.ai is None:
-        return
-    yield from map(provider_use, rule.ai.providers)
-    for name in (rule.ai.default_model, *(rule.ai.models or ())):
+def _named_by_rule(ai: AiRule) -> Iterator[str]:
+    yield from map(provider_use, ai.providers)
+    for name in (ai.default_model, *(ai.models or ())):
         if not name or "*" in name:
             continue
         yield model_use(name)
