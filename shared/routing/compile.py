@@ -23,7 +23,6 @@ from shared.model.config import (
     Tenant,
     Tier,
 )
-from shared.model.pools import PoolPolicy
 from shared.model.providers import AiRule, Discovered, PlatformDocument
 from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
@@ -36,8 +35,8 @@ from shared.routing.body_limits import BodyLimits
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
 from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.router import Router
-from shared.routing.target_pool import TargetPool, merged
-from shared.routing.timeouts import UpstreamTimeouts
+from shared.routing.target_pool import TargetPool, merged, policy_of
+from shared.routing.timeouts import UpstreamTimeouts, check_seconds
 from shared.routing.upstream import Upstream
 from shared.secrets.context import header_context, setting_context
 from shared.secrets.sealing import AesSealer
@@ -52,7 +51,6 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     "credential": (PROVIDER, CLIENT),
     "upstream_headers": UPSTREAM_HEADERS,
 }
-_MAX_SECONDS = 86_400
 
 _ACCEPT_ENCODING = "accept-encoding"
 # With these a client could fetch a response in parts, of which none has a text that is not allowed.
@@ -125,6 +123,7 @@ class Gateway:
         keys: its API keys by their hashes.
         router: its rules.
         has_cors: web pages may call at least one of its rules.
+        platform: the platform that it was compiled with.
     """
 
     snapshot: Snapshot
@@ -133,6 +132,7 @@ class Gateway:
     router: Router
     _: KW_ONLY
     has_cors: bool = False
+    platform: CompiledPlatform | None = None
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -184,15 +184,22 @@ class Compiler:
         """Compile the document of the platform, for all tenants. `before` is the one that it replaces."""
         return compile_platform(document, self._providers, _names(document.discovered), before)
 
-    def __call__(self, snapshot: Snapshot, platform: CompiledPlatform = _NO_PLATFORM) -> Gateway:
-        """Compile a tenant. A rule that cannot be compiled fails closed, and no other does."""
+    def __call__(
+        self, snapshot: Snapshot, platform: CompiledPlatform = _NO_PLATFORM, before: Gateway | None = None
+    ) -> Gateway:
+        """Compile a tenant. A rule that cannot be compiled fails closed, and no other does.
+
+        Routes of `before`, the tenant that it replaces, are used again where nothing differs.
+        """
         tenant = snapshot.tenant
         keys = {key.hash: key for key in snapshot.keys}
-        router = Router.build(self._compiled(snapshot, platform, rule) for rule in snapshot.rules)
-        has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
-        return Gateway(
-            snapshot, self.tiers.get(tenant.tier, Tier(tenant.tier)), keys, router, has_cors=has_cors
+        kept = _kept_routes(snapshot, platform, before)
+        router = Router.build(
+            kept.get(id(rule)) or self._compiled(snapshot, platform, rule) for rule in snapshot.rules
         )
+        has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
+        tier = self.tiers.get(tenant.tier, Tier(tenant.tier))
+        return Gateway(snapshot, tier, keys, router, has_cors=has_cors, platform=platform)
 
     @property
     def _providers(self) -> ProviderCompiler:
@@ -248,7 +255,7 @@ class Compiler:
             sends_identity=who,
             cors=_cors(tenant, rule),
             bodies=self.bodies.with_own(rule.limits),
-            pool=TargetPool(upstreams, _policy(rule), tenant.id, self.states),
+            pool=TargetPool(upstreams, policy_of(rule), tenant.id, self.states),
         )
 
     def _ai_route(self, snapshot: Snapshot, platform: CompiledPlatform, rule: Rule, ai: AiRule) -> Route:
@@ -335,6 +342,25 @@ class Compiler:
         return {name: opened(name, inner) for name, inner in value.items()}
 
 
+def _kept_routes(
+    snapshot: Snapshot, platform: CompiledPlatform, before: Gateway | None
+) -> Mapping[int, Route]:
+    """The routes of `before` that would be compiled to the same, by the identity of their rules."""
+    if before is None or _shared_by_routes(before.snapshot.tenant) != _shared_by_routes(snapshot.tenant):
+        return {}
+    models_stay = before.platform is platform and before.snapshot.discovered == snapshot.discovered
+    return {
+        id(route.rule): route
+        for route in before.router.routes()
+        if route.fault is None and (route.ai is None or models_stay)
+    }
+
+
+def _shared_by_routes(tenant: Tenant) -> Tenant:
+    """A tenant as far as its routes depend on it."""
+    return replace(tenant, name="", subdomain="", status="", created_at=0.0, updated_at=0.0, version=0)
+
+
 def _names(discovered: Mapping[str, Discovered]) -> Mapping[str, Sequence[str]]:
     return {provider_id: found.names for provider_id, found in discovered.items()}
 
@@ -349,27 +375,14 @@ def _check_rule(rule: Rule) -> None:
     if rule.ca is not None and "-----BEGIN CERTIFICATE-----" not in rule.ca:
         raise ValueError("ca must be certificates in PEM.")
     times = {name: getattr(rule.timeouts, name) for name in UpstreamTimeouts._fields}
-    _check_seconds({**times, "stream_keepalive": rule.stream_keepalive})
+    check_seconds({**times, "stream_keepalive": rule.stream_keepalive})
 
 
 def _check_entry(config: PluginConfig) -> None:
     """Raise ValueError for a stored value that the admin API does not write."""
     if config.mode not in (ENFORCE, SHADOW):
         raise ValueError(f"{config.name}: mode must be {ENFORCE} or {SHADOW}, not {config.mode!r}.")
-    _check_seconds({f"{config.name}: timeout": config.timeout})
-
-
-def _check_seconds(times: Mapping[str, float | None]) -> None:
-    for name, seconds in times.items():
-        if seconds is not None and not 0 < seconds <= _MAX_SECONDS:
-            raise ValueError(f"{name} must be more than 0 and at most {_MAX_SECONDS} seconds, not {seconds}.")
-
-
-def _policy(rule: Rule) -> PoolPolicy:
-    """The policy of the rule's targets. The client's own credentials go to the first choice only."""
-    if rule.credential != CLIENT:
-        return rule.policy
-    return replace(rule.policy, retry=replace(rule.policy.retry, attempts=1))
+    check_seconds({f"{config.name}: timeout": config.timeout})
 
 
 def _cors(tenant: Tenant, rule: Rule) -> Cors | None:

@@ -2,13 +2,14 @@
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final
 
 from shared.bodies.json.lenient import json_or_none
 from shared.core.errors import Rejection, make_rejection
 from shared.health.states import PoolStates
+from shared.model.config import CLIENT, Rule
 from shared.model.messages import Headers
 from shared.model.pools import PoolPolicy, RetryOn, UrlTarget
 from shared.routing.pool_exchange import PoolExchange, Tell, tell_no_worker
@@ -37,6 +38,13 @@ def merged(common: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """The headers of a rule with those of one of its targets, which win in any spelling."""
     names = {name.lower() for name in own}
     return {**{name: value for name, value in common.items() if name.lower() not in names}, **own}
+
+
+def policy_of(rule: Rule) -> PoolPolicy:
+    """The policy of the rule's targets. The client's own credentials go to the first choice only."""
+    if rule.credential != CLIENT:
+        return rule.policy
+    return replace(rule.policy, retry=replace(rule.policy.retry, attempts=1))
 
 
 class TargetPool:

@@ -4,9 +4,19 @@
 UpstreamTimeouts(connect=1, first_byte=600, idle=300, total=60)
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from shared.model.rule_timeouts import RuleTimeouts
+
+_MAX_SECONDS = 86_400
+
+
+def check_seconds(times: Mapping[str, float | None]) -> None:
+    """Raise ValueError for a stored time that the admin API does not write; they are by their names."""
+    for name, seconds in times.items():
+        if seconds is not None and not 0 < seconds <= _MAX_SECONDS:
+            raise ValueError(f"{name} must be more than 0 and at most {_MAX_SECONDS} seconds, not {seconds}.")
 
 
 class UpstreamTimeouts(NamedTuple):

@@ -54,7 +54,7 @@ def stored(client: redis.Redis, world: World, valkey_socket: str, runner: asynci
     source = runner.run(opened(valkey_socket))
     cache = GatewayCache[Gateway, Any](
         source,
-        lambda snapshot, _: compiler(snapshot),
+        lambda snapshot, *_: compiler(snapshot),
         SystemClock(),
         compile_platform=lambda document, _: document,
         config_ttl=60,

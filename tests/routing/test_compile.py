@@ -1,5 +1,6 @@
 """A tenant compiled: what can be used is ready, and what cannot is closed by itself."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_network
@@ -18,6 +19,15 @@ from shared.model.config import (
     Stage,
     Tenant,
     Tier,
+)
+from shared.model.providers import (
+    AiRule,
+    Model,
+    ModelTarget,
+    PlatformDocument,
+    Provider,
+    ProviderKey,
+    Shared,
 )
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
@@ -218,3 +228,63 @@ def test_an_entry_in_shadow_mode_gets_tools_that_take_nothing() -> None:
 def test_tenant_with_an_unknown_tier_is_closed() -> None:
     gateway = compile_rules(Rule("r", "/v1", "http://x.example"), tenant=Tenant("ten", "T", "t", tier="gone"))
     assert "gone" in routes(gateway, "/v1").fault
+
+
+class TestRoutesOfTheTenantBefore:
+    """Routes are used again, so that a change of one rule of thousands compiles one."""
+
+    provider = Provider("prv_1", "p", "openai", keys=(ProviderKey(id="k", name="k", env="K"),))
+    plain = Rule("a", "/a", "http://u", plugin_chain=(PluginConfig("asking"),))
+    ai = Rule("b", "/b", "", ai=AiRule(providers=("p",)))
+    broken = Rule("c", "/c", "ftp://u")
+
+    def compile(self, tenant: Tenant, *rules: Rule, before: Any = None, platform: Any = None) -> Any:
+        compiler = Compiler({"asking": Asking}, {"pro": Tier("pro")}, SEALER, TOOLS)
+        return compiler(Snapshot(tenant, rules), platform or self.platform(), before)
+
+    @functools.cache  # noqa: B019 -- one object
+    def platform(self) -> Any:
+        shared = replace(self.provider, shared=Shared(all=True))
+        return Compiler({}, {}, SEALER, TOOLS).platform(PlatformDocument((shared,)))
+
+    def test_unchanged_rules_keep_their_routes_and_plugins(self) -> None:
+        first = self.compile(TENANT, self.plain, self.ai, self.broken)
+        changed = replace(TENANT, name="other", subdomain="s", status="disabled", updated_at=5.0, version=9)
+        added, moved = Rule("d", "/d", "http://u"), replace(self.plain, id="e", path="/e")
+        second = self.compile(changed, moved, self.plain, self.ai, self.broken, added, before=first)
+        assert routes(second, "/a") is routes(first, "/a")
+        assert routes(second, "/b") is routes(first, "/b")
+        assert routes(second, "/d").rule is added
+        assert routes(second, "/c") is not routes(first, "/c"), "what was broken may be whole"
+        assert second.faults == first.faults
+
+    def test_equal_rule_that_is_another_object_is_compiled(self) -> None:
+        first = self.compile(TENANT, self.plain)
+        assert routes(self.compile(TENANT, replace(self.plain), before=first), "/a") is not routes(
+            first, "/a"
+        )
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"tier": "gone"},
+            {"enabled_plugins": ()},
+            {"required_plugins": {"asking": PluginConfig("asking")}},
+            {"plugin_chain": (PluginConfig("asking"),)},
+            {"cors": Cors(("https://a.example",))},
+            {"models": (Model("m", (ModelTarget(provider="p", model="m"),)),)},
+            {"providers": (provider,)},
+        ],
+    )
+    def test_change_that_concerns_all_rules_compiles_all(self, change: dict[str, Any]) -> None:
+        first = self.compile(TENANT, self.plain)
+        second = self.compile(replace(TENANT, **change), self.plain, before=first)
+        assert routes(second, "/a") is not routes(first, "/a")
+
+    def test_new_platform_or_list_of_models_compiles_the_rules_for_ai(self) -> None:
+        first = self.compile(TENANT, self.plain, self.ai)
+        other = Compiler({}, {}, SEALER, TOOLS).platform(PlatformDocument((self.provider,)))
+        second = self.compile(TENANT, self.plain, self.ai, before=first, platform=other)
+        assert routes(second, "/a") is routes(first, "/a")
+        assert routes(second, "/b") is not routes(first, "/b")
+        assert routes(second, "/b").fault == "there is no provider p"

@@ -52,7 +52,7 @@ class GatewayCache[G: Compiled, P]:
     def __init__(
         self,
         source: ConfigSource,
-        compiler: Callable[[Snapshot, P], G],
+        compiler: Callable[[Snapshot, P, G | None], G],
         clock: Clock,
         *,
         compile_platform: Callable[[PlatformDocument, P | None], P],
@@ -65,7 +65,7 @@ class GatewayCache[G: Compiled, P]:
     ) -> None:
         """All times are in seconds. `in_thread` calls the compilers outside the event loop.
 
-        A tenant that names what the platform lacks is compiled all the same: its rules say so.
+        A tenant that names what the platform lacks is compiled, too. `compiler` also gets the one in memory.
         """
         self._source = source
         self._disk = disk
@@ -201,7 +201,7 @@ class GatewayCache[G: Compiled, P]:
             return None
         if (held := self._gateways.get(snapshot.tenant.id)) is not None:
             return held
-        gateway: G = await self._in_thread(self._compiler, snapshot, await self._current_platform())
+        gateway: G = await self._in_thread(self._compiler, snapshot, await self._current_platform(), None)
         self._gateways.put(gateway, self._clock.monotonic())
         self._stale.add(snapshot.tenant.id)  # the next check reads it from Redis
         return gateway
@@ -279,17 +279,17 @@ class GatewayCache[G: Compiled, P]:
     async def _compile(self, snapshot: Snapshot, platform: P) -> tuple[G, str]:
         """The compiled tenant, or its last good document, and what is wrong with its own one."""
         tenant_id, name = snapshot.tenant.id, ("document", snapshot.tenant.id)
-        gateway: G = await self._in_thread(self._compiler, snapshot, platform)
+        held = self._gateways.get(tenant_id)
+        gateway: G = await self._in_thread(self._compiler, snapshot, platform, held)
         self._held_back.discard(tenant_id)
         if not gateway.faults:
             self._failures.end(name)
             return gateway, ""
-        held = self._gateways.get(tenant_id)
         good = held.snapshot if held and not held.faults else await self._from_disk("id", tenant_id)
         faults = "; ".join(gateway.faults)
         if good is None:
             return gateway, faults
-        kept: G = await self._in_thread(self._compiler, with_document(snapshot, good), platform)
+        kept: G = await self._in_thread(self._compiler, with_document(snapshot, good), platform, held)
         if kept.faults:
             return gateway, faults
         self._held_back.add(tenant_id)
@@ -322,10 +322,10 @@ class GatewayCache[G: Compiled, P]:
         """Compile the outdated tenants again, those used last first, several in one call of the thread."""
         while self._outdated:
             platform, some = await self._current_platform(), [*islice(self._outdated, _SLICE)]
-            held = {one: self._gateways.get(one) for one in some if one not in self._held_back}
-            snapshots = {one: gateway.snapshot for one, gateway in held.items() if gateway is not None}
-            made = await self._in_thread(compiled_together, self._compiler, snapshots, platform)
-            for tenant_id in [one for one in some if one in made or one not in snapshots]:
+            found = {one: self._gateways.get(one) for one in some if one not in self._held_back}
+            held = {one: gateway for one, gateway in found.items() if gateway is not None}
+            made = await self._in_thread(compiled_together, self._compiler, held, platform)
+            for tenant_id in [one for one in some if one in made or one not in held]:
                 del self._outdated[tenant_id]
                 gateway, was = made.get(tenant_id), held.get(tenant_id)
                 is_newest = platform is self._platform.compiled and tenant_id not in self._stale

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from shared.config_store.cache.lru import Compiled
 from shared.config_store.port import ConfigSource
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.errors import StoreDown
@@ -23,8 +24,8 @@ type InThread = Callable[..., Awaitable[Any]]
 _RULES_TOGETHER = 100
 
 
-def compiled_together[G, P](
-    compiler: Callable[[Snapshot, P], G], snapshots: Mapping[str, Snapshot], platform: P
+def compiled_together[G: Compiled, P](
+    compiler: Callable[[Snapshot, P, G | None], G], held: Mapping[str, G], platform: P
 ) -> Mapping[str, G | None]:
     """The first of the tenants, compiled with the platform: at least one, and those that take little time.
 
@@ -32,13 +33,13 @@ def compiled_together[G, P](
     """
     found: dict[str, G | None] = {}
     rules = 0
-    for tenant_id, snapshot in snapshots.items():
-        rules += 1 + len(snapshot.rules)
+    for tenant_id, gateway in held.items():
+        rules += 1 + len(gateway.snapshot.rules)
         if found and rules > _RULES_TOGETHER:
             break
         found[tenant_id] = None
         with suppress(Exception):  # it must not keep the others from being compiled
-            found[tenant_id] = compiler(snapshot, platform)
+            found[tenant_id] = compiler(gateway.snapshot, platform, gateway)
     return found
 
 

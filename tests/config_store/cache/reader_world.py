@@ -120,7 +120,7 @@ class World:
         settings = asdict(self.knobs)
         return GatewayCache(
             self.source,
-            lambda snapshot, platform: replace(compiler(snapshot), platform=platform),
+            lambda snapshot, platform, _: replace(compiler(snapshot), platform=platform),
             self.clock,
             compile_platform=self.compile_platform,
             in_thread=self.in_thread,

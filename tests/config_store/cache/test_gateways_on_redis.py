@@ -31,7 +31,7 @@ class World:
         knobs = {"config_ttl": config_ttl, "cleanup_interval": 60, "max_idle_time": 3600, "max_entries": 100}
         self.cache = GatewayCache(
             self.source,
-            lambda snapshot, platform: Compiled(snapshot, platform=platform),
+            lambda snapshot, platform, _: Compiled(snapshot, platform=platform),
             self.clock,
             compile_platform=lambda document, _: document,
             **knobs,

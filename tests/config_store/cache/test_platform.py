@@ -30,9 +30,9 @@ def compilations(live: World) -> list[str]:
     noted: list[str] = []
     compiler = live.cache._compiler
 
-    def compile_and_note(snapshot: Snapshot, platform: PlatformDocument) -> Compiled:
+    def compile_and_note(snapshot: Snapshot, platform: PlatformDocument, held: Compiled | None) -> Compiled:
         noted.append(snapshot.tenant.name)
-        return compiler(snapshot, platform)
+        return compiler(snapshot, platform, held)
 
     live.cache._compiler = compile_and_note
     return noted
@@ -152,7 +152,9 @@ async def test_tenants_are_compiled_together_and_those_that_change_meanwhile_alo
                 await asyncio.sleep(0)
         return made
 
-    def compile_but_not_at_once(snapshot: Snapshot, platform: PlatformDocument) -> Compiled:
+    def compile_but_not_at_once(
+        snapshot: Snapshot, platform: PlatformDocument, _: Compiled | None
+    ) -> Compiled:
         if snapshot.tenant.name == "beta" and len(together) < 2:
             raise RuntimeError("This time it fails.")
         return Compiled(snapshot, platform=platform)

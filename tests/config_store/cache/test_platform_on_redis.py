@@ -49,9 +49,9 @@ class Worker:
         tools = Tools(MemoryLimiter(self.clock), not_called, self.clock)
         compiler = Compiler({}, {"basic": Tier("basic")}, AesSealer([b"k" * 32], os.urandom), tools)
 
-        def compile_and_note(snapshot: Snapshot, platform: CompiledPlatform) -> Gateway:
+        def compile_and_note(snapshot: Snapshot, platform: CompiledPlatform, held: Gateway | None) -> Gateway:
             self.compiled.append(snapshot.tenant.name)
-            return compiler(snapshot, platform)
+            return compiler(snapshot, platform, held)
 
         self.source: RedisSource = open_source({"unix_socket_path": self.socket})
         self.cache = GatewayCache(
