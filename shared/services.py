@@ -14,6 +14,7 @@ from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
 from shared.config_store.client import open_client
 from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
+from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import discovering
 from shared.config_store.redis_errors import redis_errors
 from shared.config_store.seen_file import SeenFile
@@ -256,7 +257,7 @@ class Services:
         async def learn(owners: Sequence[str]) -> None:
             await health.learn(owners, compiler.states, self.clock)
 
-        source = open_source(self.address.options, self.known, learn)
+        source = open_source(self.address.options, self.known, learn, PartNames.of(self.hasher))
         gateways = GatewayCache[Gateway, CompiledPlatform](
             source,
             compiler,
@@ -345,7 +346,9 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         seen = file.load_newest(disk.meta().get("stores", {}))
         pepper, keys = open_secrets(settings, address, seen, os.urandom)
         known = KnownStore(SecretIds.of(pepper, keys), seen, file.save_soon if remembers else lambda _: None)
-        store = open_store(address.options, settings.admin.subdomain_quarantine, known)
+        hasher = PepperedHasher(pepper)
+        names = PartNames.of(hasher)
+        store = open_store(address.options, settings.admin.subdomain_quarantine, known, names)
         _look_at(store, address)
     except BaseException:
         address.close()
@@ -355,7 +358,7 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         clock=SystemClock(),
         catalogue=catalogue,
         store=store,
-        hasher=PepperedHasher(pepper),
+        hasher=hasher,
         sealer=AesSealer(keys, os.urandom),
         policy=Policy(
             security.allowed_target_networks, _own_listeners(settings, address), security.egress_proxy.proxy

@@ -4,15 +4,16 @@ It reads all tenants, a page at a time, and changes nothing. A change that comes
 a violation, so a check that meets one begins again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import PlatformParser, read_platform_call
-from shared.config_store.records.tenants import parse_snapshot, read_call
+from shared.config_store.store import RedisStore
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import Snapshot
 from shared.model.uses import uses_of
@@ -42,35 +43,38 @@ class _Indexes:
     hashes: Mapping[str, str]
 
 
-def violations(client: Redis) -> list[str]:
-    """A sentence about each broken invariant. Raises `StoreDown` when the store changes all the time."""
+def violations(client: Redis, names: PartNames | None = None) -> list[str]:
+    """A sentence about each broken invariant. Raises `StoreDown` when the store changes all the time.
+
+    `names` are those of the parts of documents.
+    """
     for _ in range(_TRIES):
         indexes = _read_indexes(client)
-        found = [*_check(client, indexes)]
+        found = [*_check(client, indexes, names or PartNames())]
         if not found or _revision(client) == indexes.revision:
             return found
     raise StoreDown("The store changed during each check. Repeat the check at a quieter time.")
 
 
-def _check(client: Redis, indexes: _Indexes) -> Iterator[str]:
-    read = client.register_script(layout.script("read"))
+def _check(client: Redis, indexes: _Indexes, names: PartNames) -> Iterator[str]:
+    store = RedisStore(client, 0, names=names)
     snapshots: dict[str, Snapshot] = {}
+    parts: dict[str, Sequence[str]] = {}
     for tenant_id in indexes.order:
-        call = read_call(tenant_id)
         try:
-            snapshot = parse_snapshot(tenant_id, read(call.keys, call.arguments))
+            snapshot = store.read(tenant_id)
         except BadRecord as error:
             yield str(error)
             continue
         if snapshot is None:
             yield f"Tenant {tenant_id} is listed and has no record."
         else:
-            snapshots[tenant_id] = snapshot
+            snapshots[tenant_id], parts[tenant_id] = snapshot, store.part_keys(tenant_id)
             yield from _check_tenant(snapshot, indexes)
     yield from _check_platform(client, indexes)
     yield from _check_uses(client, snapshots, indexes)
     yield from _check_indexes(snapshots, indexes)
-    yield from _check_keys(client, snapshots, indexes)
+    yield from _check_keys(client, snapshots, parts, indexes)
 
 
 def _check_tenant(snapshot: Snapshot, indexes: _Indexes) -> Iterator[str]:
@@ -145,13 +149,19 @@ def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iter
         yield f"Tenant {tenant_id} is in the list of changes, and neither exists nor is listed as deleted."
 
 
-def _check_keys(client: Redis, snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
-    """Records and documents of no tenant, and documents of other versions."""
+def _check_keys(
+    client: Redis,
+    snapshots: Mapping[str, Snapshot],
+    parts: Mapping[str, Sequence[str]],
+    indexes: _Indexes,
+) -> Iterator[str]:
+    """Records, documents and parts of no tenant, and those of other versions."""
     unreadable = indexes.order.keys() - snapshots.keys()  # they were reported before
     known = {layout.document_key(one, found.tenant.version) for one, found in snapshots.items()}
     for key_of in (layout.tenant_key, layout.keys_key):
         known.update(map(key_of, snapshots))
-    for kind in ("tenant", "doc", "keys"):
+    known.update(*parts.values())
+    for kind in ("tenant", "doc", "part", "keys"):
         for key in client.scan_iter(match=f"{{cfg}}:{kind}:*", count=_PAGE):
             name = key.decode()
             if name not in known and name.split(":")[2] not in unreadable:

@@ -1,7 +1,9 @@
 """The keys of the configuration in Redis. They share one hash tag, so one node of a Cluster has them all.
 
-{cfg}:tenant:<id>            hash    version, revision, subdomain, status, created_at, updated_at
-{cfg}:doc:<id>:<version>     string  the document of that version; never changed
+{cfg}:tenant:<id>            hash    version, revision, root, subdomain, status, created_at, updated_at
+{cfg}:doc:<id>:<version>     string  the root of that version, which names its parts; never changed. Without
+                                     root in the record it is a whole document, of layout 2
+{cfg}:part:<id>:<name>       string  a rule, provider or model that a root names; never changed
 {cfg}:keys:<id>              list    the API keys, in order
 {cfg}:used:<id>              hash    key id -> time of its last use; written by the proxies
 {cfg}:subdomains             hash    subdomain -> tenant id
@@ -39,11 +41,11 @@ PLATFORM = "{cfg}:platform"
 
 #: What stands for the platform where other changes have the id of a tenant.
 PLATFORM_ID = "platform"
-#: The newest layout. A release reads its own and the one before it. 2 has the platform, and more members in
-#: documents and API keys. A store gets it when something is written that an older release cannot read.
-FORMAT = 2
+#: The newest layout. A release reads its own and the one before it. 3 has the documents of tenants in parts.
+#: A store gets it with the first of them, so two releases can run side by side until then.
+FORMAT = 3
 #: The layout of a store that has nothing newer.
-OLDEST_FORMAT = 1
+OLDEST_FORMAT = 2
 
 #: The beginning of the keys of documents; the version follows.
 DOCUMENT = "{{cfg}}:doc:{}:"
@@ -55,6 +57,10 @@ def tenant_key(tenant_id: str) -> str:
 
 def document_key(tenant_id: str, version: int) -> str:
     return f"{DOCUMENT.format(tenant_id)}{version}"
+
+
+def part_key(tenant_id: str, name: str) -> str:
+    return f"{{cfg}}:part:{tenant_id}:{name}"
 
 
 def keys_key(tenant_id: str) -> str:

@@ -13,13 +13,15 @@ from redis.backoff import NoBackoff
 from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
+from shared.config_store.records.documents import Ask, Done, TenantDocuments, advance
+from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import (
     PlatformParser,
     discovering,
     parse_discovered,
     read_platform_call,
 )
-from shared.config_store.records.tenants import parse_snapshot, parse_state, read_call, touch_call
+from shared.config_store.records.tenants import ScriptCall, parse_state, touch_call
 from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
@@ -28,6 +30,8 @@ from shared.redis_client.channel import listen_on
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
 _MAX_CONNECTIONS, _POOL_TIMEOUT = 8, 2.0
+# Parts that are decoded between two requests, in about a millisecond.
+_FEW_PARTS = 16
 
 
 #: Called with the ids of the tenants and providers that were read, before they are compiled.
@@ -50,8 +54,10 @@ class RedisSource:
         jitter: Callable[[], float] = random.random,
         known: KnownStore | None = None,
         notice: Notice = _no_notice,
+        names: PartNames | None = None,
     ) -> None:
         self._client = client
+        self._documents = TenantDocuments(names or PartNames())
         self._notice = notice
         self._jitter = jitter
         self._known = known or KnownStore()
@@ -68,12 +74,7 @@ class RedisSource:
         return await self._look_up(layout.HASHES, key_hash)
 
     async def read(self, tenant_id: str) -> Snapshot | None:
-        call = read_call(tenant_id)
-        before = self._known.seen
-        with redis_errors(tenant_id):
-            reply = await self._read(call.keys, call.arguments)
-        self._known.check(parse_state(reply), before)
-        snapshot = parse_snapshot(tenant_id, reply)
+        snapshot = await self._stored(tenant_id)
         if snapshot is None:
             return None
         owners = [tenant_id] if any(rule.targets for rule in snapshot.rules) else []
@@ -139,6 +140,28 @@ class RedisSource:
     async def close(self) -> None:
         await self._client.aclose()
 
+    async def _stored(self, tenant_id: str) -> Snapshot | None:
+        reading = self._documents.read(tenant_id)
+        step = advance(reading)
+        while not isinstance(step, Done):
+            reply = await self._ask(tenant_id, step)
+            # The parts of a large tenant take longer than requests may wait.
+            if isinstance(step, ScriptCall) or len(step) <= _FEW_PARTS:
+                step = advance(reading, reply)
+            else:
+                step = await asyncio.to_thread(advance, reading, reply)
+        return step.snapshot
+
+    async def _ask(self, tenant_id: str, ask: Ask) -> Any:
+        """The reply of the known store."""
+        before = self._known.seen
+        with redis_errors(tenant_id):
+            if not isinstance(ask, ScriptCall):
+                return await self._client.mget(ask)
+            reply = await self._read(ask.keys, ask.arguments)
+        self._known.check(parse_state(reply), before)
+        return reply
+
     async def _discovered(self, provider_ids: Sequence[str]) -> Mapping[str, Discovered]:
         with redis_errors():
             replies = await self._client.mget([layout.discovered_key(one) for one in provider_ids])
@@ -156,7 +179,10 @@ class RedisSource:
 
 
 def open_source(
-    options: Mapping[str, Any], known: KnownStore | None = None, notice: Notice = _no_notice
+    options: Mapping[str, Any],
+    known: KnownStore | None = None,
+    notice: Notice = _no_notice,
+    names: PartNames | None = None,
 ) -> RedisSource:
     """A source with its own client; `options` are keyword arguments of redis.asyncio.Redis."""
     timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
@@ -164,4 +190,4 @@ def open_source(
     pool = BlockingConnectionPool(
         _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )
-    return RedisSource(Redis.from_pool(pool), known=known, notice=notice)
+    return RedisSource(Redis.from_pool(pool), known=known, notice=notice, names=names)

@@ -15,6 +15,8 @@ from shared.config_store.durability import save
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
+from shared.config_store.records.documents import Ask, Done, Reading, TenantDocuments, advance
+from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import (
     PLATFORM_CHANGED,
     PlatformChange,
@@ -24,15 +26,7 @@ from shared.config_store.records.platform import (
     read_platform_call,
     write_platform_call,
 )
-from shared.config_store.records.tenants import (
-    CHANGED,
-    Change,
-    ScriptCall,
-    parse_snapshot,
-    read_call,
-    taken,
-    write_call,
-)
+from shared.config_store.records.tenants import CHANGED, Change, ScriptCall, taken, write_call
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import BadRecord, CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
 from shared.model.config import Snapshot, Tenant
@@ -52,14 +46,21 @@ class RedisStore:
 
     The client must return bytes (``decode_responses=False``). A read of a tenant whose record is damaged
     raises `errors.BadRecord`; lists leave it out and log a warning. `known` is the store that was served
-    last.
+    last, `names` those of the parts of documents.
     """
 
     #: Calls of SCAN, about a second, after which the counters of a deleted tenant are left to expire.
     max_scans = 1_000
 
-    def __init__(self, client: Redis, quarantine: float, known: KnownStore | None = None) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        quarantine: float,
+        known: KnownStore | None = None,
+        names: PartNames | None = None,
+    ) -> None:
         self._client = client
+        self._documents = TenantDocuments(names or PartNames())
         self._quarantine = quarantine
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
@@ -71,10 +72,22 @@ class RedisStore:
         self._release = client.register_script(layout.script("release"))
 
     def read(self, tenant_id: str) -> Snapshot | None:
-        call = read_call(tenant_id)
-        with redis_errors(tenant_id):
-            reply = self._read(call.keys, call.arguments)
-        return parse_snapshot(tenant_id, reply)
+        reading = self._documents.read(tenant_id)
+        step = advance(reading)
+        while not isinstance(step, Done):
+            with redis_errors(tenant_id):
+                reply = self._ask(step)
+            step = advance(reading, reply)
+        return step.snapshot
+
+    def part_keys(self, tenant_id: str) -> Sequence[str]:
+        """The keys of the parts of a tenant that was read before."""
+        return self._documents.part_keys(tenant_id)
+
+    def _ask(self, ask: Ask, client: Any = None) -> Any:
+        if isinstance(ask, ScriptCall):
+            return self._read(ask.keys, ask.arguments, client=client)
+        return (client or self._client).mget(ask)
 
     def write(
         self,
@@ -86,11 +99,14 @@ class RedisStore:
         platform: int | None = None,
     ) -> Snapshot | None:
         change = Change.between(before, after)
+        if not self._documents.knows(before):
+            self.read(change.tenant_id)
+        parts = self._documents.change(change, actor)
 
         def call() -> ScriptCall:
             return write_call(
                 change,
-                actor=actor,
+                parts,
                 quarantine=self._quarantine,
                 known=self._known.seen,
                 claim=claim,
@@ -102,6 +118,7 @@ class RedisStore:
             raise Conflict(CHANGED)
         if number == -1:
             raise SubdomainTaken(self._taken(change.claimed_subdomain or ""))
+        self._documents.written(change, parts)
         if change.after is None:
             self._purge_counters(change.tenant_id)
             return None
@@ -258,21 +275,23 @@ class RedisStore:
         return number
 
     def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
-        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
-            for call in map(read_call, tenant_ids):
-                self._read(call.keys, call.arguments, client=pipeline)
-            replies = pipeline.execute(raise_on_error=False)
-        for tenant_id, reply in zip(tenant_ids, replies, strict=True):
-            try:
-                with redis_errors(tenant_id):
-                    if isinstance(reply, RedisError):
-                        raise reply
-                snapshot = parse_snapshot(tenant_id, reply)
-            except BadRecord as error:
-                logger.warning("A tenant was left out of a list. %s", error)
-                continue
-            if snapshot is not None:
-                yield snapshot
+        """The tenants that are there and can be read. All are asked for together, then all of their parts."""
+        readings = {tenant_id: self._documents.read(tenant_id) for tenant_id in tenant_ids}
+        steps = {one: advance(reading) for one, reading in readings.items()}
+        while asks := {one: step for one, step in steps.items() if not isinstance(step, Done)}:
+            with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+                for ask in asks.values():
+                    self._ask(ask, pipeline)
+                replies = pipeline.execute(raise_on_error=False)
+            for tenant_id, reply in zip(asks, replies, strict=True):
+                try:
+                    steps[tenant_id] = _after(readings[tenant_id], tenant_id, reply)
+                except BadRecord as error:
+                    logger.warning("A tenant was left out of a list. %s", error)
+                    steps[tenant_id] = Done(None)
+        for step in steps.values():
+            if isinstance(step, Done) and step.snapshot is not None:
+                yield step.snapshot
 
     def _purge_counters(self, tenant_id: str) -> None:
         """Drop the rate-limit counters of a deleted tenant. They hold no secrets, and also expire.
@@ -296,6 +315,19 @@ class RedisStore:
         )
 
 
-def open_store(options: Mapping[str, Any], quarantine: float, known: KnownStore | None = None) -> RedisStore:
+def _after(reading: Reading[Snapshot | None], tenant_id: str, reply: Any) -> Ask | Done:
+    """What follows a reply of a pipeline."""
+    with redis_errors(tenant_id):
+        if isinstance(reply, RedisError):
+            raise reply
+    return advance(reading, reply)
+
+
+def open_store(
+    options: Mapping[str, Any],
+    quarantine: float,
+    known: KnownStore | None = None,
+    names: PartNames | None = None,
+) -> RedisStore:
     """A store with its own client; `options` are keyword arguments of redis.Redis."""
-    return RedisStore(open_client(options), quarantine, known)
+    return RedisStore(open_client(options), quarantine, known, names)

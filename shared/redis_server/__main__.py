@@ -22,7 +22,7 @@ from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.store import open_store
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
-from shared.redis_server.store_secrets import read_own_secrets
+from shared.redis_server.store_secrets import part_names, read_own_secrets, rename_parts
 from shared.settings import Settings, load_settings_or_exit
 
 _PROGRAM = "python -m shared.redis_server"
@@ -44,7 +44,7 @@ def main() -> None:
         with closing(open_redis(settings)) as address:
             if arguments.command == "check":
                 with open_client(address.options) as client, redis_errors():
-                    found = violations(client)
+                    found = violations(client, part_names(settings))
                 lines = found or [f"The store {address.name} is whole."]
             else:
                 lines = [accept(settings, address, with_secrets=arguments.secrets)]
@@ -68,6 +68,8 @@ def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> 
             return f"The store {address.name} is the one that was served last. There is nothing to accept."
         replaced = (seen.id, str(seen.generation)) if seen and why else ("", "")
         own = (ids.pepper, " ".join(ids.keys)) if ids else ("", "")
+        if ids:
+            rename_parts(client, part_names(settings))
         client.register_script(layout.script("accept"))(
             [layout.IDENTITY], [os.urandom(16).hex(), *replaced, *own]
         )

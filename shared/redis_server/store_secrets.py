@@ -4,8 +4,11 @@ With another pepper no stored API key would be valid, and without a key stored s
 So the start is rejected, and a file that is missing is created only for a store without tenants.
 """
 
+import logging
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +17,17 @@ from redis import Redis
 from shared.config_store import layout
 from shared.config_store.client import open_client, read_state
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
+from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.parts import KINDS, PartNames, Root
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.process.data_files import writing_to
 from shared.redis_server.choose import RedisAddress
+from shared.secrets.api_keys import SECRET_BYTES, PepperedHasher
 from shared.secrets.files import SecretFileError, read_secrets
 from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _GIVE_UP = f"or give up what needs it with: {ACCEPT} --secrets."
 
@@ -39,6 +47,11 @@ class _SecretFile(NamedTuple):
     given: Path | None
     own: Path
     setting: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a new one would be created."""
+        return self.given is None and not self.own.exists()
 
     def read(self, random_bytes: Callable[[int], bytes]) -> list[bytes]:
         return read_secrets(self.given, self.own, random_bytes, setting=self.setting)
@@ -69,7 +82,7 @@ def open_secrets(
         found = _find_needs(client, seen)
         for one in (pepper_file, key_file):
             with writing_to(settings.data_dir):
-                is_missing = one.given is None and not one.own.exists()
+                is_missing = one.is_missing
             if is_missing:
                 _check_may_create(one.own, one.setting, found, address)
         pepper, keys = read_own_secrets(settings, random_bytes)
@@ -86,6 +99,45 @@ def read_own_secrets(settings: Settings, random_bytes: Callable[[int], bytes]) -
     """The pepper and the encryption keys in their files. One that is missing in `data_dir` is created."""
     pepper_file, key_file = _files(settings)
     return pepper_file.read(random_bytes)[0], key_file.read(random_bytes)
+
+
+def part_names(settings: Settings) -> PartNames:
+    """The names that the pepper of this machine makes. Without a pepper, no stored part fits them."""
+    pepper, _ = _files(settings)
+    secret = os.urandom(SECRET_BYTES) if pepper.is_missing else pepper.read(os.urandom)[0]
+    return PartNames.of(PepperedHasher(secret))
+
+
+def rename_parts(client: Redis, names: PartNames) -> None:
+    """Give all stored parts their names by another pepper. What is stored is taken as it is, unchecked."""
+    found: Any = client.zrange(layout.ORDER, 0, -1)
+    for tenant_id in map(bytes.decode, found):
+        try:
+            client.transaction(partial(_rename, tenant_id, names), layout.tenant_key(tenant_id))
+        except ValueError as error:
+            logger.warning("The parts of the tenant %s keep their names: %s", tenant_id, error)
+
+
+def _rename(tenant_id: str, names: PartNames, pipeline: Any) -> None:
+    """Read one tenant, and queue the commands of a transaction."""
+    record = layout.tenant_key(tenant_id)
+    version, name = pipeline.hmget(record, "version", "root")
+    if name is None:
+        return  # a whole document, of layout 2
+    document = layout.document_key(tenant_id, int(version))
+    root = decode(Root, pipeline.get(document) or "")
+    places = [*root.places()]
+    texts = pipeline.mget(layout.part_key(tenant_id, old) for _, _, old in places) if places else []
+    if None in texts:
+        raise ValueError("a part is missing.")
+    pipeline.multi()
+    named: dict[str, Any] = {kind: {} for kind in KINDS}
+    for (kind, part_id, old), text in zip(places, texts, strict=True):
+        new = named[kind][part_id] = names(tenant_id, kind, text)
+        pipeline.rename(layout.part_key(tenant_id, old), layout.part_key(tenant_id, new))
+    text = encode(replace(root, dropped=(), **named))
+    pipeline.set(document, text)
+    pipeline.hset(record, "root", names.root(tenant_id, text.encode()))
 
 
 def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:

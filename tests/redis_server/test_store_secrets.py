@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import redis
 
+from shared.config_store.check import violations
+from shared.config_store.layout import FORMAT
 from shared.config_store.seen_file import EXTERNAL, SeenFile
-from shared.core.errors import GatewayError, StoreDown, StoreLost
+from shared.config_store.store import RedisStore
+from shared.core.errors import BadRecord, GatewayError, StoreDown, StoreLost
+from shared.redis_server.store_secrets import part_names, rename_parts
 from shared.secrets.api_keys import secret_id
 from shared.secrets.files import SecretFileError
 from shared.services import Services, connect
 from shared.settings import Settings, load_settings
-from tests.config_store.configurations import a_tenant, an_api_key, create
+from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, create
 from tests.support.ports import free_port
 from tests.support.wait import until
 
@@ -112,9 +116,32 @@ def test_missing_secret_is_not_made_while_an_unknown_store_does_not_respond(tmp_
 
 
 def test_store_of_a_newer_layout_is_rejected(external: Settings, client: redis.Redis) -> None:
-    client.set("{cfg}:format", 3)
+    client.set("{cfg}:format", FORMAT + 1)
     with pytest.raises(GatewayError, match="newer release"):
         started(external)
+
+
+def test_parts_get_names_by_a_new_pepper_and_stay_as_they_were(
+    external: Settings, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    services = started(external)
+    fill(services)
+    full = create(services.store, a_full_tenant("full"))
+    broken = create(services.store, a_full_tenant("broken"))
+    client.delete(next(client.scan_iter("{cfg}:part:id-broken:*")))
+    (external.data_dir / "pepper").unlink()
+    assert len(violations(client, part_names(external))) == 3, "without its pepper no document is readable"
+    assert not (external.data_dir / "pepper").exists(), "the check creates nothing"
+    a_secret(external.data_dir, "pepper")
+    names = part_names(external)
+    for _ in range(2):  # again after it was interrupted
+        rename_parts(client, names)
+    store = RedisStore(client, 0, names=names)
+    assert store.read("id-full") == full
+    with pytest.raises(BadRecord):
+        store.read(broken.tenant.id)
+    assert "The parts of the tenant id-broken keep their names: a part is missing." in caplog.text
+    assert [said for said in violations(client, names) if "id-broken" not in said] == []
 
 
 def test_embedded_store_that_stands_in_for_the_known_one_is_lost(external: Settings) -> None:

@@ -3,7 +3,8 @@
 -- Reply: the number of the change; 0 when the data were modified concurrently or no reader needs to know, -1 when the subdomain is taken,
 -- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone, -4 when tenants
 -- use what the platform would lose.
--- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/.
+-- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/. Of a tenant whose
+-- document changes, ARGV has its root and its new parts, too.
 
 local identity, revision, format, changes, deleted, platform, call = unpack(KEYS, 1, 7)
 local change = cjson.decode(ARGV[1])
@@ -91,13 +92,16 @@ end
 local function judge_tenant()
   local subdomains, hashes, order, tenant, keys, used = unpack(KEYS, 8, 13)
   local old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 14, 17)
-  local first_unused, first_gone = 18 + change.used, 18 + change.used + change.unused
+  local first_unused = 18 + change.used
+  local first_part = first_unused + change.unused
+  local first_gone = first_part + change.parts
 
   local function belongs_to_other(owner)
     return owner and owner ~= change.id
   end
 
-  if (redis.call('HGET', tenant, 'revision') or '') ~= change.before then
+  if (redis.call('HGET', tenant, 'revision') or '') ~= change.before
+    or (redis.call('HGET', tenant, 'root') or '') ~= change.replaces then
     return 0
   end
   if change.platform and tonumber(redis.call('HGET', platform, 'revision') or 0) ~= change.platform then
@@ -111,7 +115,6 @@ local function judge_tenant()
   end
 
   return function(number, now)
-    redis.call('DEL', keys)
     for _, key in ipairs(change.dropped) do
       redis.call('HDEL', hashes, key.hash)
       redis.call('HDEL', used, key.id)
@@ -125,27 +128,33 @@ local function judge_tenant()
     for at = 18, first_unused - 1 do
       redis.call('SADD', KEYS[at], change.id)
     end
-    for at = first_unused, first_gone - 1 do
+    for at = first_unused, first_part - 1 do
       redis.call('SREM', KEYS[at], change.id)
     end
     drop_keys_from(first_gone)
 
     if change.record then
-      if change.document then
+      if change.record.root then
         redis.call('DEL', old_document)
-        redis.call('SET', new_document, change.document)
+        redis.call('SET', new_document, ARGV[2])
+        for at = 1, change.parts do
+          redis.call('SET', KEYS[first_part + at - 1], ARGV[2 + at])
+        end
       end
       put_record(tenant, number)
-      for _, key in ipairs(change.keys) do
-        redis.call('RPUSH', keys, key.record)
-        redis.call('HSET', hashes, key.hash, change.id .. ' ' .. key.id)
+      if change.keys then
+        redis.call('DEL', keys)
+        for _, key in ipairs(change.keys) do
+          redis.call('RPUSH', keys, key.record)
+          redis.call('HSET', hashes, key.hash, change.id .. ' ' .. key.id)
+        end
       end
       redis.call('HSET', subdomains, change.claimed, change.id)
       redis.call('DEL', new_quarantine)
       redis.call('ZADD', order, 'NX', number, change.id)
       redis.call('ZREM', deleted, change.id)
     else
-      redis.call('DEL', tenant, old_document, used)
+      redis.call('DEL', tenant, old_document, keys, used)
       redis.call('ZREM', order, change.id)
       redis.call('ZADD', deleted, now, change.id)
     end

@@ -4,12 +4,11 @@ Settings of plugins are any JSON, with secrets as `Sealed`. A secret is written 
 setting that looks like a secret is written ``{"plain": {…}}``, so every value is read as it was written.
 The standard library's JSON also keeps exact numbers and lone surrogates.
 
-Members that a layout added are written only where one of them is set, so that an older release reads a record
-that does not need them.
+Members that were added later may be missing where they have a default.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -21,14 +20,6 @@ from shared.model.sealed import Sealed
 _Decoder = Callable[[Any], Any]
 # A document of the platform has thousands of these.
 _PLAIN = frozenset({str, int, float, bool})
-#: The members that layout 2 added, by the name of the dataclass.
-_ADDED: Mapping[str, Collection[str]] = {
-    "ApiKey": ("models", "deny_models", "providers", "user", "metadata"),
-    "Document": ("providers", "models"),
-    "Rule": ("targets", "policy", "ai"),
-    "Snapshot": ("discovered",),
-    "Tenant": ("providers", "models"),
-}
 
 
 def encode(value: object) -> str:
@@ -59,34 +50,6 @@ def decode_value[T](kind: type[T], value: Any) -> T:
     return decoded
 
 
-def needs_layout_2(value: Any) -> bool:
-    """Whether an older release cannot read what `encode` writes."""
-    if is_dataclass(value):
-        kind: Any = type(value)
-        members = (getattr(value, name) for name in _names(kind))
-        return _sets_added(value) or any(map(needs_layout_2, members))
-    if isinstance(value, Mapping):
-        return any(map(needs_layout_2, value.values()))
-    return isinstance(value, list | tuple) and any(map(needs_layout_2, value))
-
-
-def _sets_added(value: Any) -> bool:
-    """Whether a dataclass has a member that layout 2 added, with another value than its default."""
-    kind: Any = type(value)
-    return any(getattr(value, name) != default for name, default in _added(kind).items())
-
-
-@cache
-def _added(kind: Any) -> Mapping[str, Any]:
-    """The members of a dataclass that layout 2 added, with their defaults."""
-    names = _ADDED.get(kind.__name__, ())
-    return {
-        field.name: field.default if field.default_factory is MISSING else field.default_factory()
-        for field in fields(kind)
-        if field.name in names
-    }
-
-
 @cache
 def _names(kind: Any) -> Sequence[str]:
     return tuple(field.name for field in fields(kind))
@@ -99,9 +62,7 @@ def _encode(value: Any) -> Any:
         return {"sealed": value.text}
     if is_dataclass(value):
         kind: Any = type(value)
-        left_out = () if _sets_added(value) else _added(kind)
-        names = (name for name in _names(kind) if name not in left_out)
-        return {name: _encode(getattr(value, name)) for name in names}
+        return {name: _encode(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, Mapping):
         members = {name: _encode(member) for name, member in value.items()}
         return {"plain": members} if set(value) in ({"sealed"}, {"plain"}) else members

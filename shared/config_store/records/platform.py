@@ -130,7 +130,7 @@ def write_platform_call(
     removed, narrowed, gone = change.removed_uses, change.narrowed, change.removed_providers
     members = {
         **call_members(known, claim, after),
-        "format": layout.FORMAT,
+        "format": layout.OLDEST_FORMAT,
         "id": layout.PLATFORM_ID,
         "before": str(change.before.revision),
         "document": encode(version),

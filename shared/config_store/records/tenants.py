@@ -1,7 +1,8 @@
 """A tenant as Redis keeps it, the keys and arguments of the Lua scripts, and their replies.
 
 The document holds rules, chains and settings, and has versions. API keys, status and subdomain are
-records beside it, so that an old version of the document never brings back a key.
+records beside it, so that an old version of the document never brings back a key. `parts` says how a document
+is stored.
 """
 
 import json
@@ -14,10 +15,9 @@ from typing import Any, NamedTuple, Self
 from shared.config_store import layout
 from shared.config_store.idempotency import KEPT_SECONDS, Claim
 from shared.config_store.identity import StoreState
-from shared.config_store.records.codec import decode, encode, needs_layout_2
-from shared.core.errors import BadRecord
-from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Snapshot, Tenant
-from shared.model.providers import Model, Provider
+from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.parts import Document, Split
+from shared.model.config import ApiKey, Snapshot, Tenant
 from shared.model.uses import uses_of
 
 #: The message of `errors.Conflict`.
@@ -35,36 +35,6 @@ def taken(subdomain: str, until: float | None) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The part of a tenant that has versions. The fields are those of `Tenant` and `Snapshot`."""
-
-    name: str
-    tier: str
-    enabled_plugins: tuple[str, ...] | None
-    required_plugins: Mapping[str, PluginConfig]
-    plugin_chain: tuple[PluginConfig, ...]
-    rules: tuple[Rule, ...]
-    cors: Cors | None = None
-    providers: tuple[Provider, ...] = ()
-    models: tuple[Model, ...] = ()
-
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> Self:
-        tenant = snapshot.tenant
-        return cls(
-            name=tenant.name,
-            tier=tenant.tier,
-            enabled_plugins=tenant.enabled_plugins,
-            required_plugins=tenant.required_plugins,
-            plugin_chain=tenant.plugin_chain,
-            rules=snapshot.rules,
-            cors=tenant.cors,
-            providers=tenant.providers,
-            models=tenant.models,
-        )
-
-
 def with_document(snapshot: Snapshot, document: Snapshot) -> Snapshot:
     """`snapshot` with the document of another snapshot of the tenant. Keys, status and subdomain stay."""
     own = snapshot.tenant
@@ -74,7 +44,7 @@ def with_document(snapshot: Snapshot, document: Snapshot) -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A stored document, with its author and its time (the tenant's `updated_at`)."""
+    """A whole document, as layout 2 has it, with its author and its time."""
 
     document: Document
     actor: str
@@ -122,10 +92,15 @@ class Change:
         return [provider.id for provider in old if provider.id not in kept]
 
     @property
-    def format(self) -> int:
-        """The layout that a reader of the tenant must know."""
-        is_new = self.after is not None and needs_layout_2((Document.of(self.after), self.after.keys))
-        return layout.FORMAT if is_new else layout.OLDEST_FORMAT
+    def has_new_document(self) -> bool:
+        """Whether the document changes."""
+        old, new = self.before, self.after
+        return new is not None and (old is None or old.tenant.version != new.tenant.version)
+
+    @property
+    def has_new_keys(self) -> bool:
+        """Whether the API keys change."""
+        return self.after is not None and (self.before is None or self.before.keys != self.after.keys)
 
     @property
     def used(self) -> Sequence[str]:
@@ -146,6 +121,18 @@ def _with_version(before: Snapshot | None, after: Snapshot) -> Snapshot:
     return replace(after, tenant=replace(after.tenant, version=version))
 
 
+class PartsChange(NamedTuple):
+    """What a write does to the parts of a document.
+
+    `replaces` is the name of the root that must be there, empty for none; `split` is the new document, None
+    when it does not change; `dropped` are the names of the parts that go.
+    """
+
+    replaces: str = ""
+    split: Split | None = None
+    dropped: Sequence[str] = ()
+
+
 class ScriptCall(NamedTuple):
     """Keys and arguments of a script."""
 
@@ -153,10 +140,11 @@ class ScriptCall(NamedTuple):
     arguments: Sequence[str]
 
 
-def read_call(tenant_id: str) -> ScriptCall:
-    """The call of ``read.lua``."""
+def read_call(tenant_id: str, held: str = "") -> ScriptCall:
+    """The call of ``read.lua``. `held` is the name of a root that need not be sent again."""
     tenant = (layout.tenant_key(tenant_id), layout.keys_key(tenant_id), layout.used_key(tenant_id))
-    return ScriptCall((layout.IDENTITY, layout.REVISION, *tenant), (layout.DOCUMENT.format(tenant_id),))
+    arguments = (layout.DOCUMENT.format(tenant_id), held)
+    return ScriptCall((layout.IDENTITY, layout.REVISION, *tenant), arguments)
 
 
 def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
@@ -166,8 +154,8 @@ def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
 
 def write_call(
     change: Change,
+    parts: PartsChange,
     *,
-    actor: str,
     quarantine: float,
     known: StoreState | None = None,
     claim: Claim[Snapshot] | None = None,
@@ -177,24 +165,37 @@ def write_call(
 
     `platform` is the revision of the platform's document by which the change was checked.
     """
+    after, used, unused = change.after, change.used, change.no_longer_used
+    new = parts.split.new if parts.split else {}
     members = {
-        **call_members(known, claim, change.after),
-        "format": change.format,
+        **call_members(known, claim, after),
+        "format": layout.FORMAT if parts.split else layout.OLDEST_FORMAT,
         "id": change.tenant_id,
         "before": str(change.before.revision) if change.before else "",
+        "replaces": parts.replaces,
         "freed": change.freed_subdomain,
         "claimed": change.claimed_subdomain,
         "quarantine_ms": int(quarantine * 1000),
         "dropped": [{"id": key.id, "hash": key.hash} for key in change.dropped_keys],
-        "platform": platform if change.used else None,
-        "used": len(change.used),
-        "unused": len(change.no_longer_used),
-        **_new_state(change, actor),
+        "platform": platform if used else None,
+        "used": len(used),
+        "unused": len(unused),
+        "parts": len(new),
+        "record": None if after is None else _record(after.tenant, parts.split),
+        "keys": [_key_record(key) for key in after.keys] if after and change.has_new_keys else None,
     }
     # In Lua a null of JSON is a value that counts as true, so it is left out.
     present = {name: value for name, value in members.items() if value is not None}
-    keys = [*common_keys(claim), *_write_keys(change)]
-    return ScriptCall(keys, (json.dumps(present),))
+    keys = [
+        *common_keys(claim),
+        *_write_keys(change),
+        *map(layout.uses_key, (*used, *unused)),
+        *(layout.part_key(change.tenant_id, name) for name in new),
+        *map(layout.discovered_key, change.removed_providers),
+        *(layout.part_key(change.tenant_id, name) for name in parts.dropped),
+    ]
+    texts = (parts.split.text, *new.values()) if parts.split else ()
+    return ScriptCall(keys, (json.dumps(present), *texts))
 
 
 def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T | None) -> dict[str, Any]:
@@ -222,73 +223,65 @@ def parse_state(reply: Any) -> StoreState | None:
     return StoreState.parse(dict(batched(identity, 2)), revision)
 
 
-def parse_snapshot(tenant_id: str, reply: Any) -> Snapshot | None:
-    """The tenant in the reply of ``read.lua``, None when there is none. Raises `BadRecord`."""
-    if len(reply) == 1:
-        return None
-    try:
-        return _parse(tenant_id, *reply[1])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadRecord(f"The stored tenant {tenant_id} cannot be read: {error}") from error
+class StoredTenant(NamedTuple):
+    """The reply of ``read.lua`` about a tenant that is there: its record by names, and what stands beside."""
+
+    record: Mapping[str, str]
+    document: bytes | None
+    keys: Sequence[bytes]
+    used: Sequence[bytes]
+
+    @classmethod
+    def parse(cls, reply: Any) -> Self | None:
+        """The tenant in a reply; None when there is none. Raises ValueError."""
+        if len(reply) == 1:
+            return None
+        record, *others = reply[1]
+        return cls({name.decode(): value.decode() for name, value in batched(record, 2)}, *others)
+
+    def snapshot(self, tenant_id: str, document: Document) -> Snapshot:
+        """The tenant with its document. Raises ValueError and KeyError."""
+        members = self.record
+        uses = {key_id.decode(): float(when) for key_id, when in batched(self.used, 2)}
+        tenant = Tenant(
+            id=tenant_id,
+            name=document.name,
+            subdomain=members["subdomain"],
+            tier=document.tier,
+            status=members["status"],
+            enabled_plugins=document.enabled_plugins,
+            required_plugins=document.required_plugins,
+            plugin_chain=document.plugin_chain,
+            created_at=float(members["created_at"]),
+            updated_at=float(members["updated_at"]),
+            version=int(members["version"]),
+            cors=document.cors,
+            providers=document.providers,
+            models=document.models,
+        )
+        stored = (decode(ApiKey, key) for key in self.keys)
+        with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)
+        return Snapshot(tenant, document.rules, with_uses, int(members["revision"]))
 
 
-def _parse(
-    tenant_id: str,
-    record: Sequence[bytes],
-    document: bytes | None,
-    keys: Sequence[bytes],
-    used: Sequence[bytes],
-) -> Snapshot:
-    if document is None:
-        raise ValueError("its document is missing.")
-    members = {name.decode(): value.decode() for name, value in batched(record, 2)}
-    uses = {key_id.decode(): float(when) for key_id, when in batched(used, 2)}
-    settings = decode(Version, document).document
-    tenant = Tenant(
-        id=tenant_id,
-        name=settings.name,
-        subdomain=members["subdomain"],
-        tier=settings.tier,
-        status=members["status"],
-        enabled_plugins=settings.enabled_plugins,
-        required_plugins=settings.required_plugins,
-        plugin_chain=settings.plugin_chain,
-        created_at=float(members["created_at"]),
-        updated_at=float(members["updated_at"]),
-        version=int(members["version"]),
-        cors=settings.cors,
-        providers=settings.providers,
-        models=settings.models,
-    )
-    stored = (decode(ApiKey, key) for key in keys)
-    with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)
-    return Snapshot(tenant, settings.rules, with_uses, int(members["revision"]))
-
-
-def _new_state(change: Change, actor: str) -> dict[str, Any]:
-    """The tenant after the write. Without a document the stored one stays."""
-    if change.after is None:
-        return {}
-    tenant = change.after.tenant
-    is_new = change.before is None or change.before.tenant.version != tenant.version
-    version = Version(Document.of(change.after), actor, tenant.updated_at)
+def _record(tenant: Tenant, parts: Split | None) -> dict[str, str]:
+    """The record after the write. Without new parts the stored root stays."""
     return {
-        "record": {
-            "version": str(tenant.version),
-            "subdomain": tenant.subdomain,
-            "status": tenant.status,
-            "created_at": repr(tenant.created_at),
-            "updated_at": repr(tenant.updated_at),
-        },
-        "document": encode(version) if is_new else None,
-        "keys": [
-            {"id": key.id, "hash": key.hash, "record": encode(replace(key, last_used_at=None))}
-            for key in change.after.keys
-        ],
+        "version": str(tenant.version),
+        "subdomain": tenant.subdomain,
+        "status": tenant.status,
+        "created_at": repr(tenant.created_at),
+        "updated_at": repr(tenant.updated_at),
+        **({"root": parts.held.name} if parts else {}),
     }
 
 
+def _key_record(key: ApiKey) -> dict[str, str]:
+    return {"id": key.id, "hash": key.hash, "record": encode(replace(key, last_used_at=None))}
+
+
 def _write_keys(change: Change) -> list[str]:
+    """The keys that each write of a tenant has, after the common ones."""
     tenant_id = change.tenant_id
     old = change.before.tenant.version if change.before else 0
     new = change.after.tenant.version if change.after else 0
@@ -301,6 +294,4 @@ def _write_keys(change: Change) -> list[str]:
         layout.document_key(tenant_id, new),
         layout.quarantine_key(change.freed_subdomain or ""),
         layout.quarantine_key(change.claimed_subdomain or ""),
-        *map(layout.uses_key, (*change.used, *change.no_longer_used)),
-        *map(layout.discovered_key, change.removed_providers),
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
 from shared.config_store.identity import KnownStore, SecretIds, StoreState
+from shared.config_store.layout import FORMAT
 from shared.config_store.seen_file import EXTERNAL
 from shared.config_store.snapshot import SnapshotFile
 from shared.core.errors import GatewayError, StoreDown
@@ -66,7 +67,7 @@ async def test_snapshot_follows_the_changes(machine: Machine) -> None:
     await machine.keeper.update()
     assert machine.disk.tenants() == {"id-acme", "id-gone"}
     stores = {EXTERNAL: STATE.to_json()}
-    assert machine.disk.meta() == {"revision": 2, "stores": stores, "workers": 4, "format": 2}
+    assert machine.disk.meta() == {"revision": 2, "stores": stores, "workers": 4, "format": FORMAT}
     world.write(acme, renamed(acme, "Acme"))
     world.store.write(gone, None, actor=ACTOR)
     await machine.keeper.update()
@@ -277,7 +278,7 @@ async def test_unusable_settings_of_the_operator_do_not_hide_the_newest_document
     acme = world.write(acme, replace(acme, rules=(RULE,)))
     await machine.keeper.update()
     fresh = machine.restarted()
-    fresh.cache._compiler = lambda snapshot, _: Compiled(snapshot, ("rule: its plugin is gone",))
+    fresh.cache._compiler = lambda snapshot, *_: Compiled(snapshot, ("rule: its plugin is gone",))
     newest = world.write(acme, renamed(acme, "newest"))
     found = await fresh.cache.find("acme", None)
     assert found is not None
