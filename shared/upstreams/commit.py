@@ -46,6 +46,10 @@ _JSON_APIS = frozenset(
     {ANTHROPIC_COUNT_TOKENS, ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS}
     | {OPENAI_RESPONSES}
 )
+# No stream begins with more events without content. A piece is split by so many bytes at a time, so that one
+# of many tiny events takes the worker for no longer than these.
+_MOST_EVENTS: Final = 1_000
+_SLICE: Final = 4_096
 # The first bytes of JSON objects and arrays, and of the mark that some servers put before them.
 _BEGINS_JSON = b"{[\xef"
 
@@ -70,13 +74,16 @@ class StreamStart:
         error: the document of the error event after AGAIN; None if the stream ended or was silent.
     """
 
-    __slots__ = ("_judge", "_left", "_splitter", "error")
+    __slots__ = ("_events_left", "_judge", "_left", "_splitter", "error")
 
     def __init__(self, api: str, splitter: EventSplitter, hold_bytes: int) -> None:
-        """`api` is one of `APIS`. Once more than `hold_bytes` have come without content, they are sent."""
+        """`api` is one of `APIS`. Once more than `hold_bytes`, or many events, have come without content, they
+        are sent.
+        """
         self._judge = _JUDGES[api]
         self._splitter = splitter
         self._left = hold_bytes
+        self._events_left = _MOST_EVENTS
         self.error: Any = None
 
     @classmethod
@@ -87,13 +94,17 @@ class StreamStart:
 
     def feed(self, piece: bytes) -> Step:
         """Judge one more piece. Call it until it returns something else than HOLD."""
-        try:
-            events = self._splitter.feed(piece)
-        except BodyRejected:
-            return Step.COMMIT  # the event is longer than what may be held
-        for event in events:
-            if (step := self._step(event)) is not Step.HOLD:
-                return step
+        for at in range(0, len(piece), _SLICE):
+            try:
+                events = self._splitter.feed(piece[at : at + _SLICE])
+            except BodyRejected:
+                return Step.COMMIT  # the event is longer than what may be held
+            for event in events:
+                if (step := self._step(event)) is not Step.HOLD:
+                    return step
+            self._events_left -= len(events)
+            if self._events_left < 0:
+                return Step.COMMIT
         self._left -= len(piece)
         return Step.HOLD if self._left >= 0 else Step.COMMIT
 

@@ -1,6 +1,7 @@
 """The beginning of a stream: what is held back, what commits, and that no client gets text of two targets."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -360,3 +361,12 @@ def test_whole_body_that_ends_before_anything_came_tries_again() -> None:
 
 def test_bodies_of_other_apis_are_not_judged_as_whole() -> None:
     assert WholeBody.of("openai.audio", ()) is None
+
+
+def test_beginning_of_very_many_events_is_not_held_and_takes_no_worker_for_long() -> None:
+    start = StreamStart.of("openai.chat", SSE, 1024 * 1024)
+    assert start is not None
+    began = time.process_time()
+    assert start.feed(b":\n\n" * 900) is HOLD
+    assert start.feed(b":\n\n" * 300_000) is COMMIT
+    assert time.process_time() - began < 0.2
