@@ -77,8 +77,9 @@ class StreamStart:
     __slots__ = ("_events_left", "_judge", "_left", "_splitter", "error")
 
     def __init__(self, api: str, splitter: EventSplitter, hold_bytes: int) -> None:
-        """`api` is one of `APIS`. Once more than `hold_bytes`, or many events, have come without content, they
-        are sent.
+        """`api` is one of `APIS`.
+
+        Once more than `hold_bytes`, or very many events, have come without content, they are sent.
         """
         self._judge = _JUDGES[api]
         self._splitter = splitter
