@@ -1,6 +1,5 @@
 """Heads that could be read in two ways are rejected, and every outgoing head is framed by us."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
