@@ -92,7 +92,7 @@ class Admission:
             # An id that differs from the one before has the grammar of VARYING.
             request_id=self.random_bytes(16).hex() if place is None else fields[place][1].decode("latin-1"),
             started=self.clock.monotonic(),
-            sent=SentBody(self.clock.monotonic),
+            sent=SentBody(monotonic=self.clock.monotonic),
             client=known.client,
             headers=headers,
             path=known.call.path,
@@ -128,7 +128,7 @@ class Admission:
         return FlowState(
             request_id=request_id(headers.get("x-request-id"), self.random_bytes),
             started=self.clock.monotonic(),
-            sent=SentBody(self.clock.monotonic),
+            sent=SentBody(monotonic=self.clock.monotonic),
             client=client_address(peer, headers, self.settings.trusted_proxies),
             headers=headers,
             closes="close" in connection or (old and "keep-alive" not in connection),

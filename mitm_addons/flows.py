@@ -1,7 +1,7 @@
 """The only translator between mitmproxy's flows and the gateway's values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from mitmproxy import connection, http
 
@@ -48,7 +48,7 @@ class KnownHead:
         self.outgoing: LastOutgoing | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class UpstreamCall:
     """The call of the upstream, as far as it has come.
 
@@ -77,7 +77,7 @@ class UpstreamCall:
     ended: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SentBody:
     """The body of the response, as far as the client has got it.
 
@@ -157,6 +157,7 @@ class FlowState:
     request_id: str
     started: float
     client: str
+    _: KW_ONLY
     headers: Headers = field(default_factory=Headers)
     known: KnownHead | None = None
     path: str = ""

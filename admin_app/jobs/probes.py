@@ -45,7 +45,7 @@ _MAX_CLIENTS: Final = 32
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Check:
     """A target that is probed.
 
@@ -138,16 +138,26 @@ class Probes:
         for rule in (one for one in owned.rules if one.active):
             health = rule.policy.health
             for one in rule.targets if health.path is not None else ():
-                request = _request(parse_target(one.url), health)
-                yield _Check(owner, target_id(owner, one.url), request, health, rule.ca)
+                yield _Check(
+                    owner=owner,
+                    target=target_id(owner, one.url),
+                    request=_request(parse_target(one.url), health),
+                    health=health,
+                    ca=rule.ca,
+                )
         # The target of a model at another owner's provider is not probed: that has a credential of its own.
         own = {one.name: one for one in owned.providers if one.enabled}
         for model in owned.models:
             health = model.policy.health
             for target in model.targets if health.path is not None else ():
                 if (provider := own.get(target.provider)) is not None:
-                    request = self._request_of(provider, owner, health)
-                    yield _Check(owner, f"{provider.id}/{target.model}", request, health, provider.ca)
+                    yield _Check(
+                        owner=owner,
+                        target=f"{provider.id}/{target.model}",
+                        request=self._request_of(provider, owner, health),
+                        health=health,
+                        ca=provider.ca,
+                    )
 
     def _request_of(self, provider: Provider, owner: str, health: HealthCheck) -> FetchRequest:
         """The probe of a provider, with its first key."""

@@ -1,7 +1,7 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -61,6 +61,7 @@ class AiExchange(PoolExchange):
 
     route: AiRoute
     call: ApiCall
+    _: KW_ONLY
     resolution: Resolution | None = None
     request: Request | None = field(default=None, repr=False)
     document: Any = None

@@ -56,7 +56,7 @@ _SHOWN: Final = 300  # characters of an error
 _BEARER, _HEADER, _QUERY = "bearer", "header", "query"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCalls:
     """What calls of a provider need.
 
@@ -164,17 +164,19 @@ class ProviderCompiler:
         endpoint = Endpoint.of(provider)
         origin, context = endpoint.base.origin, (owner, provider.id)
         return ProviderCalls(
-            KnownProvider(provider, owner, endpoint, discovered),
-            {key.id: text for key in provider.keys if (text := self._key(key, owner, provider, origin))},
-            {
+            known=KnownProvider(provider, owner, endpoint, discovered),
+            credentials={
+                key.id: text for key in provider.keys if (text := self._key(key, owner, provider, origin))
+            },
+            headers={
                 name: self.sealer.open(value.text, provider_header_context(*context, name, origin))
                 for name, value in provider.headers.items()
             },
-            {
+            query={
                 name: self.sealer.open(value.text, provider_query_context(*context, name, origin))
                 for name, value in provider.query.items()
             },
-            self.timeouts.with_own(provider.timeouts),
+            timeouts=self.timeouts.with_own(provider.timeouts),
         )
 
     def _key(self, key: ProviderKey, owner: str, provider: Provider, origin: str) -> str | None:

@@ -33,8 +33,8 @@ def file_secret(name: str) -> str:
 def read_provider_secrets(secrets: Secrets, environ: Mapping[str, str]) -> Mapping[str, str]:
     """The opened secrets by ``env:<name>`` and ``file:<name>``, without spaces and line ends around them.
 
-    A variable or file that is missing, empty or no secret is left out: a key that names it is then reported
-    with its name. Raises `SettingsError` when the folder cannot be read.
+    A variable or file that is missing, empty or not a secret is left out: a key that names it is then
+    reported with its name. Raises `SettingsError` when the folder cannot be read.
     """
     found = {env_secret(name): environ.get(name, "") for name in secrets.env}
     if secrets.folder is not None:

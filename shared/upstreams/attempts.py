@@ -55,7 +55,12 @@ class _Planned(NamedTuple):
 class _Running:
     """The call under way.
 
-    `is_key_trial`: it is the trial of a rejected key. `is_served`: the client has a part of its response.
+    Attributes:
+        planned: the target and the key.
+        call: counts for the state of the target.
+        began: when it was to begin, after its delay.
+        is_key_trial: it is the trial of a rejected key.
+        is_served: the client has a part of its response.
     """
 
     planned: _Planned

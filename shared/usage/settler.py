@@ -5,7 +5,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -38,9 +38,18 @@ _PENDING_MS: Final = 86_400_000
 _SUMS_SECONDS: Final = 400 * 86_400
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Batch:
-    """Rows of one tenant and day that are written together, under one name however often it is tried."""
+    """Rows of one tenant and day that are written together.
+
+    Attributes:
+        id: its name, however often it is tried.
+        tenant: the id of the tenant.
+        day: the day of all its rows.
+        rows: those that are appended to the ledger.
+        sums: what they add to the sums of the day.
+        known_ms: how long Redis knows that it was written.
+    """
 
     id: str
     tenant: str
@@ -66,7 +75,9 @@ class _Batch:
             id, tenant, day = members["id"], members["tenant"], members["day"]
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is not a batch of rows: {error!r}") from None
-        return cls(id, tenant, day, rows, sums(tenant, day, rows), _PENDING_MS)
+        return cls(
+            id=id, tenant=tenant, day=day, rows=rows, sums=sums(tenant, day, rows), known_ms=_PENDING_MS
+        )
 
 
 @dataclass(slots=True)
@@ -77,6 +88,9 @@ class Settler:
     others are on disk, and so are all those of a worker that ends by itself.
 
     Attributes:
+        connection: to Redis.
+        random_id: makes the names of batches.
+        bound: the bound of all ledgers together.
         pending: takes what does not fit into the memory; None: it is dropped.
         dropped: rows that were lost, because Redis was away for too long.
     """
@@ -84,6 +98,7 @@ class Settler:
     connection: RedisConnection
     random_id: Callable[[], str]
     bound: LedgerBound
+    _: KW_ONLY
     pending: PendingBatches | None = None
     dropped: int = 0
     _waiting: deque[LedgerRow] = field(default_factory=deque)
@@ -207,7 +222,8 @@ class Settler:
         ]
 
     def _batch(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> _Batch:
-        return _Batch(self.random_id(), tenant, day, rows, self._sums(tenant, day, rows))
+        sums = self._sums(tenant, day, rows)
+        return _Batch(id=self.random_id(), tenant=tenant, day=day, rows=rows, sums=sums)
 
     def _sums(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> Mapping[Combination, Totals]:
         alike: dict[Combination, list[LedgerRow]] = {}
@@ -242,4 +258,4 @@ def open_settler(
     `max_bytes`: about the most bytes of all ledgers in Redis.
     """
     connection = RedisConnection(endpoint(options), (SETTLE,), _DEADLINE)
-    return Settler(connection, random_id, LedgerBound(connection, max_bytes), pending)
+    return Settler(connection, random_id, LedgerBound(connection, max_bytes), pending=pending)
