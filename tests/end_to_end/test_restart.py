@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import requests
 from redis import Redis
 
+from tests.support import gateway as gateway_module
 from tests.support.cases import slow
 from tests.support.gateway import RunningGateway
 from tests.support.upstream import Upstream
@@ -18,6 +21,22 @@ LIMITS = {
     "rule": {"limits": {"global": {"limit": 3, "window": "1h"}, "streams": {"limit": 2}}},
 }
 CANARY = "Bearer canary-upstream-secret"
+
+
+def test_a_program_that_does_not_end_is_killed_and_named_and_the_others_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "STOP_LIMIT", 0.3)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(end=chr(49), flush=True); time.sleep(60)"
+    stuck = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+    other = subprocess.Popen(["sleep", "60"])
+    (tmp_path / "proxy.log").write_text("It waits for nothing.")
+    assert stuck.stdout is not None
+    stuck.stdout.read(1)
+    stuck.stdout.close()
+    with pytest.raises(AssertionError, match=r"(?s)proxy.* did not end.*waits for nothing"):
+        RunningGateway(tmp_path, processes={"admin": other, "proxy": stuck}).stop()
+    assert (stuck.returncode, other.returncode) == (-signal.SIGKILL, -signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

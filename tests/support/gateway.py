@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 PLUGINS = ROOT / "tests" / "end_to_end" / "plugins"
 ADDRESS = "127.0.0.1"
 START_LIMIT = 40.0  # seconds; mitmproxy takes about three, a busy machine more
+STOP_LIMIT = 15.0
 
 
 def bare_environment(folder: Path) -> dict[str, str]:
@@ -130,12 +131,12 @@ class RunningGateway:
         raise AssertionError(f"There is no line of {request_id}.")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        for name in reversed(list(self.processes)):
-            process = self.processes.pop(name)
-            process.send_signal(how)
-            process.wait(15)
+        """End all programs. One that does not end in time is killed and reported: no test waits for it."""
+        names = reversed(list(self.processes))
+        late = [name for name in names if not _has_ended(self.processes.pop(name), how)]
         if how == signal.SIGKILL:
             self._await_free_ports()
+        assert not late, f"{late} did not end within {STOP_LIMIT} s:\n{self.log(late[0])[-4000:]}"
 
     def _await_free_ports(self) -> None:
         """Workers end a moment after the process that started them was killed; until then they listen."""
@@ -171,6 +172,18 @@ class RunningGateway:
         assert response.status_code == 201, response.text
         made = response.json()
         return TenantInUse(self, made["id"], made["subdomain"], made["api_key"])
+
+
+def _has_ended(process: subprocess.Popen[bytes], how: signal.Signals) -> bool:
+    """End a process. Whether it has ended by itself."""
+    process.send_signal(how)
+    try:
+        process.wait(STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True
 
 
 @dataclass
