@@ -259,8 +259,8 @@ def end(one: AiExchange) -> None:
     LEDGER.add(flow, state_of(flow) or pytest.fail("no state"), one)
 
 
-def served(document: Any) -> AiExchange:
-    _, one = ask(document)
+def served(document: Any, path: str = "/ai/v1/chat/completions") -> AiExchange:
+    _, one = ask(document, path)
     CALLS.begin_response(one, 200, Headers())
     return one
 
@@ -284,6 +284,16 @@ def test_a_provider_that_reports_too_much_is_logged_once_and_its_tokens_are_esti
         end(one)
         assert 1 <= ROWS[-1].usage.input <= 10
     assert caplog.text.count("Provider main has reported more than 100000000 tokens") == 1
+
+
+def test_a_response_that_is_made_in_the_background_is_estimated_when_it_is_asked_for() -> None:
+    words = "Hello " * 100
+    one = served({"model": "priced", "input": words, "background": True}, "/ai/v1/responses")
+    CALLS.end_response(one, b'{"id":"resp_1","status":"queued","output":[],"background":true,"usage":null}')
+    end(one)
+    usage = ROWS[-1].usage
+    assert (usage.source, usage.input > 100, usage.output > 0) == (Source.ESTIMATED, True, True)
+    assert ROWS[-1].cost_nano
 
 
 def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
