@@ -1,52 +1,87 @@
-"""`python -m bench`: the gateway beside nginx and stock mitmproxy. Ends with exit code 1 on any error."""
+"""`python -m bench`: the gateway beside other proxies. Ends with exit code 1 on any error."""
 
 import argparse
 import signal
 import sys
-import tempfile
-from contextlib import ExitStack
-from datetime import UTC, datetime
-from pathlib import Path
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 
-from bench.comparison import CONTENDERS, Bench
+from bench import pages
+from bench.bodies import body_table
+from bench.comparison import CONTENDERS
+from bench.curves import curve_table
 from bench.machine import describe
 from bench.programs import BenchFailed
-from bench.report import comparison_targets, report, target_table
+from bench.report import report, target_table
+from bench.results import Results
+from bench.run import Extent, compare, others, run
+from bench.streams import event_table
+from bench.targets import targets
 
 
 def main() -> None:
     """Read the command line, measure, print the report."""
-    options = _parser().parse_args()
-    rounds = options.rounds or (2 if options.quick else 5)
-    seconds = options.seconds or (1 if options.quick else 5)
-    names = [name for name in CONTENDERS if name in (options.only or CONTENDERS)]
+    parser = _parser()
+    options = parser.parse_args()
+    if options.only and (options.record or options.profile):
+        parser.error("--only measures no targets: leave out --record and --profile")
+    rounds, seconds = (2, 1) if options.quick else (5, 3)
+    has_curves = options.record or not options.quick
+    extent = Extent(options.rounds or rounds, options.seconds or seconds, has_curves)
     # The programs are stopped on the way out.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {describe()}")
+    print(describe())
+    began = time.monotonic()
     try:
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            bench = Bench(folder, stack)
-            found = bench.measure(bench.start(names), rounds, seconds)
+        if options.only:
+            found = compare([name for name in CONTENDERS if name in options.only], extent)
+        else:
+            found = run(extent, with_profiles=options.profile or options.record)
+        if options.record:
+            found = replace(found, others=others())
     except BenchFailed as error:
         sys.exit(f"FAILED  {error}")
-    print(f"Median of {rounds} alternating rounds, {seconds} s each load.")
-    print(*(f"  {name:16} {CONTENDERS[name]}" for name in names), sep="\n")
-    print(f"\n{report(found)}\n\n{target_table(comparison_targets(found))}")
+    print(*_texts(found, extent, with_profiles=options.profile), sep="\n\n")
+    if options.record:
+        pages.DATA.parent.mkdir(exist_ok=True)
+        found.write(pages.DATA)
+        pages.main()
+        print(f"\nWritten: {pages.DATA.parent} and the figures of the pages.")
+    print(f"\n{time.monotonic() - began:.0f} s")
+
+
+def _texts(found: Results, extent: Extent, *, with_profiles: bool) -> Iterator[str]:
+    names = "\n".join(f"  {name:16} {CONTENDERS[name]}" for name in found.comparison[0])
+    yield f"Median of {extent.rounds} alternating rounds, {extent.seconds} s each load.\n{names}"
+    yield report(found.comparison)
+    tables = ((event_table, found.events), (body_table, found.bodies), (curve_table, found.curves))
+    yield from (make(rounds).text() for make, rounds in tables if rounds)
+    yield target_table(targets(found))
+    for case, functions in pages.missed(found).items() if with_profiles else ():
+        shown = pages.profile_table(functions).text().replace("`", "")
+        yield f"Missed by {case}, {found.calls[case]:,.0f} calls. {shown}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench.sh",
         description="Measure the gateway beside others.",
-        epilog="Others, each with its --help: --calls, --limiter, --models, --pipeline or --upload first.",
+        epilog="Others, each with its --help: --bodies, --calls, --curves, --limiter, --models, --pipeline, "
+        "--streams or --upload first.",
     )
-    parser.add_argument("--quick", action="store_true", help="about 1 min, instead of about 10 min")
+    parser.add_argument("--quick", action="store_true", help="about 4 min, instead of about 15 min")
     names = list(CONTENDERS)
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--only", nargs="+", choices=names, metavar="NAME", help=f"only compare these: {', '.join(names)}"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds over all contenders")
     parser.add_argument("--seconds", type=int, metavar="S", help="length of each load")
+    parser.add_argument("--profile", action="store_true", help="show where the time of a missed target goes")
+    parser.add_argument(
+        "--record", action="store_true", help="write docs/benchmarks and the figures of the pages"
+    )
     return parser
 
 

@@ -21,7 +21,7 @@ MAX_REQUESTS = 1_000_000_000  # above everything that a run can send
 _QUOTA = {"limit": MAX_REQUESTS, "window": "1m"}
 
 _BODY = b'{"model": "bench", "messages": [{"role": "user", "content": "Hello! What can you do for me?"}]}'
-_CONTENT = {
+CONTENT: dict[str, Any] = {
     "allowed_types": ["application/json"],
     "max_size": "1MB",
     "required_fields": ["model", "messages"],
@@ -43,7 +43,7 @@ def limiter_entry(*levels: str) -> dict[str, Any]:
 #: The chain of the specification's example, as (entries of the tenant, entries of the rule).
 CHAIN = (
     [entry("security_validator", 1, **_HEAD), limiter_entry("global")],
-    [limiter_entry("global"), entry("content_validator", 3, **_CONTENT)],
+    [limiter_entry("global"), entry("content_validator", 3, **CONTENT)],
 )
 
 
@@ -84,16 +84,27 @@ class Gateway:
         return Program(name, command, f"http://127.0.0.1:{port}/__/ready", environment)
 
     def create_tenant(
-        self, name: str, on_tenant: Sequence[Any] = (), on_rule: Sequence[Any] = (), **of_rule: Any
+        self,
+        name: str,
+        on_tenant: Sequence[Any] = (),
+        on_rule: Sequence[Any] = (),
+        *,
+        others: int = 0,
+        **of_rule: Any,
     ) -> Call:
-        """The call of a new tenant whose rule leads to the upstream. Raises `BenchFailed`."""
+        """The call of a new tenant whose last rule leads to the upstream. Raises `BenchFailed`.
+
+        `others` is the number of its rules that the call does not match.
+        """
         api = Api(self._url, None)
         body = {"name": name, "subdomain": f"bench-{name}", "tier": "enterprise"}
-        rule = {"path": "/v1", "target": f"http://127.0.0.1:{self.upstream}", "plugin_chain": [*on_rule]}
-        rule |= of_rule
+        target = {"target": f"http://127.0.0.1:{self.upstream}"}
+        rules: list[dict[str, Any]] = [{"path": f"/other/{number}", **target} for number in range(others)]
+        rules.append({"path": "/v1", **target, "plugin_chain": [*on_rule], **of_rule})
         try:
             tenant = api("POST", "/tenants", {**body, "plugin_chain": [*on_tenant]})
-            api("POST", f"/tenants/{tenant['id']}/rules", rule)
+            for rule in rules:
+                api("POST", f"/tenants/{tenant['id']}/rules", rule)
         except DemoFailed as error:
             raise BenchFailed(str(error)) from None
         return make_call(f"bench-{name}.example.com", tenant["api_key"])

@@ -28,7 +28,8 @@ from limits.aio.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
-from bench.comparison import LIMITED, Bench, Contender
+from bench.comparison import LIMITED, turn
+from bench.contenders import Bench, Contender
 from bench.gateway import MAX_REQUESTS, RESPONSE, Gateway, entry
 from bench.load import Call, await_rule, exchange, open_connection
 from bench.machine import describe
@@ -234,7 +235,7 @@ def main(rounds: int, seconds: int) -> None:
             bench = Bench(folder, stack)
             contenders = bench.start(list(LIMITED))
             _print_limiters(bench.gateway, contenders[0], rounds, seconds)
-            found = bench.measure(contenders, rounds, seconds)
+            found = bench.measure(contenders, rounds, lambda one: turn(bench, one, seconds))
         except BenchFailed as error:
             sys.exit(f"FAILED  {error}")
     print("\nThe cost on the proxy")

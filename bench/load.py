@@ -1,11 +1,13 @@
 """Requests and load: one exchange after the other from here, many at once from wrk."""
 
 import http.client
+import itertools
 import json
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +70,44 @@ def await_rule(port: int, call: Call, body: bytes) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def drive(
+    port: int, calls: Sequence[Call], response: bytes, *, connections: int, seconds: float
+) -> list[float]:
+    """Send `calls` in turn for so long: one on each connection, then again when all have their responses.
+
+    Return the seconds of each response since its round of requests began. Raises `BenchFailed` when a body is
+    not `response`. wrk makes a higher load, but of requests that are all alike and small.
+    """
+    wires, times = itertools.cycle([call.encode() for call in calls]), list[float]()
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(open_connection(port)) for _ in range(connections)]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end or len(times) < len(calls):
+            begun = time.perf_counter()
+            for one in sockets:
+                one.sendall(next(wires))
+            for one in sockets:
+                _receive(one, response)
+                times.append(time.perf_counter() - begun)
+    return times
+
+
+def _receive(connection: socket.socket, response: bytes) -> None:
+    data, problem = b"", ""
+    while not problem:
+        try:
+            more = connection.recv(65_536)
+        except OSError as error:
+            more, problem = b"", repr(error)
+        data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        if body == response and head.startswith(b"HTTP/1.1 200 "):
+            return
+        if not more or len(body) >= len(response):
+            problem = problem or "another one"
+    raise BenchFailed(f"expected the upstream's response, got {problem}: {data[:400]!r}")
 
 
 class Load(NamedTuple):

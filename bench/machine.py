@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _IDLE_SECONDS, _IDLE_CPU_SECONDS = 0.5, 0.02  # programs that use less CPU time are idle
+_START_SECONDS = 30.0  # after which a program that is still busy is measured all the same
 _PROCESS_CLOCK = 2  # the number of a process's CPU clock on Linux: clock_getcpuclockid(3)
 
 
@@ -29,11 +30,20 @@ def find_cores() -> Cores:
 def pin(pids: Iterable[int], cores: frozenset[int]) -> None:
     """Run the processes, with their children and all threads, on these cores."""
     for pid in [one for root in pids for one in tree(root)]:
-        for thread in _names(f"/proc/{pid}/task"):
-            try:
-                os.sched_setaffinity(int(thread), cores)
-            except ProcessLookupError:
-                continue
+        _pin_threads(pid, cores)
+
+
+def pin_self(cores: frozenset[int]) -> None:
+    """Run this process with all its threads, but not its children, on these cores."""
+    _pin_threads(os.getpid(), cores)
+
+
+def _pin_threads(pid: int, cores: frozenset[int]) -> None:
+    for thread in _names(f"/proc/{pid}/task"):
+        try:
+            os.sched_setaffinity(int(thread), cores)
+        except ProcessLookupError:
+            continue
 
 
 def tree(root: int) -> list[int]:
@@ -55,8 +65,8 @@ def cpu_seconds(root: int) -> float:
 
 def await_idle(root: int) -> None:
     """Return when start-up has ended: a standby worker may still be importing its modules."""
-    used = -1.0
-    while (now := cpu_seconds(root)) - used > _IDLE_CPU_SECONDS:
+    used, deadline = -1.0, time.monotonic() + _START_SECONDS
+    while (now := cpu_seconds(root)) - used > _IDLE_CPU_SECONDS and time.monotonic() < deadline:
         used = now
         time.sleep(_IDLE_SECONDS)
 
@@ -74,10 +84,10 @@ def describe() -> str:
     """One line: processor, cores, kernel, Python and load average."""
     lines = _read("/proc/cpuinfo").splitlines()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    kernel = ".".join(platform.release().split(".")[:2])
     return (
         f"{next(models, platform.machine())}, {len(os.sched_getaffinity(0))} cores, "
-        f"Linux {platform.release()}, Python {platform.python_version()}, load average {load}"
+        f"Linux {kernel}, Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The report of a run: each figure is the median of its rounds, each ratio is taken within a round."""
+"""Figures of a run as tables and targets. Each ratio is taken within a round."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -13,12 +13,21 @@ _MIN_BUSY = 0.9  # of its core, from which on a program counts as the bottleneck
 
 
 class Target(NamedTuple):
-    """A figure over the rounds, and the bound of its median."""
+    """A figure over the rounds, and the bound of its median.
+
+    Attributes:
+        text: the figure and its unit.
+        found: its values.
+        bound: the bound of their median.
+        is_minimum: whether the bound is the least instead of the most.
+        case: the profile that shows where its time goes, by name; empty when there is none.
+    """
 
     text: str
     found: Sequence[float]
     bound: float
     is_minimum: bool = False
+    case: str = ""
 
     @property
     def is_met(self) -> bool:
@@ -27,40 +36,46 @@ class Target(NamedTuple):
             return False
         return median(self.found) >= self.bound if self.is_minimum else median(self.found) <= self.bound
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether there is a figure, and it is not within the bound."""
+        return bool(self.found) and not self.is_met
+
+
+class Table(NamedTuple):
+    """A title, a head and rows of text."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def text(self) -> str:
+        """The table for a terminal."""
+        return f"{self.title}\n{table(self.head, self.rows)}"
+
+    def markdown(self) -> str:
+        """The table for a page."""
+        lines = [self.head, ["---", *("---:" for _ in self.head[1:])], *self.rows]
+        return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
 
 def report(
-    rounds: Sequence[Round], bases: Sequence[str] = ("mitmdump", "nginx"), added_to: str = "direct"
+    rounds: Sequence[Round],
+    bases: Sequence[str] = ("nginx", "mitmdump", "lua+chain"),
+    added_to: str = "direct",
 ) -> str:
-    """Both loads. Ratios compare with each of `bases`, added times with `added_to`."""
-    return f"{_full_load(rounds, bases)}\n\n{_one_connection(rounds, added_to)}"
-
-
-def comparison_targets(rounds: Sequence[Round]) -> list[Target]:
-    """The targets of the express engine."""
-    rates = (
-        ("no plugins, of stock mitmdump", "express", "mitmdump", 15),
-        ("no plugins, of nginx", "express", "nginx", 0.25),
-        ("with the chain, of stock mitmdump", "express+chain", "mitmdump", 10),
-        ("with the chain, of nginx", "express+chain", "nginx", 0.15),
-        ("two workers of one, nothing pinned", "free-2", "free-1", 1.35),
-    )
-    added = (
-        ("no plugins, p50 added at one connection, ms", "express", 0.5),
-        ("with the chain, p50 added at one connection, ms", "express+chain", 1),
-    )
-    ai = differences(rounds, "express+ai", "express", "cpu")
-    return [
-        *(Target(text, ratios(rounds, name, base, "rate"), least, True) for text, name, base, least in rates),
-        *(
-            Target(text, [1e3 * one for one in differences(rounds, name, "direct", "p50 1")], most)
-            for text, name, most in added
-        ),
-        Target("a rule for AI, CPU added on one core, us", [1e6 * one for one in ai], 40),
-    ]
+    """All loads. Ratios compare with each of `bases`, added times with `added_to`."""
+    tables = (by_wall(rounds, bases), by_cpu(rounds, bases), one_connection(rounds, added_to))
+    return "\n\n".join(one.text() for one in tables) + _idle_programs(rounds)
 
 
 def target_table(targets: Sequence[Target]) -> str:
     """Each figure with its range and its target; a figure that was not measured is a dash."""
+    return table(*target_rows(targets)[1:])
+
+
+def target_rows(targets: Sequence[Target]) -> Table:
+    """A row for each figure with its range, its target, and whether it was met."""
     rows = [
         [
             target.text,
@@ -70,7 +85,7 @@ def target_table(targets: Sequence[Target]) -> str:
         ]
         for target in targets
     ]
-    return table(["", "target", "found", ""], rows)
+    return Table("Targets", ["", "target", "found", ""], rows)
 
 
 def over_rounds(rounds: Sequence[Round], name: str, measure: str) -> list[float]:
@@ -112,41 +127,44 @@ def cell(values: Sequence[float], scale: float = 1, digits: int = 0, *, with_ran
     return f"{middle} ({low}..{high})" if with_range and len(values) > 1 else middle
 
 
-def _full_load(rounds: Sequence[Round], bases: Sequence[str]) -> str:
-    names = list(rounds[0])
-    ratio_names = [f"of {base}" for base in bases]
-    head = [
-        "",
-        "requests/s",
-        *ratio_names,
-        "p50 ms",
-        "p99 ms",
-        "CPU us",
-        "busy %",
-        "one core: CPU us",
-        *ratio_names,
-    ]
+def ratio_cell(values: Sequence[float]) -> str:
+    """The median of ratios: three digits behind the point, one from 10 on."""
+    return cell(values, 1, 1 if values and median(values) >= 10 else 3)
+
+
+def by_wall(rounds: Sequence[Round], bases: Sequence[str]) -> Table:
+    """Throughput and latency under full load, and the speed of each base."""
     rows = [
         [
             name,
             cell(over_rounds(rounds, name, "rate"), with_range=True),
-            *(cell(ratios(rounds, name, base, "rate"), 1, 3) for base in bases),
+            *(ratio_cell(ratios(rounds, name, base, "rate")) for base in bases),
             cell(over_rounds(rounds, name, "p50"), 1e3, 2),
             cell(over_rounds(rounds, name, "p99"), 1e3, 2),
-            cell(over_rounds(rounds, name, "cpu apart"), 1e6, 1),
             cell(over_rounds(rounds, name, "busy"), 100),
-            cell(over_rounds(rounds, name, "cpu"), 1e6, 1),
-            *(cell(ratios(rounds, base, name, "cpu"), 1, 3) for base in bases),
         ]
-        for name in names
+        for name in rounds[0]
     ]
-    busy = {name: over_rounds(rounds, name, "busy") for name in names}
-    idle = [name for name, shares in busy.items() if shares and median(shares) < _MIN_BUSY]
-    warning = f"\nNot busy throughout: {', '.join(idle)}. Compare `one core` instead." if idle else ""
-    return f"{CONNECTIONS} connections, keep-alive\n{table(head, rows)}{warning}"
+    head = ["", "requests/s", *(f"of {base}" for base in bases), "p50 ms", "p99 ms", "busy %"]
+    return Table(f"By wall clock, {CONNECTIONS} connections, keep-alive", head, rows)
 
 
-def _one_connection(rounds: Sequence[Round], added_to: str) -> str:
+def by_cpu(rounds: Sequence[Round], bases: Sequence[str]) -> Table:
+    """The CPU time of a request, with a core of its own and on one core, and the speed of each base."""
+    rows = []
+    for name in rounds[0]:
+        row = [name]
+        for measure in ("cpu apart", "cpu"):
+            row.append(cell(over_rounds(rounds, name, measure), 1e6, 1))
+            row += [ratio_cell(ratios(rounds, base, name, measure)) for base in bases]
+        rows.append(row)
+    shares = [f"of {base}" for base in bases]
+    head = ["", "CPU us", *shares, "one core: CPU us", *shares]
+    return Table(f"By CPU time of the program per request, {CONNECTIONS} connections", head, rows)
+
+
+def one_connection(rounds: Sequence[Round], added_to: str) -> Table:
+    """Latency without load, and what is added to the time of `added_to`."""
     rows = [
         [
             name,
@@ -158,4 +176,10 @@ def _one_connection(rounds: Sequence[Round], added_to: str) -> str:
         for name in rounds[0]
         if over_rounds(rounds, name, "rate 1")
     ]
-    return f"1 connection\n{table(['', 'requests/s', 'p50 ms', 'p99 ms', 'added p50 ms'], rows)}"
+    return Table("By wall clock, 1 connection", ["", "requests/s", "p50 ms", "p99 ms", "added p50 ms"], rows)
+
+
+def _idle_programs(rounds: Sequence[Round]) -> str:
+    busy = {name: over_rounds(rounds, name, "busy") for name in rounds[0]}
+    idle = [name for name, shares in busy.items() if shares and median(shares) < _MIN_BUSY]
+    return f"\n\nNot busy throughout: {', '.join(idle)}. Compare CPU times instead." if idle else ""

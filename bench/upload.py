@@ -15,16 +15,16 @@ from typing import NamedTuple
 import click
 
 from bench import machine
-from bench.comparison import nginx
 from bench.gateway import RESPONSE, Gateway
 from bench.load import Call, await_rule
 from bench.programs import BenchFailed, Running, free_port
 from bench.report import Target, target_table
+from bench.rivals.programs import nginx
 
 _MB = 1_000_000
 _PIECE = bytes(_MB)
 _PROBES = 10  # uploads whose first byte is timed, per round
-_LOCATION = "proxy_pass http://plain; proxy_request_buffering off; client_max_body_size 0;"
+_LOCATION = "proxy_pass http://plain; proxy_request_buffering off;"
 
 
 class _Sink(threading.Thread):

@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # Measures the gateway. docs/explanation/benchmarks.md explains the figures.
-#   ./scripts/bench.sh --quick             beside nginx and stock mitmproxy: about 1 min; without --quick 10 min
+#   ./scripts/bench.sh --quick             beside nginx, HAProxy and others: about 4 min; without --quick 15 min
 #   ./scripts/bench.sh --only NAME …       some of the contenders; --help lists them and all options
+#   ./scripts/bench.sh --profile           shows where the time of a missed target goes
+#   ./scripts/bench.sh --record            writes docs/benchmarks and the figures of the pages: about 20 min
+#   ./scripts/bench.sh --streams           events of streams: plain, searched by a guard, metered
+#   ./scripts/bench.sh --bodies            bodies of 1 MB and 10 MB
+#   ./scripts/bench.sh --curves            by the number of rules, tenants, plugins and limits
 #   ./scripts/bench.sh --calls [ENGINE]    function calls per request, a figure without noise
 #   ./scripts/bench.sh --limiter           rate limits: beside other limiters, under attack, and their cost
 #   ./scripts/bench.sh --upload            one large upload beside nginx: speed, memory, first byte
@@ -24,12 +29,17 @@ case "${1:-}" in
 esac
 
 export PATH="$PATH:/usr/sbin"
-# Debian's wrk makes the load. Its nginx is the upstream, and a proxy to compare with.
+# Debian's wrk makes the load. Its nginx is the upstream, and its proxies are compared with.
+modules=/usr/lib/nginx/modules
 missing=()
 command -v wrk >/dev/null || missing+=(wrk)
 command -v nginx >/dev/null || missing+=(nginx-light)
+command -v haproxy >/dev/null || missing+=(haproxy)
+[ -e $modules/ngx_http_lua_module.so ] || missing+=(libnginx-mod-http-lua)
+[ -e /usr/share/lua/5.1/nginx/redis.lua ] || missing+=(lua-nginx-redis)
+[ -e /usr/lib/"$(uname -m)"-linux-gnu/lua/5.1/cjson.so ] || missing+=(lua-cjson)
 if [ ${#missing[@]} -gt 0 ]; then
-    # Debian's package of nginx may start a server on port 80. The benchmark does not use that server.
+    # Debian's packages of nginx and HAProxy may start servers. The benchmark does not use those.
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing ${missing[*]} …" >&2
         apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
@@ -38,6 +48,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         die "This needs ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
     fi
 fi
-[ "${1:-}" != --upload ] || { shift && exec .venv/bin/python -m bench.upload "$@"; }
-[ "${1:-}" != --limiter ] || { shift && exec .venv/bin/python -m bench.limiter "$@"; }
+for part in upload limiter streams bodies curves; do
+    [ "${1:-}" != --$part ] || { shift && exec .venv/bin/python -m bench.$part "$@"; }
+done
 exec .venv/bin/python -m bench "$@"

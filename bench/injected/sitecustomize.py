@@ -1,4 +1,4 @@
-"""Profiles a Python program from its start on: SIGPROF starts the profile, a second one writes it.
+"""Profiles a Python program: SIGPROF starts a profile, a second one writes it, and so on.
 
 Python loads this file when its folder is on PYTHONPATH. The folder `BENCH_PROFILE` gets `PID.on` at the
 start and `PID.prof` at the end. All threads of the process are profiled.
@@ -16,6 +16,8 @@ if "BENCH_PROFILE" in os.environ:
     def _stop(*_: object) -> None:
         _PROFILE.disable()
         _PROFILE.dump_stats(_BASE.with_suffix(".half"))
+        _PROFILE.clear()
+        signal.signal(signal.SIGPROF, _start)
         _BASE.with_suffix(".half").rename(_BASE.with_suffix(".prof"))
 
     def _start(*_: object) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from bench.report import (
     Round,
+    Table,
     Target,
-    comparison_targets,
+    by_cpu,
     differences,
     over_rounds,
     ratios,
@@ -33,9 +34,22 @@ def test_figure_that_is_missing_or_zero_gives_no_ratio() -> None:
     assert ratios([{"express": {"cpu": 1.0}, "nginx": {"cpu": 0.0}}], "express", "nginx", "cpu") == []
 
 
-def test_report_shows_the_median_with_its_range_and_the_ratio_to_each_base() -> None:
+def test_report_shows_the_median_with_its_range_and_the_ratio_to_each_base_by_wall() -> None:
     line = next(line for line in report(ROUNDS).splitlines() if line.startswith("express"))
-    assert line.split() == ["express", "1,000", "(500..1,200)", "-", "10.000", "3.00", *("-" * 6)]
+    assert line.split() == ["express", "1,000", "(500..1,200)", "10.0", "-", "-", "3.00", "-", "-"]
+
+
+def test_less_cpu_time_is_a_higher_speed() -> None:
+    cpu: list[Round] = [
+        {"express": {"cpu apart": 1e-4, "cpu": 8e-5}, "nginx": {"cpu apart": 2e-5, "cpu": 1e-5}}
+    ]
+    assert by_cpu(cpu, ["nginx"]).rows[0] == ["express", "100.0", "0.200", "80.0", "0.125"]
+
+
+def test_table_of_a_page_has_the_same_cells_as_the_one_of_a_terminal() -> None:
+    both = Table("Speed", ["", "us"], [["nginx", "7"]])
+    assert both.text() == "Speed\n       us\n-----  --\nnginx   7"
+    assert both.markdown() == "|  | us |\n| --- | ---: |\n| nginx | 7 |"
 
 
 def test_program_that_was_not_busy_is_named() -> None:
@@ -57,11 +71,3 @@ def test_program_that_was_not_busy_is_named() -> None:
 def test_target_is_met_up_to_its_bound_and_unknown_without_a_figure(target: Target, result: str) -> None:
     assert target_table([target]).split()[-1] == result
     assert target.is_met == (result == "met")
-
-
-def test_each_target_of_the_engine_finds_its_figures() -> None:
-    figures = {"rate": 2.0, "p50 1": 0.001, "cpu": 0.0001}
-    names = ("direct", "nginx", "mitmdump", "express", "express+chain", "express+ai", "free-1", "free-2")
-    found = comparison_targets([dict.fromkeys(names, figures)])
-    assert [len(target.found) for target in found] == [1] * 8
-    assert [target.found for target in comparison_targets([])] == [[]] * 8
