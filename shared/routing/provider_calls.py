@@ -290,6 +290,6 @@ def _error_of(document: Any) -> str:
 
 def _shown(text: str, secrets: Iterable[str]) -> str:
     """The text of a provider without what it repeats of the secrets."""
-    for secret in secrets:
+    for secret in filter(None, secrets):  # a header may be empty
         text = text.replace(secret, MASK)
     return redact(text)[:_SHOWN]

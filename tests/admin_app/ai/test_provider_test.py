@@ -101,7 +101,7 @@ def test_deep_test_needs_the_name_of_a_model(api: Api, upstream: Upstream) -> No
 
 
 def test_error_of_the_provider_is_shown_without_the_key(api: Api, upstream: Upstream) -> None:
-    url = made(api, upstream)
+    url = made(api, upstream, headers={"X-Team": ""})
     message = f"Incorrect API key provided: {SECRET}. Header Bearer {SECRET}"
     respond(upstream, {"error": {"message": message}}, "401 Unauthorized")
     found = result_of(api, url)
