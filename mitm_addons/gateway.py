@@ -16,6 +16,7 @@ from mitm_addons.forwarding import Forwarding
 from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.last_used import LastUsed
+from mitm_addons.observe.records import limit_document
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
@@ -23,8 +24,11 @@ from mitm_addons.upstreams import Upstreams
 from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.logs import LogWriter
 from shared.pipeline.pool import PluginPool
+from shared.pipeline.trace import TraceSampler
+from shared.records.recorder import open_recorder
 from shared.routing.ai_calls import AiCalls
 from shared.services import DataPlane, Services, hosts_of
+from shared.settings.observe import Records
 
 #: Loggers of dependencies that write from WARNING on.
 QUIET_LOGGERS = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
@@ -65,15 +69,12 @@ class Adapter:
 async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -> AsyncIterator[list[object]]:
     """Make the addons and what works behind them, until the context ends."""
     settings, clock, random_bytes = services.settings, services.clock, services.random_bytes
-    pool, shadow_pool = [
-        PluginPool(threads, threads * _QUEUED_PER_THREAD)
-        for threads in (settings.plugins.threads, _SHADOW_THREADS)
-    ]
-
+    pool, shadow_pool = [_pool(threads) for threads in (settings.plugins.threads, _SHADOW_THREADS)]
     async with services.data_plane(adapter.worker) as plane, asyncio.TaskGroup() as group:
-        last_used = LastUsed(plane.source, clock)
+        last_used, records = LastUsed(plane.source, clock), settings.records
+        recorder = open_recorder(services.address.options, records.per_tenant, limit_document)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
-        working = (last_used, plane.settler, plane.bindings, health)
+        working = (last_used, recorder, plane.settler, plane.bindings, health)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
         writing = [group.create_task(one) for one in running]
         try:
@@ -97,20 +98,30 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     settings.limits.response_body,
                     _forwarding(services, plane, health),
                     Ledger(plane.settler.add, clock, random_bytes),
+                    _sampler(records),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
-                AccessLog(clock, log.put),
+                AccessLog(clock, log.put, recorder.put if records.per_tenant else None),
                 last_used,
                 *adapter.last,
             ]
         finally:
             for task in writing:
                 task.cancel()
-            await last_used.flush()
+            await asyncio.gather(last_used.flush(), recorder.close())
             for one in (pool, shadow_pool):
                 one.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(threads: int) -> PluginPool:
+    return PluginPool(threads, threads * _QUEUED_PER_THREAD)
+
+
+def _sampler(records: Records) -> TraceSampler:
+    """Chooses the requests that are traced for their records."""
+    return TraceSampler(records.traces if records.per_tenant else 0)
 
 
 def _forwarding(services: Services, plane: DataPlane, health: SharedHealth) -> Forwarding:

@@ -74,7 +74,7 @@ class ResponseHead:
 
 def _timing(state: FlowState) -> Fields:
     """How long the groups of plugins took, if the client may know; sent beside the upstream's own field."""
-    if state.run is None or state.run.trace is None:
+    if state.run is None or state.run.trace is None or not state.run.trace.is_shown:
         return ()
     return ((_TIMING, server_timing(state.run.trace).encode("latin-1")),)
 

@@ -45,14 +45,13 @@ from shared.model.messages import Exchange, Headers, Response, first_value
 from shared.pipeline.calls import DONE, Done
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
-from shared.pipeline.trace import Trace
+from shared.pipeline.trace import Trace, TraceSampler
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
 from shared.routing.ai_exchange import AiExchange
 from shared.upstreams.commit import MAX_COLLECTED
 
 _MAX_ID = 256  # bytes of an upstream's request id
-
 
 _IS_JSON: Memo[bytes, bool] = Memo(lambda value: MediaType.parse(value.decode("latin-1")).is_json)
 
@@ -68,6 +67,7 @@ class Stages:
         copied: the longest response that entries in shadow mode see, in bytes.
         forwarding: points flows at their upstreams.
         ledger: gets what requests to models used.
+        sampler: chooses the requests that are traced for their records.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -81,6 +81,7 @@ class Stages:
     copied: int
     forwarding: Forwarding
     ledger: Ledger
+    sampler: TraceSampler
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
@@ -118,10 +119,11 @@ class Stages:
         return None
 
     def _trace(self, state: FlowState, admitted: Admitted) -> Trace | None:
-        """A trace, if a key of scope admin asks for one."""
-        if state.headers.get("x-gateway-trace") != "1" or admitted.key is None:
-            return None
-        return Trace(self.clock.monotonic) if Scope.ADMIN in admitted.key.scopes else None
+        """A trace, if a key of scope admin asks for one, and of some requests for their records."""
+        key = admitted.key
+        if state.headers.get("x-gateway-trace") == "1" and key is not None and Scope.ADMIN in key.scopes:
+            return Trace(self.clock.monotonic, is_shown=True)
+        return Trace(self.clock.monotonic) if self.sampler.takes(state.started) else None
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state = state_of(flow)

@@ -155,10 +155,10 @@ def _dump(fields: Mapping[str, object]) -> bytes:
     try:
         return orjson.dumps(fields, default=_text, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # half a surrogate pair, an integer of over 64 bits, a value without text
-        return orjson.dumps(_writable(fields), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(writable(fields), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _writable(value: object, depth: int = 0) -> object:
+def writable(value: object, depth: int = 0) -> object:
     """The value with everything that orjson does not write as escaped text."""
     match value:
         case None | bool() | float():
@@ -168,9 +168,9 @@ def _writable(value: object, depth: int = 0) -> object:
         case str():
             return value.encode(errors="backslashreplace").decode()
         case Mapping() if depth < _MAX_DEPTH:
-            return {_text(name): _writable(inner, depth + 1) for name, inner in value.items()}
+            return {_text(name): writable(inner, depth + 1) for name, inner in value.items()}
         case list() | tuple() if depth < _MAX_DEPTH:
-            return [_writable(inner, depth + 1) for inner in value]
+            return [writable(inner, depth + 1) for inner in value]
     return _text(value)
 
 

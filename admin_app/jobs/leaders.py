@@ -1,7 +1,8 @@
 """The jobs of the fleet that an admin process does while it leads them.
 
 Without an admin process nothing fails: lists of models get old, ledgers stay in Redis until the bound of
-their memory, and targets are not probed. The next admin process catches up.
+their memory, targets are not probed, and request records are bounded by tenant only. The next admin process
+catches up.
 """
 
 import logging
@@ -15,6 +16,7 @@ from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import StoreDown
 from shared.core.process.failures import Failures
 from shared.health.store import HealthStore
+from shared.records.sweeper import Sweeper
 from shared.services import Services
 from shared.usage.archiver import Archiver
 
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 DISCOVERY_EVERY: Final = 1.0
 PROBES_EVERY: Final = 1.0
 ARCHIVE_EVERY: Final = 60.0
+SWEEP_EVERY: Final = 10.0
 _STOP_SECONDS: Final = 3.0
 
 
@@ -42,6 +45,7 @@ class Jobs:
         self._probes = Probes(services, HealthStore(self._client))
         self._folder = services.settings.data_dir / "ledger"
         self._archiver = Archiver(self._client, self._folder)
+        self._sweeper = Sweeper(self._client, services.settings.records.max_bytes)
         self._failures = Failures()
         self._leaders = tuple(
             Leader(self._client, job, work, services.clock, every=every)
@@ -49,6 +53,7 @@ class Jobs:
                 ("discovery", self._discovery.run, discovery_every),
                 ("probes", self._probes.run, probes_every),
                 ("archive", self._archive, ARCHIVE_EVERY),
+                ("records", self._sweep, SWEEP_EVERY),
             )
         )
 
@@ -75,3 +80,14 @@ class Jobs:
                 logger.error("The ledgers cannot be copied to %s: %s", self._folder, error)
         else:
             self._failures.end()
+
+    def _sweep(self, term: Term) -> None:
+        """Trim the request records to their bound."""
+        try:
+            with redis_errors():
+                self._sweeper.run(term.is_held)
+        except StoreDown as error:
+            if self._failures.is_new(error, "records"):
+                logger.error("The request records cannot be bounded: %s", error)
+        else:
+            self._failures.end("records")

@@ -7,6 +7,7 @@ import orjson
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, method_of, state_of
+from mitm_addons.observe.records import PutRecord, decision_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.clock import Clock
 from shared.core.memo import Memo
@@ -29,18 +30,25 @@ class AccessLog:
     """Writes the caller, the request, the result and the times; never a body or a key.
 
     `put` takes the time and the fields of a line, which `shared.log_lines` declares. Log levels above
-    ``info`` turn the log off.
+    ``info`` turn the log off. `keep` takes the same for the record of the request, with its decision; None:
+    no records are kept.
     """
 
-    def __init__(self, clock: Clock, put: PutLine) -> None:
+    def __init__(self, clock: Clock, put: PutLine, keep: PutRecord | None = None) -> None:
         self._clock = clock
         self._put = put
+        self._keep = keep
         self._is_on = logging.getLogger(ACCESS).isEnabledFor(logging.INFO)
 
     def post_response(self, flow: http.HTTPFlow) -> None:
-        state = state_of(flow)
-        if self._is_on and state and not state.is_health_check:
-            self._put(self._clock.now(), _fields(flow, state, self._clock.monotonic()))
+        keep, state = self._keep, state_of(flow)
+        if state is None or state.is_health_check or not (self._is_on or keep):
+            return
+        at, line = self._clock.now(), _fields(flow, state, self._clock.monotonic())
+        if self._is_on:
+            self._put(at, line)
+        if keep is not None:
+            keep(at, line, decision_of(state))
 
 
 def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:

@@ -56,6 +56,7 @@ class Run:
         faults: names of the plugins that failed.
         shadows: the entries in shadow mode; None without any. They use threads of their own.
         trace: notes what happens; None where nothing reads it.
+        notes: of each plugin by its name, what its verdicts have noted.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Run:
         self.trace = trace
         self._pool = pool
         self._shadow_pool = shadow_pool or pool
-        self._notes: dict[str, Mapping[str, object]] = {}
+        self.notes: dict[str, Mapping[str, object]] = {}
         self._ran: list[Step] = []
         self._under_way: list[Group] = []
         self._ended = False
@@ -195,7 +196,7 @@ class Run:
             step = group.alone
             if step is None or step.is_async or self.trace or (self._ended and not is_last):
                 return groups[at:]
-            view = self._view(step.plugin) if self._notes else self.exchange
+            view = self._view(step.plugin) if self.notes else self.exchange
             if step.in_thread and not _is_quick(step, view):
                 return groups[at:]
             self._ran.append(step)
@@ -224,7 +225,7 @@ class Run:
             if self.trace:
                 await self.trace.group(stage, group, lambda: self._act(stage, group))
             elif step is not None and step.in_task:
-                view = self._view(step.plugin) if self._notes else self.exchange
+                view = self._view(step.plugin) if self.notes else self.exchange
                 self._take(stage, step, await await_in_task(step, view))
             else:
                 await self._act(stage, group)
@@ -334,12 +335,12 @@ class Run:
 
     def _view(self, plugin: Plugin) -> Exchange:
         name = plugin.name
-        return self.exchange.with_notes(self._notes[name]) if name in self._notes else self.exchange
+        return self.exchange.with_notes(self.notes[name]) if name in self.notes else self.exchange
 
     def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
         if verdict.notes:
             name = step.plugin.name
-            self._notes[name] = MappingProxyType({**self._notes.get(name, EMPTY), **verdict.notes})
+            self.notes[name] = MappingProxyType({**self.notes.get(name, EMPTY), **verdict.notes})
 
     def _keep_notes(self, step: Step, call: asyncio.Future[object]) -> None:
         """Keep the notes of a call that ended as its exchange was cancelled, so that `cleanup` gets them."""
@@ -357,7 +358,7 @@ class Run:
             adding.sort(key=_is_forced)
         headers: dict[str, str] = {}
         for step in adding:
-            view = self._view(step.plugin) if self._notes else self.exchange
+            view = self._view(step.plugin) if self.notes else self.exchange
             added = call_safely(step.plugin.response_headers, view)
             why = added.why if type(added) is CallFailed else invalid_headers_reason(added)
             if why is None:

@@ -17,6 +17,7 @@ class StepResult:
         stage: where it acts.
         verdict: what followed from the call; None until it ends, and for a failed shadow entry.
         fault: why the call failed.
+        started: when the call began; 0 where time is not measured.
         seconds: how long the call took; None until it ends, and where time is not measured.
         not_called: the call of an outside service that a dry run did not make.
     """
@@ -26,6 +27,7 @@ class StepResult:
     _: KW_ONLY
     verdict: Verdict | None = None
     fault: str | None = None
+    started: float = 0.0
     seconds: float | None = None
     not_called: str | None = None
 
@@ -48,11 +50,15 @@ class TracedGroup:
 
 
 class Trace:
-    """The groups and calls of one run, in order. `now` is a monotonic clock, in seconds."""
+    """The groups and calls of one run, in order. `now` is a monotonic clock, in seconds.
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    `is_shown` says whether the client gets the times.
+    """
+
+    def __init__(self, now: Callable[[], float], *, is_shown: bool = False) -> None:
         self.groups: list[TracedGroup] = []
         self.now = now
+        self.is_shown = is_shown
         self._results: dict[int, StepResult] = {}
 
     def of(self, step: Step) -> StepResult | None:
@@ -70,12 +76,11 @@ class Trace:
 
     async def call(self, stage: Stage, step: Step, work: Callable[[], Awaitable[object]]) -> object:
         """Run `work`, which calls `step`. Return what it returns."""
-        result = self._results[id(step)] = StepResult(step, stage)
-        start = self.now()
+        result = self._results[id(step)] = StepResult(step, stage, started=self.now())
         try:
             return await work()
         finally:
-            result.seconds = self.now() - start
+            result.seconds = self.now() - result.started
 
     def judged(self, step: Step, verdict: Verdict, fault: str | None = None) -> None:
         """Note what followed from the call of `step`."""
@@ -96,3 +101,19 @@ def server_timing(trace: Trace) -> str:
         names = ", ".join(step.plugin.name for step in traced.group.steps)
         entries.append(f'{traced.stage.value}-{number};dur={(traced.seconds or 0) * 1000:.3f};desc="{names}"')
     return ", ".join(entries)
+
+
+class TraceSampler:
+    """Chooses the requests that are traced for their records: the first of each second."""
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
+        self._second = self._taken = 0
+
+    def takes(self, now: float) -> bool:
+        """Whether a request that begins `now`, in seconds of a monotonic clock, is traced."""
+        second = int(now)
+        if second != self._second:
+            self._second, self._taken = second, 0
+        self._taken += 1
+        return self._taken <= self._per_second

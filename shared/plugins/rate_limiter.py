@@ -212,7 +212,7 @@ class RateLimiter(Plugin):
             headers |= mode_header(decision)
         if decision.violated is None:
             slots = _slots(charge.limit for charge in charged) if self.has_cleanup else ()
-            return Continue({"headers": headers, "slots": slots})
+            return Continue({"headers": headers, "slots": slots, "limits": decision.states})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)
@@ -222,7 +222,7 @@ class RateLimiter(Plugin):
             rejection_message(decision.violated, wait_ms),
             retry_headers(wait_ms),
             {"rate_limit": rejection_details(decision, decision.violated, wait_ms)},
-            {"headers": headers},
+            {"headers": headers, "limits": decision.states},
         )
 
     async def _model(self, exchange: Exchange) -> str:

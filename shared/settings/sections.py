@@ -11,6 +11,7 @@ from shared.core.sizes import JSON_PARTS
 from shared.model.config import Tier
 from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.settings.declare import section, setting
+from shared.settings.observe import Ledger, Log, Records
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
     any_text,
@@ -250,18 +251,6 @@ class Cache:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """The ledger of calls of models."""
-
-    max_bytes: int = setting(
-        size,
-        "256MB",
-        "Maximum memory of the ledgers of all tenants in Redis. Above it, the oldest rows of the largest "
-        "ledgers are removed.",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Egress:
     """The proxy of outgoing calls."""
 
@@ -344,16 +333,6 @@ class Plugins:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """The log, on standard output."""
-
-    level: str = setting(
-        choice("debug", "info", "warning", "error"), "info", "Minimum level: debug, info, warning or error."
-    )
-    format: str = setting(choice("json"), "json", "json: one JSON object per line.")
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, with the names of config.yaml."""
 
@@ -370,6 +349,7 @@ class Settings:
     limits: Limits = section(Limits, "Maximum sizes, maximum concurrency, and timeouts.")
     cache: Cache = section(Cache, "The configuration that each worker caches.")
     ledger: Ledger = section(Ledger, "The ledger, which has a row for each call of a model.")
+    records: Records = section(Records, "The records of requests, which the admin API shows.")
     security: Security = section(Security, "Allowed targets, and files with secrets.")
     secrets: Secrets = section(
         Secrets, "Credentials of the platform's providers that are not in the store. They are read at start."

@@ -4,10 +4,10 @@ Each worker notes the sizes that Redis reports when it writes. One worker at a t
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from shared.core.sizes import trim_plan
 from shared.redis_client.connection import RedisConnection
 from shared.usage.keys import SIZES_KEY, TRIMMING_KEY, ledger_key
 
@@ -15,31 +15,8 @@ logger = logging.getLogger(__name__)
 
 # All ledgers are compared so often, in milliseconds.
 _EVERY_MS: Final = 5_000
-# What is left of the bound after a trim, so that not every row needs one.
-_LEFT: Final = 0.9
 # A ledger whose size has changed less is not noted again, in bytes.
 _STEP: Final = 64 * 1024
-
-
-def trim_plan(sizes: Mapping[str, int], max_bytes: int) -> Mapping[str, int]:
-    """The bytes to which the largest ledgers are trimmed, so that all fit; empty when they do.
-
-    >>> trim_plan({"a": 50, "b": 900, "c": 1000}, 1000)
-    {'c': 425, 'b': 425}
-    >>> trim_plan({"a": 500, "b": 500}, 1000)
-    {}
-    """
-    if sum(sizes.values()) <= max_bytes:
-        return {}
-    left = int(max_bytes * _LEFT)
-    largest = sorted(sizes, key=lambda name: (-sizes[name], name))
-    rest, number, level, following = sum(sizes.values()), 0, -1, 0
-    while level < following:
-        rest -= sizes[largest[number]]
-        number += 1
-        level = (left - rest) // number
-        following = sizes[largest[number]] if number < len(largest) else 0
-    return dict.fromkeys(largest[:number], level)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ def services(probed: Probed) -> Services:
         yield plane
 
     named = {"settings": Settings(), "clock": SystemClock(), "random_bytes": os.urandom, "instance": "test"}
+    named["address"] = SimpleNamespace(options={"unix_socket_path": "/not/there"})
     return cast(
         Services, SimpleNamespace(**named, data_plane=data_plane, hasher=Mock(), policy=Mock(), fetch=Mock())
     )

@@ -1,0 +1,94 @@
+"""How a request was decided, for its record. The record is made after the last byte, in another thread.
+
+Nothing here holds a body or the run of the plugins: only numbers, names, and the states of limits.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mitm_addons.flows import FlowState
+from shared.core.empty import EMPTY
+from shared.limits.values import CONCURRENT, NEVER, LimitState
+from shared.pipeline.plugin import Reject
+from shared.pipeline.run import Run
+from shared.pipeline.trace import StepResult, Trace
+from shared.secrets.redaction import redact
+
+#: Takes a request that is over: its time, its line of the access log, and its decision.
+PutRecord = Callable[[float, Mapping[str, object], dict[str, Any]], None]
+
+# The plugin that notes the states of limits.
+_LIMITER = "rate_limiter"
+
+
+def decision_of(state: FlowState) -> dict[str, Any]:
+    """How a request that is over was decided. Times are in seconds of one monotonic clock."""
+    run, call = state.run, state.call
+    decision: dict[str, Any] = {
+        "started": state.started,
+        "forwarded": call.forwarded,
+        "first": state.sent.first,
+        "ended": call.ended,
+    }
+    if run is None:
+        return decision
+    trace = run.trace
+    if trace is not None:
+        decision["steps"], decision["traced"] = _traced(trace), True
+    elif run.rejection is not None or run.responded is not None or run.faults:
+        decision["steps"] = _acted(run)
+    if _LIMITER in run.notes:
+        decision["limits"] = run.notes[_LIMITER]["limits"]
+        if run.rejection is not None:
+            decision["reached"] = run.rejection.details.get("rate_limit")
+    return decision
+
+
+def limit_document(state: LimitState) -> dict[str, object]:
+    """The state of a limit after the request, as JSON. Called in the thread that makes records."""
+    limit, wait = state.limit, state.reset_after_ms
+    return {
+        "scope": limit.scope,
+        "name": limit.name,
+        "unit": limit.unit,
+        "limit": limit.quota.limit,
+        "window": limit.window or None,
+        "cost": limit.units,
+        "remaining": state.remaining,
+        "reset_after_ms": None if wait == NEVER or limit.kind == CONCURRENT else wait,
+    }
+
+
+def _acted(run: Run) -> list[Mapping[str, object]]:
+    """The steps that did more than continue, as far as they are known without a trace."""
+    steps: list[Mapping[str, object]] = [{"plugin": name, "verdict": "fault"} for name in run.faults]
+    if run.responded is not None:
+        steps.append({"plugin": run.responder, "verdict": "respond"})
+    if run.rejection is not None:
+        plugin = run.rejection.source.removeprefix("plugin:")
+        steps.append({"plugin": plugin, "verdict": "reject", "code": run.rejection.code})
+    return steps
+
+
+def _traced(trace: Trace) -> list[Mapping[str, object]]:
+    """All steps of a run that was traced, in their order."""
+    return [
+        _step(result)
+        for group in trace.groups
+        for step in group.group.steps
+        if (result := trace.of(step)) is not None
+    ]
+
+
+def _step(result: StepResult) -> Mapping[str, object]:
+    verdict, fault = result.verdict, result.fault
+    name = "fault" if fault else "cancelled" if verdict is None else type(verdict).__name__.lower()
+    return {
+        "stage": result.stage.value,
+        "plugin": result.step.plugin.name,
+        "verdict": name,
+        "started": result.started,
+        "seconds": result.seconds,
+        **({"code": verdict.code} if isinstance(verdict, Reject) else EMPTY),
+        **({"fault": redact(fault)} if fault else EMPTY),
+    }

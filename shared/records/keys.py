@@ -1,0 +1,32 @@
+"""The keys of request records in Redis. Those of one tenant are on one node of a Cluster.
+
+req:{<tenant>}                stream  its newest requests: `event` and `trace`, see record.py; expires
+req:{all}                     stream  the newest requests of all tenants, and of none: `event`; expires
+req:tenants                   set     the tenants that have a stream
+min:{<tenant>}:<minute>       hash    figures of a minute since the Unix epoch, see minutes.py; expires
+min:{<tenant>}:total          hash    their sums; expires a day after the last request
+min:{all}:<minute> and total  hash    the same of all requests
+min:{all}:<minute>:tenants    hash    requests, errors and cost of a minute, as `<figure>:<tenant>`; expires
+"""
+
+from typing import Final
+
+#: In the place of a tenant's id: all of them.
+ALL: Final = "all"
+TENANTS_KEY: Final = "req:tenants"
+
+
+def records_key(owner: str) -> str:
+    return f"req:{{{owner}}}"
+
+
+def minute_key(owner: str, minute: int) -> str:
+    return f"min:{{{owner}}}:{minute}"
+
+
+def total_key(owner: str) -> str:
+    return f"min:{{{owner}}}:total"
+
+
+def tenants_key(minute: int) -> str:
+    return f"{minute_key(ALL, minute)}:tenants"

@@ -1,0 +1,127 @@
+"""Figures of requests by minute, which a worker adds up in memory before Redis adds them to those of others.
+
+A figure is a whole number under a short name:
+
+n:<source>:<class>   requests, such as ``n:upstream:2xx``; the class is ``none`` when the client got no status
+in, cached, out      tokens
+cost                 nano-USD
+added:<bucket>       requests whose added latency is in the bucket: the time that was not the upstream's
+added_us             the sum of these, in microseconds
+first:<bucket>       responses whose first byte came in the time of the bucket
+first_us             the sum of these, in microseconds
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from shared.records.keys import ALL, minute_key, tenants_key, total_key
+
+#: The upper ends of the buckets in milliseconds; the last bucket, the fourteenth, has none.
+ADDED_MS: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 250.0, 1_000.0)
+FIRST_MS: Final = (50.0, 100.0, 150.0, 200.0, 300.0, 500.0, 750.0, 1e3, 1.5e3, 2.5e3, 5e3, 1e4, 3e4)
+#: Minutes are kept for so long.
+KEPT_SECONDS: Final = 25 * 3_600
+#: Of the figures of tenants in one hash: requests, those with a status from 500 on, those that the gateway or
+#: a plugin rejected, and nano-USD.
+REQUESTS, FAILED, REJECTED, COST = "n", "failed", "rejected", "cost"
+# The most tenants whose figures a worker holds between two batches; the others count in the sum of all.
+_MAX_TENANTS: Final = 1_000
+_NANO: Final = 1_000_000_000
+
+
+class Batch(NamedTuple):
+    """Figures to be added to each of the keys, which are in one slot of a Cluster."""
+
+    keys: Sequence[str]
+    amounts: Mapping[str, int]
+
+
+class Minutes:
+    """What the requests since the last batch add up to."""
+
+    def __init__(self) -> None:
+        # By tenant and minute; None: requests of no tenant, and of tenants above the bound.
+        self._figures: dict[tuple[str | None, float], dict[str, float]] = {}
+
+    def add(self, at: float, line: Mapping[str, Any]) -> None:
+        """Count a request that ended `at`, in seconds since the epoch, by its line in the access log.
+
+        It is called for each request, so it makes few calls itself.
+        """
+        try:
+            figures = self._figures[line["tenant"], at // 60]
+        except KeyError:
+            figures = self._begin(line["tenant"], at // 60)
+        figures[_name(line["source"], line["status"])] += 1
+        if (upstream := line["upstream_ms"]) is not None:
+            added = line["milliseconds"] - upstream
+            figures[_ADDED[bisect_left(ADDED_MS, added)]] += 1
+            figures["added_us"] += 1000 * added
+        if (first := line["ttft_ms"]) is not None:
+            figures[_FIRST[bisect_left(FIRST_MS, first)]] += 1
+            figures["first_us"] += 1000 * first
+        if ai := line["ai"]:
+            figures["in"] += ai["input"] or 0
+            figures["cached"] += ai["input_cached"] or 0
+            figures["out"] += ai["output"] or 0
+            figures["cost"] += _NANO * float(ai["cost"] or 0)
+
+    def _begin(self, tenant: str | None, minute: float) -> dict[str, float]:
+        if len(self._figures) >= _MAX_TENANTS:
+            tenant = None
+        return self._figures.setdefault((tenant, minute), defaultdict(int))
+
+    def take(self) -> Iterator[Batch]:
+        """The batches to write, each once."""
+        taken, self._figures = self._figures, {}
+        for when in sorted({when for _, when in taken}):
+            minute = int(when)
+            everything: Counter[str] = Counter()
+            of_tenants: dict[str, int] = {}
+            for (tenant, other), figures in taken.items():
+                if other != when:
+                    continue
+                amounts = {name: whole for name, number in figures.items() if (whole := round(number)) > 0}
+                everything.update(amounts)
+                if tenant is not None:
+                    yield Batch((minute_key(tenant, minute), total_key(tenant)), amounts)
+                    of_tenants |= {f"{name}:{tenant}": number for name, number in _summary(amounts) if number}
+            yield Batch((minute_key(ALL, minute), total_key(ALL)), everything)
+            if of_tenants:
+                yield Batch((tenants_key(minute),), of_tenants)
+
+
+@lru_cache(1024)
+def _name(source: str, status: int | None) -> str:
+    return f"n:{source.partition(':')[0]}:{'none' if status is None else f'{status // 100}xx'}"
+
+
+# The names of figures, made once.
+_ADDED: Final = [f"added:{bucket}" for bucket in range(len(ADDED_MS) + 1)]
+_FIRST: Final = [f"first:{bucket}" for bucket in range(len(FIRST_MS) + 1)]
+
+
+def requests_of(figures: Mapping[str, int], *, statuses: str = "", but: str = "") -> int:
+    """The requests in figures: all, or those of a class such as ``5xx``; without those of the source `but`.
+
+    >>> requests_of({"n:upstream:2xx": 3, "n:plugin:4xx": 2, "in": 700}), requests_of({}, statuses="5xx")
+    (5, 0)
+    """
+    found = 0
+    for name, number in figures.items():
+        kind, _, rest = name.partition(":")
+        source, _, status = rest.partition(":")
+        if kind == "n" and statuses in ("", status) and source != but:
+            found += number
+    return found
+
+
+def _summary(figures: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """The figures of a tenant in the hash of all tenants."""
+    yield REQUESTS, requests_of(figures)
+    yield FAILED, requests_of(figures, statuses="5xx")
+    yield REJECTED, requests_of(figures, statuses="4xx", but="upstream")
+    yield COST, figures.get("cost", 0)

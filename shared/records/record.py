@@ -1,0 +1,126 @@
+"""A request record as it is stored: `event` is what lists show, `trace` the rest, which one request shows.
+
+Both are JSON of bounded length. They are made of the line of the access log and of the decision, so they have
+no body, no query and no credential.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from shared.core.empty import EMPTY
+from shared.log_lines import ACCESS, KINDS, fields_of
+from shared.logs import writable
+
+#: The longest parts of a record, in bytes.
+MAX_EVENT: Final = 700
+MAX_TRACE: Final = 2_048
+#: The member of a trace that was shortened.
+CUT: Final = "cut"
+# Members that the event has as the line has them.
+_SHARED: Final = (
+    "request_id",
+    "tenant",
+    "rule",
+    "key",
+    "method",
+    "path",
+    "model_asked",
+    "status",
+    "source",
+    "code",
+    "stream",
+    "milliseconds",
+    "ttft_ms",
+    "upstream_ms",
+)
+# Members of `ai` that the event has under these names.
+_AI: Final = {
+    "model": "model",
+    "provider": "provider",
+    "input": "input",
+    "input_cached": "cached",
+    "output": "output",
+    "usage_source": "usage_source",
+    "cost": "cost",
+}
+# They are never cut: requests are found by them. All are short.
+_IDS: Final = frozenset({"request_id", "tenant", "rule", "key"})
+# Members of a line that are in the event, or alike in each line.
+_ELSEWHERE: Final = frozenset({*_SHARED, "level", "logger", "time"})
+# Texts of at most so many bytes and lists of at most so many items, until a part is short enough.
+_CUTS: Final = ((160, 20), (60, 8), (24, 3), (6, 1))
+_LINE: Final = tuple(
+    field.name
+    for kind in KINDS
+    if kind.logger == ACCESS
+    for field in fields_of(kind)
+    if field.is_always_there
+)
+
+Line = Mapping[str, Any]
+#: How a request was decided, as far as JSON has it.
+Decision = dict[str, Any]
+
+
+def encoded(at: float, line: Line, decision: Decision) -> tuple[bytes, bytes]:
+    """The event and the trace of a request that ended `at`, in seconds since the epoch.
+
+    It is called for each request, so it makes few calls itself.
+    """
+    ai = line["ai"]
+    calls = line["targets"] if ai is None else ai["attempts"]
+    event = {name: value for name in _SHARED if (value := line[name]) is not None}
+    event["time"] = at
+    event["attempts"] = len(calls) if calls else line["attempts"]
+    if ai is not None:
+        event |= {name: value for inner, name in _AI.items() if (value := ai[inner]) is not None}
+    rest = {
+        name: value
+        for name, value in line.items()
+        if value is not None and value != [] and name not in _ELSEWHERE
+    }
+    trace = {"line": rest, "decision": decision}
+    try:
+        first, second = orjson.dumps(event), orjson.dumps(trace)
+    except TypeError:  # half a surrogate pair, an integer of over 64 bits
+        return _shortened(event, MAX_EVENT), _shortened(trace, MAX_TRACE)
+    return (
+        first if len(first) <= MAX_EVENT else _shortened(event, MAX_EVENT),
+        second if len(second) <= MAX_TRACE else _shortened(trace, MAX_TRACE),
+    )
+
+
+def whole_line(event: Mapping[str, Any], trace: Mapping[str, Any]) -> dict[str, Any]:
+    """The line of the log as it was, as far as it was kept. `time` is in seconds since the epoch."""
+    known = {"level": "info", "logger": ACCESS, "faults": [], "shadow": [], "time": event["time"]}
+    known |= {name: event[name] for name in _SHARED if name in event}
+    return {**dict.fromkeys(_LINE), **known, **trace.get("line", EMPTY)}
+
+
+def _shortened(members: Mapping[str, Any], most: int) -> bytes:
+    """The JSON of the members, with shorter texts and lists and a mark if it would be too long."""
+    found = _dump(members)
+    for length, items in _CUTS:
+        if len(found) <= most:
+            return found
+        found = _dump({**_cut(members, length, items), CUT: True})
+    return found if len(found) <= most else _dump({CUT: True})
+
+
+def _dump(members: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(writable(members))
+
+
+def _cut(value: Any, length: int, items: int) -> Any:
+    match value:
+        case str() if len(whole := value.encode(errors="replace")) > length:
+            return whole[:length].decode(errors="ignore") + "…"
+        case Mapping():
+            return {
+                name: inner if name in _IDS else _cut(inner, length, items) for name, inner in value.items()
+            }
+        case list() | tuple():
+            return [_cut(inner, length, items) for inner in value[:items]]
+    return value
