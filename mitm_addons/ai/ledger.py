@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from mitm_addons.flows import FlowState
 from shared.core.clock import Clock
+from shared.core.memo import BoundedDict
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import LedgerRow
@@ -32,7 +33,7 @@ class Ledger:
         self._add = add
         self._clock = clock
         self._random_bytes = random_bytes
-        self._silent: dict[tuple[str, str], float] = {}
+        self._silent = BoundedDict[tuple[str, str], float](_MAX_SILENT)
 
     def add(self, flow: http.HTTPFlow, state: FlowState, ai: AiExchange) -> None:
         """Add the row of an exchange that is over and has used something."""
@@ -74,9 +75,7 @@ class Ledger:
         now, name = self._clock.monotonic(), (provider, tenant)
         if now < self._silent.get(name, now):
             return
-        if len(self._silent) >= _MAX_SILENT:
-            self._silent.clear()
-        self._silent[name] = now + _SILENCE
+        self._silent.keep(name, now + _SILENCE)
         logger.warning(
             "Provider %s has reported more than %d tokens for a call of tenant %s. They are estimated.",
             provider,

@@ -10,6 +10,7 @@ from mitmproxy import http
 from mitm_addons.flows import put_response, reject_flow
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown, make_rejection
+from shared.core.memo import BoundedDict
 from shared.model.messages import Headers, Response
 from shared.routing.admission import Admitted
 from shared.usage.reader import KeyUsage
@@ -29,7 +30,7 @@ class OwnUsage:
     def __init__(self, read: Read, clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, bytes]] = {}
+        self._known = BoundedDict[tuple[str, str], tuple[float, bytes]](_KEPT)
 
     async def respond(self, flow: http.HTTPFlow, admitted: Admitted) -> None:
         """Set the response for the key of an admitted request; 503 when Redis does not reply in time."""
@@ -47,9 +48,7 @@ class OwnUsage:
                 reject_flow(flow, make_rejection("config_unavailable", message, {"Retry-After": "1"}))
                 return
             body = orjson.dumps(_document(key.id, day, usage))
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[name] = now, body
+            self._known.keep(name, (now, body))
         put_response(flow, Response(200, _HEAD, body))
 
 

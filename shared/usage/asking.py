@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from shared.bodies.json.members import Span, member_span, with_member
+from shared.core.memo import BoundedDict
 from shared.providers.calls import OPENAI_CHAT, OPENAI_COMPLETIONS
 
 #: The APIs that have to be asked.
@@ -70,13 +71,11 @@ class UnableProviders:
     MAX_PROVIDERS: Final = 4_096
 
     def __init__(self) -> None:
-        self._until: dict[str, float] = {}
+        self._until = BoundedDict[str, float](self.MAX_PROVIDERS)
 
     def add(self, provider: str, now: float) -> None:
         """Remember that a provider cannot be asked."""
-        if len(self._until) >= self.MAX_PROVIDERS:
-            self._until.clear()
-        self._until[provider] = now + self.SECONDS
+        self._until.keep(provider, now + self.SECONDS)
 
     def has(self, provider: str, now: float) -> bool:
         """Whether a provider rejected it a short time ago."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
 
+from shared.core.memo import BoundedDict
 from shared.providers.shipped.model_table import ModelTable
 from shared.usage.row import Source, Usage
 
@@ -36,6 +37,8 @@ _MAX_DIGITS: Final = 6
 _PICO_PER_PIECE: Final = 10**12
 _PICO_PER_TOKEN: Final = 10**6
 _MAX_PRICE: Final = Decimal(1_000_000)
+#: Models whose rates are kept: clients choose their names.
+MAX_KEPT: Final = 4_096
 # Python takes more for a number: 1_0, +1, 1e3. Whoever reads a price elsewhere must read the same.
 _PRICE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -186,26 +189,20 @@ class PriceTable:
 
     shipped: ModelTable
     platform: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    _kept: dict[tuple[str, str, str, str], Rates | None] = field(
-        default_factory=dict, init=False, repr=False, compare=False
+    _kept: BoundedDict[tuple[str, str, str, str], Rates | None] = field(
+        default_factory=lambda: BoundedDict(MAX_KEPT), init=False, repr=False, compare=False
     )
-
-    #: Models whose rates are kept.
-    MAX_KEPT = 4096
 
     def rates(self, kind: str, model: str, *, day: str, tier: str = "") -> Rates | None:
         """The prices of a model on a day (``2026-12-01``); None when they are not known.
 
-        Those of its name in another case are taken where it has none.
-
-        `tier` is the service tier that the response names, such as ``priority``.
+        Those of its name in another case are taken where it has none. `tier` is the service tier that the
+        response names, such as ``priority``.
         """
         name = (kind, model, day, tier)
-        if name not in self._kept:
-            if len(self._kept) >= self.MAX_KEPT:
-                self._kept.clear()
-            self._kept[name] = self._rates(*name)
-        return self._kept[name]
+        if name in self._kept:
+            return self._kept[name]
+        return self._kept.keep(name, self._rates(*name))
 
     def _rates(self, kind: str, model: str, day: str, tier: str) -> Rates | None:
         shipped = self.shipped.prices(kind, model, day=day, tier=tier)

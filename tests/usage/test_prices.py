@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
-from shared.usage.prices import MAX_COST, PriceTable, Rates, parse_price, usd
+from shared.usage.prices import MAX_COST, MAX_KEPT, PriceTable, Rates, parse_price, usd
 from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import Source, Usage
 
@@ -202,9 +202,9 @@ def test_the_rates_of_a_model_are_computed_once() -> None:
 
 def test_names_that_clients_invent_do_not_fill_the_memory() -> None:
     table = PriceTable(TABLE)
-    for number in range(PriceTable.MAX_KEPT + 10):
+    for number in range(MAX_KEPT + 10):
         table.rates("openai", f"x{number}", day="2026-12-01")
-    assert len(table._kept) <= PriceTable.MAX_KEPT
+    assert len(table._kept) <= MAX_KEPT
 
 
 def test_the_shipped_table_has_prices_for_known_kinds_only_and_each_can_be_read() -> None:
