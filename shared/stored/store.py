@@ -48,8 +48,9 @@ class Bindings:
         self._connection = connection
         self._secret = secret
         self._memory: OrderedDict[tuple[str, str], Binding] = OrderedDict()
-        # By tenant and name; None: it is to be removed.
-        self._waiting: OrderedDict[tuple[str, str], Binding | None] = OrderedDict()
+        # By tenant, in the order of their turns, and by name; None: it is to be removed.
+        self._waiting: OrderedDict[str, dict[str, Binding | None]] = OrderedDict()
+        self._count = 0
         self._came = asyncio.Event()
         self._is_down = False
         self._dropped = 0
@@ -64,21 +65,26 @@ class Bindings:
         self._put(tenant_id, id, None)
 
     def _put(self, tenant_id: str, id: str, binding: Binding | None) -> None:
-        name = tenant_id, self._name(id)
+        name = self._name(id)
         if binding is None:
-            self._memory.pop(name, None)
+            self._memory.pop((tenant_id, name), None)
         else:
-            self._remember(name, binding)
-        if len(self._waiting) < MAX_WAITING or name in self._waiting:
-            self._waiting[name] = binding
-            self._came.set()
-        else:
+            self._remember((tenant_id, name), binding)
+        own = self._waiting.setdefault(tenant_id, {})
+        self._count += name not in own
+        own[name] = binding
+        self._came.set()
+        if self._count > MAX_WAITING:
+            # The tenant with the most loses its oldest: none takes the place of others.
+            most = max(self._waiting.values(), key=len)
+            del most[next(iter(most))]
+            self._count -= 1
             self._dropped += 1
 
     async def find(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Binding]:
         """The bindings of a tenant's ids, as far as there are any. Raises `StoreDown`."""
         names = {id: (tenant_id, self._name(id)) for id in ids[:MAX_IDS]}
-        found = {id: known for id, name in names.items() if (known := self._memory.get(name)) is not None}
+        found = {id: known for id, name in names.items() if (known := self._known(*name)) is not None}
         if len(found) < len(names):
             found |= await self._read({id: names[id] for id in names if id not in found})
         if len(found) < len(names):
@@ -86,6 +92,10 @@ class Bindings:
             await asyncio.sleep(_SECOND_LOOK)
             found |= await self._read({id: names[id] for id in names if id not in found})
         return found
+
+    def _known(self, tenant_id: str, name: str) -> Binding | None:
+        """What this worker knows without Redis."""
+        return self._memory.get((tenant_id, name)) or self._waiting.get(tenant_id, {}).get(name)
 
     async def _read(self, names: Mapping[str, tuple[str, str]]) -> dict[str, Binding]:
         replies = await self._connection.call("MGET", *[_key(*name) for name in names.values()])
@@ -117,28 +127,34 @@ class Bindings:
                 continue
             if self._is_down:
                 logger.info("Stored responses are bound again; %d were not.", self._dropped)
-                self._is_down, self._dropped = False, 0
+            elif self._dropped:
+                logger.warning("%d stored responses were not bound: too many came at once.", self._dropped)
+            self._is_down, self._dropped = False, 0
 
     async def flush(self) -> None:
         """Write all that waits. Raises `StoreDown`; then it waits on."""
         while self._waiting:
-            tenant_id = next(iter(self._waiting))[0]
-            own = ((name, one) for name, one in self._waiting.items() if name[0] == tenant_id)
-            batch = dict(islice(own, _BATCH))
+            tenant_id, waiting = next(iter(self._waiting.items()))
+            batch = dict(islice(waiting.items(), _BATCH))
             await self._write(tenant_id, batch)
             for name, binding in batch.items():
-                if name in self._waiting and self._waiting[name] is binding:
-                    del self._waiting[name]
+                if name in waiting and waiting[name] is binding:
+                    del waiting[name]
+                    self._count -= 1
+            # Others have their turn before the rest.
+            self._waiting.move_to_end(tenant_id)
+            if not waiting:
+                del self._waiting[tenant_id]
 
-    async def _write(self, tenant_id: str, batch: Mapping[tuple[str, str], Binding | None]) -> None:
+    async def _write(self, tenant_id: str, batch: Mapping[str, Binding | None]) -> None:
         arguments: list[str | int] = [KEPT_SECONDS, MAX_PER_TENANT]
-        for (_, name), binding in batch.items():
+        for name, binding in batch.items():
             if binding is not None:
                 arguments += [name, binding.encoded().decode()]
         calls = [self._connection.run(BIND, [_index(tenant_id)], arguments)]
         if gone := [name for name, binding in batch.items() if binding is None]:
-            calls.append(self._connection.call("DEL", *[_key(*name) for name in gone]))
-            calls.append(self._connection.call("ZREM", _index(tenant_id), *[name for _, name in gone]))
+            calls.append(self._connection.call("DEL", *[_key(tenant_id, name) for name in gone]))
+            calls.append(self._connection.call("ZREM", _index(tenant_id), *gone))
         await asyncio.gather(*calls)
 
     async def close(self) -> None:
@@ -146,7 +162,7 @@ class Bindings:
         try:
             await self.flush()
         except StoreDown as error:
-            logger.warning("%d stored responses were not bound: %s", len(self._waiting), error)
+            logger.warning("%d stored responses were not bound: %s", self._count, error)
         await self._connection.close()
 
     def _remember(self, name: tuple[str, str], binding: Binding) -> None:

@@ -104,11 +104,34 @@ async def test_without_redis_a_worker_knows_its_own_and_writes_them_later(
     running.kill()
     async with worker(running.socket) as one:
         one.add("t1", ["a", "b", "c", "d"], FIRST)
-        assert await one.find("t1", ["c", "d"]) == {"c": FIRST, "d": FIRST}
+        assert await one.find("t1", ["b", "c", "d"]) == {"b": FIRST, "c": FIRST, "d": FIRST}
         with pytest.raises(StoreDown):
             await one.find("t1", ["a"])
         running.start()
         async with worker(running.socket) as other, asyncio.timeout(10):
             while "c" not in await found(other, ["a", "b", "c"]):
                 await asyncio.sleep(0.02)
-            assert await found(other, ["a", "b", "c", "d"]) == {"a": FIRST, "b": FIRST, "c": FIRST}
+            assert await found(other, ["a", "b", "c", "d"]) == {"b": FIRST, "c": FIRST, "d": FIRST}
+
+
+async def test_tenant_with_very_many_takes_no_place_of_others(
+    valkey_socket: str, client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(store, "MAX_IN_MEMORY", 2)
+    monkeypatch.setattr(store, "MAX_WAITING", 6)
+    monkeypatch.setattr(store, "_BATCH", 2)
+    async with worker(valkey_socket) as one:
+        one.add("t2", map(str, range(9)), SECOND)
+        one.add("t1", ["a"], FIRST)
+        one.add("t2", map(str, range(10, 20)), SECOND)
+        assert await one.find("t1", ["a"]) == {"a": FIRST}
+        async with worker(valkey_socket) as other:
+            assert await until_found(other, ["a"]) == {"a": FIRST}
+    assert "14 stored responses were not bound: too many came at once." in caplog.text
+
+
+async def until_found(bindings: Bindings, ids: list[str]) -> Mapping[str, Binding]:
+    async with asyncio.timeout(5):
+        while not (known := await found(bindings, ids)):
+            await asyncio.sleep(0.01)
+    return known
