@@ -145,9 +145,9 @@ def identity_fields(request: str, client: str, tenant: str, key: str | None) -> 
 
 
 def upstream_head(
-    headers: Headers, sent: Headers, own: OwnHeaders, identity: Fields, via: str, credentials: Fields = ()
+    headers: Headers, sent: Headers, own: OwnHeaders, *, via: str, credentials: Fields = ()
 ) -> Headers:
-    """Return the head to forward, without Host and framing, which the engine writes.
+    """Return the head to forward, without Host, framing and `identity_fields`, which stand beside it.
 
     Credentials, hop-by-hop and identity headers of the client are removed. Those that a plugin set stay.
 
@@ -155,7 +155,6 @@ def upstream_head(
         headers: the head as plugins saw and changed it; the same object as `sent` if there are none.
         sent: the head that the client sent.
         own: the headers of the rule; they replace those of the client.
-        identity: the result of `identity_fields`; it replaces both.
         via: the last entry of the Via chain (RFC 9110, 7.6.3).
         credentials: those of the client to forward all the same, where no plugin removed or set them.
     """
@@ -172,7 +171,7 @@ def upstream_head(
     if removed := _removed_by_connection(sent):
         kept = [field for field in kept if field[0].lower() not in removed or field not in sent.fields]
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
-    return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields, *identity))
+    return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields))
 
 
 def _left(credentials: Fields, headers: Headers, *, unseen: bool) -> Fields:

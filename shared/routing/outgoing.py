@@ -111,7 +111,7 @@ def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None
     """The request that `upstream` gets. Without a body it is forwarded as it arrives."""
     head = _outgoing_head(forwarded, upstream)
     framing = _sent_framing(forwarded.sent) if body is None else _length(forwarded.method, body)
-    fields = (*head.own, *head.who, *head.defaults, *framing)
+    fields = (*head.own, *head.identity, *head.defaults, *framing)
     return OutgoingRequest(forwarded.method, upstream.target, head.path, fields, body)
 
 
@@ -146,8 +146,10 @@ class LastOutgoing:
             for came, goes in self._moved:
                 newest[goes] = sent[came]
             own = tuple(newest)
-        who = ((REQUEST_ID, forwarded.request_id.encode("latin-1")), *head.who[1:]) if head.who else ()
-        fields = (*own, *who, *head.defaults, *_length(forwarded.method, body))
+        identity = head.identity
+        if identity:
+            identity = ((REQUEST_ID, forwarded.request_id.encode("latin-1")), *identity[1:])
+        fields = (*own, *identity, *head.defaults, *_length(forwarded.method, body))
         return OutgoingRequest(forwarded.method, self._upstream.target, head.path, fields, body)
 
 
@@ -157,25 +159,25 @@ class _OutgoingHead(NamedTuple):
     Attributes:
         path: the request target, with the query.
         own: Host, the fields of the client, and those of the rule.
-        who: the result of `identity_fields`.
+        identity: the result of `identity_fields`.
         defaults: fields that the client did not send.
     """
 
     path: bytes
     own: Fields
-    who: Fields
+    identity: Fields
     defaults: Fields
 
 
 def _outgoing_head(forwarded: ForwardedRequest, upstream: Upstream) -> _OutgoingHead:
     admitted, _, path, headers, sent, sent_target, request_id, client, instance = forwarded
     route, key = admitted.route, admitted.key
-    who: Fields = ()
+    identity: Fields = ()
     if route.sends_identity:
         tenant_id = admitted.gateway.snapshot.tenant.id
-        who = identity_fields(request_id, client, tenant_id, key.id if key else None)
+        identity = identity_fields(request_id, client, tenant_id, key.id if key else None)
     credentials = own_credentials(sent) if route.rule.credential == CLIENT else ()
-    head = upstream_head(headers, sent, upstream.own, (), instance, credentials)
+    head = upstream_head(headers, sent, upstream.own, via=instance, credentials=credentials)
     host = sent["host"].encode("ascii") if route.rule.preserve_host else upstream.authority
     defaults = upstream.defaults and tuple([one for one in upstream.defaults if one[0].decode() not in head])
     _, mark, query = sent_target.partition(b"?")
@@ -186,7 +188,7 @@ def _outgoing_head(forwarded: ForwardedRequest, upstream: Upstream) -> _Outgoing
         mark, query = b"?", _with_query(query, upstream.query)
     whole = upstream_path(route.rule, upstream.target, path) if upstream.path is None else upstream.path
     target = whole.encode("latin-1") + mark + query
-    return _OutgoingHead(target, ((b"Host", host), *head.fields), who, defaults)
+    return _OutgoingHead(target, ((b"Host", host), *head.fields), identity, defaults)
 
 
 def _length(method: str, body: bytes) -> Fields:

@@ -38,10 +38,10 @@ def test_every_place_of_a_key_is_on_the_page_in_its_order() -> None:
 
 
 def test_headers_that_the_page_calls_added_are_those_that_are_added() -> None:
-    head = upstream_head(Headers(), Headers(), OwnHeaders({}), WHO, "g")
+    head = [*upstream_head(Headers(), Headers(), OwnHeaders({}), via="g"), *Headers.of(WHO)]
     added = [name for row in rows("Added") for name in names(row[0])]
     assert sorted(added) == sorted(name for name, _ in head)
-    quiet = upstream_head(Headers(), Headers(), OwnHeaders({}, who=False), (), "g")
+    quiet = upstream_head(Headers(), Headers(), OwnHeaders({}, who=False), via="g")
     assert [name for name, _ in quiet] == [
         name for row in rows("Added") for name in names(row[0]) if row[2].startswith("always")
     ]
@@ -50,7 +50,7 @@ def test_headers_that_the_page_calls_added_are_those_that_are_added() -> None:
 @pytest.mark.parametrize("name", [name for row in rows("Removed") for name in names(row[0])])
 def test_header_that_the_page_calls_removed_is_removed(name: str) -> None:
     sent = Headers([(name, "spoofed")])
-    assert "spoofed" not in dict(upstream_head(sent, sent, OwnHeaders({}), WHO, "g")).values()
+    assert "spoofed" not in dict(upstream_head(sent, sent, OwnHeaders({}), via="g")).values()
 
 
 def test_page_lists_every_header_that_is_removed() -> None:

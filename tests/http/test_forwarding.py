@@ -38,9 +38,9 @@ def forwarded(*sent: tuple[str, str], own: Mapping[str, str] | None = None) -> I
     """The head that goes upstream when no plugin changed anything."""
     head = Headers(sent)
     added = OwnHeaders(own or {})
-    seen = list(upstream_head(plugin_view(head), head, added, WHO, "gateway-1"))
-    assert list(upstream_head(head, head, added, WHO, "gateway-1")) == seen
-    return seen
+    seen = list(upstream_head(plugin_view(head), head, added, via="gateway-1"))
+    assert list(upstream_head(head, head, added, via="gateway-1")) == seen
+    return [*seen, *Headers.of(WHO)]
 
 
 def clients(head: Iterable[tuple[str, str]]) -> Items:
@@ -141,7 +141,7 @@ def test_headers_that_connection_names_do_not_travel() -> None:
     # Taking the header Connection away does not bring back what it named.
     sent = Headers([("Connection", "X-Hop"), ("X-Hop", "1")])
     seen = plugin_view(sent).patched({}, ["connection"])
-    assert clients(upstream_head(seen, sent, OwnHeaders({}), WHO, "g")) == []
+    assert clients(upstream_head(seen, sent, OwnHeaders({}), via="g")) == []
 
 
 @pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding", "Cookie"])
@@ -157,7 +157,7 @@ def test_connection_names_no_header_away_that_a_plugin_set() -> None:
     seen = plugin_view(sent).patched(
         {"X-Policy": "strict", "Authorization": "Bearer upstream"}, ["Connection"]
     )
-    head = upstream_head(seen, sent, OwnHeaders({}), WHO, "gateway-1")
+    head = upstream_head(seen, sent, OwnHeaders({}), via="gateway-1")
     assert clients(head) == [("X-Policy", "strict"), ("Authorization", "Bearer upstream")]
 
 
@@ -177,7 +177,7 @@ def test_via_header_gains_one_entry_and_a_plugin_cannot_shorten_it() -> None:
     assert dict(forwarded())["Via"] == "1.1 gateway-1"
     sent = Headers([("Via", "1.0 a"), ("VIA", "1.1 b, 1.1 c")])
     seen = plugin_view(sent).patched({"Via": "nothing"})
-    head = upstream_head(seen, sent, OwnHeaders({"Via": "nothing"}), WHO, "gateway-1")
+    head = upstream_head(seen, sent, OwnHeaders({"Via": "nothing"}), via="gateway-1")
     assert [value for name, value in head if name == "Via"] == ["1.0 a, 1.1 b, 1.1 c, 1.1 gateway-1"]
 
 
@@ -240,15 +240,13 @@ def test_an_upstreams_connection_header_names_away_what_it_may() -> None:
 
 
 def test_a_request_without_a_key_names_no_consumer() -> None:
-    who = identity_fields("id-1", "::1", "t1", None)
-    head = dict(upstream_head(Headers(), Headers(), OwnHeaders({}), who, "g"))
-    expected = {"Via": "1.1 g", "X-Request-ID": "id-1", "X-Forwarded-For": "::1", "X-Tenant-Id": "t1"}
-    assert head == expected
+    who = dict(Headers.of(identity_fields("id-1", "::1", "t1", None)))
+    assert who == {"X-Request-ID": "id-1", "X-Forwarded-For": "::1", "X-Tenant-Id": "t1"}
 
 
 def test_upstream_that_is_not_told_who_calls_gets_the_clients_request_id_only() -> None:
     sent = Headers([("X-Request-ID", "mine"), ("X-Forwarded-For", "203.0.113.9"), ("x_tenant_id", "t2")])
-    head = dict(upstream_head(sent, sent, OwnHeaders({}, who=False), (), "g"))
+    head = dict(upstream_head(sent, sent, OwnHeaders({}, who=False), via="g"))
     assert head == {"X-Request-ID": "mine", "Via": "1.1 g"}
 
 
@@ -258,7 +256,7 @@ OWN_KEY = ((b"Authorization", b"Bearer sk-own"), (b"x-api-key", b"sk-two"))
 def test_own_credentials_of_the_client_are_forwarded_on_request() -> None:
     sent = Headers.of((*OWN_KEY, (b"X-A", b"1"), (b"Proxy-Authorization", b"x")))
     for seen in (sent, plugin_view(sent)):
-        head = upstream_head(seen, sent, OwnHeaders({}), WHO, "g", OWN_KEY)
+        head = upstream_head(seen, sent, OwnHeaders({}), via="g", credentials=OWN_KEY)
         assert sorted(clients(head)) == [
             ("Authorization", "Bearer sk-own"),
             ("X-A", "1"),
@@ -269,7 +267,7 @@ def test_own_credentials_of_the_client_are_forwarded_on_request() -> None:
 def test_own_credential_that_a_plugin_removed_or_set_is_not_forwarded() -> None:
     sent = Headers.of(OWN_KEY)
     seen = plugin_view(sent).patched({"Authorization": "Bearer plugin"}, ["x-api-key"])
-    head = upstream_head(seen, sent, OwnHeaders({}), WHO, "g", OWN_KEY)
+    head = upstream_head(seen, sent, OwnHeaders({}), via="g", credentials=OWN_KEY)
     assert clients(head) == [("Authorization", "Bearer plugin")]
 
 
