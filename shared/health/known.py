@@ -5,6 +5,7 @@ tenants have seen within `WINDOW_SECONDS` counts for all, for the shorter of the
 operator and the prober of the fleet speak for all at once; their reports have no tenant.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,6 +17,8 @@ from shared.model.pools import Breaker
 WINDOW_SECONDS: Final = Breaker().window
 # Targets and keys that are remembered. Clients choose the names of models.
 _MAX_NAMES: Final = 10_000
+# As many are dropped at once, because it takes long to find out whose.
+_ROOM: Final = 500
 
 #: A target, or a provider and its key.
 _Subject = tuple[str, str]
@@ -98,9 +101,19 @@ class KnownHealth:
                 del reports[name]
 
     def _make_room(self, now: float) -> None:
+        """Drop what is over, and else the oldest of the tenant with the most: it takes no place of others."""
         self.forget(now)
-        while len(self._reports) >= _MAX_NAMES:
-            del self._reports[next(iter(self._reports))]
+        if len(self._reports) < _MAX_NAMES:
+            return
+        tenants = Counter([tenant for reports in self._reports.values() for tenant, _ in reports])
+        most = max(tenants, key=tenants.__getitem__)
+        its = [one for one, reports in self._reports.items() if any(name[0] == most for name in reports)]
+        for subject in its[:_ROOM]:
+            reports = {name: one for name, one in self._reports[subject].items() if name[0] != most}
+            if reports:
+                self._reports[subject] = reports
+            else:
+                del self._reports[subject]
 
 
 def _subject(report: Report) -> _Subject:

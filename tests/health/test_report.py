@@ -130,8 +130,12 @@ def test_what_is_over_is_forgotten_and_names_are_bounded() -> None:
     known.add(report("ten_2", seconds=50, at=NOW - 40), NOW)
     known.forget(NOW + 2)
     assert known.tenants("prv_1/gpt:5/x") == 1
+    known.add(report("", target="prv_1/kept", cause=OPERATOR), NOW)
+    known.add(report("ten_1", target="prv_1/0"), NOW)
     for number in range(10_050):
-        known.add(report(target=f"prv_1/{number}"), NOW)
-    assert len([*known.targets()]) == 10_000
+        known.add(report("ten_2", target=f"prv_1/{number}", cause=PROBE), NOW)
+    assert 9_000 < len([*known.targets()]) <= 10_000
+    assert [one.cause for one in known.of_target("ten_1", "prv_1/kept")] == [OPERATOR]
+    assert [one.tenant for one in known.of_target("ten_1", "prv_1/0")] == ["ten_1"]
     known.forget(NOW + 100)
     assert [*known.targets()] == []
