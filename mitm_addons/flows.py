@@ -136,6 +136,7 @@ class FlowState:
         code: the error code that was sent.
         admitted: the tenant, rule and key of the request.
         run: the run of the rule's plugins.
+        view: the head as they saw it first.
         pending_rejection: replaces the response as soon as the engine can do that.
         is_health_check: the response is that of the health addon, and is not logged.
         closes: the client wants the connection closed after this exchange.
@@ -165,6 +166,7 @@ class FlowState:
     code: str | None = None
     admitted: Admitted | None = None
     run: Run | None = None
+    view: Headers | None = None
     pending_rejection: Rejection | None = None
     is_health_check: bool = False
     closes: bool = False

@@ -102,11 +102,12 @@ class Stages:
         return None if plan.is_empty else self._begin(flow, state, state.admitted)
 
     def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> Awaitable[None] | None:
+        state.view = plugin_view(state.headers)
         exchange = Exchange(
             state.request_id,
             admitted.gateway.snapshot.tenant,
             admitted.route.rule,
-            request_of(flow, state.path, plugin_view(state.headers)),
+            request_of(flow, state.path, state.view),
             state.client,
             admitted.key,
         )
@@ -131,8 +132,9 @@ class Stages:
             return None
         body = flow.request.data.content
         if body is None:  # it is forwarded as it arrives, and no plugin reads it
-            headers = state.run.exchange.request.headers if state.run else state.headers
-            return self.forwarding.forward(flow, state, state.admitted, headers=headers, body=None)
+            return self.forwarding.forward(
+                flow, state, state.admitted, headers=_head_to_send(state), body=None
+            )
         state.received = size = len(body)
         if size > state.body_limit:
             # A chunked body has no length in its head.
@@ -190,10 +192,8 @@ class Stages:
         _respond_early(flow, state, run)
         if flow.response:
             return None
-        request = run.exchange.request
-        return self.forwarding.forward(
-            flow, state, admitted, headers=request.headers, body=request.body or b""
-        )
+        body = run.exchange.request.body or b""
+        return self.forwarding.forward(flow, state, admitted, headers=_head_to_send(state), body=body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         state, response = state_of(flow), flow.response
@@ -329,6 +329,12 @@ class Stages:
             run.response_sent(state.sent.copy.body if state.sent.copy else flow.response.raw_content)
         ending = run.finish()
         return None if ending is DONE else ending
+
+
+def _head_to_send(state: FlowState) -> Headers:
+    """The head as plugins left it; if they changed nothing, as it came: what it becomes may be known."""
+    headers = state.run.exchange.request.headers if state.run else state.headers
+    return state.headers if headers is state.view else headers
 
 
 async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:

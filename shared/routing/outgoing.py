@@ -118,7 +118,7 @@ def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None
 class LastOutgoing:
     """What `outgoing` makes of the requests of a head that is repeated, computed once per upstream.
 
-    The heads differ in the values of `VARYING` and in their length alone, and no plugin has seen them.
+    The heads differ in the values of `VARYING` and in their length alone, and no plugin has changed them.
     """
 
     __slots__ = ("_head", "_key", "_moved", "_route", "_upstream")

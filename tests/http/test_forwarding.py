@@ -144,6 +144,22 @@ def test_headers_that_connection_names_do_not_travel() -> None:
     assert clients(upstream_head(seen, sent, OwnHeaders({}), via="g")) == []
 
 
+_NAMES = st.sampled_from(
+    [*sorted(HOP_BY_HOP | CREDENTIALS), "X-Team", "x_team", "X-Request-ID", "Via", "Accept"]
+)
+_VALUES = st.sampled_from(["1", MASK, "X-Team, authorization", "close, via", ""])
+
+
+@given(st.lists(st.tuples(_NAMES, _VALUES), max_size=6))
+def test_head_that_no_plugin_changed_is_forwarded_as_if_none_had_seen_it(
+    items: list[tuple[str, str]],
+) -> None:
+    sent, own = Headers(items), OwnHeaders({"X-Team": "own"})
+    for kept in ((), tuple(field for field in sent.fields if field[0].decode() in CREDENTIALS)):
+        seen = upstream_head(plugin_view(sent), sent, own, WHO, "g", kept)
+        assert seen == upstream_head(sent, sent, own, WHO, "g", kept)
+
+
 @pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding", "Cookie"])
 def test_connection_names_no_header_away_that_plugins_judge(name: str) -> None:
     head = forwarded(("Connection", name.lower()), (name, "kept"))
