@@ -42,7 +42,7 @@ from shared.http.passing import filtered
 from shared.http.sent_secrets import SecretRemover, SentSecrets
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response, first_value
-from shared.pipeline.calls import DONE, Done
+from shared.pipeline.calls import DONE, Done, after
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace, TraceSampler
@@ -115,7 +115,7 @@ class Stages:
         run = state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
         waiting = run.request_head()
         if waiting is not DONE:
-            return _respond_early_later(waiting, flow, state, run)
+            return after(waiting, lambda _: _respond_early(flow, state, run))
         _respond_early(flow, state, run)
         return None
 
@@ -175,15 +175,8 @@ class Stages:
     ) -> Awaitable[None] | None:
         waiting = run.request_body(body, state.ai.names if state.ai else ())
         if waiting is not DONE:
-            return self._forward_later(waiting, flow, state, admitted, run)
+            return after(waiting, lambda _: self._forward(flow, state, admitted, run))
         return self._forward(flow, state, admitted, run)
-
-    async def _forward_later(
-        self, waiting: Awaitable[None], flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run
-    ) -> None:
-        await waiting
-        if (more := self._forward(flow, state, admitted, run)) is not None:
-            await more
 
     def _forward(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run
@@ -265,17 +258,7 @@ class Stages:
         if isinstance(judged, Done):
             self._put_head(judged.value, flow, state, run, response)
             return None
-        return self._put_head_later(judged, flow, state, run, response)
-
-    async def _put_head_later(
-        self,
-        judged: Awaitable[Stream | None],
-        flow: http.HTTPFlow,
-        state: FlowState,
-        run: Run,
-        response: http.Response,
-    ) -> None:
-        self._put_head(await judged, flow, state, run, response)
+        return after(judged, lambda stream: self._put_head(stream, flow, state, run, response))
 
     def _put_head(
         self, stream: Stream | None, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
@@ -343,13 +326,6 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
         put_response(flow, final)
     state.pending_rejection = run.rejection
     reject_pending(flow, state)
-
-
-async def _respond_early_later(
-    waiting: Awaitable[None], flow: http.HTTPFlow, state: FlowState, run: Run
-) -> None:
-    await waiting
-    _respond_early(flow, state, run)
 
 
 def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:

@@ -32,9 +32,10 @@ class Done[R]:
 DONE: Done[None] = Done(None)
 
 
-async def after[R, S](waiting: Awaitable[R], work: Callable[[R], Awaitable[S]]) -> S:
-    """Do `work` with the result of `waiting`. Return its own result."""
-    return await work(await waiting)
+async def after[R, S](waiting: Awaitable[R], work: Callable[[R], Awaitable[S] | None]) -> S | None:
+    """Do `work` with the result of `waiting`, and wait for what it returns. Return the result of that."""
+    more = work(await waiting)
+    return None if more is None else await more
 
 
 class CallFailed:
