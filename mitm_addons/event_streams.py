@@ -1,7 +1,6 @@
 """Streamed responses whose events are judged while they pass."""
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Sequence
 
 from mitm_addons.flows import FlowState
@@ -38,9 +37,9 @@ class EventStream:
         if len(piece) > _TURN:
             return self._in_turns(piece)
         out = self._judge(piece)
-        return self._send_later(out) if inspect.isawaitable(out) else self._send(out)
+        return self._send(out) if isinstance(out, list) else self._send_later(out)
 
-    def _judge(self, piece: bytes) -> Sequence[Event] | Awaitable[Sequence[Event]]:
+    def _judge(self, piece: bytes) -> list[Event] | Awaitable[list[Event]]:
         try:
             events = self._stream.splitter.feed(piece) if piece else self._stream.splitter.end()
         except BodyRejected as error:
@@ -50,14 +49,14 @@ class EventStream:
             return []
         return self._stream.feed(events, is_last=not piece)
 
-    async def _send_later(self, out: Awaitable[Sequence[Event]]) -> Pieces:
+    async def _send_later(self, out: Awaitable[list[Event]]) -> Pieces:
         return self._send(await out)
 
     async def _in_turns(self, piece: bytes) -> Pieces:
         sent: list[Event] = []
         for start in range(0, len(piece), _TURN):
             out = self._judge(piece[start : start + _TURN])
-            sent += await out if inspect.isawaitable(out) else out
+            sent += out if isinstance(out, list) else await out
             if self._run.rejection:
                 break
             await asyncio.sleep(0)

@@ -23,6 +23,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 # The most lines that `has_lines` looks at.
 _LOOKED_AT = 1000
 _BOM = b"\xef\xbb\xbf"
+_DATA, _LF = b"data: ", 10
 _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
 
 
@@ -50,6 +51,11 @@ class EventSplitter:
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that are complete now. Raises `BodyRejected` on one that is too long."""
+        if not self._rest and self._end is _EVENT_END and _is_one_event(piece):
+            if len(piece) > self._longest:
+                raise self._too_long()
+            self._is_first = False
+            return [_plain_event(piece)]
         may_end = _has_line_end(piece) or _has_line_end(self._rest[-_REACH:])
         self._rest += piece
         events, start = [], 0
@@ -88,6 +94,15 @@ class EventSplitter:
             "body_too_large",
             f"An event of the stream is longer than {self._longest} bytes (limits.response_body).",
         )
+
+
+def _is_one_event(raw: bytes) -> bool:
+    """Whether these bytes are the data of one event on one line, as most events of models are."""
+    return raw.startswith(_DATA) and raw.find(b"\n") == len(raw) - 2 and raw[-1] == _LF and b"\r" not in raw
+
+
+def _plain_event(raw: bytes) -> Event:
+    return Event(raw, raw[len(_DATA) : -2].decode(errors="replace"))
 
 
 def event_splitter(kind: MediaType, longest: int) -> EventSplitter | None:
@@ -162,6 +177,8 @@ def _line(raw: bytes, is_first: bool) -> Event:
 
 
 def _server_sent(raw: bytes, is_first: bool) -> Event:
+    if _is_one_event(raw):
+        return _plain_event(raw)
     if b"data" not in raw:
         return Event(raw, None)
     data = list(_data(raw.removeprefix(_BOM) if is_first else raw))

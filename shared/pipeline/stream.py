@@ -32,28 +32,33 @@ class ActiveJudge:
 
     def give(self, events: Sequence[Event]) -> None:
         self._given += events
-        self.held += sum(len(event.raw) for event in events)
+        for event in events:
+            self.held += len(event.raw)
 
     def invalid_reason(self, output: "JudgeOutput", *, is_last: bool) -> str | None:
         """Why the output is not the fed events in order; None if it is."""
-        if not all(isinstance(event, Event) for event in output.events):
+        if not all([type(event) is Event or isinstance(event, Event) for event in output.events]):
             return "it returned values other than events"
         over = is_last and output.reject is None
         if len(output.events) > len(self._given) or (over and len(output.events) < len(self._given)):
             return "it did not return each event once"
-        changed = any(one is not other for one, other in zip(output.events, self._given, strict=False))
-        if changed and "body" not in self.step.plugin.changes:
+        if "body" not in self.step.plugin.changes and any(
+            [one is not other for one, other in zip(output.events, self._given, strict=False)]
+        ):
             return "it changed the body, which it does not declare"
         return None
 
     def take(self, count: int) -> list[Event]:
         """Remove the next `count` events from those that are held, and return them."""
+        if count == len(self._given):
+            return self.take_all()
         taken = [self._given.popleft() for _ in range(count)]
-        self.held -= sum(len(event.raw) for event in taken)
+        self.held -= sum([len(event.raw) for event in taken])
         return taken
 
     def take_all(self) -> list[Event]:
-        return self.take(len(self._given))
+        taken, self._given, self.held = list(self._given), deque(), 0
+        return taken
 
 
 def is_judge(outcome: object) -> bool:
@@ -76,7 +81,7 @@ class JudgeOutput:
         if isinstance(result, Reject):
             self.reject = result
             return False
-        if not isinstance(result, list | tuple):
+        if type(result) is not list and not isinstance(result, list | tuple):
             raise TypeError(f"it returned {type(result).__name__}, not a list of events or a Reject")
         self.events += result
         return True
@@ -110,9 +115,7 @@ class Stream:
         self._may_wait = may_wait
         self._always_awaits = any(one.is_async or one.step.in_thread for one in judges)
 
-    def feed(
-        self, events: Sequence[Event], *, is_last: bool = False
-    ) -> Sequence[Event] | Awaitable[Sequence[Event]]:
+    def feed(self, events: list[Event], *, is_last: bool = False) -> list[Event] | Awaitable[list[Event]]:
         """The events that may be sent now. None may once the run has a rejection."""
         if self._may_wait and (self._always_awaits or _is_long(events)):
             return self._later(events, is_last=is_last)
@@ -122,7 +125,7 @@ class Stream:
         self._measure()
         return events
 
-    async def _later(self, events: Sequence[Event], *, is_last: bool) -> Sequence[Event]:
+    async def _later(self, events: list[Event], *, is_last: bool) -> list[Event]:
         for one in tuple(self._active_judges):
             one.give(events)
             outcome = await self._outcome(one, events, is_last=is_last)
@@ -142,12 +145,10 @@ class Stream:
             return CallFailed(error)
         return await with_timeout(asyncio.wrap_future(threaded), one.step.timeout)
 
-    def _settled(self, one: ActiveJudge, outcome: object, *, is_last: bool) -> Sequence[Event]:
+    def _settled(self, one: ActiveJudge, outcome: object, *, is_last: bool) -> list[Event]:
         """The events for the next judge. A judge that fails with `on_error: open` is left out."""
-        output = outcome if isinstance(outcome, JudgeOutput) else JudgeOutput()
-        fault = (
-            outcome.why if isinstance(outcome, CallFailed) else one.invalid_reason(output, is_last=is_last)
-        )
+        output = outcome if type(outcome) is JudgeOutput else JudgeOutput()
+        fault = outcome.why if type(outcome) is CallFailed else one.invalid_reason(output, is_last=is_last)
         if fault is None:
             one.take(len(output.events))
             if output.reject is None:
@@ -161,11 +162,18 @@ class Stream:
         return [*events, *one.take_all()]
 
     def _measure(self) -> None:
-        self.held = max(self.held, sum(one.held for one in self._active_judges))
+        held = 0
+        for one in self._active_judges:
+            held += one.held
+        if held > self.held:
+            self.held = held
 
 
 def _is_long(events: Sequence[Event]) -> bool:
-    return sum(len(event.raw) for event in events) > IN_PLACE_BYTES
+    size = 0
+    for event in events:
+        size += len(event.raw)
+    return size > IN_PLACE_BYTES
 
 
 def _batch(judge: EventJudge, events: Sequence[Event], is_last: bool) -> JudgeOutput:

@@ -93,9 +93,10 @@ def _plain_document(body: bytes, bounds: JsonBounds) -> Any:
         return _OTHER
     count = body.count if len(body) < SLICE else partial(_count, body)
     openings = count(b"[") + count(b"{")
-    weight = openings * _ARRAY + count(b'"') * _QUOTE + count(b",") * _NUMBER
-    if weight > bounds.parts * _ARRAY:
-        return _OTHER
+    if len(body) > bounds.parts:  # a shorter one cannot weigh too much
+        weight = openings * _ARRAY + count(b'"') * _QUOTE + count(b",") * _NUMBER
+        if weight > bounds.parts * _ARRAY:
+            return _OTHER
     try:
         document = orjson.loads(body)
         written = orjson.dumps(document)

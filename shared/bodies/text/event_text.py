@@ -10,7 +10,6 @@ An event is read as one of three things:
 - plain data or a JSON string: one text for a reader of the data, and one for a reader that parses it first.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds, dump_json, looks_like_json, parse_body
@@ -21,7 +20,6 @@ from shared.bodies.text.messages import (
     fixed_texts,
     given_texts,
     hidden_texts,
-    members,
     message_texts,
 )
 from shared.http.body_rejected import BodyRejected
@@ -90,12 +88,51 @@ class EventText:
             self.texts += message_texts(document, holder)
         else:
             self.texts += fixed_texts(document) if kind == events.OTHER else ()
-            for found in _pieces(document, kind, (), events.HOLDERS.get(kind)):
-                if isinstance(found, Piece):
-                    self.pieces.append(found)
-                else:
-                    self.texts.append(found)
+            self._find(document, kind, (), events.HOLDERS.get(kind))
         self.ended += events.ended_places(document, kind)
+
+    def _find(self, node: Any, kind: str, place: Place, holder: Holder) -> None:
+        """Add every text below `node`, which has the place `place`. Parsed JSON has no subclasses."""
+        if type(node) is dict:
+            if (kind, holder) in events.NUMBERED:
+                place += events.numbers_of(node, kind, holder)
+            is_known = kind != events.OTHER
+            for key, child in node.items():
+                if type(child) is str:
+                    if not is_known or self._is_text(node, key, child, holder):
+                        self.pieces.append(_piece(node, key, kind, place))
+                elif (type(child) is dict or type(child) is list) and (
+                    not is_known or self._may_be_text(node, key, holder)
+                ):
+                    self._find_in_member(key, child, kind, place, holder)
+        elif type(node) is list:
+            self._find_in_list(node, kind, place, holder)
+
+    def _find_in_list(self, node: list[Any], kind: str, place: Place, holder: Holder) -> None:
+        for number, child in enumerate(node):
+            if type(child) is str:
+                self.pieces.append(_piece(node, number, kind, place))
+            else:
+                self._find(child, kind, place, holder)
+
+    def _is_text(self, node: dict[str, Any], key: str, child: str, holder: Holder) -> bool:
+        if (holder, key) in text_fields.LABELS:
+            return not text_fields.IS_LABEL[child]
+        return self._may_be_text(node, key, holder)
+
+    def _may_be_text(self, node: dict[str, Any], key: str, holder: Holder) -> bool:
+        if key not in text_fields.SPECIAL_NAMES:
+            return True
+        if key in text_fields.MEDIA_NAMES:
+            self.texts += hidden_texts(holder, node, key)
+        return text_fields.is_text_member(holder, node, key)
+
+    def _find_in_member(self, key: str, child: Any, kind: str, place: Place, holder: Holder) -> None:
+        if kind != events.OTHER and text_fields.is_given(holder, key, child):
+            self.texts += given_texts(key, child) if child else ()
+            return
+        is_wrapper = kind != events.CHAT and key in events.WRAPPERS
+        self._find(child, kind, place if is_wrapper else (*place, key), text_fields.inner(holder, key))
 
     def _read_text(self, data: str, document: str) -> None:
         """Read an event that is only a text. If it is a JSON string, its reader may parse it, or not."""
@@ -140,27 +177,6 @@ def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
             if is_line or looks_like_json(raw, bounds):
                 raise BodyRejected("invalid_json", f"In the stream: {error}") from None
     return data, False
-
-
-def _pieces(node: Any, kind: str, place: Place, holder: Holder) -> Iterator[Piece | Text]:
-    """Yield every text below `node`, which has the place `place`."""
-    is_named, is_known = isinstance(node, dict), kind != events.OTHER
-    if is_named:
-        place += events.numbers_of(node, kind, holder)
-    for key, child in members(node):
-        if is_named and is_known:
-            if key in text_fields.MEDIA_NAMES:
-                yield from hidden_texts(holder, node, key)
-            if not text_fields.is_text_member(holder, node, key):
-                continue
-        if isinstance(child, str):
-            yield _piece(node, key, kind, place)
-        elif is_named and is_known and text_fields.is_given(holder, key, child):
-            yield from given_texts(key, child) if child else ()
-        else:
-            within = text_fields.inner(holder, key) if is_named else holder
-            is_wrapper = not is_named or (kind != events.CHAT and key in events.WRAPPERS)
-            yield from _pieces(child, kind, place if is_wrapper else (*place, key), within)
 
 
 def _piece(node: Any, key: Any, kind: str, place: Place) -> Piece:

@@ -42,7 +42,10 @@ class _Passage:
     @property
     def safe(self) -> float:
         """The number of characters that may be sent."""
-        return max(self._blocked.settled, self._released) if self._blocked else inf
+        if self._blocked is None:
+            return inf
+        settled = self._blocked.settled
+        return settled if settled > self._released else self._released
 
     def add(self, piece: Piece) -> int:
         """Add a piece. Return how many characters must be safe before it may be sent."""
@@ -96,7 +99,7 @@ class _Passage:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _HeldEvent:
     """An event, and the number of characters of each passage that must be safe before it is sent."""
 
@@ -185,7 +188,7 @@ class TextJudge:
             if self._missing and first.event is self._newest:
                 # Keep the last event until all required text was seen: readers may stop after it.
                 break
-            if any(passage.safe < needed for passage, needed in first.needs):
+            if [1 for passage, needed in first.needs if passage.safe < needed]:
                 if self._queued - len(first.event.raw) <= MAX_HELD:
                     break
                 for passage, _ in first.needs:
@@ -196,4 +199,5 @@ class TextJudge:
     def _next(self) -> Event:
         first = self._queue.popleft()
         self._queued -= len(first.event.raw)
-        return first.text.masked() if first.needs or first.text.texts else first.event
+        can_mask = self._rules is not None and self._rules.masks and (first.needs or first.text.texts)
+        return first.text.masked() if can_mask else first.event

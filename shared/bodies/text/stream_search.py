@@ -20,7 +20,7 @@ class StreamSearch:
     yet. The characters after them may be the beginning of one.
     """
 
-    __slots__ = ("_base", "_later", "_next", "_patterns", "_tail", "length", "settled")
+    __slots__ = ("_base", "_later", "_next", "_patterns", "_tail", "length", "reports_early", "settled")
 
     def __init__(self, patterns: Patterns) -> None:
         self._patterns = patterns
@@ -29,6 +29,8 @@ class StreamSearch:
         self._base = 0  # the number of characters before the tail
         self._next: dict[int, int] = {}  # the end of a pattern's last match, if it is not settled
         self.length = self.settled = 0
+        #: Whether a match can be certain before the end of the text.
+        self.reports_early = patterns.longest < inf
 
     def add(self, piece: str, on_match: OnMatch) -> None:
         """Add the next piece, and report the matches that are certain now."""
@@ -40,11 +42,6 @@ class StreamSearch:
             settled = self._base + self._patterns.partial_start(self._tail, self.settled - self._base)
             self._report(settled, on_match)
             self._settle(settled)
-
-    @property
-    def reports_early(self) -> bool:
-        """Whether a match can be certain before the end of the text."""
-        return self._patterns.longest < inf
 
     def report_if_over(self, on_match: OnMatch) -> None:
         """Report the further matches if the text ended here. More text may follow."""
@@ -73,7 +70,9 @@ class StreamSearch:
 
     def _settle(self, settled: int) -> None:
         self.settled = settled
-        self._next = {number: end for number, end in self._next.items() if end > settled}
-        removed = max(settled - 1 - self._base, 0)
-        self._tail = self._tail[removed:]
-        self._base += removed
+        if self._next:
+            self._next = {number: end for number, end in self._next.items() if end > settled}
+        removed = settled - 1 - self._base
+        if removed > 0:
+            self._tail = self._tail[removed:]
+            self._base += removed

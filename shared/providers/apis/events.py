@@ -59,6 +59,8 @@ def _numbers() -> Mapping[str, Mapping[Holder, Sequence[str]]]:
 
 
 _NUMBERS = _numbers()
+#: The kinds of events, with the places of objects that have numbers in them.
+NUMBERED: Final = frozenset((kind, holder) for kind, at in _NUMBERS.items() for holder in at)
 _ANTHROPIC_TYPES = frozenset({"message_start", "message_delta", "message_stop"}) | {
     f"content_block_{step}" for step in ("start", "delta", "stop")
 }
@@ -112,7 +114,7 @@ def numbers_of(node: dict[str, Any], kind: str, holder: Holder) -> Place:
     numbers = []
     for name in _NUMBERS.get(kind, {}).get(holder, ()):
         value = node.get(name)
-        number = _integer(value)
+        number = value if type(value) is int and 0 <= value <= _MAX_NUMBER else _integer(value)
         if number is not None:
             numbers.append(f"{name}={number}")
         elif value is not None:

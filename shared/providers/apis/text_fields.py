@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from shared.core.memo import Memo
 from shared.http.body_rejected import BodyRejected
 from shared.providers.apis.api import Api, steps_of
 from shared.providers.apis.encoded import ROLES, is_encoded, is_label, texts_inside
@@ -55,6 +56,10 @@ def _is_role(value: str) -> bool:
     return value in ROLES
 
 
+# The events of a stream repeat their labels: the id, the model.
+IS_LABEL: Final[Memo[str, bool]] = Memo(is_label)
+_is_label = IS_LABEL.__getitem__
+
 _Table = Mapping[str, Mapping[Holder, tuple[_Rule, ...]]]
 
 
@@ -65,7 +70,7 @@ def _compiled() -> tuple[_Table, frozenset[str], frozenset[tuple[Holder, str]]]:
     for api in APIS:
         for looks, is_media, paths in (
             (_is_role, False, api.roles),
-            (is_label, False, api.labels),
+            (_is_label, False, api.labels),
             (is_encoded, True, api.media),
             (is_encoded, False, api.opaque),
         ):
@@ -76,7 +81,7 @@ def _compiled() -> tuple[_Table, frozenset[str], frozenset[tuple[Holder, str]]]:
                     at[place] = (*at.get(place, ()), rule)
         free |= {(place, name) for place, name, _ in _members(api.free, places)}
         deque(_members(api.texts, places), maxlen=0)  # only for their places
-    label = (_Rule(is_label, None, False),)
+    label = (_Rule(_is_label, None, False),)
     for name in _EVERYWHERE:
         table[name] = {**dict.fromkeys((*places, EVENT), label), **table.get(name, {})}
     return table, frozenset(places), frozenset(free)
@@ -228,6 +233,14 @@ MEDIA_NAMES: Final = frozenset(
 )
 
 
+#: Places and names of members that are text unless `IS_LABEL` holds for it.
+LABELS: Final = frozenset(
+    (holder, name)
+    for name, at in _RULES.items()
+    if name not in MEDIA_NAMES | _REPEATED
+    for holder, rules in at.items()
+    if rules == (_Rule(_is_label, None, False),)
+)
 #: The names of members that are text in some places or with some values only; all others are text.
 SPECIAL_NAMES: Final = MEDIA_NAMES | _REPEATED | _RULES.keys()
 
