@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from typing import Self
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from shared.core.http_tokens import MASK, Fields
 from shared.http.body_rejected import BodyRejected
@@ -93,9 +93,10 @@ class SecretRemover:
 
 def _forms(secret: str) -> Iterable[bytes]:
     """The ways to write a secret, as bytes."""
-    in_url, in_json = quote(secret, safe=""), json.dumps(secret)[1:-1]
-    for text in (secret, in_url, _lower_escapes(in_url), in_json, in_json.replace("/", r"\/")):
-        yield text.encode()
+    in_json = json.dumps(secret)[1:-1]
+    yield from (text.encode() for text in (secret, in_json, in_json.replace("/", r"\/")))
+    for in_url in (quote(secret, safe=""), quote_plus(secret)):
+        yield from (text.encode() for text in (in_url, _lower_escapes(in_url)))
 
 
 def _lower_escapes(text: str) -> str:

@@ -8,8 +8,9 @@ from urllib.parse import quote, urlencode
 
 from shared.bodies.json.parse import parse_json
 from shared.core.errors import GatewayError
-from shared.core.http_tokens import KEY_HEADERS, MASK
+from shared.core.http_tokens import KEY_HEADERS
 from shared.http.forwarding import OwnHeaders
+from shared.http.sent_secrets import SentSecrets
 from shared.model.messages import encoded
 from shared.model.providers import Provider, ProviderKey
 from shared.net.port import FetchRequest, FetchResponse
@@ -290,6 +291,5 @@ def _error_of(document: Any) -> str:
 
 def _shown(text: str, secrets: Iterable[str]) -> str:
     """The text of a provider without what it repeats of the secrets."""
-    for secret in filter(None, secrets):  # a header may be empty
-        text = text.replace(secret, MASK)
-    return redact(text)[:_SHOWN]
+    left = SentSecrets(filter(None, secrets)).removed(text.encode(errors="replace"))  # a header may be empty
+    return redact(left.decode())[:_SHOWN]

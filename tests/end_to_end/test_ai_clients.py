@@ -187,6 +187,9 @@ def test_an_error_that_repeats_the_secret_of_the_gateway_is_forwarded_without_it
         assert (response.status_code, SECRET in str(upstream.received[-1].head)) == (status, True)
         assert response.json() == {"error": {"message": "The key [redacted] is wrong."}}
         assert SECRET not in str(response.headers)
+    upstream.plays([*REQUEST, send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 99\r\n\r\n")])
+    response = owner.tenant.request("HEAD", "/plain")
+    assert (response.status_code, response.headers["Content-Length"]) == (404, "99")
 
 
 def test_a_client_with_its_own_token_of_the_provider_is_not_given_the_gateways_key(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 import requests
@@ -43,10 +43,11 @@ QUERY = f"?beta=true&key={THEIRS['parameter']}&subscription-key={THEIRS['other']
 
 
 def respond(request: Received) -> bytes:
-    """A success, or the status that the model names. A 401 repeats the credential, as some providers do."""
+    """A success, or the status that the model names, which repeats what was sent, as some providers do."""
     found = re.search(rb'm-(\d+)"', request.body)
     status = found[1].decode() if found else "200"
-    said = request.get("authorization") if status == "401" else "a message"
+    sent = [request.get("authorization"), request.get("x-api-key"), request.get("x-canary"), request.target]
+    said = [one for one in sent if one and ("ours" in one or (status == "401" and one.startswith("Bearer")))]
     if status == "200":
         document: Any = {"type": "message", "content": [], "usage": {"input_tokens": 1, "output_tokens": 1}}
     else:
@@ -168,7 +169,9 @@ def leaks(text: str | bytes) -> set[str]:
         **{f"their {name}": one for name, one in THEIRS.items()},
     }
     return {
-        name for name, one in canaries.items() if one.encode() in data or quote(one, safe="").encode() in data
+        name
+        for name, one in canaries.items()
+        if any(form.encode() in data for form in (one, quote(one, safe=""), quote_plus(one)))
     }
 
 

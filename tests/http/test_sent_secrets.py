@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from shared.http.sent_secrets import SecretRemover, SentSecrets
 
 KEY = 'sk-a/b+c="é'
-SECRETS = SentSecrets.of(KEY, ["Basic dXNlcjpwYXNzd29yZA==", "2023-06-01"])
+SECRETS = SentSecrets.of(KEY, ["Basic dXNlcjpwYXNzd29yZA==", "a secret value", "2023-06-01"])
 assert SECRETS is not None
 TEXT = (
     b'{"error":"Key sk-a/b+c=\\"\\u00e9, sk-a\\/b+c=\\"\\u00e9, '
-    b'sk-a%2Fb%2Bc%3D%22%C3%A9, sk-a%2fb%2bc%3d%22%c3%a9, dXNlcjpwYXNzd29yZA== of 2023-06-01"}'
+    b'sk-a%2Fb%2Bc%3D%22%C3%A9, sk-a%2fb%2bc%3d%22%c3%a9, dXNlcjpwYXNzd29yZA==, a+secret+value of 2023-06-01"}'
 )
-LEFT = b'{"error":"Key [redacted], [redacted], [redacted], [redacted], [redacted] of 2023-06-01"}'
+LEFT = b'{"error":"Key [redacted], [redacted], [redacted], [redacted], [redacted], [redacted] of 2023-06-01"}'
 
 
 @given(st.lists(st.integers(0, len(TEXT)), max_size=6).map(sorted))
