@@ -153,7 +153,7 @@ async def run_explain(
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="explain")
     try:
         result.run = Run(verdict.route.plan, exchange, pool, trace=Trace(tools.clock.monotonic))
-        await _run(result, result.run, verdict, request, instance, calls)
+        await _run(result, result.run, verdict, request=request, instance=instance, calls=calls)
     finally:
         # A call that does not end keeps its thread.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -208,6 +208,7 @@ async def _run(
     result: ExplainResult,
     run: Run,
     admitted: Admitted,
+    *,
     request: ExplainRequest,
     instance: str,
     calls: AiCalls,
@@ -217,7 +218,7 @@ async def _run(
             await run.request_head()
             await run.request_body(request.body, result.ai.names if result.ai else ())
             if not run.rejection and not run.responded:
-                await _forward(result, run, admitted, request, instance, calls)
+                await _forward(result, run, admitted, request=request, instance=instance, calls=calls)
             if result.rejection or result.responded:
                 return
             body = await _respond(run, request.response)
@@ -238,6 +239,7 @@ async def _forward(
     result: ExplainResult,
     run: Run,
     admitted: Admitted,
+    *,
     request: ExplainRequest,
     instance: str,
     calls: AiCalls,
@@ -255,15 +257,15 @@ async def _forward(
         if found.pooled is not None:
             found.pooled.end()  # nothing is called
         forwarded = ForwardedRequest(
-            admitted,
-            sent.method,
-            sent.path,
-            sent.headers,
-            request.headers,
-            request.target.encode("latin-1"),
-            exchange.id,
-            exchange.client,
-            instance,
+            admitted=admitted,
+            method=sent.method,
+            path=sent.path,
+            headers=sent.headers,
+            sent=request.headers,
+            sent_target=request.target.encode("latin-1"),
+            request_id=exchange.id,
+            client=exchange.client,
+            instance=instance,
         )
         result.upstream = found.upstream
         result.outgoing = outgoing(forwarded, found.upstream, found.body)
