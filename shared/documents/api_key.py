@@ -28,7 +28,9 @@ class ApiKeyInput(Input):
     expires_at = Timestamp(
         "The key expires at this time. null: it does not expire.", load_default=None, allow_none=True
     )
-    models = globs("The models that it may ask for. null: all.", load_default=None, allow_none=True)
+    models = globs(
+        "The models that it may ask for. Case matters. null: all.", load_default=None, allow_none=True
+    )
     deny_models = globs(
         "The models that it may not use, whatever name it asks for, in any case.", load_default=list
     )

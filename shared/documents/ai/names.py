@@ -55,7 +55,7 @@ def globs(description: str, **kwargs: Any) -> fields.List[Any]:
     return fields.List(
         text(256, "", min_length=1),
         validate=validate.Length(max=_MAX_GLOBS),
-        metadata={"description": f"{description} * matches any characters. Case matters."},
+        metadata={"description": f"{description} * matches any characters."},
         **kwargs,
     )
 

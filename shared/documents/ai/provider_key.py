@@ -77,7 +77,9 @@ class ProviderKeyInput(Input):
         validate=validate.Range(1, 1000),
         metadata={"description": "Its share of the calls."},
     )
-    models = globs("The models that it may call. null: all.", load_default=None, allow_none=True)
+    models = globs(
+        "The models that it may call. Case matters. null: all.", load_default=None, allow_none=True
+    )
     enabled = flag(True, "false: it is not used.")
     expires_at = read_only(format="date-time")
     created_at = read_only(format="date-time")

@@ -56,7 +56,9 @@ class AiRuleInput(Input):
         "A bare name of a model is looked for in this order. []: all providers of the tenant.",
         load_default=list,
     )
-    models = globs("The models that clients may ask for. null: all.", load_default=None, allow_none=True)
+    models = globs(
+        "The models that clients may ask for. Case matters. null: all.", load_default=None, allow_none=True
+    )
     default_model = upstream_model(
         "For a request that names no model. null: such a request is rejected.",
         load_default=None,
