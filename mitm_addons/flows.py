@@ -132,29 +132,30 @@ class FlowState:
         headers: the head as the client sent it.
         known: what was read in this head before; None unless the client repeats it.
         path: the normalized path.
-        source: the origin of the response: ``upstream``, ``gateway`` or ``plugin:<name>``.
-        code: the error code that was sent.
-        admitted: the tenant, rule and key of the request.
-        run: the run of the rule's plugins.
-        view: the head as they saw it first.
-        pending_rejection: replaces the response as soon as the engine can do that.
-        is_health_check: the response is that of the health addon, and is not logged.
         closes: the client wants the connection closed after this exchange.
         is_http10: the client speaks HTTP/1.0.
-        has_valid_key: the request has a valid key of the tenant.
+        is_health_check: the response is that of the health addon, and is not logged.
         announced: the Content-Length of the request; 0 without one.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
         first_pieces: a short JSON body that was forwarded as it arrived; else empty.
-        sent: what the client has got of the response.
-        cors: the web pages that may read the response; None: none.
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
+        has_valid_key: the request has a valid key of the tenant.
+        cors: the web pages that may read the response; None: none.
+        admitted: the tenant, rule and key of the request.
+        run: the run of the rule's plugins.
+        view: the head as the plugins saw it first.
         ai: the request to a model; None on a rule with a target.
         pooled: the request that has several targets; `ai`, or one of a rule with `targets`.
         call: the call of the upstream.
+        sent: what the client has got of the response.
+        source: the origin of the response: ``upstream``, ``gateway`` or ``plugin:<name>``.
+        code: the error code that was sent.
+        pending_rejection: replaces the response as soon as the engine can do that.
     """
 
+    # The request, as it was read.
     request_id: str
     started: float
     client: str
@@ -162,27 +163,31 @@ class FlowState:
     headers: Headers = field(default_factory=Headers)
     known: KnownHead | None = None
     path: str = ""
-    source: str = "upstream"
-    code: str | None = None
-    admitted: Admitted | None = None
-    run: Run | None = None
-    view: Headers | None = None
-    pending_rejection: Rejection | None = None
-    is_health_check: bool = False
     closes: bool = False
     is_http10: bool = False
-    has_valid_key: bool = False
+    is_health_check: bool = False
     announced: int = 0
     body_limit: int = 0
     received: int = 0
     first_pieces: bytes = b""
-    sent: SentBody = field(default_factory=SentBody)
-    cors: Cors | None = None
+
+    # What was found and decided for it.
     gateway: Gateway | None = None
     key_hash: str | None = None
+    has_valid_key: bool = False
+    cors: Cors | None = None
+    admitted: Admitted | None = None
+    run: Run | None = None
+    view: Headers | None = None
     ai: AiExchange | None = None
     pooled: PoolExchange | None = None
+
+    # The call of the upstream, and the response.
     call: UpstreamCall = field(default_factory=UpstreamCall)
+    sent: SentBody = field(default_factory=SentBody)
+    source: str = "upstream"
+    code: str | None = None
+    pending_rejection: Rejection | None = None
 
     def awaits_head(self, flow: http.HTTPFlow) -> bool:
         """Whether the request was sent to an upstream that has not responded."""
