@@ -84,9 +84,10 @@ FAULTS = {
     "529": row(Fault(fail="529"), (529, OVERLOADED), 529, 2),
     "page": row(Fault(fail="html"), (200, "no JSON"), 200, 2),
     "empty": Row(Fault(fail="empty"), [(200, "empty response"), (200, "empty stream")], [(200, 2)] * 2),
-    "stall": Row(Fault(fail="stall"), [(200, "timeout"), (200, "silent stream")], [(504, 1), (200, 2)]),
+    # The models below wait less than usual for content, so a silence is not the target's fault: no repeat there.
+    "stall": Row(Fault(fail="stall"), [(200, "timeout"), (200, "silent stream")], [(504, 1), (200, 1)]),
     "stall-begun": Row(
-        Fault(fail="stall", after=1), [(200, "timeout"), (200, "silent stream")], [(504, 1), (200, 2)]
+        Fault(fail="stall", after=1), [(200, "timeout"), (200, "silent stream")], [(504, 1), (200, 1)]
     ),
     "error-event": Row(
         Fault(fail="error", after=1), [(529, OVERLOADED), (200, OVERLOADED)], [(529, 2), (200, 2)]
