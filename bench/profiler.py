@@ -2,6 +2,7 @@
 
 import os
 import pstats
+import re
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from bench import machine
 from bench.programs import BenchFailed
 
 _SECONDS = 20.0  # until a profile must have begun, and until it must be written
-_WAITING = ("acquire", "select", "run_until", "sleep")  # in the names of functions that wait
+_WAITING = re.compile(r"\b(acquire|poll|run_forever|run_until_complete|select|sleep|wait)\b")
 _INJECTED = Path(__file__).parent / "injected"
 
 
@@ -54,7 +55,7 @@ def calls_in(stats: pstats.Stats) -> int:
 def top(stats: pstats.Stats, units: int, count: int = 12) -> list[Function]:
     """The functions that take the most time by themselves, for so many units of work."""
     found: Mapping[tuple[str, int, str], tuple[int, int, float, float, object]] = stats.stats  # type: ignore[attr-defined]
-    busy = {key: row for key, row in found.items() if not any(word in key[2] for word in _WAITING)}
+    busy = {key: row for key, row in found.items() if not _WAITING.search(key[2])}
     total = sum(row[2] for row in busy.values()) or 1.0
     first = sorted(busy.items(), key=lambda item: (-item[1][2], item[0]))[:count]
     return [Function(_name(*key), row[2] / total, row[1] / units) for key, row in first]
