@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs a command of the project under Debian's newest Python, in a Debian sid in build/debian (about 1 GB).
 #
-#   bench/debian.sh .venv/bin/python -m bench --quick
+#   bench/debian.sh ./scripts/bench.sh --quick
 #   bench/debian.sh ./scripts/test.sh
 #
 # It sees the commits of this clone, not its changes. Needs root, which it uses for debootstrap and chroot.
