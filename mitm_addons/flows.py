@@ -8,6 +8,7 @@ from mitmproxy import connection, http
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
+from shared.http.forwarding import plugin_view
 from shared.http.sent_secrets import SentSecrets
 from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
@@ -38,7 +39,10 @@ class KnownHead:
         outgoing: what its requests become for their upstream.
     """
 
-    __slots__ = ("call", "client", "closes", "headers", "id_place", "is_http10", "outgoing")
+    __slots__ = (
+        *("call", "client", "closes", "headers", "id_place", "is_http10", "outgoing"),
+        *("_moved", "_view", "_viewed"),
+    )
 
     def __init__(self, call: Call, state: "FlowState") -> None:
         self.call, self.headers = call, call.headers
@@ -46,6 +50,26 @@ class KnownHead:
         named = [place for place, field in enumerate(call.headers.fields) if field[0].lower() == _REQUEST_ID]
         self.id_place = named[0] if named else None
         self.outgoing: LastOutgoing | None = None
+        self._viewed: Headers | None = None
+        self._view = Headers()
+        self._moved: list[tuple[int, int]] = []
+
+    def view(self, headers: Headers) -> Headers:
+        """Return `plugin_view` of a repetition. What is the same as in the last one is not indexed again."""
+        if self._viewed is None:
+            self._view = plugin_view(headers)
+            places = {id(field): place for place, field in enumerate(headers.fields)}
+            # Where the fields of the view stand in the head; credentials, which do not vary, are masked.
+            self._moved = [
+                (at, places[id(field)]) for at, field in enumerate(self._view.fields) if id(field) in places
+            ]
+        elif headers is not self._viewed:
+            fields, newest = list(self._view.fields), headers.fields
+            for at, place in self._moved:
+                fields[at] = newest[place]
+            self._view = self._view.renewed(tuple(fields))
+        self._viewed = headers
+        return self._view
 
 
 @dataclass(slots=True, kw_only=True)

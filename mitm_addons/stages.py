@@ -102,7 +102,8 @@ class Stages:
         return None if plan.is_empty else self._begin(flow, state, state.admitted)
 
     def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> Awaitable[None] | None:
-        state.view = plugin_view(state.headers)
+        head, known = state.headers, state.known
+        state.view = plugin_view(head) if known is None else known.view(head)
         exchange = Exchange(
             state.request_id,
             admitted.gateway.snapshot.tenant,

@@ -121,9 +121,9 @@ def plugin_view(headers: Headers) -> Headers:
     Plugins judge what is forwarded. Transfer-Encoding stays: it says that there is a body.
     """
     fields = [
-        (name, _MASK if _MEANING[name].is_credential else value)
-        for name, value in headers.fields
-        if not _MEANING[name].is_of_connection
+        (field[0], _MASK) if _MEANING[field[0]].is_credential else field
+        for field in headers.fields
+        if not _MEANING[field[0]].is_of_connection
     ]
     if len(fields) < len(headers.fields) and (removed := _removed_by_connection(headers)):
         fields = [field for field in fields if field[0].lower() not in removed]

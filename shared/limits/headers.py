@@ -29,7 +29,13 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
     the IETF only: the other families have no unit.
     """
     rows = [
-        (remaining if remaining >= limit.units else 0, -wait if wait != NEVER else -inf, at, limit, wait)
+        (
+            remaining if remaining >= (1 if limit.kind == CONCURRENT else limit.cost) else 0,
+            -wait if wait != NEVER else -inf,
+            at,
+            limit,
+            wait,
+        )
         for at, (limit, remaining, wait) in enumerate(decision.states)
     ]
     if rows[1:]:

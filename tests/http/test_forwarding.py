@@ -156,8 +156,8 @@ def test_head_that_no_plugin_changed_is_forwarded_as_if_none_had_seen_it(
 ) -> None:
     sent, own = Headers(items), OwnHeaders({"X-Team": "own"})
     for kept in ((), tuple(field for field in sent.fields if field[0].decode() in CREDENTIALS)):
-        seen = upstream_head(plugin_view(sent), sent, own, WHO, "g", kept)
-        assert seen == upstream_head(sent, sent, own, WHO, "g", kept)
+        seen = upstream_head(plugin_view(sent), sent, own, via="g", credentials=kept)
+        assert seen == upstream_head(sent, sent, own, via="g", credentials=kept)
 
 
 @pytest.mark.parametrize("name", ["X-Request-ID", "Content-Type", "Content-Encoding", "Cookie"])
