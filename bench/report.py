@@ -152,7 +152,7 @@ def by_wall(rounds: Sequence[Round], bases: Sequence[str]) -> Table:
 def by_cpu(rounds: Sequence[Round], bases: Sequence[str]) -> Table:
     """The CPU time of a request, with a core of its own and on one core, and the speed of each base."""
     rows = []
-    for name in rounds[0]:
+    for name in [one for one in rounds[0] if over_rounds(rounds, one, "cpu apart")]:
         row = [name]
         for measure in ("cpu apart", "cpu"):
             row.append(cell(over_rounds(rounds, name, measure), 1e6, 1))
