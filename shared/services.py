@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
@@ -27,7 +27,6 @@ from shared.core.errors import StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
 from shared.health.link import HealthLink, open_link
 from shared.health.states import PoolStates
-from shared.health.store import HealthStore
 from shared.http.readiness import OK, STORE_LOST, UNAVAILABLE, Probed
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
@@ -58,7 +57,7 @@ from shared.settings.files import check_ca_file
 from shared.settings.sections import ANY_IP
 from shared.stored.store import Bindings, open_bindings
 from shared.usage.pending import PendingBatches
-from shared.usage.reader import KeyUsageReader, UsageReader, open_key_usage
+from shared.usage.reader import KeyUsageReader, open_key_usage
 from shared.usage.settler import Settler, open_settler
 
 logger = logging.getLogger(__name__)
@@ -158,16 +157,10 @@ class Services:
         return GuardedFetch(self.policy, self.clock, self.settings.security.ca_file, ca)
 
     @contextlib.contextmanager
-    def health(self) -> Iterator[HealthStore]:
-        """What is known of targets and keys. Raises `StoreDown` when Redis does not respond."""
+    def reading[Reader](self, reader: Callable[[Any], Reader]) -> Iterator[Reader]:
+        """A reader, made of a client of Redis. Raises `StoreDown` when Redis does not respond."""
         with open_client(self.address.options) as client, redis_errors():
-            yield HealthStore(client)
-
-    @contextlib.contextmanager
-    def usage(self) -> Iterator[UsageReader]:
-        """The usage of tenants. Raises `StoreDown` when Redis does not respond."""
-        with open_client(self.address.options) as client, redis_errors():
-            yield UsageReader(client)
+            yield reader(client)
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
         """What remains of each limit; charges nothing. Raises `StoreDown`. Not for a running loop."""

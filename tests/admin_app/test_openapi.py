@@ -36,7 +36,7 @@ from tests.admin_app.world import TOKEN, Api
 from tests.support.cases import slow
 
 #: Operations that are described.
-OPERATIONS = 72
+OPERATIONS = 75
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -76,6 +76,7 @@ def there(api: Api) -> dict[str, str]:
         "provider_key_id": provider["keys"][0]["id"],
         "model_name": ai.MODEL["name"],
         "target": f"{provider['id']}/m",
+        "request_id": "req-1",
     }
 
 

@@ -11,6 +11,7 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
 from flask import Flask
 from werkzeug.test import TestResponse
 
@@ -29,6 +30,8 @@ from shared.net.port import FetchRequest, FetchResponse
 from shared.net.resolve import CheckedTarget, check_target
 from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
+from shared.records.reader import Filter, Record, RecordPage, RecordReader
+from shared.records.record import encoded
 from shared.redis_server.choose import RedisAddress
 from shared.routing.compile import Compiler
 from shared.secrets.api_keys import PepperedHasher
@@ -39,6 +42,7 @@ from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
 from shared.usage.reader import RowPage, UsageReader
+from tests.records.lines import AI, line
 
 _shared: list[Flask] = []
 TOKEN = "the-platforms-own-token"
@@ -81,6 +85,18 @@ class NoHealth:
         """Do nothing: there are no workers."""
 
 
+class OneRecord:
+    """The record of one call of a model."""
+
+    record = Record("1-0", *map(orjson.loads, encoded(NOW, line(ai=AI), {})))
+
+    def page(self, owner: str, wanted: Filter, **_: Any) -> RecordPage:
+        return RecordPage([self.record], None)
+
+    def find(self, owner: str, id: str) -> Record | None:
+        return self.record if id == "req-1" else None
+
+
 @dataclass
 class World:
     """The services that the admin API is given."""
@@ -103,12 +119,9 @@ class World:
         self.limiter = MemoryLimiter(self.clock)
 
     @contextmanager
-    def health(self) -> Iterator[HealthStore]:
-        yield cast(HealthStore, NoHealth())
-
-    @contextmanager
-    def usage(self) -> Iterator[UsageReader]:
-        yield cast(UsageReader, NoUsage())
+    def reading(self, reader: type[Any]) -> Iterator[Any]:
+        """A reader that finds nothing."""
+        yield {HealthStore: NoHealth, UsageReader: NoUsage, RecordReader: OneRecord}[reader]()
 
     def peek(self, limits: Sequence[Limit]) -> Decision:
         return asyncio.run(self.limiter.peek(limits))

@@ -133,8 +133,10 @@ class World:
     def look(self) -> None:
         """Ask the admin API for all that tells of providers and calls."""
         own = f"/tenants/{self.tenant.id}"
-        for path in ("providers", "models", "rules", "usage", "usage/rows", "versions", ""):
+        for path in ("providers", "models", "rules", "usage", "usage/rows", "requests", "versions", ""):
             self.note(self.gateway.call("GET", f"{own}/{path}".rstrip("/")))
+        for one in self.admin("GET", f"{own}/requests?limit=200")["requests"]:
+            self.admin("GET", f"{own}/requests/{one['id']}")
         for provider in self.ids:
             self.admin("GET", provider)
             for deep in (False, True):

@@ -20,6 +20,7 @@ from shared.documents.ai.health import (
     health_document,
 )
 from shared.health.report import CLOSED, MAX_SECONDS, OPERATOR, Report
+from shared.health.store import HealthStore
 
 blueprint = Blueprint("provider health", __name__, "Which targets of providers are called.")
 
@@ -95,7 +96,7 @@ class CloseTarget(MethodView):
 
 def _read(owner: Owner, provider_id: str) -> Response:
     provider = owner.read().provider(provider_id)
-    with services().health() as store:
+    with services().reading(HealthStore) as store:
         stored = store.read([provider.id])[provider.id]
     return response(health_document(provider, owner.tenant_id or "", stored, services().clock.now()))
 
@@ -118,6 +119,6 @@ def _tell(owner: Owner, provider_id: str, target: str, *, cause: str, seconds: f
     report = Report(
         tenant=owner.tenant_id or "", target=target, until=now + seconds, at=now, cause=cause, why=why
     )
-    with services().health() as store:
+    with services().reading(HealthStore) as store:
         store.tell(report)
     return _read(owner, provider_id)

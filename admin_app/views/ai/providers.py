@@ -38,6 +38,7 @@ from shared.documents.ai.provider import (
     shared_documents,
 )
 from shared.documents.examples import changed, page
+from shared.health.store import HealthStore
 from shared.model.providers import Provider
 from shared.providers.shipped.presets import presets
 
@@ -196,7 +197,7 @@ def _document(owner: Owner, provider: Provider) -> dict[str, Any]:
 
 def _health_of(owner: Owner, *providers: Provider) -> Sequence[Mapping[str, Any]]:
     """For each provider, the members that tell the health of its keys, which ETags do not cover."""
-    with services().health() as store:
+    with services().reading(HealthStore) as store:
         stored = store.read(provider.id for provider in providers)
     now, tenant_id = services().clock.now(), owner.tenant_id or ""
     return [

@@ -72,7 +72,7 @@ class PlatformUsage(MethodView):
         """Report the usage of all tenants, of at most 31 days"""
         first, last = _days(query, MAX_PLATFORM_DAYS)
         by = query["group_by"]
-        with services().usage() as reader:
+        with services().reading(UsageReader) as reader:
             groups = _of_all(reader, first, last, by)
         return _report(query, first, last, groups)
 
@@ -91,7 +91,7 @@ class Usage(MethodView):
         find_tenant(tenant_id)
         by = query["group_by"]
         first, last = _days(query, MAX_TAG_DAYS if TAG in by else MAX_DAYS)
-        with services().usage() as reader:
+        with services().reading(UsageReader) as reader:
             if TAG in by:
                 groups = _by_tags(_rows_of(reader, tenant_id, first, last), by)
             else:
@@ -111,7 +111,7 @@ class Rows(MethodView):
         The ledger is bounded: its oldest rows leave it first.
         """
         find_tenant(tenant_id)
-        with services().usage() as reader:
+        with services().reading(UsageReader) as reader:
             try:
                 page = reader.rows(tenant_id, limit=query["limit"], cursor=query["cursor"])
             except ValueError:

@@ -25,8 +25,8 @@ class Told(World):
     client: redis.Redis
 
     @contextmanager
-    def health(self) -> Iterator[HealthStore]:
-        yield HealthStore(self.client)
+    def reading(self, reader: type[Any]) -> Iterator[Any]:
+        yield reader(self.client)
 
 
 @pytest.fixture

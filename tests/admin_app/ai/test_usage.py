@@ -15,7 +15,6 @@ import redis
 
 from shared.config_store.store import RedisStore
 from shared.usage.keys import ledger_key
-from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow, Usage
 from shared.usage.settler import open_settler
 from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world, pointers
@@ -31,8 +30,8 @@ class CountingWorld(World):
     client: redis.Redis
 
     @contextmanager
-    def usage(self) -> Iterator[UsageReader]:
-        yield UsageReader(self.client)
+    def reading(self, reader: type[Any]) -> Iterator[Any]:
+        yield reader(self.client)
 
 
 @pytest.fixture

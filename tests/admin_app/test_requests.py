@@ -1,0 +1,118 @@
+"""Requests that are over, as the admin API lists and shows them, from a real Redis."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from shared.records.recorder import open_recorder
+from tests.admin_app.world import TOKEN, Api, Tenant, World, make_world
+from tests.records.lines import AI, NOW, line
+
+DECISION = {"started": 10.0, "forwarded": 10.001, "first": 10.2, "ended": 10.5}
+LIMIT = {"scope": "rule", "name": "global", "unit": "requests", "limit": 5, "window": "1m", "cost": 2}
+
+
+class RecordingWorld(World):
+    """A world with request records in Redis."""
+
+    client: redis.Redis
+
+    @contextmanager
+    def reading(self, reader: type[Any]) -> Iterator[Any]:
+        yield reader(self.client)
+
+
+@pytest.fixture
+def world(tmp_path: Path, valkey_socket: str) -> Iterator[World]:
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        for key in (*client.keys("req:*"), *client.keys("min:*")):
+            client.delete(key)
+        world = RecordingWorld(make_world(tmp_path, admin__token=TOKEN).settings)
+        world.client = client
+        yield world
+
+
+def record(socket: str, lines: list[dict[str, Any]], **decision: Any) -> None:
+    """Write records as a worker of the proxy does."""
+
+    async def write() -> None:
+        recorder = open_recorder({"unix_socket_path": socket}, 2_000)
+        for each in lines:
+            recorder.put(NOW, each, {**DECISION, **decision})
+        await recorder.close()
+
+    asyncio.run(write())
+
+
+def test_requests_of_a_tenant_are_listed_newest_first_and_followed(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    record(valkey_socket, [line(number, tenant=tenant.id) for number in range(3)])
+    url = f"/tenants/{tenant.id}/requests"
+    page = api.get(f"{url}?limit=2").get_json()
+    assert [one["request_id"] for one in page["requests"]] == ["req-2", "req-1"]
+    rest = api.get(f"{url}?before={page['next_cursor']}").get_json()
+    assert [one["request_id"] for one in rest["requests"]] == ["req-0"]
+    assert rest["next_cursor"] is None
+    newest = page["requests"][0]["id"]
+    assert api.get(f"{url}?after={newest}").get_json()["requests"] == []
+    record(valkey_socket, [line(3, tenant=tenant.id, status=503, source="gateway")])
+    assert [one["request_id"] for one in api.get(f"{url}?after={newest}").get_json()["requests"]] == ["req-3"]
+    assert [one["status"] for one in api.get(f"{url}?status=5xx&source=gateway").get_json()["requests"]] == [
+        503
+    ]
+
+
+def test_call_of_a_model_is_shown_with_its_use_cost_and_attempts(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    steps = [
+        {"plugin": "x", "stage": "pre_request", "verdict": "continue", "started": 10.0, "seconds": 0.001}
+    ]
+    limits = [{**LIMIT, "remaining": 3, "reset_after_ms": 60_000}]
+    record(valkey_socket, [line(tenant=tenant.id, ai=AI)], steps=steps, limits=limits, traced=True)
+    shown = api.get(f"/tenants/{tenant.id}/requests/req-1").get_json()
+    assert shown == api.get(f"/tenants/{tenant.id}/requests/{shown['id']}").get_json()
+    assert shown["usage"] == {"input": 1_000, "cached": 400, "output": 50, "source": "reported"}
+    assert (shown["cost_usd"], shown["attempts"], shown["time"]) == ("0.0015", 1, "2026-12-01T00:00:00.000Z")
+    decision = shown["decision"]
+    assert decision["steps"][0]["at_ms"] == 0.0
+    assert decision["steps"][0]["milliseconds"] == 1.0
+    assert (decision["limits"][0]["before"], decision["limits"][0]["after"]) == (5, 3)
+    assert decision["attempts"][0]["key_id"] == "pk_1"
+    assert [decision[name] for name in ("forwarded_ms", "first_byte_ms", "upstream_end_ms")] == [
+        1.0,
+        200.0,
+        500.0,
+    ]
+    assert shown["log"]["ai"]["provider_key"] == "pk_1"
+    assert shown["log"]["upstream"] == "api.test:443"
+
+
+def test_tenant_sees_its_own_requests_without_the_addresses_of_providers(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    other = api.tenant("globex")
+    record(
+        valkey_socket, [line(1, tenant=tenant.id, ai=AI, detail="10.0.0.7 refused"), line(2, tenant=other.id)]
+    )
+    own = {"key": api.created_key(tenant, scopes=["read"])}
+    shown = api.get(f"/tenants/{tenant.id}/requests/req-1", **own).get_json()
+    assert (shown["log"]["upstream"], shown["log"]["detail"]) == (None, None)
+    assert api.get(f"/tenants/{tenant.id}/requests/req-2", **own).status_code == 404
+    assert api.get(f"/tenants/{other.id}/requests", **own).status_code == 404
+    assert api.get(f"/tenants/{other.id}/requests/req-2", **own).status_code == 404
+    assert api.get("/requests", **own).status_code == 403
+    assert {one["tenant_id"] for one in api.get("/requests").get_json()["requests"]} == {tenant.id, other.id}
+
+
+@pytest.mark.parametrize(
+    "query", ["after=x", "before=1-2-3", "status=99", "status=4XX", "source=me", "limit=201"]
+)
+def test_query_that_cannot_be_is_rejected(query: str, api: Api, tenant: Tenant) -> None:
+    assert api.get(f"/tenants/{tenant.id}/requests?{query}").status_code == 422
