@@ -55,9 +55,12 @@ class DecodedBody:
     content: bytes
 
     @classmethod
-    def of(cls, headers: Headers, body: bytes) -> "DecodedBody":
-        """Decode a body. Raises `BodyRejected` on an ambiguous type or coding, and when it is too long."""
-        media_type = MediaType.of(headers)
+    def of(cls, headers: Headers, body: bytes, media_type: MediaType | None = None) -> "DecodedBody":
+        """Decode a body, of that type if it was read before.
+
+        Raises `BodyRejected` on an ambiguous type or coding, and when it is too long.
+        """
+        media_type = media_type or MediaType.of(headers)
         if "content-encoding" not in headers.by_name():
             return cls(media_type, "identity", body)
         coding = coding_of(headers.all("content-encoding"))

@@ -90,6 +90,7 @@ class Plan:
         buffers: every response must be whole before it is sent.
         judges_bodies: every response that is not a stream must be whole before it is sent.
         events_in_place: no judge of a stream is ever awaited.
+        has_forced: an entry is forced (`FORCED`).
         sees_responses: a plugin reads responses or adds headers to them.
         has_end: something runs after the response: post_response, or a cleanup.
         needs_request: the body of a request must be whole before it is forwarded: an entry of any stage, also
@@ -102,6 +103,7 @@ class Plan:
     buffers: bool = False
     judges_bodies: bool = False
     events_in_place: bool = True
+    has_forced: bool = False
     sees_responses: bool = False
     has_end: bool = False
     needs_request: bool = False
@@ -149,6 +151,7 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         buffers=buffer_streams or needs_whole,
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
+        has_forced=any(entry.origin in FORCED for entry in entries),
         sees_responses=adds_headers or bool(stages.keys() - {Stage.PRE_REQUEST}),
         has_end=Stage.POST_RESPONSE in stages
         or any(step.has_cleanup for group in every for step in group.steps),

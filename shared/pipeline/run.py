@@ -246,12 +246,10 @@ class Run:
             if isinstance(verdict, Reject):
                 self._reject(step, verdict)
                 return
-        for kind in (Respond, Patch):
-            for step, verdict in judged:
-                if isinstance(verdict, kind):
-                    self._apply(stage, step, verdict)
-                    if kind is Respond:
-                        return
+        # The first response counts, and then no patch does.
+        responding = [one for one in judged if isinstance(one[1], Respond)][:1]
+        for step, verdict in responding or judged:
+            self._apply(stage, step, verdict)
 
     def _take(self, stage: Stage, step: Step, outcome: object) -> None:
         """Do what follows from the outcome of a step that runs alone."""
@@ -354,8 +352,8 @@ class Run:
         Sets `rejection` when a plugin fails and its `on_error` is not `open`.
         """
         adding = [step for step in self._ran if step.adds_headers]
-        if len(adding) > 1:
-            adding.sort(key=_is_forced)
+        if self.plan.has_forced:
+            adding.sort(key=lambda step: step.origin in FORCED)
         headers: dict[str, str] = {}
         for step in adding:
             view = self._view(step.plugin) if self.notes else self.exchange
@@ -387,10 +385,6 @@ class Run:
 def _is_quick(step: Step, view: Exchange) -> bool:
     """Whether a blocking plugin is called in place this time."""
     return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
-
-
-def _is_forced(step: Step) -> bool:
-    return step.origin in FORCED
 
 
 def _failed(name: str) -> Reject:

@@ -163,7 +163,7 @@ class ContentValidator(Plugin):
         """Not for encoded bodies, which may be a hundred times longer, nor for schemas of unknown cost."""
         message = exchange.response or exchange.request
         small = message.body is None or len(message.body) <= _QUICK
-        return self._is_light and small and "content-encoding" not in message.headers
+        return self._is_light and small and "content-encoding" not in message.headers.by_name()
 
     def start(self, tools: Tools) -> None:
         most = tools.json_parts if self._schema is None else min(tools.json_parts, self._schema.json_parts)
@@ -236,11 +236,11 @@ class ContentValidator(Plugin):
 
     def _judge(self, headers: Headers, body: bytes | None, judge: Callable[[DecodedBody], bytes]) -> Verdict:
         """Check type and size, then replace the decoded body by the result of `judge`."""
-        self._check_type(headers, body)
+        media_type = self._check_type(headers, body)
         if body is None or "body" not in self.reads:
             return CONTINUE
         self._check_size(body)
-        opened = DecodedBody.of(headers, body)
+        opened = DecodedBody.of(headers, body, media_type)
         if opened.content is not body:
             self._check_size(opened.content)
         if self._reads_text:
@@ -248,14 +248,17 @@ class ContentValidator(Plugin):
         content = judge(opened) if self._reads_json else opened.content
         return CONTINUE if content == opened.content else Patch(body=encode(content, opened.coding))
 
-    def _check_type(self, headers: Headers, body: bytes | None) -> None:
+    def _check_type(self, headers: Headers, body: bytes | None) -> MediaType | None:
+        """Return the type, if it had to be read."""
         if not self.allowed_types or _is_empty(headers, body):
-            return
-        if not MediaType.of(headers).is_one_of(self._types):
+            return None
+        media_type = MediaType.of(headers)
+        if not media_type.is_one_of(self._types):
             allowed = ", ".join(self.allowed_types)
             raise BodyRejected(
                 "unsupported_content_type", f"The content type is not allowed. Allowed: {allowed}."
             )
+        return media_type
 
     def _check_size(self, body: bytes) -> None:
         if self.max_size is not None and len(body) > self.max_size:

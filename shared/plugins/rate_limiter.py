@@ -198,7 +198,7 @@ class RateLimiter(Plugin):
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, for admitted and rejected requests."""
         headers = exchange.notes.get("headers")
-        return headers if isinstance(headers, Mapping) else EMPTY
+        return headers if isinstance(headers, dict) else EMPTY
 
     async def cleanup(self, exchange: Exchange) -> None:
         """Release the slots of the exchange."""

@@ -127,7 +127,7 @@ class SecurityValidator(Plugin):
             for name, _ in fields:
                 if blocked := self._blocked_names.get(FOLDED_NAME[name]):
                     return _reject("forbidden", f"The header {blocked} is not allowed.")
-        if self._agents and self._agents.found(_user_agents(fields) or [""]):
+        if self._agents.size and self._agents.found(_user_agents(fields) or [""]):
             return _reject("forbidden", "This user agent is not allowed.")
         return None
 

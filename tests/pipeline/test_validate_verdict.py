@@ -1,6 +1,6 @@
 """What a plugin returns is a verdict down to the last field, or a fault that says what is wrong with it."""
 
-from collections import namedtuple
+from collections import ChainMap, namedtuple
 from typing import Any
 
 import orjson
@@ -40,6 +40,7 @@ COOKIES = respond(204, Headers([("Set-Cookie", "a=1"), ("Set-Cookie", "b=ü")]),
             for at in BEFORE_THE_END
             for status in (400, 418, 429, 599)
         ),
+        (Continue(ChainMap({"seen": 1})), Stage.PRE_REQUEST, ANY_PLUGIN),
         (COOKIES, Stage.PRE_REQUEST, ANY_PLUGIN),
         (
             Patch(set_headers={"X-A": ""}, remove_headers=("X-B",)),
