@@ -10,7 +10,7 @@ from flask import Response
 from flask.views import MethodView
 from marshmallow import fields, validate
 
-from admin_app.auth.access import Access, requires
+from admin_app.auth.access import Access, caller, requires
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
@@ -110,13 +110,14 @@ class Rows(MethodView):
 
         The ledger is bounded: its oldest rows leave it first.
         """
-        find_tenant(tenant_id)
+        tenant = find_tenant(tenant_id).tenant
         with services().reading(UsageReader) as reader:
             try:
                 page = reader.rows(tenant_id, limit=query["limit"], cursor=query["cursor"])
             except ValueError:
                 raise invalid_cursor() from None
-        documents = [row_document(row) for row in page.rows]
+        own = None if caller().is_platform else {key.id for one in tenant.providers for key in one.keys}
+        documents = [row_document(row, own) for row in page.rows]
         return response({"rows": documents, "count": len(documents), "next_cursor": page.next_cursor})
 
 

@@ -1,5 +1,6 @@
 """Usage as JSON: sums by day, model and others, and rows of the ledger."""
 
+from collections.abc import Container
 from datetime import date
 from typing import Any, Final
 
@@ -144,7 +145,13 @@ class UsageRow(UsageOfCall):
     rule = fields.String(required=True)
     user = fields.String(required=True)
     tags = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    provider_key = fields.String(required=True)
+    provider_key = fields.String(
+        required=True,
+        metadata={
+            "description": "The id of the provider's key. Empty for the client's own credential, and for "
+            "a key that the providers of the tenant that reads it do not have."
+        },
+    )
     model_asked = fields.String(required=True)
     api = fields.String(required=True)
     status = fields.Integer(
@@ -178,9 +185,11 @@ def sum_document(group: dict[str, str], totals: Totals) -> dict[str, Any]:
     return {**group, **totals.shown()}
 
 
-def row_document(row: LedgerRow) -> dict[str, Any]:
-    """The JSON of a row."""
+def row_document(row: LedgerRow, provider_keys: Container[str] | None = None) -> dict[str, Any]:
+    """The JSON of a row, which names one of `provider_keys` only; None: it names any."""
     members = {name: getattr(row, name) for name in UsageRow().fields if hasattr(row, name)}
+    if provider_keys is not None and row.provider_key not in provider_keys:
+        members["provider_key"] = ""
     abandoned = [{"provider": one.provider, "model": one.model, **_used(one)} for one in row.abandoned]
     document: dict[str, Any] = UsageRow().dump({**members, **_used(row), "abandoned": abandoned})
     return document

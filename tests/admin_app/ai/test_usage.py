@@ -191,6 +191,21 @@ def test_wrong_cursor_is_rejected(api: Api, used: Tenant, cursor: str) -> None:
     assert pointers(api.get(f"{used.url}/usage/rows?cursor={cursor}")) == ["/cursor"]
 
 
+def test_tenants_see_the_ids_of_their_own_keys_only(api: Api, tenant: Tenant, valkey_socket: str) -> None:
+    """Of a provider that the platform shares, a tenant sees no key; the platform sees all."""
+    provider = {"name": "openai", "kind": "openai", "keys": [{"name": "a", "secret": "sk-0123456789abcdef"}]}
+    own = api.create(f"{tenant.url}/providers", provider)["keys"][0]["id"]
+    shared = api.create("/providers", provider | {"name": "main", "shared": "all"})["keys"][0]["id"]
+    settle(valkey_socket, [row(tenant, 1, provider_key=own), row(tenant, 2, provider_key=shared)])
+
+    def keys(**caller: str) -> list[str]:
+        rows = api.get(f"{tenant.url}/usage/rows", **caller).get_json()["rows"]
+        return [one["provider_key"] for one in rows]
+
+    assert keys(key=tenant.key) == ["", own]
+    assert keys() == [shared, own]
+
+
 def test_usage_of_others_is_hidden(api: Api, used: Tenant) -> None:
     other = api.tenant("other")
     for url in (f"{used.url}/usage", f"{used.url}/usage/rows"):
