@@ -148,7 +148,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
         return parse if judge is None else lambda view: _judged(parse(view), judge)
 
     def responses(
-        self, status: int, schema: type[Schema] | None = None, description: str = "", example: Any = None
+        self,
+        status: int,
+        schema: type[Schema] | dict[str, Any] | None = None,
+        description: str = "",
+        example: Any = None,
     ) -> Decorator:
         """Document the successful response. Views build it themselves."""
         return cast(

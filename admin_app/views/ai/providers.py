@@ -33,6 +33,7 @@ from shared.documents.ai.provider import (
     ProviderOutput,
     ProviderPatch,
     ProviderReplacement,
+    SharedProvider,
     kind_document,
     provider_document,
     shared_documents,
@@ -156,10 +157,19 @@ class Providers(MethodView):
 class OneProvider(MethodView):
     @requires(Access.READ)
     @blueprint.operation("getProvider")
-    @blueprint.responses(200, ProviderOutput, example=examples.PROVIDER_READ)
+    @blueprint.responses(200, {"anyOf": [ProviderOutput, SharedProvider]}, example=examples.PROVIDER_READ)
     def get(self, tenant_id: str, provider_id: str) -> Response:
-        """Read a provider of a tenant"""
-        return _read(Owner(tenant_id), provider_id)
+        """Read a provider of a tenant, or one that the platform shares with it
+
+        Of a shared one, which is also read by its name, it gets what the list shows.
+        """
+        owner = Owner(tenant_id)
+        holding = owner.read()
+        if holding.snapshot is not None and all(one.id != provider_id for one in holding.providers):
+            for shared in shared_providers(holding.snapshot.tenant):
+                if provider_id in (shared.id, shared.name):
+                    return response(shared_documents([shared])[0])
+        return _read(owner, provider_id)
 
     @requires(Access.ADMIN)
     @blueprint.operation("replaceProvider")

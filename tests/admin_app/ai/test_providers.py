@@ -219,8 +219,8 @@ class TestAccess:
     def test_a_tenant_sees_name_kind_apis_and_models_of_shared_ones(self, api: Api, tenant: Tenant) -> None:
         hidden = {"headers": {"X-Team": "red"}, "base_url": "https://inside.test/v1"}
         sent = PROVIDER | hidden | {"apis": ["openai.chat"], "models": [{"id": "m", "aliases": ["n"]}]}
-        api.create("/providers", sent | {"shared": {"tenants": [tenant.id]}})
-        api.create("/providers", PROVIDER | {"name": "other", "shared": {"tiers": ["pro"]}})
+        made = api.create("/providers", sent | {"shared": {"tenants": [tenant.id]}})
+        other = api.create("/providers", PROVIDER | {"name": "other", "shared": {"tiers": ["pro"]}})
         api.create("/providers", PROVIDER | {"name": "mine"})
         listed = api.get(f"{tenant.url}/providers", key=tenant.key)
         assert listed.get_json()["providers"] == []
@@ -233,6 +233,13 @@ class TestAccess:
             }
         ]
         assert "inside" not in listed.text
+        # One of them is read by its name, which the list shows, or by its id. It is not the tenant's to change.
+        for one in ("openai-main", made["id"]):
+            url = f"{tenant.url}/providers/{one}"
+            assert api.get(url, key=tenant.key).get_json() == listed.get_json()["shared"][0]
+            assert api.patch(url, {"enabled": False}, key=tenant.key).status_code == 404
+        for one in ("other", other["id"]):
+            assert api.get(f"{tenant.url}/providers/{one}", key=tenant.key).status_code == 404
 
     def test_kinds_are_public_to_tenants(self, api: Api, tenant: Tenant) -> None:
         kinds = api.get("/providers/kinds", key=tenant.key).get_json()["kinds"]
