@@ -47,6 +47,15 @@ def _plain_name(name: str) -> str:
     return name.strip("/ ").removeprefix("models/").removesuffix(":latest").strip("/ ")
 
 
+def _leads_elsewhere(name: str) -> bool:
+    """Whether the name would lead to another path, at an address with the name of the model in its path.
+
+    >>> _leads_elsewhere(".."), _leads_elsewhere("a/../b"), _leads_elsewhere("meta/llama-4..5")
+    (True, True, False)
+    """
+    return not {".", ".."}.isdisjoint(name.split("/"))
+
+
 @dataclass(frozen=True, slots=True)
 class KnownProvider:
     """A provider as one tenant may use it.
@@ -289,19 +298,22 @@ class Resolver:
             if targets:
                 return Resolution(asked=asked, model=asked, targets=targets, policy=model.policy)
         before, _, rest = asked.partition("/")
-        if rest and (provider := self._order.by_name.get(before)) is not None:
-            return _single(asked, provider, provider.own_name(rest))
-        if (provider := self._order.find(asked)) is not None:
-            return _single(asked, provider, provider.own_name(asked))
-        return None
+        provider, name = self._order.by_name.get(before) if rest else None, rest
+        if provider is None:
+            provider, name = self._order.find(asked), asked
+        if provider is None or _leads_elsewhere(own := provider.own_name(name)):
+            return None
+        return _single(asked, provider, own)
 
     def _targets(self, model: Model) -> Iterator[ResolvedTarget]:
         for target in model.targets:
             provider = self._providers.get(target.provider)
-            if provider is not None and provider.provider.enabled:
+            if provider is None or not provider.provider.enabled:
+                continue
+            if not _leads_elsewhere(own := provider.own_name(target.model)):
                 yield ResolvedTarget(
                     provider=provider,
-                    model=provider.own_name(target.model),
+                    model=own,
                     weight=target.weight,
                     priority=target.priority,
                     timeouts=target.timeouts,

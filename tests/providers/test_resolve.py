@@ -228,6 +228,18 @@ def test_denied_model_is_denied_with_marks_around_its_name(asked: str) -> None:
 _WORD = st.text("ab*", min_size=1, max_size=3)
 
 
+@pytest.mark.parametrize("name", [".", "..", "../x", "x/./y", "x/.."])
+def test_a_name_that_leads_to_another_path_is_404_by_every_way(name: str) -> None:
+    """Azure's addresses with a date have the name in their path."""
+    azure = known("azure", [name], aliases=("nice",))
+    public = Model("fast", (ModelTarget(provider="azure", model=name),))
+    asked = resolver(azure, models=[public])
+    for one in (name, f"azure/{name}", "nice", "azure/nice", "fast"):
+        assert code(asked.resolve(one, CHAT, None)) == "model_not_found"
+    assert not asked.allowed_names(None)
+    assert targets(resolver(known("azure", globs=("*",))).resolve("a..b", CHAT, None)) == ["azure/a..b"]
+
+
 @given(
     st.lists(st.tuples(st.lists(_WORD, max_size=3), st.none() | st.lists(_WORD, max_size=2)), max_size=4),
     st.text("ab", min_size=1, max_size=3),

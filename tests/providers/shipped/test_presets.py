@@ -62,7 +62,7 @@ def test_a_kind_has_no_secret_and_only_known_ways_to_send_one(kind: str) -> None
             "azure",
             {"params": {"resource": "acme", "api_version": "2024-10-21"}},
             "openai.chat",
-            "/openai/deployments/gpt%2Fx/chat/completions",
+            "/openai/deployments/gpt%2Fx%3F%23%25/chat/completions",
         ),
         (
             "azure",
@@ -81,7 +81,7 @@ def test_a_kind_has_no_secret_and_only_known_ways_to_send_one(kind: str) -> None
 def test_a_call_goes_to_the_path_that_the_provider_documents(
     kind: str, members: dict[str, object], api: str, path: str
 ) -> None:
-    assert Endpoint.of(provider(kind, **members)).path(api, PATHS[api][0], "gpt/x") == path
+    assert Endpoint.of(provider(kind, **members)).path(api, PATHS[api][0], "gpt/x?#%") == path
 
 
 def test_azure_sends_the_version_that_is_not_in_the_path() -> None:
