@@ -8,7 +8,17 @@ from admin_app.auth.access import guard
 from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
-from admin_app.views import api_keys, explain, health, plugins, rate_limits, requests, rules, tenants
+from admin_app.views import (
+    api_keys,
+    explain,
+    health,
+    overview,
+    plugins,
+    rate_limits,
+    requests,
+    rules,
+    tenants,
+)
 from admin_app.views.ai import models, prices, provider_health, provider_keys, provider_test, providers, usage
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
@@ -70,7 +80,7 @@ def create_app(services: Services) -> Flask:
     )
     modules = (
         *(tenants, api_keys, rules, providers, provider_keys, provider_test, provider_health, models),
-        *(prices, rate_limits, usage, requests, explain, plugins),
+        *(prices, rate_limits, usage, requests, overview, explain, plugins),
     )
     for module in modules:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")

@@ -159,6 +159,14 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # as above
             "Decorator", self.response(status, schema, description=description or None, example=example)
         )
 
+    def responds_text(self, content_type: str, description: str, example: str) -> Decorator:
+        """Document the successful response that is a text."""
+        kind = {"type": "string"}
+        return cast(
+            "Decorator",
+            self.response(200, kind, description=description, example=example, content_type=content_type),
+        )
+
     def also_responds(
         self, status: int, schema: type[Schema], description: str, example: Any = None
     ) -> Decorator:

@@ -96,6 +96,15 @@ class OneRecord:
     def find(self, owner: str, id: str) -> Record | None:
         return self.record if id == "req-1" else None
 
+    def minutes(self, owner: str, minutes: Sequence[int]) -> list[dict[str, int]]:
+        return [{"n:upstream:2xx": 1, "added:2": 1}] * len(minutes)
+
+    def tenants(self, minutes: Sequence[int]) -> list[dict[str, int]]:
+        return [{"n:tenant_1": 1}]
+
+    def total(self, owner: str) -> dict[str, int]:
+        return {"n:upstream:2xx": 1}
+
 
 @dataclass
 class World:

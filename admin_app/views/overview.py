@@ -1,0 +1,120 @@
+"""/overview, /tenants/{id}/overview and /tenants/{id}/metrics: figures of requests."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flask import Response
+from flask.views import MethodView
+
+from admin_app.auth.access import Access, requires
+from admin_app.changes.snapshot import find_tenant
+from admin_app.context import services
+from admin_app.http.openapi import Blueprint
+from admin_app.http.responses import response
+from shared.documents.overview import (
+    OVERVIEW,
+    PLATFORM_OVERVIEW,
+    WINDOWS,
+    Overview,
+    OverviewQuery,
+    PlatformOverview,
+)
+from shared.records.figures import document, exposition, total
+from shared.records.keys import ALL
+from shared.records.minutes import COST, FAILED, REJECTED, REQUESTS
+from shared.records.reader import RecordReader
+
+blueprint = Blueprint("overview", __name__, "Figures of requests: of the platform and of tenants.")
+
+_MOST_TENANTS: Final = 20
+_SERIES: Final = 'gateway_requests_total{tenant="acme",status="2xx",source="upstream"} 412\n'
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@blueprint.route("/overview")
+class PlatformFigures(MethodView):
+    @requires(Access.PLATFORM)
+    @blueprint.operation("getOverview")
+    @blueprint.reads(OverviewQuery, location="query")
+    @blueprint.responses(200, PlatformOverview, example=PLATFORM_OVERVIEW)
+    def get(self, query: dict[str, Any]) -> Response:
+        """Read the figures of all requests"""
+        minutes = _minutes(query["window"])
+        with services().reading(RecordReader) as reader:
+            figures = _overview(reader, ALL, query["window"], minutes)
+            tenants = _tenants(reader, minutes)
+        return _dumped(PlatformOverview(), {**figures, "tenants": tenants})
+
+
+@blueprint.route("/tenants/<tenant_id>/overview")
+class TenantFigures(MethodView):
+    @requires(Access.READ)
+    @blueprint.operation("getTenantOverview")
+    @blueprint.reads(OverviewQuery, location="query")
+    @blueprint.responses(200, Overview, example=OVERVIEW)
+    def get(self, query: dict[str, Any], tenant_id: str) -> Response:
+        """Read the figures of a tenant's requests"""
+        find_tenant(tenant_id)
+        with services().reading(RecordReader) as reader:
+            figures = _overview(reader, tenant_id, query["window"], _minutes(query["window"]))
+        return _dumped(Overview(), figures)
+
+
+@blueprint.route("/tenants/<tenant_id>/metrics")
+class TenantMetrics(MethodView):
+    @requires(Access.READ)
+    @blueprint.operation("getTenantMetrics")
+    @blueprint.responds_text(_PROMETHEUS, "The text format of Prometheus.", _SERIES)
+    def get(self, tenant_id: str) -> Response:
+        """Read a tenant's figures as Prometheus reads them
+
+        For a Prometheus of the tenant: requests, tokens, cost and times. They begin anew after a day without
+        requests.
+        """
+        tenant = find_tenant(tenant_id).tenant
+        with services().reading(RecordReader) as reader:
+            text = exposition(reader.total(tenant_id), tenant.subdomain)
+        return Response(text, content_type=_PROMETHEUS)
+
+
+def _minutes(window: str) -> Sequence[int]:
+    """The minutes of a window, the current one included."""
+    now = int(services().clock.now() // 60)
+    return range(now - WINDOWS[window] + 1, now + 1)
+
+
+def _overview(reader: RecordReader, owner: str, window: str, minutes: Sequence[int]) -> dict[str, Any]:
+    count = len(minutes)
+    found = reader.minutes(owner, range(minutes[0] - count, minutes[-1] + 1))
+    return {
+        "window": window,
+        "first": minutes[0] * 60.0,
+        "last": services().clock.now(),
+        "now": document(total(found[count:])),
+        "before": document(total(found[:count])),
+        "minutes": [
+            {"time": minute * 60.0, **document(figures)}
+            for minute, figures in zip(minutes, found[count:], strict=True)
+        ],
+    }
+
+
+def _tenants(reader: RecordReader, minutes: Sequence[int]) -> list[dict[str, Any]]:
+    """The figures of the tenants with the most requests."""
+    found = total(reader.tenants(minutes))
+    ids = {name.partition(":")[2] for name in found if name.startswith(f"{REQUESTS}:")}
+    most = sorted(ids, key=lambda one: (-found[f"{REQUESTS}:{one}"], one))[:_MOST_TENANTS]
+    return [
+        {
+            "tenant_id": one,
+            "requests": found[f"{REQUESTS}:{one}"],
+            "failed": found.get(f"{FAILED}:{one}", 0),
+            "rejected": found.get(f"{REJECTED}:{one}", 0),
+            "cost_usd": document({"cost": found.get(f"{COST}:{one}", 0)})["cost_usd"],
+        }
+        for one in most
+    ]
+
+
+def _dumped(schema: Overview, members: dict[str, Any]) -> Response:
+    return response(schema.dump(members))

@@ -1,0 +1,130 @@
+"""Figures of requests as JSON: of a span of time, by minute, and by tenant."""
+
+from typing import Any, Final
+
+from marshmallow import Schema, fields, validate
+
+from shared.core.fields import Strict, Timestamp
+
+#: The spans of time, in minutes.
+WINDOWS: Final = {"15m": 15, "30m": 30, "1h": 60}
+
+
+class OverviewQuery(Strict):
+    """The span of time that is wanted."""
+
+    window = fields.String(
+        load_default="1h",
+        validate=validate.OneOf(WINDOWS),
+        metadata={"description": "The time up to now, in whole minutes."},
+    )
+
+
+def _quantile() -> fields.Float:
+    return fields.Float(required=True, allow_none=True)
+
+
+class Quantiles(Schema):
+    """Milliseconds within which this part of all was done. null if there was none."""
+
+    p50 = _quantile()
+    p95 = _quantile()
+    p99 = _quantile()
+
+
+class SpanFigures(Schema):
+    """Figures of a span of time."""
+
+    requests = fields.Integer(required=True)
+    classes = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "Requests by class of status; none: the client got no status."},
+    )
+    failed = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "Responses with a status from 500 on, by their source."},
+    )
+    rejected = fields.Integer(
+        required=True, metadata={"description": "Responses of the gateway or a plugin with a status of 4xx."}
+    )
+    input = fields.Integer(required=True, metadata={"description": "Tokens, those from a cache included."})
+    cached = fields.Integer(required=True)
+    output = fields.Integer(required=True)
+    cost_usd = fields.String(required=True, metadata={"description": "Decimal text."})
+    added_ms = fields.Nested(
+        Quantiles, required=True, metadata={"description": "The time that was not the upstream's."}
+    )
+    ttft_ms = fields.Nested(Quantiles, required=True, metadata={"description": "Until the first byte."})
+
+
+class MinuteFigures(SpanFigures):
+    """Figures of one minute."""
+
+    time = Timestamp("Its beginning.", required=True)
+
+
+class TenantFigures(Schema):
+    """Figures of one tenant."""
+
+    tenant_id = fields.String(required=True)
+    requests = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    rejected = fields.Integer(required=True)
+    cost_usd = fields.String(required=True)
+
+
+class Overview(Schema):
+    """Figures of the window, of the one before it, and of each minute. They are up to six seconds old."""
+
+    window = fields.String(required=True)
+    first = Timestamp("The beginning.", required=True, data_key="from")
+    last = Timestamp("The end.", required=True, data_key="to")
+    now = fields.Nested(SpanFigures, required=True)
+    before = fields.Nested(SpanFigures, required=True)
+    minutes = fields.List(fields.Nested(MinuteFigures), required=True)
+
+
+class PlatformOverview(Overview):
+    """The same of all tenants. `tenants` are the 20 with the most requests."""
+
+    tenants = fields.List(fields.Nested(TenantFigures), required=True)
+
+
+_QUANTILES: Final = {"p50": 1.1, "p95": 3.1, "p99": 8.0}
+_SPAN: Final[dict[str, Any]] = {
+    "requests": 412,
+    "classes": {"1xx": 0, "2xx": 400, "3xx": 0, "4xx": 10, "5xx": 2, "none": 0},
+    "failed": {"gateway": 1, "plugin": 0, "upstream": 1},
+    "rejected": 8,
+    "input": 40_017,
+    "cached": 2_500,
+    "output": 7_760,
+    "cost_usd": "0.84",
+    "added_ms": _QUANTILES,
+    "ttft_ms": {"p50": 310.0, "p95": 900.0, "p99": 1_800.0},
+}
+#: Examples of responses.
+OVERVIEW: Final[dict[str, Any]] = {
+    "window": "1h",
+    "from": "2026-12-01T00:00:00.000Z",
+    "to": "2026-12-01T01:00:00.000Z",
+    "now": _SPAN,
+    "before": _SPAN,
+    "minutes": [{"time": "2026-12-01T00:00:00.000Z", **_SPAN}],
+}
+PLATFORM_OVERVIEW: Final[dict[str, Any]] = {
+    **OVERVIEW,
+    "tenants": [
+        {
+            "tenant_id": "tenant_1f2e3d4c5b6a798897a6b5c4",
+            "requests": 201,
+            "failed": 1,
+            "rejected": 4,
+            "cost_usd": "0.41",
+        }
+    ],
+}

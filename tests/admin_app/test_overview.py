@@ -1,0 +1,70 @@
+"""Figures of requests over HTTP, from a real Redis."""
+
+from typing import Any
+
+import pytest
+import redis
+
+from shared.records.minutes import Minutes
+from tests.admin_app.test_requests import RecordingWorld, world
+from tests.admin_app.world import NOW, Api, Tenant
+from tests.records.lines import line
+
+__all__ = ["world"]
+
+
+@pytest.fixture
+def tenants(api: Api, tenant: Tenant, world: RecordingWorld) -> tuple[Tenant, Tenant]:
+    """A tenant with three requests of this minute and one of the hour before, and one with one request."""
+    other, minutes = api.tenant("globex"), Minutes()
+    for at, members in (
+        (NOW, {}),
+        (NOW, {}),
+        (NOW, {"status": 502, "source": "gateway"}),
+        (NOW - 3_600, {}),
+        (NOW, {"tenant": other.id, "status": 429, "source": "plugin:rate_limiter"}),
+        (NOW, {"tenant": None, "status": 404, "source": "gateway"}),
+    ):
+        minutes.add(at, line(**{"tenant": tenant.id, **members}))
+    add(world.client, minutes)
+    return tenant, other
+
+
+def add(client: redis.Redis, minutes: Minutes) -> None:
+    for batch in minutes.take():
+        for key in batch.keys:
+            for name, amount in batch.amounts.items():
+                client.hincrby(key, name, amount)
+
+
+def test_overview_has_the_window_the_one_before_and_each_minute(
+    api: Api, tenants: tuple[Tenant, Tenant]
+) -> None:
+    shown: Any = api.get("/overview").get_json()
+    assert (shown["now"]["requests"], shown["before"]["requests"]) == (5, 1)
+    assert (shown["now"]["failed"]["gateway"], shown["now"]["rejected"]) == (1, 2)
+    assert len(shown["minutes"]) == 60
+    assert (shown["minutes"][-1]["requests"], shown["minutes"][0]["requests"]) == (5, 0)
+    first, second = shown["tenants"]
+    assert first == {
+        "tenant_id": tenants[0].id,
+        "requests": 3,
+        "failed": 1,
+        "rejected": 0,
+        "cost_usd": "0",
+    }
+    assert (second["tenant_id"], second["rejected"]) == (tenants[1].id, 1)
+
+
+def test_tenant_reads_its_own_figures_only(api: Api, tenants: tuple[Tenant, Tenant]) -> None:
+    own, other = tenants
+    shown: Any = api.get(f"/tenants/{own.id}/overview?window=15m", key=own.key).get_json()
+    assert (shown["now"]["requests"], len(shown["minutes"])) == (3, 15)
+    assert "tenants" not in shown
+    metrics = api.get(f"/tenants/{own.id}/metrics", key=own.key)
+    assert 'gateway_requests_total{tenant="acme",status="2xx",source="upstream"} 3' in metrics.text
+    assert "globex" not in metrics.text
+    for path in ("overview", "metrics"):
+        assert api.get(f"/tenants/{other.id}/{path}", key=own.key).status_code == 404
+    assert api.get("/overview", key=own.key).status_code == 403
+    assert api.get("/overview?window=2h").status_code == 422
