@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from admin_app.http.worker import Logger, Worker
-from admin_app.start import log_start, prepare
+from admin_app.start import log_start, metrics, prepare
 from shared.core.http_tokens import authority
 from shared.settings import load_settings_or_exit, service_manager
 
@@ -24,7 +24,8 @@ def on_starting(server: Any) -> None:
     """Check all that the workers need, before the first of them starts."""
     # The service manager, or the master that this one replaces, may have opened the sockets.
     is_given = server.master_pid or service_manager().descriptors
-    prepare([] if is_given else [one for one in server.address if isinstance(one, tuple)])
+    addresses = [] if is_given else [one for one in server.address if isinstance(one, tuple)]
+    prepare(addresses, is_upgrade=bool(server.master_pid))
 
 
 def when_ready(server: Any) -> None:
@@ -37,7 +38,7 @@ def post_fork(_: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    worker.start_jobs()
+    worker.start_jobs(metrics())
 
 
 def worker_exit(_: Any, worker: Any) -> None:
@@ -45,5 +46,12 @@ def worker_exit(_: Any, worker: Any) -> None:
     worker.log.close()
 
 
+def child_exit(_: Any, worker: Any) -> None:
+    if (found := metrics()) is not None:
+        found.forget(worker.pid)
+
+
 def on_exit(server: Any) -> None:
+    if (found := metrics()) is not None:
+        found.close()
     server.log.close()

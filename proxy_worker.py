@@ -44,17 +44,26 @@ _RETRIES = {"ai": AI_RETRIES, "targets": TARGET_RETRIES}
 
 
 def work(
-    context: WorkerContext, config: Path | None, flags: Mapping[str, object], store: RedisAddress
+    context: WorkerContext,
+    config: Path | None,
+    flags: Mapping[str, object],
+    store: RedisAddress,
+    metrics: Path | None = None,
 ) -> None:
-    """Serve until SIGTERM, with the store of the supervisor. Exits with `EX_CONFIG` if it cannot."""
+    """Serve until SIGTERM, with the store of the supervisor. Exits with `EX_CONFIG` if it cannot.
+
+    `metrics` is the folder for what is counted; None: nothing is.
+    """
     with exit_with_sentence("run_proxy"):
         settings = load_settings(config, flags=flags)
         log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
         with closing(log), connect(settings, store) as services:
-            uvloop.run(_serve(context, services, log))
+            uvloop.run(_serve(context, services, log, metrics))
 
 
-async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter) -> None:
+async def _serve(
+    context: WorkerContext, services: Services, log: logs.LogWriter, metrics: Path | None
+) -> None:
     settings = services.settings
 
     def write(flow: http.HTTPFlow, data: bytes) -> None:
@@ -64,6 +73,8 @@ async def _serve(context: WorkerContext, services: Services, log: logs.LogWriter
         write=write,
         is_draining=lambda: engine.is_draining,
         worker=context.number,
+        metrics=metrics,
+        engine=lambda: engine.metrics,
         response_head=ResponseHead(StreamKeepAlive(write)),
     )
     async with gateway_addons(services, log, adapter) as addons:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,16 +17,18 @@ from mitm_engine.processes.worker import Later
 from shared import logs
 from shared.core.errors import CannotTakeOver
 from shared.core.process.exits import exit_with_sentence
+from shared.metrics.files import SupervisorMetrics
+from shared.metrics_port import serving_metrics
 from shared.redis_server.choose import log_store, open_redis
 from shared.settings import Settings, load_settings, service_manager
 from shared.settings.files import check_ca_file, check_tls, tls_warning
-from shared.settings.listen import PROXY, naming_settings
+from shared.settings.listen import METRICS, PROXY, naming_settings
 from shared.settings.sections import MITMPROXY, Tls
 from shared.settings.service_manager import ServiceManager
 from shared.start_line import log_proxy_start
 
-#: The name of the proxy's sockets in a hand-over.
-_PROXY = "proxy"
+#: The names of the sockets in a hand-over: those of the proxy, and that of its metrics.
+_PROXY, _METRICS = "proxy", "metrics"
 _EMBEDDED = (
     "With an embedded store, which ends with the program that started it, a running proxy cannot be "
     "replaced: stop and start it, or run the store as a process of its own (redis.mode: external)."
@@ -88,31 +90,38 @@ def _supervise(
     path = settings.data_dir / "run" / f"proxy-{server.proxy_port}.sock"
     predecessor = None if replace is None else Predecessor.reach(Path(replace) if replace else path)
     listening = _listening(settings, manager, predecessor)
+    exported = _metrics_listening(settings, predecessor)
     if settings.security.egress_proxy.resolve == "proxy":
         logger.warning("security.egress_proxy resolves names itself. It must reject private addresses.")
     _check_dates(server.tls)
     # An embedded Redis runs here: it must not end with a worker.
-    with contextlib.closing(open_redis(settings)) as store:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(open_redis(settings)))
         log_store(store)
         objection = _EMBEDDED if store.embedded else None
         if predecessor and objection:
             raise CannotTakeOver(objection)
         succession = Succession(
-            Offer(path, listening, objection),
+            Offer(path, [*listening, *exported], objection),
             _command(path),
             predecessor=predecessor,
             notify=manager.notify,
         )
-        sockets = [one.socket for one in listening if one.name == _PROXY]
+        sockets = [one.socket for one in listening]
+        metrics = None
+        for one in exported:
+            serving = serving_metrics(settings, "proxy", one.socket, lambda: succession.is_in_charge)
+            metrics = SupervisorMetrics(stack.enter_context(serving))
         log_proxy_start(settings, [socket.getsockname()[:2] for socket in sockets], store)
         return supervise(
             Later("proxy_worker", "work"),
-            (config, flags, store.shared()),
+            (config, flags, store.shared(), metrics and metrics.folder),
             sockets=sockets,
             workers=server.worker_count,
             drain_timeout=server.drain_timeout,
             succession=succession,
             reloads=lambda: _check_dates(server.tls),
+            ended=metrics.ended if metrics else lambda _: None,
         )
 
 
@@ -128,15 +137,31 @@ def _listening(
     server = settings.server
     if manager.descriptors:
         return [Listening(_PROXY, given_socket(number), is_given=True) for number in manager.descriptors]
-    inherited = [one for one in predecessor.listening if one.name == _PROXY] if predecessor else []
+    inherited = _inherited(predecessor, _PROXY)
     if given := [one for one in inherited if one.is_given]:
         return given
     with naming_settings(PROXY, ", or replace the running proxy with --replace"):
-        sockets = listener_sockets(server.proxy_host, server.proxy_port, [one.socket for one in inherited])
+        return _opened(_PROXY, server.proxy_host, server.proxy_port, inherited)
+
+
+def _metrics_listening(settings: Settings, predecessor: Predecessor | None) -> list[Listening]:
+    """Return the socket of the metrics, if they are on: that of the running proxy, or a new one."""
+    metrics, inherited = settings.metrics, _inherited(predecessor, _METRICS)
+    with naming_settings(METRICS):
+        return _opened(_METRICS, [metrics.host] if metrics.port else [], metrics.port, inherited)
+
+
+def _inherited(predecessor: Predecessor | None, name: str) -> list[Listening]:
+    return [one for one in predecessor.listening if one.name == name] if predecessor else []
+
+
+def _opened(name: str, hosts: Sequence[str], port: int, inherited: Sequence[Listening]) -> list[Listening]:
+    """Return a socket for each host. Those of the running proxy that are not needed are closed."""
+    sockets = listener_sockets(hosts, port, [one.socket for one in inherited])
     for one in inherited:
         if one.socket not in sockets:
             one.socket.close()
-    return [Listening(_PROXY, socket) for socket in sockets]
+    return [Listening(name, socket) for socket in sockets]
 
 
 def _command(path: Path) -> list[str]:

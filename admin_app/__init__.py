@@ -8,6 +8,7 @@ from admin_app.auth.access import guard
 from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
+from admin_app.metrics import count_request
 from admin_app.views import (
     api_keys,
     explain,
@@ -100,6 +101,7 @@ def _check_content_type() -> None:
 
 def _finish(response: Response) -> Response:
     """Set the headers of every response; reply 304 when the client has the current state."""
+    count_request(request.method, response.status_code)
     if request.method in ("GET", "HEAD") and response.status_code == 200:
         response.make_conditional(request)
     response.headers["X-Request-ID"] = g.request_id

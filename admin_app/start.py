@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from admin_app.metrics import MasterMetrics
 from shared.core.process.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, log_store
 from shared.services import Services, connect
@@ -17,18 +18,22 @@ class _Master:
     """What the workers get from the process that they are forked from."""
 
     store: RedisAddress | None = None
+    metrics: MasterMetrics | None = None
 
 
-def prepare(addresses: Iterable[tuple[str, int]]) -> None:
+def prepare(addresses: Iterable[tuple[str, int]], *, is_upgrade: bool = False) -> None:
     """Open the store, and end with a sentence when the admin API cannot start. The store stays open.
 
     An embedded one ends with the master and not with a worker. `addresses` are those where the master will
-    listen.
+    listen. `is_upgrade`: this master replaces a running one, which has the port of the metrics.
     """
     with exit_with_sentence(_PROGRAM):
+        settings = load_settings()
         for host, port in addresses:
             check_listen(host, port, ADMIN, tries=_TRIES)
-        store = _Master.store = connect(load_settings()).address
+        if settings.metrics.admin_api_port:
+            _Master.metrics = MasterMetrics(settings, tries=_TRIES, is_upgrade=is_upgrade)
+        store = _Master.store = connect(settings).address
     log_store(store)
 
 
@@ -43,3 +48,8 @@ def open_services() -> Services:
     with exit_with_sentence(_PROGRAM):
         store = _Master.store and _Master.store.shared()
         return connect(load_settings(), store, remembers=True)
+
+
+def metrics() -> MasterMetrics | None:
+    """What the master opened for the metrics; None if they are off."""
+    return _Master.metrics

@@ -80,7 +80,8 @@ class Gateway:
     def proxy(self, name: str, port: int, engine: str = "express", workers: int = 1) -> Program:
         """A proxy, started as an operator starts it."""
         command = python("run_proxy.py", "--engine", engine, "--workers", str(workers))
-        environment = {**self._settings(), "GATEWAY__SERVER__PROXY_PORT": str(port)}
+        ports = {"GATEWAY__SERVER__PROXY_PORT": str(port), "GATEWAY__METRICS__PORT": str(free_port())}
+        environment = {**self._settings(), **ports}
         return Program(name, command, f"http://127.0.0.1:{port}/__/ready", environment)
 
     def create_tenant(
@@ -138,6 +139,7 @@ class Gateway:
         return {
             # Nothing listens on port 1, so the embedded Valkey is used.
             "GATEWAY__REDIS__PORT": "1",
+            "GATEWAY__METRICS__ADMIN_API_PORT": "0",
             "GATEWAY__DATA_DIR": str(self.folder),
             "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "127.0.0.0/8,::1/128",
         }

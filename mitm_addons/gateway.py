@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from mitm_addons.admission import Admission
 from mitm_addons.ai.ledger import Ledger
@@ -17,10 +18,12 @@ from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.observe.records import limit_document
+from mitm_addons.observe.worker_metrics import WorkerMetrics, Writers
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
 from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Upstreams
+from mitm_engine.metrics import Metrics as EngineMetrics
 from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.logs import LogWriter
 from shared.pipeline.pool import PluginPool
@@ -46,6 +49,8 @@ class Adapter:
         write: sends bytes to the client of a flow, after what was sent of the response.
         is_draining: whether the worker is about to stop.
         worker: the number of the worker on this machine, from 0.
+        metrics: where the series of this machine's workers go; None: they are not counted.
+        engine: the counters of the engine, if it has some.
         admission: makes the addon `Admission`.
         concurrency: the addon `Concurrency`.
         stages: makes the addon `Stages`.
@@ -57,6 +62,8 @@ class Adapter:
     write: Write
     is_draining: Callable[[], bool] = lambda: False
     worker: int = 0
+    metrics: Path | None = None
+    engine: Callable[[], EngineMetrics | None] = lambda: None
     admission: Callable[..., Admission] = Admission
     concurrency: Concurrency = field(default_factory=Concurrency)
     stages: Callable[..., Stages] = Stages
@@ -74,9 +81,10 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         last_used, records = LastUsed(plane.source, clock), settings.records
         recorder = open_recorder(services.address.options, records.per_tenant, limit_document)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
+        metrics = _metrics(services, plane, adapter, Writers(log, plane.settler, recorder))
         working = (last_used, recorder, plane.settler, plane.bindings, health)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
-        writing = [group.create_task(one) for one in running]
+        writing = [group.create_task(one) for one in (*running, *(one.run() for one in metrics))]
         try:
             yield [
                 *adapter.first,
@@ -105,6 +113,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                 StreamEnd(adapter.write),
                 AccessLog(clock, log.put, recorder.put if records.per_tenant else None),
                 last_used,
+                *(one.requests for one in metrics),
                 *adapter.last,
             ]
         finally:
@@ -122,6 +131,19 @@ def _pool(threads: int) -> PluginPool:
 def _sampler(records: Records) -> TraceSampler:
     """Chooses the requests that are traced for their records."""
     return TraceSampler(records.traces if records.per_tenant else 0)
+
+
+def _metrics(
+    services: Services, plane: DataPlane, adapter: Adapter, writers: Writers
+) -> Sequence[WorkerMetrics]:
+    """What counts, if anything does."""
+    if adapter.metrics is None:
+        return ()
+    return (
+        WorkerMetrics(
+            services, plane, writers, folder=adapter.metrics, worker=adapter.worker, engine=adapter.engine
+        ),
+    )
 
 
 def _forwarding(services: Services, plane: DataPlane, health: SharedHealth) -> Forwarding:

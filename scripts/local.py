@@ -19,7 +19,7 @@ from shared.core.process.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
 from shared.settings.files import tls_warning
-from shared.settings.listen import ADMIN, PROXY, check_listen
+from shared.settings.listen import ADMIN, ADMIN_METRICS, METRICS, PROXY, check_listen
 from shared.settings.probe import admin_url, proxy_url, ready_url
 
 #: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
@@ -144,6 +144,9 @@ def check_ports(settings: Settings) -> None:
         check_listen(host, server.admin_port, ADMIN)
     for host in server.proxy_host:
         check_listen(host, server.proxy_port, PROXY)
+    for port, names in ((settings.metrics.port, METRICS), (settings.metrics.admin_api_port, ADMIN_METRICS)):
+        if port:
+            check_listen(settings.metrics.host, port, names)
     for name in ("port", "second_port", "control_port"):
         check_listen("127.0.0.1", getattr(settings.demo, name), (f"demo.{name}", f"demo.{name}"))
 

@@ -35,6 +35,8 @@ from shared.http.content_coding import MAX_DECODED, MAX_RATIO
 from shared.limits import quotas
 from shared.limits.distinct_values import MAX_VALUES
 from shared.log_lines import CAUSES, KINDS, fields_of, json_schema
+from shared.metrics import registry
+from shared.metrics.names import FAMILIES as METRICS
 from shared.model.config import Scope
 from shared.model.providers import ProviderAuth
 from shared.pipeline.chain import MAX_WEIGHT
@@ -78,6 +80,25 @@ def _default(value: Any) -> str:
     if isinstance(value, list):
         return f"`[{', '.join(map(str, value))}]`"
     return "`null`" if value is None else f"`{value}`" if value != "" else "empty"
+
+
+def metrics_page() -> str:
+    """Every metric, with its labels."""
+    bounds = ", ".join(f"{count:,} of `{label}`" for label, count in registry.MAX_VALUES.items())
+    return _page(
+        "Metrics",
+        "[Watch with Prometheus](../how-to/metrics.md) shows how to read them. A process tells apart "
+        f"{bounds}, and 500 of each other label; all further values are `{registry.OTHER}`. "
+        "`tenant` is a subdomain, `rule` the path of a rule. `model` is a name that is configured, or in the "
+        "list of its provider; all others are `other`. A client cannot make up any value.",
+        _table(
+            ("metric", "type", "labels", "meaning"),
+            [
+                (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.meaning)
+                for one in METRICS
+            ],
+        ),
+    )
 
 
 def errors_page() -> str:
@@ -384,6 +405,7 @@ PAGES = {
     "scopes.md": scopes_page,
     "bounds.md": bounds_page,
     "logs.md": logs_page,
+    "metrics.md": metrics_page,
     "logs.schema.json": logs_schema,
 }
 

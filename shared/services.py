@@ -385,6 +385,7 @@ def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str
         *((host, server.admin_port) for host in server.admin_host),
         *((host, server.proxy_port) for host in server.proxy_host),
         ("127.0.0.1", server.web_port),
+        *((settings.metrics.host, port) for port in settings.metrics.ports),
     ]
     if "host" in address.options:
         listeners.append((address.options["host"], address.options["port"]))

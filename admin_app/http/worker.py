@@ -17,6 +17,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from admin_app.context import EXTENSION
 from admin_app.http.errors import CONTENT_TYPE, ApiError, problem_document
 from admin_app.jobs.leaders import Jobs
+from admin_app.metrics import MasterMetrics, WorkerMetrics
 from shared import logs
 from shared.services import SystemClock
 
@@ -91,14 +92,21 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
     """gunicorn's worker with threads, and with the jobs of the fleet beside its requests."""
 
     jobs: Jobs | None = None
+    metrics: WorkerMetrics | None = None
 
-    def start_jobs(self) -> None:
-        """Begin with the jobs, once the application is there."""
-        self.jobs = Jobs(self.wsgi.extensions[EXTENSION])
+    def start_jobs(self, master: MasterMetrics | None) -> None:
+        """Begin with the jobs, once the application is there, and serve the metrics, if they are on."""
+        services = self.wsgi.extensions[EXTENSION]
+        self.jobs = Jobs(services)
         self.jobs.start()
+        if master is not None:
+            self.metrics = WorkerMetrics(master, services, self.log.writer)
+            self.metrics.start()
 
     def stop_jobs(self) -> None:
         """End them. A worker that did not start has none."""
+        if self.metrics is not None:
+            self.metrics.stop()
         if self.jobs is not None:
             self.jobs.stop()
 

@@ -6,6 +6,8 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
@@ -19,11 +21,12 @@ from shared import logs
 from shared.config_store.port import ConfigStore
 from shared.core import tasks
 from shared.core.errors import CannotListen, StoreDown
+from shared.metrics_port import open_metrics, serving_metrics
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.redis_server.choose import log_store
 from shared.services import Services, connect
 from shared.settings import Settings
-from shared.settings.listen import PROXY, check_listen
+from shared.settings.listen import METRICS, PROXY, check_listen
 from shared.start_line import log_proxy_start
 
 logger = logging.getLogger(__name__)
@@ -40,17 +43,26 @@ def serve_alone(settings: Settings, *, with_web: bool) -> None:
     addresses = [(host, server.proxy_port) for host in server.proxy_host]
     for host, port in addresses:  # mitmproxy would not say why
         check_listen(host, port, PROXY, tries=_TRIES)
+    port = settings.metrics.port
+    listener = open_metrics(settings.metrics, port, METRICS, tries=_TRIES) if port else None
     log = logs.configure(settings.log.level, sys.stdout, QUIET_LOGGERS)
-    with contextlib.closing(log), connect(settings) as services:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.closing(log))
+        services = stack.enter_context(connect(settings))
         log_store(services.address)
         log_proxy_start(settings, addresses, services.address)
-        asyncio.run(_serve(services, log, web.Feed() if with_web else None))
+        metrics = None
+        if listener is not None:
+            metrics = stack.enter_context(serving_metrics(settings, "proxy", listener))
+        asyncio.run(_serve(services, log, web.Feed() if with_web else None, metrics))
 
 
-async def _serve(services: Services, log: logs.LogWriter, feed: web.Feed | None) -> None:
+async def _serve(
+    services: Services, log: logs.LogWriter, feed: web.Feed | None, metrics: Path | None
+) -> None:
     settings, server = services.settings, Proxyserver()
     core_errors.install(services.random_bytes)
-    stock = adapter(services, server, [feed] if feed else [])
+    stock = replace(adapter(services, server, [feed] if feed else []), metrics=metrics)
     async with gateway_addons(services, log, stock) as addons:
         tasks.start(_warn(services), "warn of unsupported settings")
         master = make_master(settings, settings.data_dir / "mitmproxy", server, Dispatcher(addons))

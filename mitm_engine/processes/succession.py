@@ -22,6 +22,7 @@ class Succession:
         command: the command that starts the next supervisor; it takes over from this one.
         predecessor: the running supervisor, until this one has replaced it.
         notify: tells the service manager the state of the service (sd_notify(3)).
+        is_over: another supervisor has replaced this one.
         ready_timeout: how long a new supervisor may take until all its workers accept, in seconds.
     """
 
@@ -38,9 +39,15 @@ class Succession:
         self.command = command
         self.predecessor = predecessor
         self.notify = notify
+        self.is_over = False
         self.ready_timeout = ready_timeout
         self._next: subprocess.Popen[bytes] | None = None
         self._overdue: float | None = None  # when the next supervisor counts as hung
+
+    @property
+    def is_in_charge(self) -> bool:
+        """Whether neither the supervisor before this one nor the one after it is the one that serves."""
+        return self.predecessor is None and not self.is_over
 
     async def is_replaced(self, are_ready: asyncio.Event) -> bool:
         """Take over, and wait until another supervisor takes over. Return False if none can.
@@ -56,6 +63,7 @@ class Succession:
         except OSError as error:
             logger.warning("No other supervisor can take over from this one: %s.", error)
             return False
+        self.is_over = True
         logger.info("Another supervisor has taken over; this one ends when its open requests are complete.")
         return True
 

@@ -35,6 +35,7 @@ def supervise(
     patience: Patience = _DEFAULT,
     succession: Succession | None = None,
     reloads: Callable[[], None] = lambda: None,
+    ended: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Run ``work(context, *arguments)`` in `workers` processes until SIGTERM or SIGINT. Return the exit code.
 
@@ -43,6 +44,7 @@ def supervise(
     `sockets` come from `listener_sockets` and are closed here. The first worker begins alone: if it exits
     with `EX_CONFIG` before it is ready, everything ends with that code. With a `succession`, another
     supervisor can take over, and SIGUSR2 starts one. SIGHUP reaches every worker, and calls `reloads` here.
+    `ended` gets the number of the slot of each worker that has ended.
     """
     descriptors.raise_limit()
     scoreboard = Scoreboard(workers)
@@ -56,6 +58,7 @@ def supervise(
         end_timeout=drain_timeout + _KILL_AFTER,
         succession=succession,
         reloads=reloads,
+        ended=ended,
     )
     return asyncio.run(supervisor.run())
 
@@ -73,6 +76,7 @@ class _Supervisor:
         end_timeout: float,
         succession: Succession | None,
         reloads: Callable[[], None],
+        ended: Callable[[int], None],
     ) -> None:
         self._slots = slots
         self._standby = standby
@@ -81,6 +85,7 @@ class _Supervisor:
         self._end_timeout = end_timeout
         self._succession = succession
         self._reloads = reloads
+        self._ended = ended
         self._succeeding: asyncio.Task[None] | None = None
         self._are_ready = asyncio.Event()  # set once all workers were
         self._has_served = False  # true once a worker was ready
@@ -155,6 +160,7 @@ class _Supervisor:
             self._code = EX_CONFIG
             self._stop()
         pause = slot.end(now)
+        self._ended(slot.number)
         if self._deadline is None:
             logger.warning(
                 "Worker %d (process %s) %s; the next starts in %g s.", slot.number, worker.pid, how, pause

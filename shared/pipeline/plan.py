@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from typing import Any
 
+from shared.metrics.registry import Value
 from shared.model.config import Stage
 from shared.pipeline.plugin import Plugin, ResolvedEntry
 
@@ -32,6 +33,7 @@ class Step:
         starts_stream: the call opens a streamed response and may return an `EventJudge`.
         adds_headers: the plugin has headers for the response.
         has_cleanup: the plugin has something to release at the end.
+        counts: what was counted of its verdicts, see `shared.pipeline.counts`.
     """
 
     plugin: Plugin
@@ -46,6 +48,7 @@ class Step:
     starts_stream: bool = False
     adds_headers: bool = False
     has_cleanup: bool = False
+    counts: dict[object, Value] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def uses_body(self) -> bool:

@@ -29,6 +29,7 @@ from shared.pipeline.calls import (
     start_call,
     with_timeout,
 )
+from shared.pipeline.counts import count_verdict
 from shared.pipeline.plan import FORCED, Group, Plan, Step
 from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin, Reject, Respond, Verdict
 from shared.pipeline.shadow import Shadows
@@ -308,6 +309,7 @@ class Run:
             failed, outcome = None, CONTINUE
         why = failed.why if failed else invalid_reason(outcome, stage, step.plugin)
         verdict = self._fault(step, stage, why) if why else outcome
+        count_verdict(step, stage, verdict, is_fault=bool(why))
         if self.trace:
             self.trace.judged(step, verdict, why)  # type: ignore[arg-type]  # otherwise `why` is set
         return verdict  # type: ignore[return-value]  # as above

@@ -11,9 +11,10 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from shared.core import tasks
-from shared.model.config import Stage
+from shared.model.config import SHADOW, Stage
 from shared.model.messages import Exchange
 from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
+from shared.pipeline.counts import count_verdict
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import CONTINUE, Verdict
 from shared.pipeline.trace import StepResult
@@ -106,8 +107,10 @@ class Shadows:
         verdict: Verdict = outcome  # type: ignore[assignment]  # otherwise `why` is set
         name = step.plugin.name
         self._notes[name] = {**self._notes.get(name, {}), **verdict.notes}
+        count_verdict(step, stage, verdict, mode=SHADOW)
         self.results.append(StepResult(step, stage, verdict=verdict, seconds=seconds))
 
     def _failed(self, stage: Stage, step: Step, why: str, seconds: float | None = None) -> None:
         logger.warning("The plugin %s, in shadow mode, failed at %s: %s", step.plugin.name, stage, why)
+        count_verdict(step, stage, None, is_fault=True, mode=SHADOW)
         self.results.append(StepResult(step, stage, fault=why, seconds=seconds))

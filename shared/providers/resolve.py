@@ -73,6 +73,7 @@ class KnownProvider:
     discovered: frozenset[str] = frozenset()
     _names: Mapping[str, str] = field(init=False, repr=False, compare=False)
     _aliases: Mapping[str, Sequence[str]] = field(init=False, repr=False, compare=False)
+    _own: frozenset[str] = field(init=False, repr=False, compare=False)
     globs: Sequence[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +90,7 @@ class KnownProvider:
             globs = ["*"]
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_aliases", aliases)
+        object.__setattr__(self, "_own", frozenset(names.values()))
         object.__setattr__(self, "globs", globs if names or globs else ["*"])
 
     @property
@@ -107,6 +109,10 @@ class KnownProvider:
     def own_name(self, name: str) -> str:
         """The provider's own name for a model."""
         return self._names.get(name, name)
+
+    def is_declared(self, own: str) -> bool:
+        """Whether its own name of a model is in its list, or is declared."""
+        return own in self._own
 
     def all_names(self, own: str) -> Sequence[str]:
         """The provider's own name for a model, in any case, without marks around it, and its aliases."""

@@ -8,12 +8,15 @@ from typing import Any, cast
 import hiredis
 
 from shared.core.errors import StoreDown
+from shared.metrics.names import REDIS_CALLS
+from shared.metrics.registry import REGISTRY
 from shared.redis_client.endpoint import Command
 
 # Errors of a server that cannot serve any command: it is loading, a replica, or the keys moved. A new
 # connection may reach another server.
 _SERVER_ERRORS = ("READONLY", "MOVED", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
 _INCOMPLETE = object()
+_OK, _ERROR, _FAILED = [REGISTRY.value(REDIS_CALLS, outcome) for outcome in ("ok", "error", "failed")]
 
 
 class ErrorReply(StoreDown):
@@ -40,6 +43,7 @@ class Call:
 
     def fail(self, error: StoreDown) -> None:
         if not self.reply.done():
+            (_ERROR if isinstance(error, ErrorReply) else _FAILED).value += 1
             self.reply.set_exception(error)
 
 
@@ -117,6 +121,7 @@ class RedisProtocol(asyncio.Protocol):
         if isinstance(reply, hiredis.ReplyError):
             self._take_error(call, str(reply))
         elif not call.reply.done():
+            _OK.value += 1
             call.reply.set_result(reply)
 
     def _take_error(self, call: Call, error: str) -> None:

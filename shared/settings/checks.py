@@ -1,6 +1,6 @@
 """Checks that involve several settings."""
 
-from shared.settings.sections import MITMPROXY, Limits, Settings
+from shared.settings.sections import MITMPROXY, Limits, Settings, is_loopback
 from shared.settings.sources import SettingsError, Written
 
 
@@ -25,6 +25,14 @@ def _check_reach(settings: Settings, written: Written) -> None:
             *("server", "admin_host"),
             why=f"other machines could reach the admin API at {', '.join(server.admin_host)}; set "
             "admin.token (GATEWAY_ADMIN_TOKEN) or use 127.0.0.1",
+        )
+    metrics = settings.metrics
+    if metrics.ports and metrics.token is None and not is_loopback(metrics.host):
+        _reject(
+            written,
+            *("metrics", "host"),
+            why=f"other machines could read the metrics at {metrics.host}; set metrics.token, or use "
+            "127.0.0.1",
         )
     if not settings.redis.is_local and not (security.pepper_file and security.key_file):
         _reject(
@@ -79,7 +87,11 @@ def _check_ports(settings: Settings, written: Written) -> None:
         (("demo", "port"), settings.demo.port),
         (("demo", "second_port"), settings.demo.second_port),
         (("demo", "control_port"), settings.demo.control_port),
+        (("metrics", "port"), settings.metrics.port),
+        (("metrics", "admin_api_port"), settings.metrics.admin_api_port),
     ):
+        if not port:
+            continue
         if other := ports.get(port):
             _reject(written, *steps, why=f"{'.'.join(other)} has the same port {port}; choose another")
         ports[port] = steps

@@ -10,6 +10,7 @@ from shared.settings.sources import variable
 #: The settings of a program's hosts, and of its port.
 ADMIN = "server.admin_host", "server.admin_port"
 PROXY = "server.proxy_host", "server.proxy_port"
+METRICS, ADMIN_METRICS = ("metrics.host", "metrics.port"), ("metrics.host", "metrics.admin_api_port")
 
 
 @contextmanager

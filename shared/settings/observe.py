@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.settings.declare import setting
-from shared.settings.values import choice, size, whole
+from shared.settings.values import choice, host, size, text, truth, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,27 @@ class Records:
         5,
         "Requests per second and worker whose records have each step of their plugins with its time.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The ports of the metrics."""
+
+    port: int = setting(
+        whole(0, 65535), 9464, "Port of the proxy's metrics. 0: none, and requests are not counted."
+    )
+    admin_api_port: int = setting(whole(0, 65535), 9465, "Port of the admin API's metrics. 0: none.")
+    host: str = setting(
+        host, "127.0.0.1", "Listen address of both ports. Off loopback, metrics.token is required."
+    )
+    token: str | None = setting(
+        text, None, "The bearer token that a scrape must send. null: none is needed.", secret=True
+    )
+    tenant_labels: bool = setting(
+        truth, True, "Whether metrics tell tenants and rules apart. false: these labels are empty."
+    )
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports in use."""
+        return tuple(port for port in (self.port, self.admin_api_port) if port)

@@ -11,7 +11,7 @@ from shared.core.sizes import JSON_PARTS
 from shared.model.config import Tier
 from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.settings.declare import section, setting
-from shared.settings.observe import Ledger, Log, Records
+from shared.settings.observe import Ledger, Log, Metrics, Records
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
     any_text,
@@ -357,6 +357,9 @@ class Settings:
     plugins: Plugins = section(Plugins, "Plugins.")
     log: Log = section(
         Log, "The log, on standard output. docs/reference/logs.md lists the fields of its lines."
+    )
+    metrics: Metrics = section(
+        Metrics, "Metrics for Prometheus, at /metrics. docs/reference/metrics.md lists them."
     )
     tiers: Mapping[str, Tier] = setting(
         tiers,

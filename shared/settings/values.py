@@ -84,6 +84,15 @@ def choice(*allowed: str) -> Reader:
     return read
 
 
+def truth(value: Any) -> bool:
+    """true or false."""
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower(), value)
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
 def size(value: Any) -> int:
     """A number of bytes above 0, with an optional unit. 1 KB is 1024 bytes."""
     return _parse(parse_size, value)

@@ -41,6 +41,8 @@ def composed(folder: Path, redis_port: int, token: str = TOKEN) -> RunningGatewa
     settings |= {
         "GATEWAY_ADMIN_TOKEN": token,
         "GATEWAY__PLUGINS__PATHS": "",
+        "GATEWAY__METRICS__HOST": "127.0.0.1",
+        "GATEWAY__METRICS__TOKEN": "",
         "GATEWAY__REDIS__HOST": "127.0.0.1",
         "GATEWAY__REDIS__PORT": str(redis_port),
         "GATEWAY__SERVER__PROXY_HOST": "127.0.0.1",

@@ -95,8 +95,15 @@ def test_admin_api_that_cannot_listen_names_its_host(tmp_path: Path, host: str) 
 
 @pytest.mark.parametrize(
     ("program", "setting"),
-    [(ADMIN, "server.admin_port"), (PROXY, "server.proxy_port"), ((*PROXY, "--web"), "server.web_port")],
-    ids=["admin", "proxy", "mitmweb"],
+    [
+        (ADMIN, "server.admin_port"),
+        (PROXY, "server.proxy_port"),
+        ((*PROXY, "--web"), "server.web_port"),
+        (ADMIN, "metrics.admin_api_port"),
+        (PROXY, "metrics.port"),
+        ((*PROXY, "--engine", "mitmproxy"), "metrics.port"),
+    ],
+    ids=["admin", "proxy", "mitmweb", "metrics of admin", "metrics", "metrics on mitmproxy"],
 )
 def test_port_in_use_names_its_setting(tmp_path: Path, program: tuple[str, ...], setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -131,7 +131,9 @@ class World:
         return statuses
 
     def look(self) -> None:
-        """Ask the admin API for all that tells of providers and calls."""
+        """Ask the admin API for all that tells of providers and calls, and read the metrics."""
+        for is_admin in (False, True):
+            self.shown.append("\n".join(self.gateway.metrics(admin=is_admin)))
         own = f"/tenants/{self.tenant.id}"
         for path in ("providers", "models", "rules", "usage", "usage/rows", "requests", "versions", ""):
             self.note(self.gateway.call("GET", f"{own}/{path}".rstrip("/")))

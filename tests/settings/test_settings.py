@@ -173,6 +173,9 @@ class TestRejections:
             ("server:\n  tls:\n    key: k\n", "config.yaml:3: server.tls.key: set server.tls.cert to the certificate, too"),
             ("server:\n  tls:\n    crt: c\n", "config.yaml:3: server.tls.crt: unknown key; did you mean cert?"),
             ("limits:\n  timeouts:\n    head: 0\n", "config.yaml:3: limits.timeouts.head: must be longer than 0"),
+            ("metrics:\n  tenant_labels: maybe\n", "config.yaml:2: metrics.tenant_labels: must be true or false"),
+            ("metrics:\n  port: 8080\n", "config.yaml:2: metrics.port: server.admin_port has the same port 8080; choose another"),
+            ("metrics:\n  host: 0.0.0.0\n", "config.yaml:2: metrics.host: other machines could read the metrics at 0.0.0.0; set metrics.token, or use 127.0.0.1"),
         ],
     )  # fmt: skip
     def test_settings_errors_name_the_place_and_choices(self, config: File, text: str, message: str) -> None:

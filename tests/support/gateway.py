@@ -36,6 +36,9 @@ def bare_environment(folder: Path) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY")},
         # Nothing listens there, so the embedded store is used whatever runs on this machine.
         "GATEWAY__REDIS__PORT": "1",
+        # Several gateways run at the same time.
+        "GATEWAY__METRICS__PORT": "0",
+        "GATEWAY__METRICS__ADMIN_API_PORT": "0",
         "GATEWAY__DATA_DIR": str(folder),
     }
 
@@ -54,6 +57,8 @@ class RunningGateway:
     admin_port: int = field(default_factory=free_port)
     proxy_port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+    admin_metrics_port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     count: int = 0
 
@@ -72,6 +77,8 @@ class RunningGateway:
             "GATEWAY__SERVER__ADMIN_PORT": str(self.admin_port),
             "GATEWAY__SERVER__PROXY_PORT": str(self.proxy_port),
             "GATEWAY__SERVER__WEB_PORT": str(self.web_port),
+            "GATEWAY__METRICS__PORT": str(self.metrics_port),
+            "GATEWAY__METRICS__ADMIN_API_PORT": str(self.admin_metrics_port),
             "GATEWAY__SERVER__ENGINE": self.engine,
             "GATEWAY__SERVER__WORKERS": "1",
             "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "127.0.0.0/8,::1/128",
@@ -121,6 +128,14 @@ class RunningGateway:
         validator = jsonschema_rs.validator_for(json_schema())
         lines = [line for name in ("admin", "proxy") for line in self.log_lines(name)]
         return [f"{line}: {error.message}" for line in lines for error in validator.iter_errors(line)]
+
+    def metrics(self, *, admin: bool = False, **headers: str) -> dict[str, float]:
+        """The samples of a program by their names with labels, as Prometheus reads them."""
+        port = self.admin_metrics_port if admin else self.metrics_port
+        response = requests.get(f"http://127.0.0.1:{port}/metrics", headers=headers, timeout=5)
+        assert response.status_code == 200, response.text
+        lines = [line.rpartition(" ") for line in response.text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
 
     def access_line(self, request_id: str) -> dict[str, Any]:
         """The line of an exchange in the log of the proxy."""

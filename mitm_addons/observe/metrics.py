@@ -1,0 +1,124 @@
+"""Counts requests after their last byte, for Prometheus (`shared.metrics`)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from mitmproxy import http
+
+from mitm_addons.flows import FlowState, state_of
+from mitm_addons.observe.model_series import ModelSeries, Shown, outcome_of
+from mitm_addons.wire_errors import STATUS_SENT, code_of
+from shared.core.memo import BoundedDict
+from shared.metrics import names
+from shared.metrics.registry import OTHER, Histogram, Registry, Value
+from shared.providers.resolve import ResolvedTarget
+from shared.routing.ai_exchange import AiExchange
+from shared.upstreams.attempt import TracedAttempt
+
+#: What ended a stream, by the code of its error.
+_ENDS: Final = {None: "complete", "client_closed": "client_gone", "overloaded": "drain"}
+_MAX_KEPT: Final = 16_384
+# Tenant, rule, status (its class), source, code and API of a request.
+_Outcome = tuple[str, str, int, str, str | None, str | None]
+
+
+class RequestMetrics:
+    """Adds each exchange to the series of its rule, and of the model that served it.
+
+    Attributes:
+        shown: the names of providers and targets in labels.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], registry: Registry) -> None:
+        self._monotonic = monotonic
+        self._registry = registry
+        self.shown = Shown()
+        self._before, self._after = (
+            registry.histogram(names.OVERHEAD, part) for part in ("request", "response")
+        )
+        self._kept: BoundedDict[object, Any] = BoundedDict(_MAX_KEPT)  # children, by what they count
+
+    def post_response(self, flow: http.HTTPFlow) -> None:
+        state = state_of(flow)
+        if state is None or state.is_health_check:
+            return
+        now, response, broken, code = self._monotonic(), flow.response, flow.error, state.code
+        if broken is not None and code is None:
+            code = code_of(broken.msg)
+        status = flow.metadata.get(STATUS_SENT, 0) if response is None else response.data.status_code
+        source = "gateway" if response is None else state.source
+        api = None if state.ai is None else state.ai.call.api
+        tenant = "" if state.gateway is None else state.gateway.snapshot.tenant.subdomain
+        rule = "" if state.admitted is None else state.admitted.route.rule.path
+        key: _Outcome = (tenant, rule, status // 100, source, code, api)
+        requests, duration = self._kept.get(key) or self._make(key)
+        requests.value += 1
+        duration.observe(now - state.started)
+        call = state.call
+        if call.forwarded is not None:
+            pooled = state.pooled
+            if pooled is None or pooled.attempts is None or pooled.attempts.number < 2:
+                self._before.observe(call.forwarded - state.started)
+            if call.ended is not None:
+                self._after.observe(now - call.ended)
+            if state.ai is not None:
+                self._count_model(state, tenant, state.ai, now)
+            elif pooled is not None and pooled.attempts is not None:
+                self._count_targets(pooled.attempts.trace)
+        if state.sent.is_events:
+            self._count_end(state, code)
+        if state.run is not None and state.run.rejection is not None:
+            self._count_limit(tenant, state.run.rejection.details)
+
+    def _make(self, key: _Outcome) -> tuple[Value, Histogram]:
+        """The requests with this outcome, and the duration of those of the rule."""
+        *name, status, source, code, api = key
+        shown = f"{status}xx" if status else "none"
+        requests = self._registry.value(
+            names.REQUESTS, *name, api or "", shown, source.partition(":")[0], code or ""
+        )
+        made = requests, self._registry.histogram(names.DURATION, *name)
+        self._kept.keep(key, made)
+        return made
+
+    def _count_targets(self, trace: Sequence[TracedAttempt]) -> None:
+        for one in trace:
+            outcome = outcome_of(one.status, one.why)
+            self._registry.value(names.ATTEMPTS, "targets", "", outcome).value += 1
+
+    def _count_model(self, state: FlowState, tenant: str, ai: AiExchange, now: float) -> None:
+        """Count the attempts of a request, and what the last target did."""
+        last, series = "", None
+        for one in ai.attempts.trace if ai.attempts is not None else ():
+            last, series = one.target, self._model(tenant, ai, one.target)
+            series.attempted(one.status, one.why)
+        if ai.attempt is not None:
+            target = ai.attempt.target.id
+            if series is None or target != last:
+                series = self._model(tenant, ai, target)
+            series.count(state, ai, now)
+
+    def _model(self, tenant: str, ai: AiExchange, target_id: str) -> ModelSeries:
+        """The series of a target, as a tenant uses it."""
+        if ai.pool is None:
+            return ModelSeries(self._registry, tenant, ("", OTHER))
+        target = ai.pool.targets[target_id].resolved
+        is_named = ai.resolution is not None and ai.resolution.model is not None
+        key = (tenant, target.provider.provider.name, target.model, is_named)
+        found: ModelSeries | None = self._kept.get(key)
+        return found or self._make_model(key, target)
+
+    def _make_model(self, key: tuple[str, str, str, bool], target: ResolvedTarget) -> ModelSeries:
+        tenant, *_, is_named = key
+        made = ModelSeries(self._registry, tenant, self.shown.model(target, is_named=is_named))
+        self._kept.keep(key, made)
+        return made
+
+    def _count_end(self, state: FlowState, code: str | None) -> None:
+        reason = "judge" if state.source.startswith("plugin:") else _ENDS.get(code, "upstream_cut")
+        self._registry.value(names.STREAM_ENDS, reason).value += 1
+
+    def _count_limit(self, tenant: str, details: object) -> None:
+        match details:
+            case {"rate_limit": {"scope": str(scope), "name": str(name)}}:
+                self._registry.value(names.LIMIT_REJECTIONS, tenant, scope, name).value += 1

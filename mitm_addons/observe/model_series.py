@@ -1,0 +1,126 @@
+"""What is counted of one model of one provider, as one tenant uses it."""
+
+from typing import Final
+
+from mitm_addons.flows import FlowState
+from shared.core.memo import BoundedDict
+from shared.metrics import names
+from shared.metrics.registry import OTHER, Histogram, Registry, Value
+from shared.providers.resolve import ResolvedTarget
+from shared.routing.ai_exchange import AiExchange
+from shared.usage.row import Source, Usage
+
+_OUTCOMES: Final = {
+    401: "auth",
+    403: "auth",
+    429: "rate_limit",
+    503: "overloaded",
+    529: "overloaded",
+}
+# Causes that say that there was no connection.
+_NO_CONNECTION: Final = frozenset({"dns", "forbidden", "refused", "unreachable", "tls", "egress_proxy"})
+_NANO: Final = 1e9
+_MAX_KEPT: Final = 4_096
+
+
+def outcome_of(status: int, why: str) -> str:
+    """The outcome of an attempt, by its status and the reason of its failure.
+
+    >>> [outcome_of(*one) for one in ((200, ""), (0, "refused"), (0, "timeout"), (200, "error event"))]
+    ['ok', 'connect', 'timeout', 'stream_start']
+    """
+    if not why:
+        return "ok"
+    if not status:
+        return "connect" if why in _NO_CONNECTION else "timeout" if "timeout" in why else "reset"
+    if status < 400:
+        return "stream_start"
+    return _OUTCOMES.get(status) or ("server_error" if status >= 500 else "rejected")
+
+
+class Shown:
+    """The names of providers and targets in labels, by their ids. The name of a model is never a client's."""
+
+    def __init__(self) -> None:
+        self._providers: BoundedDict[str, str] = BoundedDict(_MAX_KEPT)
+        self._targets: BoundedDict[str, tuple[str, str]] = BoundedDict(_MAX_KEPT)
+
+    def model(self, target: ResolvedTarget, *, is_named: bool) -> tuple[str, str]:
+        """The provider's name and that of its model, if it is known: the provider or a `Model` names it."""
+        provider = target.provider
+        model = target.model if is_named or provider.is_declared(target.model) else OTHER
+        self._providers.keep(provider.provider.id, provider.name)
+        self._targets.keep(target.id, (provider.name, f"{provider.name}/{model}"))
+        return provider.name, model
+
+    def provider(self, id: str) -> str:
+        """The name of a provider; its id, as long as it was not called."""
+        return self._providers.get(id, id)
+
+    def target(self, id: str) -> tuple[str, str] | None:
+        """The provider and the name of a target; None for one that was not called yet."""
+        return self._targets.get(id) if "/" in id else ("targets", id)
+
+
+class ModelSeries:
+    """The series of one target, each made when it is needed first."""
+
+    __slots__ = ("_attempts", "_cost", "_first", "_model", "_rate", "_registry", "_tenant", "_tokens")
+
+    def __init__(self, registry: Registry, tenant: str, model: tuple[str, str]) -> None:
+        """`model` is the name of the provider, and that of its model."""
+        self._registry, self._tenant, self._model = registry, tenant, model
+        self._attempts: dict[str, Value] = {}
+        self._tokens: dict[tuple[str, str], Value] = {}
+        self._cost: Value | None = None
+        self._first: Histogram | None = None
+        self._rate: Histogram | None = None
+
+    def attempted(self, status: int, why: str) -> None:
+        """Count an attempt that is over."""
+        outcome = outcome_of(status, why)
+        if outcome not in self._attempts:
+            self._attempts[outcome] = self._registry.value(names.ATTEMPTS, *self._model, outcome)
+        self._attempts[outcome].value += 1
+
+    def count(self, state: FlowState, ai: AiExchange, now: float) -> None:
+        """Count a request that this target was the last to get."""
+        usage, first = ai.usage, state.sent.first
+        if ai.is_doubtful and ai.attempts is not None and ai.attempts.number > 1:
+            self._registry.value(names.DOUBTFUL_REPEATS, *self._model).value += 1
+        if first is not None and state.sent.is_events:
+            self._first = self._first or self._registry.histogram(names.FIRST_TOKEN, *self._model)
+            self._first.observe(first - state.started)
+            if usage is not None and usage.output and now > first:
+                self._rate = self._rate or self._registry.histogram(names.TOKENS_PER_SECOND, *self._model)
+                self._rate.observe(usage.output / (now - first))
+        if usage is not None:
+            self._count_usage(usage)
+        if ai.cost:
+            self._cost = self._cost or self._registry.value(names.COST, self._tenant, *self._model)
+            self._cost.value += ai.cost / _NANO
+
+    def _count_usage(self, usage: Usage) -> None:
+        source, tokens = usage.source, self._tokens
+        try:
+            tokens["input", source].value += usage.input
+        except KeyError:
+            for kind in ("input", "output"):
+                self._add(kind, source, 0)
+            tokens["input", source].value += usage.input
+        tokens["output", source].value += usage.output
+        if source is not Source.REPORTED:
+            self._registry.value(names.USAGE_MISSING, self._model[0]).value += 1
+        if usage.input_cached:
+            self._add("cached", source, usage.input_cached)
+        if written := usage.cache_write_5m + usage.cache_write_1h:
+            self._add("cache_write", source, written)
+        if usage.reasoning:
+            self._add("reasoning", source, usage.reasoning)
+
+    def _add(self, kind: str, source: str, number: int) -> None:
+        if (kind, source) not in self._tokens:
+            self._tokens[kind, source] = self._registry.value(
+                names.TOKENS, self._tenant, *self._model, kind, source
+            )
+        self._tokens[kind, source].value += number
