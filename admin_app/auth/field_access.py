@@ -1,12 +1,13 @@
-"""Fields that only the platform may write, in resources that tenants manage themselves."""
+"""Fields that only the platform may write or see, in resources that tenants manage or read themselves."""
 
+from collections.abc import Collection
 from typing import Any
 
 from admin_app.auth.access import caller
 from admin_app.context import services
 from admin_app.http.errors import ApiError
 from shared.core.errors import Problem
-from shared.model.config import RuleLimits
+from shared.model.config import RuleLimits, Tenant
 
 TENANT_FIELDS = ("subdomain", "tier", "status", "enabled_plugins", "required_plugins")
 RULE_FIELDS = ("ca",)
@@ -22,6 +23,11 @@ def check_fields(names: tuple[str, ...], before: Any, after: Any) -> None:
         problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
         detail = f"Only the platform may write: {', '.join(written)}."
         raise ApiError("forbidden", detail, problems)
+
+
+def visible_keys(tenant: Tenant) -> Collection[str] | None:
+    """The ids of keys of providers that the caller may see in what `tenant` has called; None: all."""
+    return None if caller().is_platform else {key.id for one in tenant.providers for key in one.keys}
 
 
 def check_body_limits(before: RuleLimits, after: RuleLimits) -> list[Problem]:

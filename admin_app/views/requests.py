@@ -6,7 +6,8 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 
-from admin_app.auth.access import Access, caller, requires
+from admin_app.auth.access import Access, requires
+from admin_app.auth.field_access import visible_keys
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.errors import not_found
@@ -69,12 +70,12 @@ class OneRequest(MethodView):
         `request_id` is the `id` of the record, or the `X-Request-ID` of the response. If several requests had
         that id, it is the newest.
         """
-        find_tenant(tenant_id)
+        tenant = find_tenant(tenant_id).tenant
         with services().reading(RecordReader) as reader:
             record = reader.find(tenant_id, request_id)
         if record is None:
             raise not_found("request")
-        return response(detail_document(record, is_platform=caller().is_platform))
+        return response(detail_document(record, visible_keys(tenant)))
 
 
 def _page(owner: str, query: Mapping[str, Any]) -> Response:

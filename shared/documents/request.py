@@ -1,6 +1,6 @@
 """Request records as JSON: a line of a list, and one request with its decision."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
@@ -136,7 +136,7 @@ class RequestAttempt(Schema):
     """A call of a target. `milliseconds` end with its failure, or with the first content."""
 
     target = fields.String(required=True)
-    key_id = fields.String(**_maybe("The key of the provider."))
+    key_id = fields.String(**_maybe("The key of the provider; null if it is the platform's."))
     status = fields.Integer(required=True, metadata={"description": "0: no response."})
     why = fields.String(required=True, metadata={"description": "Why it failed; empty if it was served."})
     milliseconds = fields.Float(required=True)
@@ -186,14 +186,27 @@ def request_document(record: Record, tenant_id: str | None = None) -> dict[str, 
     return document
 
 
-def detail_document(record: Record, *, is_platform: bool) -> dict[str, Any]:
-    """The JSON of one request. Tenants do not see where the providers of the platform are."""
+def detail_document(record: Record, provider_keys: Container[str] | None = None) -> dict[str, Any]:
+    """The JSON of one request. Tenants do not see where the providers of the platform are, and its keys.
+
+    `provider_keys` are those of the tenant that reads it; None: the platform does.
+    """
     line = whole_line(record.event, record.trace)
-    if line["ai"] is not None and not is_platform:
-        line |= dict.fromkeys(_PLATFORMS_OWN)
+    if line["ai"] is not None and provider_keys is not None:
+        line |= {**dict.fromkeys(_PLATFORMS_OWN), "ai": _without_others(line["ai"], provider_keys)}
     line["time"] = Timestamp("")._serialize(record.event["time"], None, None)
     decision = _decision(record.trace, line)
     return {**request_document(record), "decision": decision, "log": line}
+
+
+def _without_others(ai: Mapping[str, Any], provider_keys: Container[str]) -> dict[str, Any]:
+    """The call of a model in the log without the ids of keys of the platform."""
+
+    def own(key: str | None) -> str | None:
+        return key if key in provider_keys else None
+
+    attempts = [{**call, "key": own(call.get("key"))} for call in ai.get("attempts") or ()]
+    return {**ai, "provider_key": own(ai.get("provider_key")), "attempts": attempts}
 
 
 def _decision(trace: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_call_of_a_model_is_shown_with_its_use_cost_and_attempts(
     assert shown["log"]["upstream"] == "api.test:443"
 
 
-def test_tenant_sees_its_own_requests_without_the_addresses_of_providers(
+def test_tenant_sees_its_own_requests_without_addresses_and_keys_of_providers(
     api: Api, valkey_socket: str, tenant: Tenant
 ) -> None:
     other = api.tenant("globex")
@@ -104,6 +104,8 @@ def test_tenant_sees_its_own_requests_without_the_addresses_of_providers(
     own = {"key": api.created_key(tenant, scopes=["read"])}
     shown = api.get(f"/tenants/{tenant.id}/requests/req-1", **own).get_json()
     assert (shown["log"]["upstream"], shown["log"]["detail"]) == (None, None)
+    assert shown["decision"]["attempts"][0]["target"]
+    assert "pk_1" not in str(shown)  # it is no key of the tenant's own providers
     assert api.get(f"/tenants/{tenant.id}/requests/req-2", **own).status_code == 404
     assert api.get(f"/tenants/{other.id}/requests", **own).status_code == 404
     assert api.get(f"/tenants/{other.id}/requests/req-2", **own).status_code == 404

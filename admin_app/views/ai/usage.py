@@ -10,7 +10,8 @@ from flask import Response
 from flask.views import MethodView
 from marshmallow import fields, validate
 
-from admin_app.auth.access import Access, caller, requires
+from admin_app.auth.access import Access, requires
+from admin_app.auth.field_access import visible_keys
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
@@ -116,8 +117,8 @@ class Rows(MethodView):
                 page = reader.rows(tenant_id, limit=query["limit"], cursor=query["cursor"])
             except ValueError:
                 raise invalid_cursor() from None
-        own = None if caller().is_platform else {key.id for one in tenant.providers for key in one.keys}
-        documents = [row_document(row, own) for row in page.rows]
+        keys = visible_keys(tenant)
+        documents = [row_document(row, keys) for row in page.rows]
         return response({"rows": documents, "count": len(documents), "next_cursor": page.next_cursor})
 
 
