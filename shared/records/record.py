@@ -47,8 +47,6 @@ _AI: Final = {
 }
 # They are never cut: requests are found by them. All are short.
 _IDS: Final = frozenset({"request_id", "tenant", "rule", "key"})
-# Members of a line that are in the event, or alike in each line.
-_ELSEWHERE: Final = frozenset({*_SHARED, "level", "logger", "time"})
 # Texts of at most so many bytes and lists of at most so many items, until a part is short enough.
 _CUTS: Final = ((160, 20), (60, 8), (24, 3), (6, 1))
 _LINE: Final = tuple(
@@ -58,6 +56,9 @@ _LINE: Final = tuple(
     for field in fields_of(kind)
     if field.is_always_there
 )
+
+# Members of a line that are neither in the event nor alike in each line.
+_REST: Final = tuple(name for name in _LINE if name not in {*_SHARED, "level", "logger", "time"})
 
 Line = Mapping[str, Any]
 #: How a request was decided, as far as JSON has it.
@@ -76,11 +77,7 @@ def encoded(at: float, line: Line, decision: Decision) -> tuple[bytes, bytes]:
     event["attempts"] = len(calls) if calls else line["attempts"]
     if ai is not None:
         event |= {name: value for inner, name in _AI.items() if (value := ai[inner]) is not None}
-    rest = {
-        name: value
-        for name, value in line.items()
-        if value is not None and value != [] and name not in _ELSEWHERE
-    }
+    rest = {name: value for name in _REST if (value := line[name]) or value == 0}
     trace = {"line": rest, "decision": decision}
     try:
         first, second = orjson.dumps(event), orjson.dumps(trace)
