@@ -15,5 +15,5 @@ RUN python -m compileall -q . && chmod -R g+rX . && install -d -o 10001 -g 0 -m 
 # A number, because Kubernetes checks runAsNonRoot by it.
 USER 10001:0
 VOLUME /data
-EXPOSE 8080 8081
+EXPOSE 8080 8081 9464 9465
 CMD ["python", "run_proxy.py"]
