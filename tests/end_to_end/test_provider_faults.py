@@ -170,10 +170,10 @@ def world(gateway: RunningGateway) -> Iterator[World]:
                 kind="custom",
                 base_url=f"http://127.0.0.1:{port}/v1",
                 apis=["openai.chat", "openai.responses", "anthropic.messages"],
-                timeouts={"first_byte": "300ms", "idle": "300ms"},
+                timeouts={"first_byte": "600ms", "idle": "600ms"},
             )
         first, second = ({"provider": name, "model": "demo-small"} for name in ("first", "second"))
-        more = {"stream": {"hold_time": "200ms"}, "breaker": {"consecutive": 1000, "of": 1000}}
+        more = {"stream": {"hold_time": "500ms"}, "breaker": {"consecutive": 1000, "of": 1000}}
         for name in (*FAULTS, "cut"):
             world.create("models", name=name, targets=[first, {**second, "priority": 1}], **more)
             world.create(
