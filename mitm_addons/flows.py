@@ -13,7 +13,7 @@ from shared.http.sent_secrets import SentSecrets
 from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
-from shared.providers.errors import EventNumbers, error_body, speaks_anthropic
+from shared.providers.errors import EventNumbers, error_body, is_last_event, speaks_anthropic
 from shared.routing.admission import Admitted, Call
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Gateway
@@ -26,6 +26,8 @@ _KEPT = 65_536
 
 
 _REQUEST_ID = b"x-request-id"
+# Bytes at the end of a stream that are kept: more than its last event has, unless that repeats the response.
+_LAST = 256
 
 
 class KnownHead:
@@ -109,7 +111,7 @@ class SentBody:
         monotonic: the clock of `FlowState.started`.
         size: its bytes.
         first: when its first byte was passed on.
-        last_bytes: the last four bytes sent of a stream.
+        last_bytes: the last bytes sent of a stream; they have its last event if that is short.
         is_events: it is a stream of events, and passed on at once.
         has_error: the client got an error event.
         pending: events that plugins released before one of them ended the stream.
@@ -134,6 +136,12 @@ class SentBody:
         """Whether the last event of the stream was sent whole."""
         return not self.last_bytes or self.last_bytes.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the client has the event after which it reads no more."""
+        is_last = is_last_event(self.last_bytes) if self.numbers is None else self.numbers.is_over
+        return is_last and self.is_between_events
+
     def passed_on(self, piece: bytes) -> bytes:
         """Count a piece of the response that is sent now, and return it."""
         if not piece:
@@ -141,7 +149,7 @@ class SentBody:
         if not self.size:
             self.first = self.monotonic()
         self.size += len(piece)
-        self.last_bytes = (self.last_bytes + piece[-4:])[-4:]
+        self.last_bytes = piece[-_LAST:] if len(piece) >= _LAST else (self.last_bytes + piece)[-_LAST:]
         return piece
 
 

@@ -48,8 +48,10 @@ def framed(response: http.Response, data: bytes) -> bytes:
 
 
 def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> bytes:
-    """The error in the format of the stream; empty for a format without one."""
+    """The error in the format of the stream; empty for a format without one, and behind the last event."""
     state.sent.has_error, state.code = True, rejection.code
+    if state.sent.is_over:
+        return b""
     content_type = flow.response.headers.get("content-type", "") if flow.response else ""
     kind = MediaType.parse(content_type)
     if not kind.is_event_stream and not kind.is_json_lines:

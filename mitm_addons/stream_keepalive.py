@@ -60,7 +60,8 @@ class _Watched:
             return
         if self._loop.time() >= self._last + self._seconds:
             self._last = self._loop.time()
+            sent = self._state.sent
             # Inside an event there is no room for a comment; the next look is after the same time.
-            if self._state.sent.is_between_events:
-                self._write(self._flow, framed(self._response, self._state.sent.passed_on(_COMMENT)))
+            if sent.is_between_events and not sent.is_over:
+                self._write(self._flow, framed(self._response, sent.passed_on(_COMMENT)))
         self._timer = self._wait()

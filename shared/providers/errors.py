@@ -9,7 +9,12 @@ from shared.core.errors import Rejection
 
 # A quote in a text is escaped, so a text does not match. The member with spaces around is not longer.
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*([0-9]{1,12})[\s,}]')
+_OVER = re.compile(rb'"type"\s*:\s*"response\.(?:completed|incomplete|failed)"')
 _LONGEST_NUMBER = 40
+# The events after which readers of OpenAI's and of Anthropic's streams read no more.
+_LAST_EVENT = re.compile(
+    rb'(?:\A|[\r\n])data: ?(?:\[DONE\][ \t]*|[^\r\n]*"type"\s*:\s*"message_stop"[^\r\n]*)[\r\n]+\Z'
+)
 
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "requests"}
 # https://docs.anthropic.com/en/api/errors
@@ -56,17 +61,28 @@ def error_event(body: bytes, *, anthropic: bool, number: int | None = None) -> b
     return (b"event: error\n" if anthropic or number is not None else b"") + b"data: " + body + b"\n\n"
 
 
+def is_last_event(data: bytes) -> bool:
+    """Whether the last bytes of a stream end the response. `EventNumbers` knows it of the Responses API.
+
+    >>> is_last_event(b'data: {"choices": []}\\n\\n'), is_last_event(b"data: [DONE]\\n\\n")
+    (False, True)
+    """
+    return _LAST_EVENT.search(data) is not None
+
+
 class EventNumbers:
     """Reads the numbers of the events of a stream of the Responses API, which comes in pieces.
 
     Attributes:
         next: the number of the event that follows the last one.
+        is_over: the event that ends the response has begun.
     """
 
-    __slots__ = ("_rest", "next")
+    __slots__ = ("_rest", "is_over", "next")
 
     def __init__(self) -> None:
         self.next = 0
+        self.is_over = False
         self._rest = b""
 
     def feed(self, piece: bytes) -> None:
@@ -74,4 +90,6 @@ class EventNumbers:
         data = self._rest + piece
         if found := _NUMBER.findall(data):
             self.next = int(found[-1]) + 1
+        if _OVER.search(data) is not None:
+            self.is_over = True
         self._rest = data[-_LONGEST_NUMBER:]

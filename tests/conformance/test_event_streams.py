@@ -140,6 +140,30 @@ def test_a_stream_that_breaks_off_ends_with_one_error_event(
     assert not rest.endswith(LAST)
 
 
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [
+        ("/v1/chat/completions", b"data: [DONE]\n\n"),
+        ("/v1/messages", b'event: message_stop\ndata: {"type":"message_stop"        }\n\n'),
+        (
+            "/v1/responses",
+            b'event: response.completed\ndata: {"type":"response.completed","response":{"output":[]},'
+            b'"sequence_number":9}\n\n',
+        ),
+    ],
+)
+def test_nothing_follows_the_last_event_of_a_stream_whose_body_is_cut_behind_it(
+    wire: Wire, path: str, last: bytes
+) -> None:
+    go = threading.Event()
+    wire.upstream.plays([*REQUEST, send(STREAM + chunk(b"data: {}\n\n" + last)), wait(go), close])
+    client = wire.client(wire.head("POST", PATH + path, "Content-Length: 0"))
+    assert client.head().status == 200
+    assert client.chunk() == b"data: {}\n\n" + last
+    go.set()
+    assert client.rest() == b""
+
+
 def _chunks(raw: bytes) -> list[bytes]:
     found = []
     while raw:

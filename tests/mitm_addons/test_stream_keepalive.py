@@ -75,12 +75,14 @@ async def test_comment_is_a_chunk_where_the_body_has_chunks() -> None:
     assert stream.wire.startswith(b"d\r\n" + COMMENT + b"\r\n")
 
 
-async def test_stream_that_ended_or_broke_off_gets_no_comment() -> None:
+async def test_stream_that_ended_or_broke_off_or_had_its_last_event_gets_no_comment() -> None:
     ended, broken, other = Stream(), Stream(), Stream()
     ended.send(b"")
     broken.flow.live = False
+    over = Stream()
+    over.send(b"data: [DONE]\n\n")
     await until_comments(other, 3)
-    assert (ended.wire, broken.wire) == (b"", b"")
+    assert (ended.wire, broken.wire, over.wire) == (b"", b"", b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize(

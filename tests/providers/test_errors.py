@@ -6,7 +6,14 @@ import orjson
 import pytest
 
 from shared.core.errors import Rejection
-from shared.providers.errors import EventNumbers, error_body, error_event, speaks_anthropic, speaks_responses
+from shared.providers.errors import (
+    EventNumbers,
+    error_body,
+    error_event,
+    is_last_event,
+    speaks_anthropic,
+    speaks_responses,
+)
 
 
 @pytest.mark.parametrize("anthropic", [True, False])
@@ -72,6 +79,36 @@ def test_the_number_after_the_last_event_is_known_however_the_stream_is_cut(size
     assert numbers.next == 13
     numbers.feed(b'data: {"sequence_number":1')
     assert numbers.next == 13
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_end_of_a_response_is_known_however_the_stream_is_cut(size: int) -> None:
+    text = rb'"\"type\":\"response.completed\""'
+    begun = b'data: {"type":"response.output_text.delta","delta":' + text + b"}\n\n"
+    for name in (b"completed", b"incomplete", b"failed"):
+        numbers, end = EventNumbers(), b'data: {"type": "response.' + name + b'","response":{}}'
+        for start in range(0, len(begun), size):
+            numbers.feed(begun[start : start + size])
+        assert not numbers.is_over
+        for start in range(0, len(end), size):
+            numbers.feed(end[start : start + size])
+        assert numbers.is_over
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (b"data: [DONE]\n\n", True),
+        (b"data: {}\r\n\r\ndata:[DONE]\r\n\r\n", True),
+        (b'event: message_stop\ndata: {"type": "message_stop", "x": {}  }\n\n', True),
+        (b'data: {"text": "data: [DONE]"}\n\n', False),
+        (rb'data: {"text": "\"type\":\"message_stop\""}' + b"\n\n", False),
+        (b"data: [DONE]\n\ndata: {}\n\n", False),
+        (b"", False),
+    ],
+)
+def test_the_last_event_of_a_stream_is_known_by_its_bytes(last: bytes, expected: bool) -> None:
+    assert is_last_event(last) is expected
 
 
 @pytest.mark.parametrize(
