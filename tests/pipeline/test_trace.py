@@ -18,7 +18,7 @@ from shared.net.port import FetchRequest
 from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker, not_called
 from shared.pipeline.plugin import CONTINUE, Reject, ResolvedEntry, Tools, Verdict
 from shared.pipeline.run import Run
-from shared.pipeline.trace import Trace, server_timing
+from shared.pipeline.trace import Trace, TraceSampler, server_timing
 from shared.testing.memory_limiter import Counters
 from tests.pipeline.stagehand import Stagehand, after, quiet, run_loop, run_of, whole
 from tests.pipeline.world import ActingInPlace, FollowingUp, entry
@@ -176,3 +176,10 @@ def test_call_that_a_dry_run_does_not_make_is_named_without_its_query() -> None:
     url = "https://checks.example/ask"
     with pytest.raises(NotCalled, match=rf"^POST {url}$"):
         not_called(FetchRequest(method="POST", url=f"{url}?key=secret", timeout=1.0, max_bytes=1))
+
+
+@pytest.mark.parametrize(("per_second", "expected"), [(2, [1, 1, 0, 1, 1, 0]), (0, [0] * 6)])
+def test_requests_of_a_second_are_traced_up_to_the_bound(per_second: int, expected: list[int]) -> None:
+    sampler = TraceSampler(per_second)
+    times = (0.0, 0.4, 0.9, 5.0, 5.1, 5.9)
+    assert [sampler.takes(now) for now in times] == expected
