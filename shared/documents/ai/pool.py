@@ -7,7 +7,7 @@ target after more failures, because its clients cannot.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
@@ -35,6 +35,8 @@ POOL_MEMBERS: Mapping[str, str] = {
     "stream": "hold",
     "health": "health",
 }
+#: The most that `hold_bytes` of a stream may be.
+MAX_HOLD: Final = 1_048_576
 _SOURCES = ("prompt_cache_key", "user_id", "prefix")
 _HEADER = "header:"
 _PATH = re.compile(r"/[\x21-\x7e]*")
@@ -188,7 +190,7 @@ class HoldInput(Input):
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Hold:
-        if data["hold_bytes"] > 1_048_576:
+        if data["hold_bytes"] > MAX_HOLD:
             raise ValidationError("Must be at most 1 MB.", "hold_bytes")
         return Hold(until=data["hold"], bytes=data["hold_bytes"], time=data["hold_time"])
 
