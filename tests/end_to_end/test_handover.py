@@ -114,6 +114,7 @@ def test_a_service_manager_passes_its_socket_and_follows_the_replacement(manager
     assert manager.is_served()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", manager.gateway.proxy_port))
+    assert manager.gateway.metrics()["gateway_worker_restarts_total"] == 0
     manager.process.send_signal(signal.SIGUSR2)
     told = manager.told()
     assert told["READY"] == "1"
@@ -121,6 +122,10 @@ def test_a_service_manager_passes_its_socket_and_follows_the_replacement(manager
     manager.main = int(told["MAINPID"])
     assert manager.process.wait(PATIENCE) == 0
     assert manager.is_served()
+    # The port of the metrics is handed over, too, and their folder is that of the new proxy.
+    assert manager.gateway.metrics()["gateway_worker_restarts_total"] == 0
+    [folder] = (manager.gateway.folder / "run" / "metrics").iterdir()
+    assert folder.name.startswith(f"proxy-{manager.main}.")
     os.kill(manager.main, signal.SIGTERM)
     assert manager.told() == {"STOPPING": "1"}
     assert any(not Path(f"/proc/{manager.main}").exists() for _ in until(PATIENCE))
