@@ -57,7 +57,7 @@ start_second() {
     second_url="${proxy_url%:*}:$port"
     # As in run_local.sh, rules may call this machine.
     GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS="${GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS:-127.0.0.0/8,::1/128}" \
-        GATEWAY__SERVER__PROXY_PORT=$port GATEWAY__SERVER__WORKERS=1 $python run_proxy.py >"$scratch/second" 2>&1 &
+        GATEWAY__SERVER__PROXY_PORT=$port GATEWAY__SERVER__WORKERS=1 GATEWAY__METRICS__PORT=0 $python run_proxy.py >"$scratch/second" 2>&1 &
     second_pid=$!
     expect_within 60 "a second proxy is ready" 200 curl -sk --max-time 5 -w '\n%{http_code}' "$second_url/__/ready"
 }
