@@ -29,7 +29,10 @@ def gateways(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[Callable[[str], RunningGateway]]:
     """Starts the gateway of an engine when it is first asked for; it runs until the end of the session."""
-    settings = {"GATEWAY__SECURITY__CA_FILE": str(authority.file)}
+    settings = {
+        "GATEWAY__SECURITY__CA_FILE": str(authority.file),
+        "GATEWAY__RECORDS__TRACES": "1000",  # also when several tests call at once
+    }
     started: list[RunningGateway] = []
     with ExitStack() as stack:
 
