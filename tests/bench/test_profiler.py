@@ -22,6 +22,7 @@ def test_top_of_a_profile_names_what_works_and_not_what_waits() -> None:
         one.name.startswith("tests/bench/test_profiler.py:") and "genexpr" in one.name for one in found
     )
     assert [one for one in found if "sleep" in one.name] == []
-    assert next(one.calls for one in found if one.name == "built-in method builtins.len") == 20_000
+    calls = next(one.calls for one in found if one.name == "built-in method builtins.len")
+    assert 20_000 <= calls < 20_200  # those of other threads and of the collector are counted, too
     assert 0 < sum(one.share for one in found) <= 1
     assert calls_in(stats) > 80_000
