@@ -45,7 +45,7 @@ class RequestMetrics:
         now, response, broken, code = self._monotonic(), flow.response, flow.error, state.code
         if broken is not None and code is None:
             code = code_of(broken.msg)
-        status = flow.metadata.get(STATUS_SENT, 0) if response is None else response.data.status_code
+        status = response.data.status_code if response else flow.metadata.get(STATUS_SENT) or 0
         source = "gateway" if response is None else state.source
         api = None if state.ai is None else state.ai.call.api
         tenant = "" if state.gateway is None else state.gateway.snapshot.tenant.subdomain

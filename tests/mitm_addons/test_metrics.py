@@ -7,6 +7,7 @@ from mitmproxy.flow import Error
 
 from mitm_addons.observe.metrics import RequestMetrics
 from mitm_addons.observe.model_series import Shown, outcome_of
+from mitm_addons.wire_errors import STATUS_SENT
 from shared.core.errors import make_rejection
 from shared.metrics import names
 from shared.metrics.names import Family
@@ -50,6 +51,12 @@ def test_requests_of_a_rule_are_counted_by_their_outcome() -> None:
         ("t", "/", "", "4xx", "plugin", "blocked_content"): 1,
         ("", "", "", "none", "gateway", "client_closed"): 1,
     }
+
+
+def test_client_that_left_before_a_status_was_sent_is_counted_without_one() -> None:
+    gone = begun_flow(has_response=False, code="client_closed")
+    gone.metadata[STATUS_SENT] = None  # as mitmproxy's core has it
+    assert requests_of(gone) == {("", "", "", "none", "gateway", "client_closed"): 1}
 
 
 def test_probes_are_not_counted() -> None:
