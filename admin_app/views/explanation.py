@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from shared.core.http_tokens import MASK
 from shared.explain import ExplainResult
 from shared.http.cors import with_cors
-from shared.limits.values import CONCURRENT, NEVER, Decision, LimitState
+from shared.limits.headers import limit_members, reset_after_ms
+from shared.limits.values import Decision
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
 from shared.pipeline.plan import Group, Plan, Step
@@ -131,20 +132,11 @@ def _limits(decision: Decision) -> Iterator[dict[str, Any]]:
         limit = state.limit
         left = state.remaining - (limit.units if decision.allowed else 0)
         yield {
-            "scope": limit.scope,
-            "name": limit.name,
-            "unit": limit.unit,
-            "limit": limit.quota.limit,
-            "window": limit.window or None,
-            "cost": limit.units,
+            **limit_members(limit),
             "allows": state.has_room,
-            "before": {"remaining": state.remaining, "reset_after_ms": _wait(state)},
+            "before": {"remaining": state.remaining, "reset_after_ms": reset_after_ms(state)},
             "after": {"remaining": left},
         }
-
-
-def _wait(state: LimitState) -> int | None:
-    return None if state.limit.kind == CONCURRENT or state.reset_after_ms == NEVER else state.reset_after_ms
 
 
 def _ai(one: AiExchange) -> dict[str, Any]:

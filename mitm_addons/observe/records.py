@@ -8,7 +8,8 @@ from typing import Any
 
 from mitm_addons.flows import FlowState
 from shared.core.empty import EMPTY
-from shared.limits.values import CONCURRENT, NEVER, LimitState
+from shared.limits.headers import limit_members, reset_after_ms
+from shared.limits.values import LimitState
 from shared.pipeline.plugin import Reject
 from shared.pipeline.run import Run
 from shared.pipeline.trace import StepResult, Trace
@@ -46,16 +47,10 @@ def decision_of(state: FlowState) -> dict[str, Any]:
 
 def limit_document(state: LimitState) -> dict[str, object]:
     """The state of a limit after the request, as JSON. Called in the thread that makes records."""
-    limit, wait = state.limit, state.reset_after_ms
     return {
-        "scope": limit.scope,
-        "name": limit.name,
-        "unit": limit.unit,
-        "limit": limit.quota.limit,
-        "window": limit.window or None,
-        "cost": limit.units,
+        **limit_members(state.limit),
         "remaining": state.remaining,
-        "reset_after_ms": None if wait == NEVER or limit.kind == CONCURRENT else wait,
+        "reset_after_ms": reset_after_ms(state),
     }
 
 

@@ -106,6 +106,24 @@ def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) 
     }
 
 
+def limit_members(limit: Limit) -> dict[str, object]:
+    """The limit as members of a JSON document. `window` is null for a concurrent limit."""
+    return {
+        "scope": limit.scope,
+        "name": limit.name,
+        "unit": limit.unit,
+        "limit": limit.quota.limit,
+        "window": limit.window or None,
+        "cost": limit.units,
+    }
+
+
+def reset_after_ms(state: LimitState) -> int | None:
+    """The milliseconds until a limit has room; None for a concurrent one, and where no wait helps."""
+    is_timed = state.limit.kind == WINDOW and state.reset_after_ms != NEVER
+    return state.reset_after_ms if is_timed else None
+
+
 def _left(state: LimitState) -> int:
     return state.remaining if state.has_room else 0
 
