@@ -30,7 +30,7 @@ from shared.secrets.context import setting_context
 from shared.secrets.sealing import AesSealer
 from shared.services import not_called
 from tests.admin_app.world import TOKEN, Api, HandClock, World, app_of, make_world
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import RunningGateway, stored_secrets
 from tests.support.upstream import Upstream
 from tests.support.wait import until
 
@@ -267,10 +267,7 @@ def test_traces_of_deleted_and_renamed_tenants_still_hold(api: Api) -> None:
 @pytest.mark.slow
 def test_real_gateway_serves_stored_tenants(client: redis.Redis, valkey_socket: str, tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    folder.mkdir(mode=0o700)
-    for name, secret in (("pepper", "pepper"), ("encryption-key", "encryption_key")):
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_text(FIXTURE[secret] + "\n")
+    stored_secrets(folder, FIXTURE["pepper"], FIXTURE["encryption_key"])
     settings = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__URL": f"unix://{valkey_socket}"}
     with Upstream() as upstream, RunningGateway(folder, settings) as gateway:
         rule = f"/tenants/{IDS['counted']}/rules/{IDS['in-use']}"

@@ -38,7 +38,7 @@ from tests.admin_app.world import TOKEN, Api, HandClock, World, app_of, make_wor
 from tests.config_store.configurations import with_tenant
 from tests.config_store.test_platform import write_platform
 from tests.config_store.test_stored_data import fill, has_all
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import RunningGateway, stored_secrets
 from tests.support.upstream import Upstream
 from tests.support.wait import until
 
@@ -203,10 +203,7 @@ def test_real_gateway_serves_and_changes_a_store_of_layout_2(
     client: redis.Redis, valkey_socket: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
-    folder.mkdir(mode=0o700)
-    for name, secret in (("pepper", "pepper"), ("encryption-key", "encryption_key")):
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_text(FIXTURE[secret] + "\n")
+    stored_secrets(folder, FIXTURE["pepper"], FIXTURE["encryption_key"])
     settings = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__REDIS__URL": f"unix://{valkey_socket}"}
     with Upstream() as upstream, RunningGateway(folder, settings) as gateway:
         rule = f"{ACME}/rules/{IDS['chat']}"

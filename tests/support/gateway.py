@@ -43,6 +43,14 @@ def bare_environment(folder: Path) -> dict[str, str]:
     }
 
 
+def stored_secrets(folder: Path, pepper: str, encryption_key: str) -> None:
+    """Make a data folder that holds the secrets of a store."""
+    folder.mkdir(mode=0o700)
+    for name, secret in (("pepper", pepper), ("encryption-key", encryption_key)):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(secret + "\n")
+
+
 @dataclass
 class RunningGateway:
     """Two processes on free ports, sharing the embedded store in `folder`."""
