@@ -6,20 +6,15 @@ One connection sends them one after the other. The response is small.
 import itertools
 import json
 import pstats
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
-import click
-
-from bench.contenders import Bench, Contender
+from bench.contenders import Bench, Contender, command
 from bench.gateway import RESPONSE
 from bench.load import await_rule, drive
-from bench.machine import describe
-from bench.programs import BenchFailed
 from bench.report import Round, Table, cell, over_rounds, ratios
 from bench.upstream import Upstream
 
@@ -117,18 +112,7 @@ def body_table(rounds: Sequence[Round]) -> Table:
     return Table("Bodies, 1 connection", head, rows)
 
 
-@click.command()
-@click.option("--rounds", default=3, help="How often each is measured.")
-@click.option("--seconds", default=1.0, help="Length of each load.")
-@click.option("--only", multiple=True, type=click.Choice([*CONTENDERS]), help="A contender, repeatable.")
-def main(rounds: int, seconds: float, only: tuple[str, ...]) -> None:
-    """Measure large bodies."""
-    print(describe())
-    try:
-        found = measure(only or [*CONTENDERS], rounds, seconds)
-    except BenchFailed as error:
-        sys.exit(f"FAILED  {error}")
-    print(body_table(found).text())
+main = command("Measure large bodies.", CONTENDERS, seconds=1.0, measure=measure, table=body_table)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from bench import machine, profiler
 from bench.gateway import CHAIN, CONTENT, RESPONSE, Gateway, entry, limiter_entry, make_call
 from bench.load import Call
-from bench.programs import Program, Running, free_port
-from bench.report import Round
+from bench.programs import BenchFailed, Program, Running, free_port
+from bench.report import Round, Table
 from bench.rivals.programs import haproxy, mitmdump, nginx, nginx_with_lua
 
 #: The contenders that are not the gateway. They get the same call, without a tenant.
@@ -163,3 +165,31 @@ class Bench:
             variables = {**program.environment, **profiler.variables(self._folder)}
             program = replace(program, environment=variables)
         return program
+
+
+def command(
+    text: str,
+    names: Collection[str],
+    *,
+    seconds: float,
+    measure: Callable[[Collection[str], int, float], Sequence[Round]],
+    table: Callable[[Sequence[Round]], Table],
+) -> click.Command:
+    """The command that measures some of the contenders `names`, and prints a table.
+
+    `text` is its help, `seconds` the length of a load when none is given.
+    """
+
+    @click.command(help=text)
+    @click.option("--rounds", default=3, help="How often each is measured.")
+    @click.option("--seconds", default=seconds, help="Length of each load.")
+    @click.option("--only", multiple=True, type=click.Choice([*names]), help="A contender, repeatable.")
+    def main(rounds: int, seconds: float, only: tuple[str, ...]) -> None:
+        print(machine.describe())
+        try:
+            found = measure(only or [*names], rounds, seconds)
+        except BenchFailed as error:
+            sys.exit(f"FAILED  {error}")
+        print(table(found).text())
+
+    return main

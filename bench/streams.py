@@ -7,19 +7,15 @@ As in the comparison, the program under test has a core of its own, and then sha
 import pstats
 import queue
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import click
-
-from bench.contenders import Bench, Contender
+from bench.contenders import Bench, Contender, command
 from bench.gateway import RESPONSE
 from bench.load import CONNECTIONS, Call, await_rule, open_connection
-from bench.machine import describe
 from bench.programs import BenchFailed
 from bench.report import Round, Table, cell, over_rounds, ratios
 from bench.upstream import Upstream
@@ -172,18 +168,7 @@ def event_table(rounds: Sequence[Round]) -> Table:
     return Table(f"Events of {CONNECTIONS} streams; events/s of a core is 1 s by the CPU time", head, rows)
 
 
-@click.command()
-@click.option("--rounds", default=3, help="How often each is measured.")
-@click.option("--seconds", default=2.0, help="Length of each load.")
-@click.option("--only", multiple=True, type=click.Choice([*CONTENDERS]), help="A contender, repeatable.")
-def main(rounds: int, seconds: float, only: tuple[str, ...]) -> None:
-    """Measure the events of streams."""
-    print(describe())
-    try:
-        found = measure(only or [*CONTENDERS], rounds, seconds)
-    except BenchFailed as error:
-        sys.exit(f"FAILED  {error}")
-    print(event_table(found).text())
+main = command("Measure the events of streams.", CONTENDERS, seconds=2.0, measure=measure, table=event_table)
 
 
 if __name__ == "__main__":
