@@ -20,7 +20,16 @@ from admin_app.views import (
     rules,
     tenants,
 )
-from admin_app.views.ai import models, prices, provider_health, provider_keys, provider_test, providers, usage
+from admin_app.views.ai import (
+    models,
+    prices,
+    provider_health,
+    provider_keys,
+    provider_test,
+    providers,
+    providers_health,
+    usage,
+)
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
 from shared.services import Services
@@ -80,8 +89,8 @@ def create_app(services: Services) -> Flask:
         "key", {"type": "http", "scheme": "bearer", "description": "The platform key or a tenant's API key."}
     )
     modules = (
-        *(tenants, api_keys, rules, providers, provider_keys, provider_test, provider_health, models),
-        *(prices, rate_limits, usage, requests, overview, explain, plugins),
+        *(tenants, api_keys, rules, providers, provider_keys, provider_test, provider_health),
+        *(providers_health, models, prices, rate_limits, usage, requests, overview, explain, plugins),
     )
     for module in modules:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")

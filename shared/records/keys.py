@@ -6,6 +6,8 @@ req:tenants                   set     the tenants that have a stream
 min:{<tenant>}:<minute>       hash    figures of a minute since the Unix epoch, see minutes.py; expires
 min:{<tenant>}:total          hash    their sums; expires a day after the last request
 min:{all}:<minute> and total  hash    the same of all requests
+min:{<tenant>}:<minute>:calls hash    figures of the calls of providers of a minute, see minutes.py; expires
+min:{all}:<minute>:calls      hash    the same of all tenants
 min:{all}:<minute>:tenants    hash    requests, errors and cost of a minute, as `<figure>:<tenant>`; expires
 """
 
@@ -30,3 +32,7 @@ def total_key(owner: str) -> str:
 
 def tenants_key(minute: int) -> str:
     return f"{minute_key(ALL, minute)}:tenants"
+
+
+def calls_key(owner: str, minute: int) -> str:
+    return f"{minute_key(owner, minute)}:calls"

@@ -9,6 +9,13 @@ added:<bucket>       requests whose added latency is in the bucket: the time tha
 added_us             the sum of these, in microseconds
 first:<bucket>       responses whose first byte came in the time of the bucket
 first_us             the sum of these, in microseconds
+
+The calls of providers are figures of their own, with the id of the provider first:
+
+<provider>:n         calls
+<provider>:failed    calls that failed
+<provider>:429       calls that the provider limited
+<provider>:<bucket>  calls that were served, by the time until their first content; buckets as for ``first``
 """
 
 from bisect import bisect_left
@@ -17,26 +24,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from shared.records.keys import ALL, minute_key, tenants_key, total_key
+from shared.records.keys import ALL, calls_key, minute_key, tenants_key, total_key
 
 #: The upper ends of the buckets in milliseconds; the last bucket, the fourteenth, has none.
 ADDED_MS: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 250.0, 1_000.0)
 FIRST_MS: Final = (50.0, 100.0, 150.0, 200.0, 300.0, 500.0, 750.0, 1e3, 1.5e3, 2.5e3, 5e3, 1e4, 3e4)
 #: Minutes are kept for so long.
 KEPT_SECONDS: Final = 25 * 3_600
+#: The figures of calls of providers are kept for so long.
+CALLS_KEPT_SECONDS: Final = 3_600
+#: Of the calls of a provider: all, those that failed, and those that the provider limited.
+CALLED, CALL_FAILED, LIMITED = "n", "failed", "429"
 #: Of the figures of tenants in one hash: requests, those with a status from 500 on, those that the gateway or
 #: a plugin rejected, and nano-USD.
 REQUESTS, FAILED, REJECTED, COST = "n", "failed", "rejected", "cost"
 # The most tenants whose figures a worker holds between two batches; the others count in the sum of all.
 _MAX_TENANTS: Final = 1_000
 _NANO: Final = 1_000_000_000
+_TOO_MANY: Final = 429
 
 
 class Batch(NamedTuple):
-    """Figures to be added to each of the keys, which are in one slot of a Cluster."""
+    """Figures to be added to each of the keys, which are in one slot of a Cluster. `kept` is in seconds."""
 
     keys: Sequence[str]
     amounts: Mapping[str, int]
+    kept: int = KEPT_SECONDS
 
 
 class Minutes:
@@ -45,6 +58,7 @@ class Minutes:
     def __init__(self) -> None:
         # By tenant and minute; None: requests of no tenant, and of tenants above the bound.
         self._figures: dict[tuple[str | None, float], dict[str, float]] = {}
+        self._calls: dict[tuple[str | None, float], dict[str, int]] = {}
 
     def add(self, at: float, line: Mapping[str, Any]) -> None:
         """Count a request that ended `at`, in seconds since the epoch, by its line in the access log.
@@ -68,6 +82,23 @@ class Minutes:
             figures["cached"] += ai["input_cached"] or 0
             figures["out"] += ai["output"] or 0
             figures["cost"] += _NANO * float(ai["cost"] or 0)
+            if calls := ai["attempts"]:
+                self._add_calls(line["tenant"], at // 60, calls)
+
+    def _add_calls(self, tenant: str | None, minute: float, calls: Sequence[Mapping[str, Any]]) -> None:
+        owner = (tenant, minute)
+        if owner not in self._calls and len(self._calls) >= _MAX_TENANTS:
+            owner = (None, minute)
+        figures = self._calls.setdefault(owner, defaultdict(int))
+        for one in calls:
+            provider = one["target"].partition("/")[0]
+            figures[f"{provider}:{CALLED}"] += 1
+            if one["why"]:
+                figures[f"{provider}:{CALL_FAILED}"] += 1
+            else:
+                figures[f"{provider}:{bisect_left(FIRST_MS, one['ms'])}"] += 1
+            if one["status"] == _TOO_MANY:
+                figures[f"{provider}:{LIMITED}"] += 1
 
     def _begin(self, tenant: str | None, minute: float) -> dict[str, float]:
         if len(self._figures) >= _MAX_TENANTS:
@@ -92,6 +123,17 @@ class Minutes:
             yield Batch((minute_key(ALL, minute), total_key(ALL)), everything)
             if of_tenants:
                 yield Batch((tenants_key(minute),), of_tenants)
+        yield from self._take_calls()
+
+    def _take_calls(self) -> Iterator[Batch]:
+        taken, self._calls = self._calls, {}
+        everything: dict[int, Counter[str]] = defaultdict(Counter)
+        for (tenant, when), figures in taken.items():
+            everything[int(when)].update(figures)
+            if tenant is not None:
+                yield Batch((calls_key(tenant, int(when)),), figures, CALLS_KEPT_SECONDS)
+        for minute, sums in everything.items():
+            yield Batch((calls_key(ALL, minute),), sums, CALLS_KEPT_SECONDS)
 
 
 @lru_cache(1024)

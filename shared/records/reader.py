@@ -10,7 +10,7 @@ import orjson
 from redis import Redis
 
 from shared.core.empty import EMPTY
-from shared.records.keys import ALL, minute_key, records_key, tenants_key, total_key
+from shared.records.keys import ALL, calls_key, minute_key, records_key, tenants_key, total_key
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,10 @@ class RecordReader:
     def tenants(self, minutes: Sequence[int]) -> list[Figures]:
         """The figures of the tenants in each of the minutes."""
         return self._hashes([tenants_key(minute) for minute in minutes])
+
+    def calls(self, owner: str, minutes: Sequence[int]) -> list[Figures]:
+        """The figures of the calls of providers in each of the minutes."""
+        return self._hashes([calls_key(owner, minute) for minute in minutes])
 
     def total(self, owner: str = ALL) -> Figures:
         """The sums of all figures. They begin anew after a day without requests."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from shared.core.errors import StoreDown
 from shared.records.keys import ALL, TENANTS_KEY, records_key
-from shared.records.minutes import KEPT_SECONDS, Batch, Minutes
+from shared.records.minutes import Batch, Minutes
 from shared.records.record import Decision, encoded
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
@@ -123,7 +123,7 @@ class Recorder:
             await asyncio.gather(*[self._count(batch) for batch in batches], return_exceptions=True)
 
     def _count(self, batch: Batch) -> asyncio.Future[Any]:
-        arguments: list[str | int] = [KEPT_SECONDS]
+        arguments: list[str | int] = [batch.kept]
         for name, amount in batch.amounts.items():
             arguments += [name, amount]
         return self.connection.run(COUNT, batch.keys, arguments)

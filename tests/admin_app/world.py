@@ -102,6 +102,9 @@ class OneRecord:
     def tenants(self, minutes: Sequence[int]) -> list[dict[str, int]]:
         return [{"n:tenant_1": 1}]
 
+    def calls(self, owner: str, minutes: Sequence[int]) -> list[dict[str, int]]:
+        return [{}]
+
     def total(self, owner: str) -> dict[str, int]:
         return {"n:upstream:2xx": 1}
 

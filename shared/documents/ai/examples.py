@@ -39,6 +39,26 @@ PROVIDER_HEALTH: Document = {
         }
     ]
 }
+PROVIDERS_HEALTH: Document = {
+    "window_seconds": 270,
+    "providers": [
+        {
+            "id": "prv_5d7f0c1a2b3e4f5061728394",
+            "name": "openai-main",
+            "kind": "openai",
+            "shared": False,
+            "state": "degraded",
+            "since": "2027-01-15T08:00:00.000Z",
+            "reason": "1 of 2 targets is not called: status 503.",
+            "calls": 1_204,
+            "failed": 18,
+            "rate_limited_per_minute": 0.22,
+            "p95_ms": 1_200.0,
+            "keys": {"usable": 3, "total": 3},
+            "targets": PROVIDER_HEALTH["targets"],
+        }
+    ],
+}
 OPEN_TARGET: Document = {"duration": "30m", "reason": "maintenance"}
 ROTATE_KEY: Document = {"secret": "sk-...", "overlap": "1h"}
 

@@ -97,12 +97,18 @@ class CloseTargetInput(Input):
 
 def health_document(provider: Provider, tenant_id: str, stored: StoredHealth, now: float) -> dict[str, Any]:
     """The JSON of the health of a provider. `tenant_id` is that of its owner; empty for the platform."""
-    known = known_health(stored, now)
-    names = {*known.targets(), *(beat.target for beat in stored.beats)}
-    names |= {f"{provider.id}/{model.id}" for model in provider.models}
-    targets = [_target(name, tenant_id, known, stored, now) for name in sorted(names)]
+    targets = target_documents(provider, tenant_id, known_health(stored, now), stored, now)
     document: dict[str, Any] = ProviderHealthOutput().dump({"targets": targets})
     return document
+
+
+def target_documents(
+    provider: Provider, tenant_id: str, known: KnownHealth, stored: StoredHealth, now: float
+) -> list[Mapping[str, Any]]:
+    """The members of the health of each target, by name. Times are numbers."""
+    names = {*known.targets(), *(beat.target for beat in stored.beats)}
+    names |= {f"{provider.id}/{model.id}" for model in provider.models}
+    return [_target(name, tenant_id, known, stored, now) for name in sorted(names)]
 
 
 def known_health(stored: StoredHealth, now: float) -> KnownHealth:

@@ -13,6 +13,7 @@ from shared.config_store.store import RedisStore
 from shared.health.layout import NOTE, Beat, note_of_beats
 from shared.health.report import CALLS, PROBE, Report
 from shared.health.store import HealthStore
+from shared.records.keys import ALL, calls_key
 from shared.upstreams.outcome import KeyEffect
 from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world
 
@@ -159,3 +160,91 @@ def test_tenant_sees_no_health_of_a_shared_provider(api: Api, tenant: Tenant) ->
     for path in (f"{url}/health", f"{tenant.url}{url}/health"):
         assert api.get(path, key=tenant.key).status_code in (403, 404)
     assert api.post(f"{url}/health/{name}/m/open", {}, key=tenant.key).status_code == 403
+
+
+def called(world: Told, owner: str, name: str, minutes_ago: int = 0, **figures: int) -> None:
+    """Figures of the calls of a provider, as workers write them."""
+    amounts = {f"{name}:{figure.removeprefix('_')}": amount for figure, amount in figures.items()}
+    world.client.hset(calls_key(owner, int(NOW // 60) - minutes_ago), mapping=amounts)  # type: ignore[arg-type]
+
+
+def states(api: Api, path: str, key: str = "") -> dict[str, Any]:
+    """The health of all providers by their names."""
+    found = api.get(f"{path}/providers/health", key=key)
+    assert found.status_code == 200, found.text
+    return {one["name"]: one for one in found.get_json()["providers"]}
+
+
+def test_health_of_all_providers_has_the_figures_of_the_last_five_minutes(world: Told, api: Api) -> None:
+    _, name = provider(api)
+    called(world, ALL, name, n=90, failed=9, _429=6, _0=50, _4=31)
+    called(world, ALL, name, 4, n=10, _4=10)
+    called(world, ALL, name, 5, n=500, _12=500)
+    [one] = states(api, "").values()
+    assert (one["calls"], one["failed"], one["rate_limited_per_minute"]) == (100, 9, 1.5)
+    assert 200 < one["p95_ms"] < 300
+    assert (one["state"], one["keys"]) == ("ok", {"usable": 2, "total": 2})
+    assert [target["target"] for target in one["targets"]] == [f"{name}/m"]
+
+
+def test_provider_is_degraded_while_a_key_is_rejected_and_down_without_any(world: Told, api: Api) -> None:
+    url, name = provider(api)
+    first, second = (key["id"] for key in api.get(url).get_json()["keys"])
+    rejected = {"cause": KeyEffect.REJECTED, "why": f"status 401 {SECRET}"}
+    told(world, f"{name}/m", key=f"{second}.1f2e", cause=KeyEffect.RATE_LIMIT, model="m")
+    assert states(api, "")["p"]["state"] == "ok"  # the key serves other models
+    told(world, f"{name}/m", key=f"{first}.1f2e", **rejected)
+    one = states(api, "")["p"]
+    assert (one["state"], one["since"]) == ("degraded", "2027-01-15T08:00:00.000Z")
+    assert one["reason"].startswith("1 of 2 keys is not used: status 401")
+    assert SECRET not in repr(one)
+    told(world, f"{name}/m", key=f"{second}.3d4c", at=NOW + 1, **rejected)
+    one = states(api, "")["p"]
+    assert (one["state"], one["keys"]) == ("down", {"usable": 0, "total": 2})
+    world.clock.time += 31
+    assert states(api, "")["p"]["state"] == "ok"
+
+
+def test_provider_is_down_when_all_its_targets_are_open(world: Told, api: Api) -> None:
+    _, name = provider(api)
+    told(world, f"{name}/other")
+    one = states(api, "")["p"]
+    assert (one["state"], one["reason"]) == ("degraded", "1 of 2 targets is not called: status 503.")
+    told(world, f"{name}/m", at=NOW - 5)
+    one = states(api, "")["p"]
+    assert (one["state"], one["since"]) == ("down", "2027-01-15T07:59:55.000Z")
+
+
+def test_provider_that_is_switched_off_or_has_no_key_is_shown_as_such(api: Api) -> None:
+    url, _ = provider(api)
+    api.patch(url, {"keys": []})
+    one = states(api, "")["p"]
+    assert (one["state"], one["since"], one["reason"]) == ("down", None, "It has no enabled key.")
+    api.patch(url, {"enabled": False})
+    one = states(api, "")["p"]
+    assert (one["state"], one["reason"]) == ("disabled", None)
+    api.create("/providers", {"name": "local", "kind": "vllm", "base_url": "https://checks.example/v1"})
+    assert states(api, "")["local"]["state"] == "ok"
+
+
+def test_tenant_sees_its_providers_and_of_shared_ones_only_what_its_own_calls_have_shown(
+    world: Told, api: Api, tenant: Tenant
+) -> None:
+    _, own = provider(api, tenant.url)
+    made = {"name": "all", "kind": "openai", "keys": [{"secret": SECRET}], "shared": "all"}
+    shared = api.create("/providers", {**made, "models": [{"id": "m"}]})["id"]
+    api.create("/providers", {**made, "name": "hidden", "shared": "none"})
+    called(world, ALL, shared, n=900, _4=900)
+    called(world, tenant.id, shared, n=7, _4=7)
+    called(world, tenant.id, own, n=2, failed=2)
+    told(world, f"{shared}/m", tenant="tenant_1")
+    told(world, f"{shared}/m", key="pk_1.1f2e", cause=KeyEffect.REJECTED)
+    seen = states(api, tenant.url, key=tenant.key)
+    assert set(seen) == {"p", "all"}
+    assert (seen["p"]["shared"], seen["p"]["calls"], seen["p"]["failed"]) == (False, 2, 2)
+    assert (seen["all"]["state"], seen["all"]["calls"], seen["all"]["shared"]) == ("ok", 7, True)
+    assert (seen["all"]["id"], seen["all"]["keys"], seen["all"]["targets"]) == (None, None, [])
+    told(world, f"{shared}/m", tenant=tenant.id, why="status 503: account org_123")
+    seen = states(api, tenant.url, key=tenant.key)
+    assert (seen["all"]["state"], seen["all"]["reason"]) == ("down", "1 of 1 targets is not called.")
+    assert api.get("/providers/health", key=tenant.key).status_code == 403
