@@ -11,6 +11,7 @@ from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.metrics import count_request
 from admin_app.views import (
     api_keys,
+    connection,
     explain,
     health,
     overview,
@@ -21,6 +22,7 @@ from admin_app.views import (
     tenants,
 )
 from admin_app.views.ai import (
+    known_models,
     models,
     prices,
     provider_health,
@@ -90,7 +92,8 @@ def create_app(services: Services) -> Flask:
     )
     modules = (
         *(tenants, api_keys, rules, providers, provider_keys, provider_test, provider_health),
-        *(providers_health, models, prices, rate_limits, usage, requests, overview, explain, plugins),
+        *(providers_health, models, known_models, prices, connection, rate_limits, usage, requests, overview),
+        *(explain, plugins),
     )
     for module in modules:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")

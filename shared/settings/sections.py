@@ -26,6 +26,7 @@ from shared.settings.values import (
     opened_variable,
     path,
     port_number,
+    public_url,
     redis_url,
     seconds,
     several,
@@ -83,6 +84,12 @@ class Server:
     )
     proxy_port: int = setting(port_number, 8081, "Port of the proxy.")
     base_domain: str = setting(domain, "example.com", "Tenants are served at {subdomain}.{base_domain}.")
+    public_url: str | None = setting(
+        public_url,
+        None,
+        "Address at which clients call the proxy, for a load balancer in front of it: "
+        "https://{subdomain}.example.com. null: that of the proxy itself. Examples of calls show it.",
+    )
     shared_hosts: tuple[str, ...] = setting(
         several(host),
         ["localhost", BASE_DOMAIN, ANY_IP],
@@ -110,6 +117,11 @@ class Server:
     def is_admin_local(self) -> bool:
         """True when no other machine can reach the admin API."""
         return all(is_loopback(host) for host in self.admin_host)
+
+    @property
+    def is_proxy_local(self) -> bool:
+        """True when no other machine can reach the proxy."""
+        return all(is_loopback(host) for host in self.proxy_host)
 
     @property
     def worker_count(self) -> int:

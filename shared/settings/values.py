@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from shared.core.addresses import Network
 from shared.core.durations import parse_duration
@@ -186,6 +187,17 @@ def host(value: Any) -> str:
     if not _HOST.fullmatch(name):
         raise ValueError("must be a host name or an IP address, without scheme and port")
     return name
+
+
+def public_url(value: Any) -> str:
+    """An http or https URL without a path. `{subdomain}` stands for that of a tenant."""
+    url = text(value).strip().removesuffix("/")
+    parts = urlsplit(url.replace("{subdomain}", "a"))
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", url):
+        raise ValueError("must be a URL such as https://{subdomain}.example.com")
+    if parts.path or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must have no path, query, fragment or user")
+    return url
 
 
 def redis_url(value: Any) -> str:

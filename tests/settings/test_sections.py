@@ -86,6 +86,27 @@ class TestAddresses:
         )
         assert "at 127.0.0.1, 10.0.0.1; set admin.token" in message
 
+    @pytest.mark.parametrize("url", ["https://{subdomain}.example.org", "http://gateway:8081"])
+    def test_public_url_is_kept_as_written(self, config: File, url: str) -> None:
+        server = config.load("", GATEWAY__SERVER__PUBLIC_URL=url).server
+        assert server.public_url == url
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("ai.example.org", "must be a URL such as"),
+            ("ftp://ai.example.org", "must be a URL such as"),
+            ("https://", "must be a URL such as"),
+            ("https://a b", "must be a URL such as"),
+            ("https://ai.example.org/v1", "must have no path"),
+            ("https://ai.example.org?x", "must have no path"),
+            ("https://me@ai.example.org", "must have no path"),
+        ],
+    )
+    def test_public_url_is_an_origin(self, config: File, url: str, reason: str) -> None:
+        message = config.rejection(f"server:\n  public_url: '{url}'")
+        assert message.startswith(f"config.yaml:2: server.public_url: {reason}")
+
 
 class TestTls:
     def test_tls_section_without_files_has_none(self, config: File) -> None:

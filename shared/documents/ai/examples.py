@@ -172,6 +172,35 @@ MODEL_LIST: Document = {
     **page("models", MODEL_READ),
     "shared": [{"name": "fast", "description": "A small and fast model."}],
 }
+KNOWN_MODELS: Document = {
+    "prices_source": "genai-prices 0.2.3 (MIT)",
+    "prices_date": "2026-11-30",
+    "providers": [
+        {
+            "provider": "openai-main",
+            "kind": "openai",
+            "shared": False,
+            "enabled": True,
+            "apis": ["openai.chat", "openai.responses"],
+            "checked_at": "2027-01-15T08:00:00.000Z",
+            "count": 1,
+            "models": [
+                {
+                    "model": "gpt-5.6",
+                    "aliases": ["fast"],
+                    "declared": True,
+                    "listed": True,
+                    "prices": {"input": "2.00", "input_cached": "0.2", "output": "8.00"},
+                    "prices_from": {"input": "provider", "input_cached": "shipped", "output": "provider"},
+                    "caps": {"vision": True, "context": 400_000},
+                }
+            ],
+            "used_by_models": ["best"],
+            "used_by_rules": [{"id": "rule_1f2e3d4c5b6a798897a6b5c4", "path": "/v1"}],
+            "used_by_tenants": [],
+        }
+    ],
+}
 PRICES: Document = {"prices": {"openai/gpt-5.6": {"input": "1.80", "output": "7.20"}}}
 
 _SUM: Final = {
