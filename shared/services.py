@@ -162,14 +162,17 @@ class Services:
         with open_client(self.address.options) as client, redis_errors():
             yield reader(client)
 
-    def peek(self, limits: Sequence[Limit]) -> Decision:
-        """What remains of each limit; charges nothing. Raises `StoreDown`. Not for a running loop."""
-        return asyncio.run(self._peek(limits))
+    def peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:
+        """What remains of the limits of each group; charges nothing. Not for a running loop.
 
-    async def _peek(self, limits: Sequence[Limit]) -> Decision:
+        The limits of a group are those of one tenant. Raises `StoreDown`.
+        """
+        return asyncio.run(self._peek(groups))
+
+    async def _peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:
         limiter = open_redis_limiter(self.address.options, _PEEK_SECONDS)
         try:
-            return await limiter.peek(limits)
+            return await asyncio.gather(*map(limiter.peek, groups))
         finally:
             await limiter.close()
 

@@ -1,7 +1,7 @@
-"""/tenants/{id}/rate-limits: the limits in force, with their usage."""
+"""/rate-limits and /tenants/{id}/rate-limits: the limits in force, with their usage."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import batched
 from typing import Any
@@ -15,6 +15,7 @@ from admin_app.changes.limits import limits_by_rule
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
+from admin_app.http.paging import PageQuery, invalid_cursor
 from admin_app.http.responses import response
 from shared.core.fields import Pattern, Strict, ip_address, validated
 from shared.core.http_tokens import TOKEN
@@ -22,15 +23,25 @@ from shared.documents import examples
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, UNITS, Limit, LimitState
-from shared.model.config import Rule, Snapshot
+from shared.model.config import ApiKey, Rule, Snapshot
 from shared.pipeline.testing import sample_exchange
 
 blueprint = Blueprint("rate-limits", __name__, "The limits in force, with their current usage.")
 
-# Counters that one call reads, so that no tenant keeps Redis busy for long.
+# Counters that one call of the script reads, so that no tenant keeps Redis busy for long.
 _BATCH = 100
+# Tenants that are read at once, and rows from which on a page of all tenants ends.
+_TENANTS_AT_ONCE = 20
+_MAX_ROWS = 1_000
+# Keys of a tenant whose usage is shown, those used last.
+_MAX_KEYS = 50
 # More than the largest limit, and exact in the doubles of Lua.
 _UNBOUNDED = 2**52
+
+
+def _each_key() -> fields.Boolean:
+    description = "Show a limit by API key for each key of the tenant; of many keys, the 50 used last."
+    return fields.Boolean(load_default=False, metadata={"description": description})
 
 
 class UsageQuery(Strict):
@@ -65,6 +76,13 @@ class UsageQuery(Strict):
         ],
         metadata={"description": "The value of a header, as 'X-Team: red'."},
     )
+    each_key = _each_key()
+
+
+class AllUsageQuery(PageQuery):
+    """A page of tenants."""
+
+    each_key = _each_key()
 
 
 class RateLimit(Schema):
@@ -75,6 +93,11 @@ class RateLimit(Schema):
         required=True,
         allow_none=True,
         metadata={"description": "The rule whose requests it counts; null for all rules."},
+    )
+    key_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "With `each_key`: the key whose requests it counts; null for all keys."},
     )
     name = fields.String(required=True)
     unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
@@ -97,6 +120,57 @@ class RateLimitList(Schema):
     limits = fields.List(fields.Nested(RateLimit), required=True)
 
 
+class TenantRateLimit(RateLimit):
+    """A limit in force, and its tenant."""
+
+    tenant_id = fields.String(required=True)
+
+
+class AllRateLimits(Schema):
+    """The limits of the tenants of a page, the fullest first. Those without known usage come last."""
+
+    limits = fields.List(fields.Nested(TenantRateLimit), required=True)
+    tenants = fields.Integer(required=True, metadata={"description": "Tenants that were read."})
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A limit to be shown: the rule that adds it, the key that it counts, and its counter, if it is known."""
+
+    compiled: CompiledLimit
+    rule: Rule | None
+    key: ApiKey | None
+    counter: Limit | None
+
+
+@blueprint.route("/rate-limits")
+class AllTenants(MethodView):
+    @requires(Access.PLATFORM)
+    @blueprint.operation("listAllRateLimits")
+    @blueprint.reads(AllUsageQuery, location="query")
+    @blueprint.responses(200, AllRateLimits, example=examples.ALL_RATE_LIMITS)
+    def get(self, query: dict[str, Any]) -> Response:
+        """Read the limits of all tenants and their usage
+
+        A page has the limits of `limit` tenants in order of creation; of fewer if they have many limits.
+        """
+        rows: list[dict[str, Any]] = []
+        tenants, cursor = 0, query["cursor"]
+        while tenants < query["limit"] and len(rows) < _MAX_ROWS:
+            at_once = min(_TENANTS_AT_ONCE, query["limit"] - tenants)
+            try:
+                page = services().store.list(at_once, cursor)
+            except ValueError:
+                raise invalid_cursor() from None
+            rows += _of_all(page.snapshots, each_key=query["each_key"])
+            tenants, cursor = tenants + len(page.snapshots), page.next_cursor
+            if cursor is None:
+                break
+        rows.sort(key=_fullness, reverse=True)
+        return response({"limits": rows, "tenants": tenants, "next_cursor": cursor})
+
+
 @blueprint.route("/tenants/<tenant_id>/rate-limits")
 class RateLimits(MethodView):
     @requires(Access.READ)
@@ -109,24 +183,54 @@ class RateLimits(MethodView):
         The limits of the tier are included. This call is not counted.
         """
         snapshot = find_tenant(tenant_id)
-        found = list(_in_force(snapshot))
-        counters = [_counter(compiled, query) for compiled, _ in found]
-        used = _used(counter for counter in counters if counter)
-        shown = [
-            _document(compiled, rule, used.get(counter.key) if counter else None)
-            for (compiled, rule), counter in zip(found, counters, strict=True)
-        ]
-        return response({"limits": [*_ceiling(snapshot), *shown]})
+        found = list(_in_force(snapshot, query))
+        used = _used([found])
+        return response({"limits": [*_ceiling(snapshot), *(_document(one, used) for one in found)]})
 
 
-def _in_force(snapshot: Snapshot) -> Iterator[tuple[CompiledLimit, Rule | None]]:
+def _of_all(snapshots: Sequence[Snapshot], *, each_key: bool) -> Iterator[dict[str, Any]]:
+    """The limits of some tenants."""
+    query = {**UsageQuery().load({}), "each_key": each_key}
+    found = [list(_in_force(snapshot, query)) for snapshot in snapshots]
+    used = _used(found)
+    for snapshot, shown in zip(snapshots, found, strict=True):
+        rows = [*_ceiling(snapshot), *(_document(one, used) for one in shown)]
+        yield from ({"tenant_id": snapshot.tenant.id, **row} for row in rows)
+
+
+def _fullness(row: Mapping[str, Any]) -> float:
+    if row["used"] is None:
+        return -1.0
+    return row["used"] / row["limit"] if row["limit"] else 1.0
+
+
+def _in_force(snapshot: Snapshot, query: Mapping[str, Any]) -> Iterator[_Shown]:
     """Each limit once: without a rule those of the tenant, then those that each active rule adds."""
     active = [rule for rule in snapshot.rules if rule.active]
     limits = limits_by_rule(snapshot.tenant, active)
     common = [compiled for compiled in limits[None] if compiled.scope == "gateway"]
-    yield from ((compiled, None) for compiled in common)
+    keys = _newest_used(snapshot.keys) if query["each_key"] else ()
+    for compiled in common:
+        yield from _shown(compiled, None, keys, query)
     for rule in active:
-        yield from ((compiled, rule) for compiled in limits[rule.id] if compiled not in common)
+        for compiled in limits[rule.id]:
+            if compiled not in common:
+                yield from _shown(compiled, rule, keys, query)
+
+
+def _newest_used(keys: Sequence[ApiKey]) -> Sequence[ApiKey]:
+    return sorted(keys, key=lambda key: key.last_used_at or 0.0, reverse=True)[:_MAX_KEYS]
+
+
+def _shown(
+    compiled: CompiledLimit, rule: Rule | None, keys: Sequence[ApiKey], query: Mapping[str, Any]
+) -> Iterator[_Shown]:
+    """A limit; one that counts by key for each of the keys."""
+    if keys and compiled.spec.by == ("key",):
+        for key in keys:
+            yield _Shown(compiled, rule, key, _counter(compiled, {**query, "key_id": key.id}))
+    else:
+        yield _Shown(compiled, rule, None, _counter(compiled, query))
 
 
 def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:
@@ -150,23 +254,26 @@ def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:
     return replace(limit, quota=replace(limit.quota, limit=_UNBOUNDED), on_error=CLOSED)
 
 
-def _used(counters: Iterable[Limit]) -> dict[str, LimitState]:
+def _used(tenants: Iterable[Sequence[_Shown]]) -> dict[str, LimitState]:
     """The state of each counter, by its key. Raises `StoreDown`."""
-    different = {counter.key: counter for counter in counters}
-    states: dict[str, LimitState] = {}
-    for some in batched(different.values(), _BATCH):
-        decision = services().peek(some)
-        states |= {state.limit.key: state for state in decision.states}
-    return states
+    groups: list[Sequence[Limit]] = []
+    for shown in tenants:
+        different = {one.counter.key: one.counter for one in shown if one.counter is not None}
+        groups += batched(different.values(), _BATCH)
+    decisions = services().peek(groups) if groups else ()
+    return {state.limit.key: state for decision in decisions for state in decision.states}
 
 
-def _document(compiled: CompiledLimit, rule: Rule | None, state: LimitState | None) -> dict[str, Any]:
+def _document(shown: _Shown, states: Mapping[str, LimitState]) -> dict[str, Any]:
+    compiled, rule, counter = shown.compiled, shown.rule, shown.counter
+    state = None if counter is None else states.get(counter.key)
     number = compiled.spec.quota.limit
     used = None if state is None else _UNBOUNDED - state.remaining
     concurrent = compiled.spec.kind == CONCURRENT
     return {
         "scope": compiled.scope,
         "rule_id": rule.id if rule else None,
+        "key_id": shown.key.id if shown.key else None,
         "name": compiled.spec.name,
         "unit": UNITS[compiled.spec.kind],
         "limit": number,
@@ -181,5 +288,5 @@ def _ceiling(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The tier's concurrent requests. Each worker counts its own, so the usage is not known."""
     tier = services().settings.tiers.get(snapshot.tenant.tier)
     if tier is not None and tier.concurrent is not None:
-        unknown = dict.fromkeys(("rule_id", "window", "used", "remaining", "reset_after_ms"))
+        unknown = dict.fromkeys(("rule_id", "key_id", "window", "used", "remaining", "reset_after_ms"))
         yield {"scope": "gateway", "name": "tier", "unit": "concurrent", "limit": tier.concurrent, **unknown}

@@ -154,6 +154,7 @@ RATE_LIMITS: Document = {
         {
             "scope": "rule",
             "rule_id": RULE_READ["id"],
+            "key_id": None,
             "name": "global",
             "unit": "requests",
             "limit": 100,
@@ -163,6 +164,11 @@ RATE_LIMITS: Document = {
             "reset_after_ms": 60_000,
         }
     ]
+}
+ALL_RATE_LIMITS: Document = {
+    "limits": [{"tenant_id": TENANT_READ["id"], **RATE_LIMITS["limits"][0]}],
+    "tenants": 1,
+    "next_cursor": None,
 }
 
 EXPLAIN: Document = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from admin_app.views import rate_limits
 from shared.core.errors import StoreDown
 from shared.limits.values import Decision, Limit
 from shared.model.config import PluginConfig
@@ -65,7 +66,7 @@ def test_each_limit_in_force_is_shown_with_its_use(api: Api, world: World) -> No
     tenant, rule = limited(api, GATEWAY, RULE)
     assert [row["used"] for _ in range(20) for row in shown(api, tenant)] == [0] * 40
     assert spend(world, tenant, 2) == 2
-    both = {"name": "global", "unit": "requests", "used": 2}
+    both = {"key_id": None, "name": "global", "unit": "requests", "used": 2}
     gateway = {"scope": "gateway", "rule_id": None, "limit": 5, "window": "1m", "remaining": 3}
     of_rule = {"scope": "rule", "rule_id": rule, "limit": 3, "window": "10s", "remaining": 1}
     assert shown(api, tenant) == [
@@ -130,6 +131,42 @@ def test_limit_per_model_shows_usage_at_the_most_precise_glob_only(api: Api) -> 
     tenant, _ = limited(api, None, models)
     rows = {row["name"]: row["used"] for row in shown(api, tenant, "?model=gpt-4o-mini")}
     assert rows == {"per_model:gpt-4o*": 0, "per_model:*": None}
+
+
+def test_limit_by_key_is_shown_for_each_key_of_the_tenant(api: Api, world: World) -> None:
+    tenant, _ = limited(api, None, {"limits": {"per_key": FIVE, "global": FIVE}})
+    first, second = api.first_key(tenant), api.create(f"{tenant.url}/api-keys", {"name": "web"})["id"]
+    snapshot = world.store.read(tenant.id)
+    assert snapshot is not None
+    key = next(key for key in snapshot.keys if key.id == second)
+    spend(world, tenant, 2, key=key)
+    rows = shown(api, tenant, "?each_key=true")
+    assert {row["key_id"]: row["used"] for row in rows} == {first: 0, second: 2, None: 2}
+
+
+def test_limits_of_all_tenants_are_listed_in_pages_with_the_fullest_first(api: Api, world: World) -> None:
+    tenants = [limited(api, None, {"limit": 4, "window": "1m"}, subdomain=f"t{n}")[0] for n in range(25)]
+    spend(world, tenants[7], 3)
+    spend(world, tenants[3], 1)
+    page = api.get("/rate-limits?limit=24").get_json()
+    known = [row for row in page["limits"] if row["used"] is not None]
+    assert [(row["tenant_id"], row["used"]) for row in known[:2]] == [(tenants[7].id, 3), (tenants[3].id, 1)]
+    assert page["limits"][-1]["used"] is None
+    rest = api.get(f"/rate-limits?cursor={page['next_cursor']}").get_json()
+    assert {row["tenant_id"] for row in rest["limits"]} == {tenants[24].id}
+    assert (page["tenants"], rest["tenants"], rest["next_cursor"]) == (24, 1, None)
+    assert pointers(api.get("/rate-limits?cursor=x")) == ["/cursor"]
+    assert api.get("/rate-limits", key=tenants[0].key).status_code == 403
+
+
+def test_page_of_all_tenants_ends_when_it_has_many_limits(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "_MAX_ROWS", 3)
+    monkeypatch.setattr(rate_limits, "_TENANTS_AT_ONCE", 2)
+    for number in range(5):
+        limited(api, None, FIVE, subdomain=f"t{number}", tier="enterprise")
+    page = api.get("/rate-limits").get_json()
+    assert (page["tenants"], len(page["limits"])) == (4, 4)
+    assert api.get(f"/rate-limits?cursor={page['next_cursor']}").get_json()["tenants"] == 1
 
 
 def test_places_at_a_time_have_no_window_and_no_reset(api: Api, world: World) -> None:

@@ -135,8 +135,8 @@ class World:
         """A reader that finds nothing."""
         yield {HealthStore: NoHealth, UsageReader: NoUsage, RecordReader: OneRecord}[reader]()
 
-    def peek(self, limits: Sequence[Limit]) -> Decision:
-        return asyncio.run(self.limiter.peek(limits))
+    def peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:
+        return [asyncio.run(self.limiter.peek(limits)) for limits in groups]
 
     def explain(self, request: ExplainRequest, snapshot: Snapshot, *, calls_outside: bool) -> ExplainResult:
         """The real dry run. Outside services respond with `outside`."""
