@@ -86,6 +86,7 @@ class UpstreamCall:
         cause: why there is no upstream to connect to, in one word.
         detail: the same as a sentence.
         status: the status that the upstream sent.
+        head: when the head of its response had come.
         id: its own id of the request.
         secrets: what is taken out of its error; None: nothing.
         ended: when its response was complete.
@@ -98,6 +99,7 @@ class UpstreamCall:
     cause: str | None = None
     detail: str | None = None
     status: int | None = None
+    head: float | None = None
     id: bytes | None = None
     secrets: SentSecrets | None = None
     ended: float | None = None
@@ -170,6 +172,7 @@ class FlowState:
         announced: the Content-Length of the request; 0 without one.
         body_limit: the largest request body, in bytes.
         received: bytes of the request body.
+        arrived: when the request body had come; None if there is none, or if it was forwarded as it came.
         first_pieces: a short JSON body that was forwarded as it arrived; else empty.
         gateway: the tenant that was called, also of a rejected request.
         key_hash: the hash of the presented API key.
@@ -201,6 +204,7 @@ class FlowState:
     announced: int = 0
     body_limit: int = 0
     received: int = 0
+    arrived: float | None = None
     first_pieces: bytes = b""
 
     # What was found and decided for it.

@@ -137,6 +137,8 @@ class Stages:
                 flow, state, state.admitted, headers=_head_to_send(state), body=None
             )
         state.received = size = len(body)
+        if size:
+            state.arrived = self.clock.monotonic()
         if size > state.body_limit:
             # A chunked body has no length in its head.
             reject_flow(flow, too_large(state.body_limit))
@@ -198,7 +200,7 @@ class Stages:
             return None
         if state.source == "upstream":
             status, fields = response.data.status_code, response.data.headers.fields
-            state.call.status = status
+            state.call.status, state.call.head = status, self.clock.monotonic()
             upstream = state.call.upstream
             if upstream is not None and upstream.key:
                 fields = upstream.without_key(fields)
@@ -208,7 +210,7 @@ class Stages:
             if state.ai is not None:
                 state.pending_rejection = self.forwarding.ai.begin_response(state.ai, status, head)
             elif state.pooled is not None:
-                state.pooled.receive(status, self.clock.monotonic())
+                state.pooled.receive(status, state.call.head)
             choice = state.admitted.route.rule.upstream_headers
             if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
                 state.call.id = ids[0][:_MAX_ID]

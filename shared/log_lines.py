@@ -109,6 +109,11 @@ _ACCESS = (
         _CLIENTS,
         "`model` of a JSON body; null if it is longer than 256 KB, or 64 KB if no plugin reads it",
     ),
+    Field(
+        "retry_count",
+        _MAYBE_COUNT,
+        "how often the client's SDK has sent the request before, by `x-stainless-retry-count`",
+    ),
     Field("status", _MAYBE_COUNT, "the status that the client got; null if it got none"),
     Field("source", _TEXT, "who made the response: `upstream`, `gateway` or `plugin:<name>`"),
     Field("code", _MAYBE, "the [error code](errors.md)"),

@@ -10,19 +10,17 @@ from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import visible_keys
 from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
-from admin_app.http.errors import not_found
+from admin_app.http.errors import ApiError
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.documents.request import (
-    REQUEST,
     REQUESTS,
-    RequestDetail,
     RequestList,
     RequestsQuery,
-    detail_document,
     filter_of,
     request_document,
 )
+from shared.documents.request_detail import REQUEST, RequestDetail, detail_document
 from shared.records.keys import ALL
 from shared.records.reader import RecordReader
 
@@ -74,7 +72,7 @@ class OneRequest(MethodView):
         with services().reading(RecordReader) as reader:
             record = reader.find(tenant_id, request_id)
         if record is None:
-            raise not_found("request")
+            raise _not_found()
         return response(detail_document(record, visible_keys(tenant)))
 
 
@@ -84,4 +82,14 @@ def _page(owner: str, query: Mapping[str, Any]) -> Response:
             owner, filter_of(query), limit=query["limit"], after=query["after"], before=query["before"]
         )
     documents = [request_document(record) for record in page.records]
-    return response({"requests": documents, "next_cursor": page.next_cursor})
+    return response({"requests": documents, "next_cursor": page.next_cursor, "recorded": page.recorded})
+
+
+def _not_found() -> ApiError:
+    """404 that says how long requests are kept."""
+    most = services().settings.records.per_tenant
+    if not most:
+        return ApiError("not_found", "No requests are kept: `records.per_tenant` is 0.")
+    detail = "There is no such request, or it is no longer kept. "
+    kept = f"About the newest {most:,} requests of a tenant are kept, until a day after the newest one."
+    return ApiError("not_found", detail + kept)

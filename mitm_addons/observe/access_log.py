@@ -1,6 +1,7 @@
 """One JSON line per request, after its last byte."""
 
 import logging
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -22,6 +23,9 @@ from shared.secrets.redaction import redact
 from shared.upstreams.attempt import TracedAttempt
 
 _METHOD_LIMIT = 32
+# The SDKs of OpenAI and Anthropic send it.
+_IS_COUNT = re.compile(r"[0-9]{1,4}").fullmatch
+_RETRY_COUNT = "x-stainless-retry-count"
 
 Fields = dict[str, object]
 
@@ -48,7 +52,7 @@ class AccessLog:
         if self._is_on:
             self._put(at, line)
         if keep is not None:
-            keep(at, line, decision_of(state))
+            keep(at, line, decision_of(state, flow.server_conn))
 
 
 def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
@@ -74,6 +78,7 @@ def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
         "method": _METHODS[request.method],
         "path": _SHOWN[path],
         "model_asked": _asked(request.content or state.first_pieces, state.ai),
+        "retry_count": _RETRIES[sent[_RETRY_COUNT][0]] if _RETRY_COUNT in sent else None,
         "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
         "source": "gateway" if broken and response is None else state.source,
         "code": code,
@@ -182,6 +187,7 @@ def _model(body: bytes | None) -> str | None:
         return None
 
 
+_RETRIES: Memo[str, int | None] = Memo(lambda text: int(text) if _IS_COUNT(text) else None)
 _METHODS: Memo[bytes, str] = Memo(lambda method: method.decode("latin-1")[:_METHOD_LIMIT])
 
 

@@ -6,6 +6,8 @@ Nothing here holds a body or the run of the plugins: only numbers, names, and th
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mitmproxy.connection import Server
+
 from mitm_addons.flows import FlowState
 from shared.core.empty import EMPTY
 from shared.limits.headers import limit_members, reset_after_ms
@@ -22,15 +24,26 @@ PutRecord = Callable[[float, Mapping[str, object], dict[str, Any]], None]
 _LIMITER = "rate_limiter"
 
 
-def decision_of(state: FlowState) -> dict[str, Any]:
-    """How a request that is over was decided. Times are in seconds of one monotonic clock."""
-    run, call = state.run, state.call
+def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
+    """How a request that is over was decided. Times are in seconds of one monotonic clock.
+
+    `connected` alone is of the time of day: when the connection to the upstream began, and when it was open.
+    """
+    run, call, pooled = state.run, state.call, state.pooled
     decision: dict[str, Any] = {
         "started": state.started,
+        "length": state.announced,
+        "arrived": state.arrived,
         "forwarded": call.forwarded,
+        "connected": (server.timestamp_start, server.timestamp_tcp_setup),
+        "head": call.head,
         "first": state.sent.first,
         "ended": call.ended,
     }
+    if pooled is not None and (attempts := pooled.attempts) is not None:
+        decision["began"] = [one.began for one in attempts.trace]
+        if attempts.why_not:
+            decision["not_chosen"] = dict(attempts.why_not)
     if run is None:
         return decision
     trace = run.trace

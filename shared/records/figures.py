@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from shared.metrics import names
+from shared.metrics.names import Family
 from shared.records.minutes import ADDED_MS, FIRST_MS, requests_of
 
 Figures = Mapping[str, int]
 
 _CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
 _SOURCES: Final = ("gateway", "plugin", "upstream")
+# Here they are of a tenant, over all models and parts.
 _HISTOGRAMS: Final = {
-    "added": ("gateway_overhead_duration_seconds", "Time of requests that was not the upstream's."),
-    "first": ("gateway_time_to_first_token_seconds", "From the request to the first byte of the body."),
+    "added": (names.OVERHEAD, "Time of requests that was not the upstream's."),
+    "first": (names.FIRST_TOKEN, "From the request to the first byte of the body."),
 }
 _NANO: Final = 1_000_000_000
 
@@ -73,29 +76,31 @@ def exposition(figures: Figures, tenant: str) -> str:
 
 
 def _lines(figures: Figures, label: str) -> Iterator[str]:
-    yield from _family("gateway_requests_total", "counter", "Requests that are over.")
+    requests, tokens, cost = names.REQUESTS, names.TOKENS, names.COST
+    yield from _head(requests, "Requests that are over.")
     for name, number in sorted(figures.items()):
         kind, _, rest = name.partition(":")
         if kind == "n":
             source, _, status = rest.partition(":")
-            yield f'gateway_requests_total{{{label},status="{status}",source="{source}"}} {number}'
-    yield from _family("gateway_tokens_total", "counter", "Tokens; cached ones are part of input.")
+            yield f'{requests.name}{{{label},status="{status}",source="{source}"}} {number}'
+    yield from _head(tokens, "Tokens; cached ones are part of input.")
     for name, kind in (("in", "input"), ("cached", "cached"), ("out", "output")):
-        yield f'gateway_tokens_total{{{label},type="{kind}"}} {figures.get(name, 0)}'
-    yield from _family("gateway_cost_usd_total", "counter", "Cost in USD, as far as prices are known.")
-    yield f"gateway_cost_usd_total{{{label}}} {figures.get('cost', 0) / _NANO:.9f}"
+        yield f'{tokens.name}{{{label},type="{kind}"}} {figures.get(name, 0)}'
+    yield from _head(cost, "Cost in USD, as far as prices are known.")
+    yield f"{cost.name}{{{label}}} {figures.get('cost', 0) / _NANO:.9f}"
     yield from _histogram(figures, "added", ADDED_MS, label)
     yield from _histogram(figures, "first", FIRST_MS, label)
 
 
-def _family(name: str, kind: str, meaning: str) -> Iterator[str]:
-    yield f"# HELP {name} {meaning}"
-    yield f"# TYPE {name} {kind}"
+def _head(family: Family, meaning: str) -> Iterator[str]:
+    yield f"# HELP {family.name} {meaning}"
+    yield f"# TYPE {family.name} {family.kind}"
 
 
 def _histogram(figures: Figures, name: str, ends: Sequence[float], label: str) -> Iterator[str]:
-    series, meaning = _HISTOGRAMS[name]
-    yield from _family(series, "histogram", meaning)
+    family, meaning = _HISTOGRAMS[name]
+    series = family.name
+    yield from _head(family, meaning)
     below = 0
     for bucket in range(len(ends) + 1):
         below += figures.get(f"{name}:{bucket}", 0)

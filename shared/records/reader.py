@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
-from redis import Redis
+from redis import Redis, ResponseError
 
 from shared.core.empty import EMPTY
 from shared.records.keys import ALL, calls_key, minute_key, records_key, tenants_key, total_key
@@ -32,10 +32,14 @@ class Record(NamedTuple):
 
 
 class RecordPage(NamedTuple):
-    """Records, the newest first. `next_cursor` is None on the last page."""
+    """Records, the newest first. `next_cursor` is None on the last page.
+
+    `recorded` counts all that were ever added to the list; None where Redis does not tell.
+    """
 
     records: Sequence[Record]
     next_cursor: str | None
+    recorded: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +97,22 @@ class RecordReader:
     ) -> RecordPage:
         """The newest records that are wanted, newer than `after` and older than `before`."""
         found: list[Record] = []
+        recorded = self._recorded(owner)
         newest = self._newest(owner, after, before, limit if wanted == Filter() else _AT_ONCE)
         for looked_at, record in enumerate(newest, 1):
             if wanted.takes(record.event):
                 found.append(Record(record.id, record.event))
             if len(found) == limit or looked_at == _MAX_LOOKED_AT:
-                return RecordPage(found, record.id)
-        return RecordPage(found, None)
+                return RecordPage(found, record.id, recorded)
+        return RecordPage(found, None, recorded)
+
+    def _recorded(self, owner: str) -> int | None:
+        try:
+            info: Any = self._client.xinfo_stream(records_key(owner))
+        except ResponseError:  # there is no record
+            return 0
+        added = info.get("entries-added")
+        return None if added is None else int(added)
 
     def find(self, owner: str, id: str) -> Record | None:
         """The record with that id, else the newest one of the request with that id; None without any."""

@@ -27,6 +27,7 @@ _SHARED: Final = (
     "method",
     "path",
     "model_asked",
+    "retry_count",
     "status",
     "source",
     "code",
@@ -75,6 +76,8 @@ def encoded(at: float, line: Line, decision: Decision) -> tuple[bytes, bytes]:
     event = {name: value for name in _SHARED if (value := line[name]) is not None}
     event["time"] = at
     event["attempts"] = len(calls) if calls else line["attempts"]
+    if "retry_count" in event:  # requests of one SDK call are told by their length
+        event["length"] = decision.get("length", 0)
     if ai is not None:
         event |= {name: value for inner, name in _AI.items() if (value := ai[inner]) is not None}
     rest = {name: value for name in _REST if (value := line[name]) or value == 0}

@@ -50,6 +50,7 @@ class TracedAttempt(NamedTuple):
         status: the status of the response; 0 without one.
         why: why it failed; empty if it was served.
         ms: milliseconds until it failed, or until the first content.
+        began: when it was to begin, after its delay.
     """
 
     target: str
@@ -57,6 +58,7 @@ class TracedAttempt(NamedTuple):
     status: int
     why: str
     ms: int
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

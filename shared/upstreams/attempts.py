@@ -305,7 +305,12 @@ class Attempts:
         ms = round((now - running.began) * 1000)
         self.trace.append(
             TracedAttempt(
-                target=target.id, key=None if key is None else key.id, status=status, why=why, ms=max(ms, 0)
+                target=target.id,
+                key=None if key is None else key.id,
+                status=status,
+                why=why,
+                ms=max(ms, 0),
+                began=running.began,
             )
         )
 

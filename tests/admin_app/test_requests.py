@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import redis
 
 from shared.records.recorder import open_recorder
-from tests.admin_app.world import TOKEN, Api, Tenant, World, make_world
+from tests.admin_app.world import TOKEN, Api, Tenant, World, error_of, make_world
 from tests.records.lines import AI, NOW, line
 
 DECISION = {"started": 10.0, "forwarded": 10.001, "first": 10.2, "ended": 10.5}
@@ -111,6 +112,38 @@ def test_tenant_sees_its_own_requests_without_addresses_and_keys_of_providers(
     assert api.get(f"/tenants/{other.id}/requests/req-2", **own).status_code == 404
     assert api.get("/requests", **own).status_code == 403
     assert {one["tenant_id"] for one in api.get("/requests").get_json()["requests"]} == {tenant.id, other.id}
+
+
+def test_requests_that_an_sdk_has_sent_again_are_told_by_their_count_and_length(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    lines = [line(number, tenant=tenant.id, retry_count=number) for number in range(2)]
+    record(valkey_socket, [*lines, line(9, tenant=tenant.id)], length=512)
+    rows = api.get(f"/tenants/{tenant.id}/requests").get_json()["requests"]
+    assert [(one["retry_count"], one["length"]) for one in rows] == [(None, None), (1, 512), (0, 512)]
+
+
+def test_list_counts_the_requests_that_came_between_two_reads(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    url = f"/tenants/{tenant.id}/requests?limit=1"
+    assert api.get(url).get_json()["recorded"] == 0
+    record(valkey_socket, [line(number, tenant=tenant.id) for number in range(5)])
+    page = api.get(url).get_json()
+    assert (page["recorded"], len(page["requests"])) == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [(2_000, "About the newest 2,000 requests of a tenant"), (0, "`records.per_tenant` is 0")],
+)
+def test_request_that_is_not_found_says_how_long_requests_are_kept(
+    kept: int, says: str, api: Api, tenant: Tenant, world: World
+) -> None:
+    world.settings = replace(world.settings, records=replace(world.settings.records, per_tenant=kept))
+    response = api.get(f"/tenants/{tenant.id}/requests/req-x")
+    assert error_of(response) == (404, "not_found")
+    assert says in response.get_json()["detail"]
 
 
 @pytest.mark.parametrize(

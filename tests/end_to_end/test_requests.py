@@ -46,13 +46,17 @@ def test_request_is_found_within_two_seconds_and_tells_which_limit_rejected_it(o
     assert (served["status"], served["path"], served["attempts"]) == (200, "/limited/chat", 1)
     assert (decision["limits"][0]["name"], decision["limits"][0]["limit"]) == ("global", 3)
     assert decision["limits"][0]["before"] == decision["limits"][0]["after"] + 1
-    assert 0 < decision["forwarded_ms"] < decision["upstream_end_ms"] <= served["milliseconds"]
+    moments = [decision[name] for name in ("body_ms", "forwarded_ms", "head_ms", "upstream_end_ms")]
+    assert moments == sorted(moments)
+    assert 0 < moments[0] < moments[-1] <= served["milliseconds"]
+    assert decision["connection"]["is_reused"] in (True, False)
     [step] = [one for one in decision["steps"] if one["plugin"] == "rate_limiter"]
     assert (step["stage"], step["verdict"]) == ("pre_request", "continue")
     assert step["milliseconds"] > 0
     assert (rejected["status"], rejected["source"]) == (429, "plugin:rate_limiter")
     reached = rejected["decision"]["limit_reached"]
     assert (reached["scope"], reached["name"], reached["limit"]) == ("rule", "global", 3)
+    assert rejected["why"].startswith("Rejected by the limit rule-global: 3 per 1h were used.")
     assert rejected["decision"]["steps"][0]["code"] == "rate_limit_exceeded"
     assert rejected["log"]["request_id"] == rejected["request_id"] == f"{owner.id}-3"
 

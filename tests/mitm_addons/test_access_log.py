@@ -10,6 +10,7 @@ from mitm_addons.observe.access_log import AccessLog
 from shared.core.errors import make_rejection
 from shared.log_lines import json_schema
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
+from shared.model.messages import Headers
 from shared.model.targets import Target
 from shared.pipeline.plan import Plan
 from shared.routing.compile import Gateway, Route
@@ -113,3 +114,13 @@ def test_short_json_body_that_is_forwarded_as_it_arrives_is_kept(pieces: list[by
         assert state.came_in(piece) == piece
     assert state.first_pieces == kept
     assert state.received == sum(map(len, pieces))
+
+
+@pytest.mark.parametrize(
+    ("sent", "count"), [(None, None), ("0", 0), ("2", 2), ("-1", None), ("99999", None), ("x", None)]
+)
+def test_line_of_a_request_of_an_sdk_says_how_often_it_was_sent_before(
+    sent: str | None, count: int | None
+) -> None:
+    headers = Headers([] if sent is None else [("X-Stainless-Retry-Count", sent)])
+    assert line_of(begun_flow(headers=headers))["retry_count"] == count
