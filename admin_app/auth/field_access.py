@@ -14,15 +14,16 @@ RULE_FIELDS = ("ca",)
 PROVIDER_FIELDS = ("ca",)
 
 
-def check_fields(names: tuple[str, ...], before: Any, after: Any) -> None:
-    """Raise 403 when a tenant changes one of the fields `names`. It may send their stored values back."""
+def check_fields(names: tuple[str, ...], before: Any, after: Any) -> ApiError | None:
+    """403 if a tenant changes one of the fields `names`. It may send their stored values back."""
     if caller().is_platform:
-        return
+        return None
     written = [name for name in names if getattr(before, name) != getattr(after, name)]
-    if written:
-        problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
-        detail = f"Only the platform may write: {', '.join(written)}."
-        raise ApiError("forbidden", detail, problems)
+    if not written:
+        return None
+    problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
+    detail = f"Only the platform may write: {', '.join(written)}."
+    return ApiError("forbidden", detail, problems)
 
 
 def visible_keys(tenant: Tenant) -> Collection[str] | None:
@@ -30,8 +31,8 @@ def visible_keys(tenant: Tenant) -> Collection[str] | None:
     return None if caller().is_platform else {key.id for one in tenant.providers for key in one.keys}
 
 
-def check_body_limits(before: RuleLimits, after: RuleLimits) -> list[Problem]:
-    """What is above the operator's ceilings. Raise 403 when a tenant raises a limit above the default."""
+def check_body_limits(before: RuleLimits, after: RuleLimits) -> tuple[list[Problem], ApiError | None]:
+    """What is above the operator's ceilings, and 403 if a tenant raises a limit above the default."""
     limits, above, raised = services().settings.limits, [], []
     for name in ("request_body", "response_body"):
         stored, wanted = getattr(before, name) or 0, getattr(after, name) or 0
@@ -42,5 +43,5 @@ def check_body_limits(before: RuleLimits, after: RuleLimits) -> list[Problem]:
             detail = f"Only the platform may raise it above the default of {default} bytes."
             raised.append(Problem(f"/limits/{name}", detail))
     if raised and not caller().is_platform:
-        raise ApiError("forbidden", raised[0].detail, raised)
-    return above
+        return above, ApiError("forbidden", raised[0].detail, raised)
+    return above, None

@@ -44,17 +44,14 @@ class Holding:
         raise not_found("model")
 
     def with_provider(self, provider: Provider) -> "Holding":
-        """`provider` in place of the one with its id, or at the end. Raises 409 when its name is taken."""
-        others = [one for one in self.providers if one.id != provider.id]
-        _check_name("provider", provider.name, (one.name for one in others))
-        if len(others) == len(self.providers):
+        """`provider` in place of the one with its id, or at the end."""
+        if all(one.id != provider.id for one in self.providers):
             return replace(self, providers=(*self.providers, provider))
         replaced = tuple(provider if one.id == provider.id else one for one in self.providers)
         return replace(self, providers=replaced)
 
     def with_model(self, model: Model, old_name: str | None = None) -> "Holding":
-        """`model` in place of the one with its old name, or at the end. Raises 409 when its name is taken."""
-        _check_name("model", model.name, (one.name for one in self.models if one.name != old_name))
+        """`model` in place of the one with its old name, or at the end."""
         if old_name is None:
             return replace(self, models=(*self.models, model))
         return replace(self, models=tuple(model if one.name == old_name else one for one in self.models))
@@ -152,6 +149,17 @@ def check_unused(holding: Holding, *, provider: str | None = None, model: str | 
         raise ApiError("in_use", f"{name} is used by {', '.join(users)}. Change these first.")
 
 
+def name_taken[Item: (Provider, Model)](
+    before: Item, after: Item, all_items: Iterable[Item]
+) -> ApiError | None:
+    """409 if another one of `all_items` than the one `before` the change has the name `after` it."""
+    if all(one.name != after.name for one in all_items if one is not before):
+        return None
+    kind = "provider" if isinstance(after, Provider) else "model"
+    detail = f"Another {kind} has the name {after.name}. Choose another one."
+    return ApiError("name_taken", detail, [Problem("/name", detail)])
+
+
 def check_keeps_shared(before: Snapshot, after: Snapshot) -> None:
     """Raise `NamesInUse` when another tier takes from a tenant what it names of the platform's."""
     tenant, tier, used = after.tenant, before.tenant.tier, uses_of(after)
@@ -168,12 +176,6 @@ def check_keeps_shared(before: Snapshot, after: Snapshot) -> None:
 
 def _providers_of_model(model: Model) -> set[str | None]:
     return {target.provider for target in model.targets}
-
-
-def _check_name(kind: str, name: str, taken: Iterable[str]) -> None:
-    if name in taken:
-        detail = f"Another {kind} has the name {name}. Choose another one."
-        raise ApiError("name_taken", detail, [Problem("/name", detail)])
 
 
 def _no_provider(name: str, known: Iterable[str]) -> str:

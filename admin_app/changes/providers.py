@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from admin_app.auth.field_access import PROVIDER_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_urls
-from admin_app.changes.owners import Holding, Owner
+from admin_app.changes.owners import Holding, Owner, name_taken
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import NO_STORED_VALUE, OTHER_ORIGIN, keep_values, seal
 from admin_app.context import new_id, services
@@ -17,7 +17,7 @@ from shared.documents.ai.provider_key import ProviderKeyOutput, Reference, hint_
 from shared.documents.fields import KEEP
 from shared.model.providers import MIN_TENANT_DISCOVER, Provider, ProviderKey
 from shared.model.sealed import Sealed
-from shared.model.targets import Target
+from shared.model.targets import Target, parse_target
 from shared.providers.shipped.presets import CUSTOM, Endpoint, preset_of
 from shared.secrets.context import provider_header_context, provider_key_context, provider_query_context
 from shared.settings.provider_secrets import env_secret, file_secret
@@ -39,11 +39,23 @@ def check_base(stored: Provider | None, sent: Mapping[str, Any]) -> CheckedProvi
     draft = replace(draft, **{name: sent[name] for name in (*_TARGET_FIELDS, "apis") if name in sent})
     problems = _endpoint_problems(draft)
     if problems:
-        return CheckedProvider(None, CheckedTargets(problems))
+        return CheckedProvider(None, _plain_base(draft, problems))
     base = Endpoint.of(draft).base
     if not any(name in sent for name in _TARGET_FIELDS):
         return CheckedProvider(base, CheckedTargets())
     return CheckedProvider(base, check_urls({"/base_url": f"{base.scheme}://{base.authority}{base.path}"}))
+
+
+def _plain_base(draft: Provider, problems: list[Problem]) -> CheckedTargets:
+    """The `problems` of the members that make the URL, and those of a base_url that needs no other member."""
+    url = draft.base_url or ""
+    if not url or "{" in url or any(problem.pointer == "/base_url" for problem in problems):
+        return CheckedTargets(problems)
+    try:
+        parse_target(url)
+    except ValueError as error:
+        return CheckedTargets([*problems, Problem("/base_url", str(error))])
+    return CheckedTargets([*problems, *check_urls({"/base_url": url}).problems])
 
 
 def changed_provider(
@@ -70,9 +82,14 @@ def changed_provider(
     problems += [*found, *_reference_problems(values["keys"])]
     values |= {name: tuple(sent[name]) for name in ("apis", "models") if sent.get(name) is not None}
     provider = replace(stored, **values)
-    check_fields(PROVIDER_FIELDS, stored, provider)
-    own = _own_problems(owner, provider) if checked.base is not None else ()
-    raise_problems(problems, checked.targets.problems, own)
+    rejections = (
+        check_fields(PROVIDER_FIELDS, stored, provider),
+        name_taken(stored, provider, before.providers),
+    )
+    own = [*_interval_problems(owner, provider), *_model_problems(provider)]
+    if checked.base is not None:
+        own += _api_problems(provider)
+    raise_problems(problems, checked.targets.problems, own, rejections=rejections)
     return provider if checked.base is None else _sealed(owner, provider, checked.base.origin)
 
 
@@ -202,11 +219,15 @@ def _endpoint_problems(provider: Provider) -> list[Problem]:
     return []
 
 
-def _own_problems(owner: Owner, provider: Provider) -> list[Problem]:
-    problems = []
+def _interval_problems(owner: Owner, provider: Provider) -> list[Problem]:
     is_often = provider.discover is not None and provider.discover < MIN_TENANT_DISCOVER
     if is_often and not owner.is_platform:
-        problems.append(Problem("/discover", "A tenant's interval must be at least 10m."))
+        return [Problem("/discover", "A tenant's interval must be at least 10m.")]
+    return []
+
+
+def _api_problems(provider: Provider) -> list[Problem]:
+    problems = []
     preset = preset_of(provider.kind)
     known = set(Endpoint.of(replace(provider, apis=None)).apis) if preset.apis else set()
     if provider.apis is not None and not (preset.local or provider.kind == CUSTOM):
@@ -216,6 +237,11 @@ def _own_problems(owner: Owner, provider: Provider) -> list[Problem]:
                     f"{provider.kind} speaks {', '.join(sorted(known))}. For others, use the kind {CUSTOM}."
                 )
                 problems.append(Problem(f"/apis/{i}", detail))
+    return problems
+
+
+def _model_problems(provider: Provider) -> list[Problem]:
+    problems = []
     names: set[str] = set()
     for i, model in enumerate(provider.models):
         for name in (model.id, *model.aliases):

@@ -133,6 +133,11 @@ def not_found(kind: str) -> ApiError:
     return ApiError("not_found", f"The {kind} does not exist.")
 
 
+def subdomain_taken(error: SubdomainTaken) -> ApiError:
+    """409 for a subdomain that another tenant has, or had a short time ago."""
+    return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
+
+
 def too_many_failed_logins(retry_after: float) -> ApiError:
     """429 after too many failed logins. `retry_after` is in seconds."""
     seconds = str(max(1, math.ceil(retry_after)))
@@ -140,15 +145,22 @@ def too_many_failed_logins(retry_after: float) -> ApiError:
     return ApiError("too_many_failed_logins", detail, headers={"Retry-After": seconds})
 
 
-def raise_problems(*layers: Iterable[Problem]) -> None:
+def raise_problems(*layers: Iterable[Problem], rejections: Iterable[ApiError | None] = ()) -> None:
     """Raise `Invalid` with the problems of all layers, if there are any.
 
-    A layer says nothing new about a field in which an earlier one found a problem.
+    A layer says nothing new about a field in which an earlier one found a problem. `rejections` are errors
+    with a status of their own: without other problems, the first one is raised as it is.
     """
+    found = [rejection for rejection in rejections if rejection is not None]
     problems: list[Problem] = []
     for layer in layers:
         known = {problem.pointer for problem in problems}
         problems += [problem for problem in layer if problem.pointer not in known]
+    if not problems and found:
+        raise found[0]
+    for rejection in found:
+        known = {problem.pointer for problem in problems}
+        problems += [problem for problem in rejection.problems if problem.pointer not in known]
     if problems:
         raise Invalid(problems)
 
@@ -191,7 +203,7 @@ def _api_error(error: Exception) -> ApiError:
 def _conflict(error: SubdomainTaken | NamesInUse | CallInProgress | Conflict) -> ApiError:
     match error:
         case SubdomainTaken():
-            return ApiError("subdomain_taken", str(error), [Problem("/subdomain", str(error))])
+            return subdomain_taken(error)
         case NamesInUse():
             return ApiError("in_use", str(error))
         case CallInProgress():

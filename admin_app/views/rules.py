@@ -201,16 +201,16 @@ def _with_changed(
     if sent.get("target") or sent.get("targets"):
         values["is_internal"] = targets.is_internal
     rule = replace(stored, **values)
-    check_fields(RULE_FIELDS, stored, rule)
-    problems += check_body_limits(stored.limits, rule.limits)
+    above, forbidden = check_body_limits(stored.limits, rule.limits)
+    problems += above
     try:
         rule = replace(rule, path=rule_path(rule.path, rule.match))
     except ValueError as error:
         problems.append(Problem("/path", str(error)))
     problems += [*unset, *check_upstreams(before, rule, stored), *_check_itself(rule)]
     judged = check_rule(before.tenant, rule, services().catalogue)
-    raise_problems(problems, targets.problems, found, judged)
-    _check_overlap(before, rule)
+    rejections = (check_fields(RULE_FIELDS, stored, rule), forbidden, _overlap(before, rule))
+    raise_problems(problems, targets.problems, found, judged, rejections=rejections)
     chain = seal_entries(before.tenant.id, rule.plugin_chain)
     rule = replace(rule, plugin_chain=chain, updated_at=now)
     return with_rule(before, seal_upstreams(before.tenant.id, rule))
@@ -229,15 +229,16 @@ def _check_itself(rule: Rule) -> list[Problem]:
     return problems
 
 
-def _check_overlap(before: Snapshot, rule: Rule) -> None:
-    """Raise 409 when another active rule matches the same requests, because only one could be used."""
+def _overlap(before: Snapshot, rule: Rule) -> ApiError | None:
+    """409 if another active rule matches the same requests, because only one could be used."""
     for other in before.rules:
         if other.path != rule.path or other.match != rule.match or other.id == rule.id:
             continue
         common = not rule.methods or not other.methods or set(rule.methods) & set(other.methods)
         if rule.active and other.active and common:
-            raise ApiError(
+            return ApiError(
                 "rule_exists",
                 f"The rule {other.id} matches the same path and method. Change or deactivate that rule.",
                 [Problem("/path", f"The rule {other.id} has the same path.")],
             )
+    return None

@@ -19,11 +19,11 @@ from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key, write
 from admin_app.context import new_id, services
-from admin_app.http.errors import problem_documents, raise_problems
+from admin_app.http.errors import ApiError, problem_documents, raise_problems, subdomain_taken
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Invalid, Problem, SubdomainTaken
 from shared.documents import examples
 from shared.documents.tenant import (
     TenantChanged,
@@ -165,9 +165,9 @@ def _changed(before: Snapshot, sent: Mapping[str, Any], targets: CheckedTargets,
     if sent.get("enabled_plugins") is not None:
         values["enabled_plugins"] = tuple(dict.fromkeys(sent["enabled_plugins"]))
     tenant = replace(stored, **values)
-    check_fields(TENANT_FIELDS, stored, tenant)
     chain = check_tenant(tenant, before.rules, services().catalogue)
-    raise_problems(problems, _unknown_names(sent), targets.problems, found, chain)
+    rejections = (check_fields(TENANT_FIELDS, stored, tenant), _taken(stored, tenant))
+    raise_problems(problems, _unknown_names(sent), targets.problems, found, chain, rejections=rejections)
     required = seal_entries(tenant.id, tenant.required_plugins.values())
     sealed = replace(
         tenant,
@@ -176,6 +176,17 @@ def _changed(before: Snapshot, sent: Mapping[str, Any], targets: CheckedTargets,
         updated_at=now,
     )
     return replace(before, tenant=sealed)
+
+
+def _taken(before: Tenant, after: Tenant) -> ApiError | None:
+    """409 if another tenant has the new subdomain. To write it may still fail, if another call is first."""
+    if after.subdomain == before.subdomain:
+        return None
+    try:
+        services().store.check_subdomain(after.id, after.subdomain)
+    except SubdomainTaken as error:
+        return subdomain_taken(error)
+    return None
 
 
 def _unknown_names(sent: Mapping[str, Any]) -> list[Problem]:

@@ -111,6 +111,10 @@ class ConfigStore(Protocol):
         """The ids of the tenant and the key with that hash."""
         ...
 
+    def check_subdomain(self, tenant_id: str, subdomain: str) -> None:
+        """Raise `errors.SubdomainTaken` when another tenant has the subdomain, or it is in quarantine."""
+        ...
+
     def list(self, limit: int, cursor: str | None) -> Page:
         """Tenants in order of creation. Raises ValueError on a wrong cursor."""
         ...

@@ -208,6 +208,14 @@ class RedisStore:
         tenant_id, _, key_id = found.decode().partition(" ")
         return tenant_id, key_id
 
+    def check_subdomain(self, tenant_id: str, subdomain: str) -> None:
+        with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hget(layout.SUBDOMAINS, subdomain)
+            pipeline.get(layout.quarantine_key(subdomain))
+            owners = pipeline.execute()
+        if any(owner not in (None, tenant_id.encode()) for owner in owners):
+            raise SubdomainTaken(self._taken(subdomain))
+
     def list(self, limit: int, cursor: str | None) -> Page:
         start = f"({parse_cursor(cursor)}"
         with redis_errors():

@@ -1,4 +1,7 @@
-"""marshmallow fields and validators for JSON documents, stricter than marshmallow's own, and its errors."""
+"""marshmallow fields and validators for JSON documents, stricter than marshmallow's own, and its errors.
+
+Importing this module also replaces the texts of marshmallow's own errors, as its documentation shows.
+"""
 
 import difflib
 import re
@@ -17,6 +20,27 @@ from shared.core.sizes import parse_size
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
 _PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
+
+
+# The texts of marshmallow's own errors: what is wrong, and what to do.
+fields.Field.default_error_messages |= {
+    "required": "It is missing. Add it.",
+    "null": "Must not be null. Send a value.",
+    "validator_failed": "The value is not allowed. Choose another one.",
+}
+fields.String.default_error_messages |= {"invalid": "Must be text.", "invalid_utf8": "Must be UTF-8 text."}
+fields.Number.default_error_messages |= {"invalid": "Must be a number.", "too_large": "Must be smaller."}
+fields.Float.default_error_messages |= {"special": "Must be a finite number."}
+fields.Integer.default_error_messages |= {"invalid": "Must be a whole number."}
+fields.Boolean.default_error_messages |= {"invalid": "Must be true or false."}
+fields.List.default_error_messages |= {"invalid": "Must be a list."}
+fields.Mapping.default_error_messages |= {"invalid": "Must be an object."}
+fields.Nested.default_error_messages |= {"type": "Must be an object."}
+validate.Length.message_min = "Its length must be at least {min}."
+validate.Length.message_max = "Its length must be at most {max}."
+validate.Length.message_all = "Its length must be from {min} to {max}."
+validate.Range.message_gte, validate.Range.message_lte = "at least", "at most"
+validate.Range.message_gt, validate.Range.message_lt = "more than", "less than"
 
 
 class UnknownMember(str):
@@ -41,6 +65,8 @@ class Strict(Schema):
 
     class Meta:
         unknown = RAISE
+
+    error_messages = {"type": "Must be an object."}  # noqa: RUF012
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -163,6 +163,13 @@ class MemoryStore:
         """The id of the tenant that has the subdomain."""
         return self._subdomains.get(subdomain)
 
+    def check_subdomain(self, tenant_id: str, subdomain: str) -> None:
+        if self._subdomains.get(subdomain, tenant_id) != tenant_id:
+            raise SubdomainTaken(taken(subdomain, None))
+        former, until = self._freed.get(subdomain, (tenant_id, 0.0))
+        if former != tenant_id and self._clock.now() < until:
+            raise SubdomainTaken(taken(subdomain, until))
+
     def list(self, limit: int, cursor: str | None) -> Page:
         start = parse_cursor(cursor)
         later = [(number, tenant) for tenant, number in list(self._order.items()) if number > start]
@@ -200,14 +207,7 @@ class MemoryStore:
         if change.used and platform not in (None, self._platform.revision):
             raise Conflict(CHANGED)
         if change.claimed_subdomain:
-            self._check_subdomain(change.tenant_id, change.claimed_subdomain)
-
-    def _check_subdomain(self, tenant_id: str, subdomain: str) -> None:
-        if self._subdomains.get(subdomain, tenant_id) != tenant_id:
-            raise SubdomainTaken(taken(subdomain, None))
-        former, until = self._freed.get(subdomain, (tenant_id, 0.0))
-        if former != tenant_id and self._clock.now() < until:
-            raise SubdomainTaken(taken(subdomain, until))
+            self.check_subdomain(change.tenant_id, change.claimed_subdomain)
 
     def _remove_old(self, change: Change) -> None:
         self._forget_providers(change.removed_providers)

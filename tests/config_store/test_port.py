@@ -141,6 +141,17 @@ def test_a_renamed_tenant_alone_may_take_its_old_subdomain_back(store: ConfigSto
     assert store.read("id-acme") == acme
 
 
+def test_subdomain_is_told_as_taken_before_anything_is_written(store: ConfigStore) -> None:
+    acme = create(store, a_tenant("acme"))
+    acme = change(store, acme, with_tenant(acme, subdomain="new"))
+    for subdomain in ("acme", "new", "free"):
+        store.check_subdomain(acme.tenant.id, subdomain)
+    store.check_subdomain("id-thief", "free")
+    for subdomain in ("acme", "new"):
+        with pytest.raises(SubdomainTaken, match=subdomain):
+            store.check_subdomain("id-thief", subdomain)
+
+
 def test_fifty_at_once_claim_one_subdomain_and_one_gets_it(store: ConfigStore) -> None:
     start = threading.Barrier(50)
 

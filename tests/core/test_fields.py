@@ -51,7 +51,7 @@ def test_valid_value_is_loaded(sent: Any, loaded: Any) -> None:
 @pytest.mark.parametrize(
     ("sent", "field", "words"),
     [
-        ({"name": "abcde"}, "name", "Length must be between 1 and 4"),
+        ({"name": "abcde"}, "name", "Its length must be from 1 to 4"),
         ({"name": "a\nb"}, "name", "control characters"),
         ({"mode": "medium"}, "mode", "fast, slow"),
         ({"on": 1}, "on", "true or false"),

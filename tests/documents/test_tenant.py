@@ -25,7 +25,7 @@ class TestTenant:
     @pytest.mark.parametrize("field", ["plugin_chain", "required_plugins"])
     def test_an_entry_in_a_patch_is_whole(self, field: str) -> None:
         patch = TenantPatch(partial=True)
-        assert problems(patch, {field: [{}]}) == {f"/{field}/0/name": "Missing data for required field."}
+        assert problems(patch, {field: [{}]}) == {f"/{field}/0/name": "It is missing. Add it."}
         loaded = patch.load({field: [{"name": "audit"}]})[field]
         entry = loaded[0] if field == "plugin_chain" else loaded["audit"]
         assert (entry["priority"], entry["settings"]) == (100, {})

@@ -341,7 +341,7 @@ def test_a_response_is_cut_to_its_fields_and_passes_without_a_body() -> None:
         ),
         ({"json_schema": {"required": "a"}}, "/json_schema/required", "array"),
         ({"json_schema": {"items": {"pattern": "("}}}, "/json_schema/items/pattern", "regex"),
-        ({"json_schema": []}, "/json_schema", "mapping"),
+        ({"json_schema": []}, "/json_schema", "object"),
         (
             {"field": ["a"]},
             "/field",

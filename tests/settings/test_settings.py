@@ -163,7 +163,7 @@ class TestRejections:
             ("cache:\n  config_ttl: 0\n", "config.yaml:2: cache.config_ttl: must be longer than 0"),
             ("server:\n  base_domain: example.com:80\n", "config.yaml:2: server.base_domain: must be a DNS name without port, such as example.com"),
             ("tiers:\n  basic:\n    max_rulez: 1\n", "config.yaml:3: tiers.basic.max_rulez: unknown key; did you mean max_rules?"),
-            ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global.window: Missing data for required field."),
+            ("tiers:\n  basic:\n    limits:\n      global: {limit: 1}\n", "config.yaml:4: tiers.basic.limits.global.window: It is missing. Add it."),
             ("tiers:\n  gold: 5\n", "config.yaml:2: tiers.gold: must be a map"),
             ("demo:\n  port: 8080\n", "config.yaml:2: demo.port: server.admin_port has the same port 8080; choose another"),
             *((f"server:\n  workers: {number}\n", "config.yaml:2: server.workers: must be a whole number from 1 to 64")

@@ -9,7 +9,7 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
 from admin_app.changes.idempotency import idempotent
-from admin_app.changes.owners import Holding, Owner, check_unused, shared_models
+from admin_app.changes.owners import Holding, Owner, check_unused, name_taken, shared_models
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.snapshot import check_maximum, check_most_targets, tier_maximum
 from admin_app.context import services
@@ -239,7 +239,8 @@ def _changed(before: Holding, stored: Model, sent: Mapping[str, Any]) -> Model:
     names = {f"/targets/{i}/provider": one.provider for i, one in enumerate(model.targets)}
     # Stored names stay allowed, so that a model can be changed whose provider is no longer shared.
     unknown = before.unknown_providers(names) if model.targets != stored.targets else []
-    raise_problems(problems, unknown, _repeated(model))
+    rejections = [name_taken(stored, model, before.models)]
+    raise_problems(problems, unknown, _repeated(model), rejections=rejections)
     return model
 
 

@@ -130,7 +130,7 @@ def preset_of(kind: str) -> Preset:
     if found is None:
         near = get_close_matches(kind, presets(), 1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(f"kind must be one of {', '.join(presets())}.{hint}")
+        raise ValueError(f"Must be one of: {', '.join(presets())}.{hint}")
     return found
 
 

@@ -108,9 +108,9 @@ class TestEntry:
              "counting has no on_error open. Allowed: closed, local."),
             (placed("counting", parallel=True), "parallel",
              "counting merges its entries and cannot run in parallel. Set parallel to false."),
-            (placed("asking", settings={"limit": "1"}), "settings/limit", "Not a valid integer."),
+            (placed("asking", settings={"limit": "1"}), "settings/limit", "Must be a whole number."),
             (placed("asking", settings={"limit": 1, "headers": {"X-A": 1}}), "settings/headers/X-A",
-             "Not a valid string."),
+             "Must be text."),
         ],
     )  # fmt: skip
     def test_wrong_entry_is_named_with_the_way_out(self, item: ChainEntry, pointer: str, detail: str) -> None:
