@@ -94,11 +94,13 @@ class RateLimit(Schema):
         allow_none=True,
         metadata={"description": "The rule whose requests it counts; null for all rules."},
     )
+    rule_path = fields.String(required=True, allow_none=True, metadata={"description": "Its path."})
     key_id = fields.String(
         required=True,
         allow_none=True,
         metadata={"description": "With `each_key`: the key whose requests it counts; null for all keys."},
     )
+    key_name = fields.String(required=True, allow_none=True, metadata={"description": "Its name."})
     name = fields.String(required=True)
     unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
     limit = fields.Integer(required=True)
@@ -124,6 +126,7 @@ class TenantRateLimit(RateLimit):
     """A limit in force, and its tenant."""
 
     tenant_id = fields.String(required=True)
+    tenant_name = fields.String(required=True)
 
 
 class AllRateLimits(Schema):
@@ -195,7 +198,8 @@ def _of_all(snapshots: Sequence[Snapshot], *, each_key: bool) -> Iterator[dict[s
     used = _used(found)
     for snapshot, shown in zip(snapshots, found, strict=True):
         rows = [*_ceiling(snapshot), *(_document(one, used) for one in shown)]
-        yield from ({"tenant_id": snapshot.tenant.id, **row} for row in rows)
+        tenant = {"tenant_id": snapshot.tenant.id, "tenant_name": snapshot.tenant.name}
+        yield from ({**tenant, **row} for row in rows)
 
 
 def _fullness(row: Mapping[str, Any]) -> float:
@@ -273,7 +277,9 @@ def _document(shown: _Shown, states: Mapping[str, LimitState]) -> dict[str, Any]
     return {
         "scope": compiled.scope,
         "rule_id": rule.id if rule else None,
+        "rule_path": rule.path if rule else None,
         "key_id": shown.key.id if shown.key else None,
+        "key_name": shown.key.name if shown.key else None,
         "name": compiled.spec.name,
         "unit": UNITS[compiled.spec.kind],
         "limit": number,
@@ -288,5 +294,10 @@ def _ceiling(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The tier's concurrent requests. Each worker counts its own, so the usage is not known."""
     tier = services().settings.tiers.get(snapshot.tenant.tier)
     if tier is not None and tier.concurrent is not None:
-        unknown = dict.fromkeys(("rule_id", "key_id", "window", "used", "remaining", "reset_after_ms"))
+        unknown = dict.fromkeys(
+            (
+                *("rule_id", "rule_path", "key_id", "key_name"),
+                *("window", "used", "remaining", "reset_after_ms"),
+            )
+        )
         yield {"scope": "gateway", "name": "tier", "unit": "concurrent", "limit": tier.concurrent, **unknown}

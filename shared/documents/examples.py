@@ -154,7 +154,9 @@ RATE_LIMITS: Document = {
         {
             "scope": "rule",
             "rule_id": RULE_READ["id"],
+            "rule_path": "/v1",
             "key_id": None,
+            "key_name": None,
             "name": "global",
             "unit": "requests",
             "limit": 100,
@@ -166,7 +168,7 @@ RATE_LIMITS: Document = {
     ]
 }
 ALL_RATE_LIMITS: Document = {
-    "limits": [{"tenant_id": TENANT_READ["id"], **RATE_LIMITS["limits"][0]}],
+    "limits": [{"tenant_id": TENANT_READ["id"], "tenant_name": "Acme", **RATE_LIMITS["limits"][0]}],
     "tenants": 1,
     "next_cursor": None,
 }

@@ -66,9 +66,23 @@ def test_each_limit_in_force_is_shown_with_its_use(api: Api, world: World) -> No
     tenant, rule = limited(api, GATEWAY, RULE)
     assert [row["used"] for _ in range(20) for row in shown(api, tenant)] == [0] * 40
     assert spend(world, tenant, 2) == 2
-    both = {"key_id": None, "name": "global", "unit": "requests", "used": 2}
-    gateway = {"scope": "gateway", "rule_id": None, "limit": 5, "window": "1m", "remaining": 3}
-    of_rule = {"scope": "rule", "rule_id": rule, "limit": 3, "window": "10s", "remaining": 1}
+    both = {"key_id": None, "key_name": None, "name": "global", "unit": "requests", "used": 2}
+    gateway = {
+        "scope": "gateway",
+        "rule_id": None,
+        "rule_path": None,
+        "limit": 5,
+        "window": "1m",
+        "remaining": 3,
+    }
+    of_rule = {
+        "scope": "rule",
+        "rule_id": rule,
+        "rule_path": "/v1",
+        "limit": 3,
+        "window": "10s",
+        "remaining": 1,
+    }
     assert shown(api, tenant) == [
         {**both, **gateway, "reset_after_ms": 60_938},
         {**both, **of_rule, "reset_after_ms": 10_157},
