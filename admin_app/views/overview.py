@@ -18,6 +18,7 @@ from shared.documents.overview import (
     Overview,
     OverviewQuery,
     PlatformOverview,
+    PlatformOverviewQuery,
 )
 from shared.records.figures import document, exposition, total
 from shared.records.keys import ALL
@@ -26,7 +27,6 @@ from shared.records.reader import RecordReader
 
 blueprint = Blueprint("overview", __name__, "Figures of requests: of the platform and of tenants.")
 
-_MOST_TENANTS: Final = 20
 _SERIES: Final = 'gateway_requests_total{tenant="acme",status="2xx",source="upstream"} 412\n'
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,14 +35,14 @@ _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 class PlatformFigures(MethodView):
     @requires(Access.PLATFORM)
     @blueprint.operation("getOverview")
-    @blueprint.reads(OverviewQuery, location="query")
+    @blueprint.reads(PlatformOverviewQuery, location="query")
     @blueprint.responses(200, PlatformOverview, example=PLATFORM_OVERVIEW)
     def get(self, query: dict[str, Any]) -> Response:
         """Read the figures of all requests"""
         minutes = _minutes(query["window"])
         with services().reading(RecordReader) as reader:
             figures = _overview(reader, ALL, query["window"], minutes)
-            tenants = _tenants(reader, minutes)
+            tenants = _tenants(reader, minutes, query["tenants"])
         return _dumped(PlatformOverview(), {**figures, "tenants": tenants})
 
 
@@ -99,11 +99,11 @@ def _overview(reader: RecordReader, owner: str, window: str, minutes: Sequence[i
     }
 
 
-def _tenants(reader: RecordReader, minutes: Sequence[int]) -> list[dict[str, Any]]:
+def _tenants(reader: RecordReader, minutes: Sequence[int], most: int) -> list[dict[str, Any]]:
     """The figures of the tenants with the most requests."""
     found = total(reader.tenants(minutes))
     ids = {name.partition(":")[2] for name in found if name.startswith(f"{REQUESTS}:")}
-    most = sorted(ids, key=lambda one: (-found[f"{REQUESTS}:{one}"], one))[:_MOST_TENANTS]
+    busiest = sorted(ids, key=lambda one: (-found[f"{REQUESTS}:{one}"], one))[:most]
     return [
         {
             "tenant_id": one,
@@ -112,7 +112,7 @@ def _tenants(reader: RecordReader, minutes: Sequence[int]) -> list[dict[str, Any
             "rejected": found.get(f"{REJECTED}:{one}", 0),
             "cost_usd": document({"cost": found.get(f"{COST}:{one}", 0)})["cost_usd"],
         }
-        for one in most
+        for one in busiest
     ]
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from flask import Response, g
 from flask.views import MethodView
+from marshmallow import fields, validate
 
 from admin_app.auth.access import Access, requires
 from admin_app.auth.field_access import TENANT_FIELDS, check_fields
@@ -40,6 +41,25 @@ from shared.pipeline.check import chain_warnings, check_tenant
 
 blueprint = Blueprint("tenants", __name__, "Customers of the platform. Each has its own subdomain.")
 
+# A search reads pages of at least this many tenants, and at most this many tenants in all.
+_LEAST_READ: Final = 10
+_MOST_READ: Final = 1_000
+
+
+class TenantQuery(PageQuery):
+    """Which tenants are wanted, and the page of them."""
+
+    text = fields.String(
+        load_default="",
+        validate=validate.Length(max=200),
+        metadata={"description": "Part of the name, subdomain or id, in any case."},
+    )
+    status = fields.String(
+        load_default=None,
+        validate=validate.OneOf(["active", "disabled"]),
+        metadata={"description": "Only tenants with this status."},
+    )
+
 
 def _judge(sent: dict[str, Any], tenant_id: str | None = None) -> None:
     """Check the fields of a body of which others are malformed."""
@@ -52,16 +72,18 @@ def _judge(sent: dict[str, Any], tenant_id: str | None = None) -> None:
 class Tenants(MethodView):
     @requires(Access.PLATFORM)
     @blueprint.operation("listTenants")
-    @blueprint.reads(PageQuery, location="query")
+    @blueprint.reads(TenantQuery, location="query")
     @blueprint.responses(200, TenantList, example=examples.page("tenants", examples.TENANT_READ))
     def get(self, query: dict[str, Any]) -> Response:
-        """List tenants, in order of creation"""
+        """List tenants, in order of creation
+
+        A page with `text` or `status` may have fewer tenants than `limit`, or none, though more follow.
+        """
         try:
-            page = services().store.list(query["limit"], query["cursor"])
+            found, cursor = _page(query)
         except ValueError:
             raise invalid_cursor() from None
-        documents = [tenant_document(snapshot.tenant) for snapshot in page.snapshots]
-        return page_response("tenants", documents, page.next_cursor)
+        return page_response("tenants", [tenant_document(tenant) for tenant in found], cursor)
 
     @requires(Access.PLATFORM)
     @idempotent
@@ -130,6 +152,24 @@ class OneTenant(MethodView):
         """
         delete_tenant(tenant_id, lambda before: check_match(tenant_document(before.tenant)))
         return no_content()
+
+
+def _page(query: Mapping[str, Any]) -> tuple[list[Tenant], str | None]:
+    """The tenants of a page, and the cursor of the next one. Raises ValueError on a wrong cursor."""
+    text, status = query["text"].casefold(), query["status"]
+    found: list[Tenant] = []
+    read, cursor = 0, query["cursor"]
+    while True:
+        page = services().store.list(query["limit"] - len(found), cursor)
+        read, cursor = read + len(page.snapshots), page.next_cursor
+        found += [
+            tenant
+            for tenant in (snapshot.tenant for snapshot in page.snapshots)
+            if status in (None, tenant.status)
+            and any(text in value.casefold() for value in (tenant.name, tenant.subdomain, tenant.id))
+        ]
+        if cursor is None or read >= _MOST_READ or len(found) > query["limit"] - _LEAST_READ:
+            return found, cursor
 
 
 def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:

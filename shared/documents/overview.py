@@ -20,6 +20,16 @@ class OverviewQuery(Strict):
     )
 
 
+class PlatformOverviewQuery(OverviewQuery):
+    """The span of time, and how many tenants are listed."""
+
+    tenants = fields.Integer(
+        load_default=20,
+        validate=validate.Range(1, 1000),
+        metadata={"description": "The tenants with the most requests are listed, at most this many."},
+    )
+
+
 def _quantile() -> fields.Float:
     return fields.Float(required=True, allow_none=True)
 
@@ -89,7 +99,7 @@ class Overview(Schema):
 
 
 class PlatformOverview(Overview):
-    """The same of all tenants. `tenants` are the 20 with the most requests."""
+    """The same of all tenants. `tenants` are those with the most requests."""
 
     tenants = fields.List(fields.Nested(TenantFigures), required=True)
 

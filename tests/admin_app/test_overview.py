@@ -54,6 +54,8 @@ def test_overview_has_the_window_the_one_before_and_each_minute(
         "cost_usd": "0",
     }
     assert (second["tenant_id"], second["rejected"]) == (tenants[1].id, 1)
+    most: Any = api.get("/overview?tenants=1").get_json()
+    assert [one["tenant_id"] for one in most["tenants"]] == [tenants[0].id]
 
 
 def test_tenant_reads_its_own_figures_only(api: Api, tenants: tuple[Tenant, Tenant]) -> None:

@@ -117,7 +117,34 @@ class TestList:
             cursor = page["next_cursor"]
         assert seen == made
 
-    @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=nonsense", "limt=5"])
+    def test_text_finds_part_of_a_name_a_subdomain_or_an_id_in_any_case(self, api: Api) -> None:
+        acme, globex = api.tenant("acme", name="Straße & Söhne").id, api.tenant("globex").id
+        for text, wanted in (("STRASSE", acme), ("cme", acme), ("GLOB", globex), (globex[8:], globex)):
+            found = api.get("/tenants", query_string={"text": text}).get_json()
+            assert ([tenant["id"] for tenant in found["tenants"]], found["next_cursor"]) == ([wanted], None)
+        assert api.get("/tenants?text=initech").get_json()["tenants"] == []
+
+    def test_status_selects_tenants(self, api: Api) -> None:
+        api.tenant("acme")
+        off = api.tenant("globex", status="disabled").id
+        assert [one["id"] for one in api.get("/tenants?status=disabled").get_json()["tenants"]] == [off]
+
+    def test_pages_of_a_search_have_each_match_once_and_no_more_than_were_asked_for(self, api: Api) -> None:
+        made = [api.tenant(f"{'acme' if i % 3 else 'globex'}-{i}").id for i in range(40)]
+        wanted, seen = [one for i, one in enumerate(made) if i % 3], []
+        query: dict[str, Any] = {"text": "acme", "limit": 12}
+        while True:
+            page = api.get("/tenants", query_string=query).get_json()
+            assert page["count"] <= 12
+            seen += [tenant["id"] for tenant in page["tenants"]]
+            if page["next_cursor"] is None:
+                break
+            query["cursor"] = page["next_cursor"]
+        assert seen == wanted
+
+    @pytest.mark.parametrize(
+        "query", ["status=off", "limit=0", "limit=501", "limit=x", "cursor=nonsense", "limt=5"]
+    )
     def test_a_bad_query_is_rejected(self, api: Api, query: str) -> None:
         assert len(pointers(api.get(f"/tenants?{query}"))) == 1
 
