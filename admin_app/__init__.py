@@ -18,6 +18,7 @@ from admin_app.views import (
     plugins,
     rate_limits,
     requests,
+    rule_health,
     rules,
     tenants,
 )
@@ -91,7 +92,7 @@ def create_app(services: Services) -> Flask:
         "key", {"type": "http", "scheme": "bearer", "description": "The platform key or a tenant's API key."}
     )
     modules = (
-        *(tenants, api_keys, rules, providers, provider_keys, provider_test, provider_health),
+        *(tenants, api_keys, rules, rule_health, providers, provider_keys, provider_test, provider_health),
         *(providers_health, models, known_models, prices, connection, rate_limits, usage, requests, overview),
         *(explain, plugins),
     )

@@ -1,6 +1,7 @@
 """Request bodies and query strings, parsed and validated."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 from flask import Request, g
@@ -35,6 +36,21 @@ class Malformed(Invalid):
         known = tuple(f"{_part(problem.pointer)}/" for problem in self.problems)
         return Invalid([*self.problems, *(one for one in found if not f"{one.pointer}/".startswith(known))])
 
+    def judged(self, judge: Callable[[dict[str, Any]], None]) -> Invalid:
+        """The error with the problems that `judge` raises for the rest.
+
+        Raises 404 if `judge` does: there is nothing that the body could change.
+        """
+        try:
+            judge(self.rest)
+        except Invalid as error:
+            return self.with_problems(error.problems)
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise
+            return self.with_problems(error.problems)
+        return self
+
 
 def _part(pointer: str) -> str:
     """The field, or the entry of a chain, that `pointer` leads into."""
@@ -62,11 +78,17 @@ class BodyParser(FlaskParser):
         """Raise marshmallow's errors as one `Invalid`."""
         # webargs nests the messages below the location ("json", "query").
         messages = error.messages
-        inner = next(iter(messages.values())) if isinstance(messages, Mapping) else messages
-        raise Malformed(problems_of(inner), _well_formed(inner, error.valid_data)) from None
+        location, inner = next(iter(messages.items())) if isinstance(messages, Mapping) else ("", messages)
+        body = g.body if location == "json" else {}
+        raise malformed(inner, error.valid_data, body) from None
 
 
-def _well_formed(messages: Any, loaded: Any) -> dict[str, Any]:
+def malformed(messages: Any, loaded: Any, body: Any) -> Malformed:
+    """The error of a `body` with marshmallow's `messages`, of which `loaded` is valid."""
+    return Malformed(problems_of(messages), _well_formed(messages, loaded, body))
+
+
+def _well_formed(messages: Any, loaded: Any, body: Any) -> dict[str, Any]:
     """The fields of a body without an error in `messages`, and the entries of chains without one."""
     if not isinstance(messages, Mapping) or not isinstance(loaded, Mapping):
         return {}
@@ -74,7 +96,7 @@ def _well_formed(messages: Any, loaded: Any) -> dict[str, Any]:
     for name in _CHAINS:
         wrong = messages.get(name)
         if isinstance(wrong, Mapping):
-            entries = dict(_well_formed_entries(g.body[name], wrong))
+            entries = dict(_well_formed_entries(body[name], wrong))
             rest[name] = entries if name == "required_plugins" else list(entries.values())
     return rest
 

@@ -1,8 +1,8 @@
 """The OpenAPI document: the parts that all operations share (access, problems, ETags), and its pages."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,6 @@ from admin_app.auth.access import Access, requires
 from admin_app.http import errors
 from admin_app.http.bodies import BodyParser, Malformed
 from admin_app.http.forwarded import path_prefix
-from shared.core.errors import Invalid, Problem
 from shared.documents.plugin_config import RequiredPluginInput
 
 type View = Callable[..., Any]
@@ -183,21 +182,9 @@ def _judged(view: View, judge: Judge) -> View:
         try:
             return view(*args, **ids)
         except Malformed as error:
-            raise error.with_problems(_problems_of(judge, error.rest, ids)) from None
+            raise error.judged(partial(judge, **ids)) from None
 
     return judged
-
-
-def _problems_of(judge: Judge, rest: dict[str, Any], ids: Mapping[str, str]) -> Sequence[Problem]:
-    try:
-        judge(rest, **ids)
-    except Invalid as error:
-        return error.problems
-    except errors.ApiError as error:
-        if error.status == HTTPStatus.NOT_FOUND:  # there is nothing that the body could change
-            raise
-        return error.problems
-    return ()
 
 
 def _document_common(

@@ -10,6 +10,7 @@ from flask.views import MethodView
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from admin_app.auth.access import Access, caller, requires
+from admin_app.changes.drafts import Draft, with_draft
 from admin_app.changes.snapshot import find_key, find_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError
@@ -20,6 +21,7 @@ from shared.core.fields import HEADER_VALUE, Pattern, flag, ip_address, token
 from shared.documents import examples
 from shared.documents.explanation import Explanation
 from shared.documents.fields import Input
+from shared.documents.rule import RuleReplacement
 from shared.explain import ExplainRequest
 from shared.model.config import Snapshot
 from shared.model.messages import Headers
@@ -73,6 +75,17 @@ class ResponseInput(Input):
     body = fields.String(load_default="", metadata={"description": "Its body, as text."})
 
 
+class _Rule(fields.Nested):
+    """A rule, which is checked when its tenant and the saved rule are known."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any
+    ) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValidationError("Must be an object.")
+        return value
+
+
 class ExplainInput(Input):
     """A request to explain."""
 
@@ -109,6 +122,14 @@ class ExplainInput(Input):
             "description": "Response of the upstream. With it, the response stages are explained, too."
         },
     )
+    rule = _Rule(
+        RuleReplacement,
+        load_default=None,
+        metadata={
+            "description": "A rule that is not saved. With an `id` it stands in for that rule, else it is "
+            "added. It is checked as a PUT would; nothing is stored. Requires the scope admin."
+        },
+    )
     call_outside = flag(False, "true also calls external validators. Requires the scope admin.")
 
     @validates_schema
@@ -130,13 +151,17 @@ class Explain(MethodView):
         of the response. Nothing is forwarded, and no limit is charged. External validators are called only
         with `call_outside`. The tier's `concurrent` limit is not checked. An event-stream response is
         explained as a whole body; the proxy checks it event by event, unless the rule buffers streams.
+        `rule` tries a rule before it is saved: its errors are those of a PUT, with pointers below `/rule`.
         """
         snapshot = find_tenant(tenant_id)
-        if sent["call_outside"] and not caller().may(Access.ADMIN):
-            raise ApiError("forbidden", f"call_outside requires {Access.ADMIN}.")
+        for name in ("call_outside", "rule"):
+            if sent[name] not in (None, False) and not caller().may(Access.ADMIN):
+                raise ApiError("forbidden", f"{name} requires {Access.ADMIN}.")
+        draft = Draft(snapshot, []) if sent["rule"] is None else with_draft(snapshot, sent["rule"])
         request = _request(sent, snapshot)
-        result = services().explain(request, snapshot, calls_outside=sent["call_outside"])
-        return response(Explanation().dump(explanation(result, request.method)))
+        result = services().explain(request, draft.snapshot, calls_outside=sent["call_outside"])
+        document = explanation(result, request.method)
+        return response(Explanation().dump({**document, "warnings": draft.warnings}))
 
 
 def _request(sent: Mapping[str, Any], snapshot: Snapshot) -> ExplainRequest:

@@ -145,7 +145,12 @@ class Flag(fields.Boolean):
 
 
 class Duration(fields.Field[float]):
-    """Seconds as a number, or text such as ``500ms``; loaded and dumped as seconds."""
+    """Seconds as a number, or text such as ``500ms``; loaded and dumped as seconds.
+
+    `form` is its format and unit for a form, as those of `Size`.
+    """
+
+    form = ("duration", "seconds")
 
     def __init__(self, *, minimum: float, maximum: float, description: str, **kwargs: Any) -> None:
         self.minimum, self.maximum = minimum, maximum
@@ -161,6 +166,8 @@ class Duration(fields.Field[float]):
 
 class Size(fields.Field[int]):
     """A number of bytes, or text such as ``20MB``; loaded and dumped as bytes."""
+
+    form = ("size", "bytes")
 
     def __init__(self, description: str, **kwargs: Any) -> None:
         super().__init__(metadata={"type": ["integer", "string"], "description": description}, **kwargs)

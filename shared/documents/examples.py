@@ -133,6 +133,11 @@ PLUGIN: Document = {
     "default_on_error": "closed",
     "on_error_choices": ["closed", "open"],
     "default_timeout": 1.0,
+    "reads": ["body", "headers"],
+    "changes": ["body"],
+    "streams": "any",
+    "merges_entries": False,
+    "example": {"name": "model_alias", "settings": {"aliases": {"fast": "gpt-4o-mini"}}},
     "secret_settings": [],
     "settings_schema": {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -141,6 +146,7 @@ PLUGIN: Document = {
             "aliases": {
                 "type": "object",
                 "additionalProperties": {"type": "string"},
+                "title": "Aliases",
                 "description": "Replacement names by requested name.",
             }
         },
@@ -249,6 +255,7 @@ EXPLANATION: Document = {
         "body_bytes": 77,
     },
     "response": None,
+    "warnings": [],
 }
 
 LIVENESS: Document = {"status": "ok"}

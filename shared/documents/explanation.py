@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
+from shared.documents.fields import warnings_field
 from shared.model.config import Stage
 
 
@@ -175,3 +176,4 @@ class Explanation(Schema):
     ai = fields.Nested(ExplainedModel, required=True, allow_none=True)
     upstream = fields.Nested(UpstreamRequest, required=True, allow_none=True)
     response = fields.Nested(GatewayResponse, required=True, allow_none=True)
+    warnings = warnings_field("What may not work as intended in the `rule` of the call.")

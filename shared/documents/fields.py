@@ -111,13 +111,9 @@ class ChangeWarning(Schema):
     detail = fields.String(required=True, metadata={"description": "The consequence, and how to avoid it."})
 
 
-def warnings_field() -> fields.List[Any]:
+def warnings_field(description: str = "Settings that may not work as intended.") -> fields.List[Any]:
     """The field `warnings` of a response to a change."""
-    return fields.List(
-        fields.Nested(ChangeWarning),
-        required=True,
-        metadata={"description": "Settings that may not work as intended."},
-    )
+    return fields.List(fields.Nested(ChangeWarning), required=True, metadata={"description": description})
 
 
 class Page(Schema):

@@ -24,6 +24,8 @@ _AT_A_TIME = ("ip", "key", "method", "path", "model")
 class Window(fields.Field[int]):
     """A duration, kept in milliseconds."""
 
+    form = ("duration", "seconds")
+
     def __init__(self, minimum: int, description: str, **kwargs: Any) -> None:
         self.minimum = minimum
         metadata = {"description": description, "type": ["string", "number"], "example": "1m"}
@@ -120,7 +122,7 @@ class OneOrMore(fields.Field[tuple[dict[str, Any], ...]]):
 #: The JSON Schema of each field of the schemas above.
 _PROPERTIES: Mapping[str, Mapping[str, Any]] = {
     "limit": {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT},
-    "window": {"type": ["string", "number"]},
+    "window": dict(zip(("format", "unit"), Window.form, strict=True), type=["string", "number"]),
     "on_missing": {"type": "string", "enum": ["shared", "skip", "deny"]},
     "per": {"type": "array", "items": {"type": "string", "enum": list(_AT_A_TIME)}},
 }
@@ -130,6 +132,7 @@ def _described(kind: type[Schema]) -> dict[str, Any]:
     """A schema as JSON Schema: apispec cannot describe a field that is a schema or a list of it."""
     described = {}
     for name, field in kind().fields.items():
-        described[name] = dict(_PROPERTIES.get(name, {"type": "string", "enum": [field.load_default]}))
+        known = _PROPERTIES.get(name, {"type": "string", "enum": [field.load_default]})
+        described[name] = {**known, "description": field.metadata["description"]}
     required = [name for name, field in kind().fields.items() if field.required]
     return {"type": "object", "properties": described, "required": required, "additionalProperties": False}

@@ -216,6 +216,7 @@ class Plugin:
         merges_entries: all its entries in a plan become one step, by `merge`.
         has_cleanup: `cleanup` has something to release. An instance may narrow it.
         weight: the time to compile an instance, in instructions of RE2 (about 0.5 us each).
+        example: settings that show what it does, as JSON. Without them, the required ones are shown.
     """
 
     name: ClassVar[str]
@@ -234,6 +235,7 @@ class Plugin:
     merges_entries: ClassVar[bool] = False
     has_cleanup: bool = True
     weight: int = 0
+    example: ClassVar[Mapping[str, Any]] = EMPTY
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

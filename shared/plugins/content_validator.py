@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow
 from marshmallow import validate
@@ -18,10 +18,9 @@ from shared.bodies.text.rules import TextRules
 from shared.bodies.text.stream_rules import TextJudge
 from shared.bodies.text.whole_body import judge_events, judge_request, judge_response, lines_splitter
 from shared.core.errors import STATUS, Invalid, Problem
-from shared.core.fields import validated
+from shared.core.fields import Size
 from shared.core.http_tokens import TOKEN, has_no_body
 from shared.core.json_pointer import MISSING, get_at, parse_path
-from shared.core.sizes import parse_size
 from shared.http.body_rejected import BodyRejected, body_too_long
 from shared.http.content_coding import encode
 from shared.http.media_type import EVENT_STREAM, MediaType
@@ -55,16 +54,14 @@ LONGEST = 512
 _JudgeText = Callable[[TextRules, DecodedBody, Any, JsonBounds], bytes]
 
 
-class _Size(marshmallow.fields.Field[int]):
-    """A number of bytes, or a text such as 1MB."""
+def _texts(text: str, *, name: str | None = None, most: int = _MOST_NAMES, form: str | None = None) -> Any:
+    """A list of texts. `name` is the name of the setting, if the attribute has another.
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        return validated(parse_size, value)
-
-
-def _texts(text: str, *, name: str | None = None, most: int = _MOST_NAMES) -> Any:
-    """A list of texts. `name` is the name of the setting, if the attribute has another."""
-    item = marshmallow.fields.String(validate=validate.Length(min=1))
+    `form` is the format of a text.
+    """
+    item = marshmallow.fields.String(
+        validate=validate.Length(min=1), metadata={"format": form} if form else {}
+    )
     limit = validate.Length(max=most)
     return setting(
         marshmallow.fields.List(item, load_default=list, data_key=name, validate=limit),
@@ -87,12 +84,17 @@ class ContentValidator(Plugin):
 
     computes = True
     events_in_place = True
+    example: ClassVar[Mapping[str, Any]] = {
+        "allowed_types": ["application/json"],
+        "max_size": "1MB",
+        "blocked_patterns": ["(?i)ignore (all )?previous instructions"],
+    }
 
     allowed_types: Sequence[str] = _texts(
         "Allowed media types, such as application/json or text/*. Empty allows all."
     )
     max_size: int | None = setting(
-        _Size(load_default=None, allow_none=True, metadata={"type": ["integer", "string"]}),
+        Size("", load_default=None, allow_none=True),
         "Largest body, both encoded and decoded: bytes, or a text such as 1MB.",
     )
     forwarded: Sequence[str] = _texts(
@@ -110,9 +112,12 @@ class ContentValidator(Plugin):
         "RE2 patterns that must not match. They are searched in message texts; in other bodies, in the whole "
         "body.",
         most=MAX_PATTERNS,
+        form="regex",
     )
     required_patterns: Sequence[str] = _texts(
-        "RE2 patterns that must all match, searched like `blocked_patterns`.", most=MAX_PATTERNS
+        "RE2 patterns that must all match, searched like `blocked_patterns`.",
+        most=MAX_PATTERNS,
+        form="regex",
     )
     action: str = setting(
         marshmallow.fields.String(load_default="block", validate=validate.OneOf(("block", "mask"))),

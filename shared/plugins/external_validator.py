@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow
 from marshmallow import validate
@@ -101,12 +101,17 @@ class ExternalValidator(Plugin):
     """
 
     default_timeout = 2.0
+    example: ClassVar[Mapping[str, Any]] = {
+        "endpoint": "https://validator.example.com/check",
+        "field_maps": [{"source": "messages", "destination": "input.messages"}],
+        "conditions": [{"field": "allowed", "operator": "eq", "value": False, "message": "Not this."}],
+    }
 
     endpoint: str = setting(
         marshmallow.fields.String(
             required=True,
             validate=partial(validated, parse_target, allow_query=True),
-            metadata={"example": "https://validator.example.com/check"},
+            metadata={"example": "https://validator.example.com/check", "format": "uri"},
         ),
         "The http or https URL of the service.",
     )

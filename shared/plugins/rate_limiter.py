@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from marshmallow import fields, validate
 
@@ -84,6 +84,9 @@ class RateLimiter(Plugin):
     reads = frozenset({"headers"})
     own_task = False
     merges_entries = True
+    example: ClassVar[Mapping[str, Any]] = {
+        "limits": {"global": {"limit": 100, "window": "1m"}, "streams": {"limit": 8, "per": ["key"]}}
+    }
 
     limit: int | None = setting(
         limit_field(load_default=None), "The most requests in a window; short for limits.global. 0 blocks."

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import fields, validate
 
@@ -30,17 +30,17 @@ SECURITY_HEADERS: Mapping[str, str] = {
 _MOST_NAMES, _MOST_NETWORKS = 100, 1000
 
 
-def _names(text: str) -> Any:
+def _names(form: str, text: str) -> Any:
+    """A list of names; `form` is their format."""
     limit = validate.Length(max=_MOST_NAMES)
-    names = fields.List(
-        fields.String(validate=token("a header name or a method")), load_default=list, validate=limit
-    )
-    return setting(names, f"{text} At most {_MOST_NAMES}.")
+    name = fields.String(validate=token("a header name or a method"), metadata={"format": form})
+    return setting(fields.List(name, load_default=list, validate=limit), f"{text} At most {_MOST_NAMES}.")
 
 
 def _networks(text: str) -> Any:
     error = "Must be an IP address or a network such as 10.0.0.0/8 or fd00::/8."
-    address = fields.IPInterface(error_messages={"invalid_ip_interface": error}, metadata={"type": "string"})
+    kind = {"type": "string", "format": "cidr"}
+    address = fields.IPInterface(error_messages={"invalid_ip_interface": error}, metadata=kind)
     limit = validate.Length(max=_MOST_NETWORKS)
     networks = fields.List(address, load_default=list, validate=limit)
     return setting(networks, f"{text} At most {_MOST_NETWORKS:,}.")
@@ -56,16 +56,26 @@ class SecurityValidator(Plugin):
 
     reads = frozenset({"headers"})
     blocking = False
+    example: ClassVar[Mapping[str, Any]] = {
+        "required_headers": ["X-Request-ID"],
+        "blocked_ips": ["203.0.113.0/24"],
+    }
 
-    required_headers: Sequence[str] = _names("Headers that a request must have, with a nonblank value.")
-    blocked_headers: Sequence[str] = _names(
-        "Headers that a request must not have, in any spelling: X-Debug blocks X_Debug."
+    required_headers: Sequence[str] = _names(
+        "header", "Headers that a request must have, with a nonblank value."
     )
-    allowed_methods: Sequence[str] = _names("Allowed methods. Empty allows all.")
+    blocked_headers: Sequence[str] = _names(
+        "header", "Headers that a request must not have, in any spelling: X-Debug blocks X_Debug."
+    )
+    allowed_methods: Sequence[str] = _names("method", "Allowed methods. Empty allows all.")
     allowed_ips: Sequence[Any] = _networks("Addresses and networks that may call. Empty allows all.")
     blocked_ips: Sequence[Any] = _networks("Addresses and networks that must not call.")
     blocked_user_agents: Sequence[str] = setting(
-        fields.List(fields.String(), load_default=list, validate=validate.Length(max=MAX_PATTERNS)),
+        fields.List(
+            fields.String(metadata={"format": "regex"}),
+            load_default=list,
+            validate=validate.Length(max=MAX_PATTERNS),
+        ),
         "RE2 patterns. A request is rejected if one of them matches its User-Agent.",
     )
     security_headers: bool = setting(

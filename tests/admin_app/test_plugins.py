@@ -3,7 +3,8 @@
 import jsonschema_rs
 import pytest
 
-from tests.admin_app.world import Api, World, pointers
+from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Verdict, fields, setting
+from tests.admin_app.world import Api, Tenant, World, pointers
 
 
 def test_plugins_are_listed_by_name(api: Api, world: World) -> None:
@@ -45,8 +46,8 @@ def test_every_json_schema_is_one(api: Api, world: World) -> None:
     for plugin in api.get("/plugins").get_json()["plugins"]:
         jsonschema_rs.meta.validate(plugin["settings_schema"])
         assert "$ref" not in str(plugin["settings_schema"])
-        for setting in plugin["settings_schema"]["properties"].values():
-            assert setting["description"]
+        for described in plugin["settings_schema"]["properties"].values():
+            assert described["description"]
 
 
 def test_an_unknown_one_is_404(api: Api) -> None:
@@ -57,3 +58,61 @@ def test_plugins_have_entity_tags(api: Api) -> None:
     for url in ("/plugins", "/plugins/rate_limiter"):
         tag = api.get(url).headers["ETag"]
         assert api.get(url, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_plugin_tells_what_it_reads_changes_and_does_on_streams(api: Api) -> None:
+    names = ("reads", "changes", "streams", "merges_entries")
+    told = {one["name"]: [one[name] for name in names] for one in api.get("/plugins").get_json()["plugins"]}
+    assert told == {
+        "content_validator": [["body", "headers"], [], "events", False],
+        "external_validator": [["body", "headers"], [], "any", False],
+        "rate_limiter": [["headers"], [], "any", True],
+        "security_validator": [["headers"], [], "any", False],
+    }
+
+
+class Collecting(Plugin):
+    """Let all responses pass, once they are whole.
+
+    >>> Collecting.parse({"size": 1})
+    """
+
+    size: int = setting(fields.Integer(required=True, metadata={"example": 5}), "A size.")
+
+    def pre_response(self, exchange: Exchange) -> Verdict:
+        return CONTINUE
+
+
+def test_plugin_without_an_example_of_its_own_is_shown_with_its_required_settings(
+    api: Api, world: World
+) -> None:
+    world.catalogue = {"collecting": Collecting}
+    shown = api.get("/plugins/collecting").get_json()
+    assert shown["example"]["settings"] == {"size": 5}
+    assert shown["streams"] == "whole"
+    assert shown["description"] == "Let all responses pass, once they are whole."
+
+
+def test_example_of_every_plugin_can_be_saved(api: Api, tenant: Tenant) -> None:
+    for plugin in api.get("/plugins").get_json()["plugins"]:
+        assert plugin["example"]["settings"]
+        api.rule(tenant, f"/{plugin['name']}", plugin_chain=[plugin["example"]])
+
+
+def test_settings_tell_their_titles_formats_and_units(api: Api) -> None:
+    schemas = {one["name"]: one["settings_schema"] for one in api.get("/plugins").get_json()["plugins"]}
+    own = {name: schema["properties"] for name, schema in schemas.items()}
+    assert own["security_validator"]["blocked_ips"]["title"] == "Blocked IPs"
+    assert own["content_validator"]["max_json_depth"]["title"] == "Max JSON depth"
+    formats = {
+        own["content_validator"]["blocked_patterns"]["items"]["format"],
+        own["security_validator"]["allowed_ips"]["items"]["format"],
+        own["security_validator"]["required_headers"]["items"]["format"],
+    }
+    assert formats == {"regex", "cidr", "header"}
+    size, timeout = own["content_validator"]["max_size"], own["external_validator"]["attempt_timeout"]
+    assert (size["format"], size["unit"]) == ("size", "bytes")
+    assert (timeout["format"], timeout["unit"]) == ("duration", "seconds")
+    quota = own["rate_limiter"]["limits"]["properties"]["global"]["anyOf"][0]["properties"]
+    assert (quota["window"]["format"], quota["window"]["title"]) == ("duration", "Window")
+    assert quota["limit"]["description"]

@@ -59,6 +59,17 @@ PROVIDERS_HEALTH: Document = {
         }
     ],
 }
+RULE_HEALTH: Document = {
+    "targets": [
+        {
+            **PROVIDER_HEALTH["targets"][0],
+            "target": "9f86d081884c",
+            "name": "https://gpu-1.example.com/v1",
+            "open_for_tenants": 1,
+            "last_errors": [],
+        }
+    ]
+}
 OPEN_TARGET: Document = {"duration": "30m", "reason": "maintenance"}
 ROTATE_KEY: Document = {"secret": "sk-...", "overlap": "1h"}
 

@@ -75,6 +75,20 @@ class ProviderHealthOutput(Schema):
     targets = fields.List(fields.Nested(TargetHealthOutput), required=True)
 
 
+class RuleTargetOutput(TargetHealthOutput):
+    """The health of one target of a rule."""
+
+    name = fields.String(
+        required=True, metadata={"description": "The URL of the target, or `<provider>/<model>`."}
+    )
+
+
+class RuleHealthOutput(Schema):
+    """The health of the targets of a rule; none of a rule with a single target, which is always called."""
+
+    targets = fields.List(fields.Nested(RuleTargetOutput), required=True)
+
+
 class OpenTargetInput(Input):
     """How long a target is not called."""
 
@@ -109,6 +123,20 @@ def target_documents(
     names = {*known.targets(), *(beat.target for beat in stored.beats)}
     names |= {f"{provider.id}/{model.id}" for model in provider.models}
     return [_target(name, tenant_id, known, stored, now) for name in sorted(names)]
+
+
+def rule_health_document(targets: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The JSON of the health of a rule, with the `name` of each target."""
+    document: dict[str, Any] = RuleHealthOutput().dump({"targets": targets})
+    return document
+
+
+def target_states(
+    targets: Iterable[str], tenant_id: str, stored: StoredHealth, now: float
+) -> list[Mapping[str, Any]]:
+    """What a tenant sees of targets. `stored` is of their owner."""
+    known = known_health(stored, now)
+    return [_target(name, tenant_id, known, stored, now) for name in targets]
 
 
 def known_health(stored: StoredHealth, now: float) -> KnownHealth:

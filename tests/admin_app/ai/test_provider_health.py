@@ -1,4 +1,4 @@
-"""The health of providers: what is shown of their targets and keys, and targets that operators open."""
+"""The health of providers and rules: what is shown of their targets and keys, and targets that operators open."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from shared.health.layout import NOTE, Beat, note_of_beats
 from shared.health.report import CALLS, PROBE, Report
 from shared.health.store import HealthStore
 from shared.records.keys import ALL, calls_key
+from shared.routing.target_pool import target_id
 from shared.upstreams.outcome import KeyEffect
 from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, make_world
 
@@ -248,3 +249,39 @@ def test_tenant_sees_its_providers_and_of_shared_ones_only_what_its_own_calls_ha
     seen = states(api, tenant.url, key=tenant.key)
     assert (seen["all"]["state"], seen["all"]["reason"]) == ("down", "1 of 1 targets is not called.")
     assert api.get("/providers/health", key=tenant.key).status_code == 403
+
+
+def targets_of_rule(api: Api, tenant: Tenant, rule: Any) -> list[tuple[str, str, str | None]]:
+    health = api.get(f"{tenant.url}/rules/{rule['id']}/health").get_json()
+    return [(one["name"], one["state"], one["reason"]) for one in health["targets"]]
+
+
+def test_rule_with_targets_tells_which_are_open(world: Told, api: Api, tenant: Tenant) -> None:
+    urls = ["https://api.openai.com/a", "https://api.openai.com/b"]
+    rule = api.rule(tenant, target=None, targets=[{"url": url} for url in urls])
+    told(world, target_id(tenant.id, urls[1]), tenant=tenant.id)
+    assert targets_of_rule(api, tenant, rule) == [
+        (urls[0], "closed", None),
+        (urls[1], "open", "status 503"),
+    ]
+    other = api.tenant("other")
+    same = api.rule(other, target=None, targets=[{"url": url} for url in urls])
+    assert [state for _, state, _ in targets_of_rule(api, other, same)] == ["closed", "closed"]
+    assert targets_of_rule(api, tenant, api.rule(tenant, "/single")) == []
+
+
+def test_rule_for_ai_tells_the_health_of_its_providers(world: Told, api: Api, tenant: Tenant) -> None:
+    _, name = provider(api, tenant.url)
+    rule = api.rule(tenant, target=None, ai={"providers": ["p"]})
+    told(world, f"{name}/m", tenant=tenant.id)
+    assert targets_of_rule(api, tenant, rule) == [("p/m", "open", "status 503")]
+
+
+def test_tenant_sees_no_errors_of_a_provider_that_it_shares(world: Told, api: Api, tenant: Tenant) -> None:
+    url, name = provider(api)
+    api.patch(url, {"shared": "all"})
+    rule = api.rule(tenant, target=None, ai={"providers": ["p"]})
+    told(world, f"{name}/m", cause=PROBE, why="probe: status 500")
+    assert targets_of_rule(api, tenant, rule) == [("p/m", "open", "probe: status 500")]
+    seen = api.get(f"{tenant.url}/rules/{rule['id']}/health", key=tenant.key).get_json()["targets"][0]
+    assert (seen["state"], seen["reason"], seen["last_errors"]) == ("open", None, [])
