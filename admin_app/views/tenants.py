@@ -34,6 +34,8 @@ from shared.documents.tenant import (
     TenantOutput,
     TenantPatch,
     TenantReplacement,
+    TierOutput,
+    removed_tier,
     tenant_document,
 )
 from shared.model.config import ApiKey, Scope, Snapshot, Tenant
@@ -152,6 +154,20 @@ class OneTenant(MethodView):
         """
         delete_tenant(tenant_id, lambda before: check_match(tenant_document(before.tenant)))
         return no_content()
+
+
+@blueprint.route("/tenants/<tenant_id>/tier")
+class TenantTier(MethodView):
+    @requires(Access.READ)
+    @blueprint.operation("getTenantTier")
+    @blueprint.responses(200, TierOutput, example=examples.TIER)
+    def get(self, tenant_id: str) -> Response:
+        """Read the limits of a tenant's tier
+
+        The operator sets them in config.yaml. A tier that is no longer there allows nothing.
+        """
+        name = find_tenant(tenant_id).tenant.tier
+        return response(TierOutput().dump(services().settings.tiers.get(name) or removed_tier(name)))
 
 
 def _page(query: Mapping[str, Any]) -> tuple[list[Tenant], str | None]:

@@ -124,6 +124,17 @@ API_KEY_REVOKED: Document = {
 
 ROTATE: Document = {"overlap": "24h"}
 
+TIER: Document = {
+    "name": "basic",
+    "limits": {"global": {"limit": 600, "window": "1m"}},
+    "concurrent": 20,
+    "max_rules": 100,
+    "max_keys": 50,
+    "max_providers": 10,
+    "max_models": 100,
+    "max_targets": 20,
+}
+
 PLUGIN: Document = {
     "name": "model_alias",
     "summary": "Replace the names of models.",

@@ -9,7 +9,7 @@ from shared.core.http_tokens import LABEL
 from shared.documents.cors import CorsOutput, cors_input
 from shared.documents.fields import Input, Page, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
-from shared.model.config import Tenant
+from shared.model.config import Tenant, Tier
 
 #: Subdomains that users could mistake for the platform's own, and names with a special meaning.
 RESERVED = frozenset(
@@ -119,6 +119,31 @@ class TenantList(Page):
     """One page of tenants, in order of creation."""
 
     tenants = fields.List(fields.Nested(TenantOutput), required=True)
+
+
+def _maximum(description: str) -> fields.Integer:
+    return fields.Integer(required=True, allow_none=True, metadata={"description": description})
+
+
+class TierOutput(Schema):
+    """What the tier of a tenant allows. null: no maximum."""
+
+    name = fields.String(required=True)
+    limits = fields.Dict(
+        required=True,
+        metadata={"description": "As the `limits` of a rate_limiter, which runs before all other plugins."},
+    )
+    concurrent = _maximum("Concurrent requests of each worker.")
+    max_rules = _maximum("Rules.")
+    max_keys = _maximum("API keys.")
+    max_providers = _maximum("Providers.")
+    max_models = _maximum("Models.")
+    max_targets = _maximum("Targets of one rule or model.")
+
+
+def removed_tier(name: str) -> Tier:
+    """The tier of a tenant whose tier the operator removed."""
+    return Tier(name, concurrent=0, max_rules=0, max_keys=0, max_providers=0, max_models=0, max_targets=0)
 
 
 def tenant_document(tenant: Tenant) -> dict[str, Any]:

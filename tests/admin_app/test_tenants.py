@@ -1,6 +1,7 @@
 """Tenants over HTTP: create, list, read, replace, change, delete."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -251,3 +252,12 @@ class TestEntityTags:
     def test_lists_have_tags_too(self, api: Api, tenant: Tenant) -> None:
         tag = api.get("/tenants").headers["ETag"]
         assert api.get("/tenants", headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_tenant_reads_the_limits_of_its_tier(api: Api, tenant: Tenant, world: World) -> None:
+    tier = api.get(f"{tenant.url}/tier", key=tenant.key).get_json()
+    assert (tier["name"], tier["limits"]) == ("basic", {"global": {"limit": 600, "window": "1m"}})
+    assert (tier["concurrent"], tier["max_rules"]) == (20, 100)
+    world.settings = replace(world.settings, tiers={})
+    removed = api.get(f"{tenant.url}/tier").get_json()
+    assert (removed["name"], removed["max_rules"], removed["limits"]) == ("basic", 0, {})
