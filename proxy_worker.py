@@ -11,7 +11,7 @@ import uvloop
 from mitmproxy import http
 
 from mitm_addons.attempts import AI_RETRIES, TARGET_RETRIES, PoolAttempts
-from mitm_addons.flows import state_of
+from mitm_addons.flows import GatewayFlow
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES, Health
 from mitm_addons.response_head import ResponseHead
@@ -129,8 +129,8 @@ def _policy(services: Services) -> Policy:
         for linger in (LINGER, _KNOWN_LINGER)
     ]
 
-    def terms(flow: http.HTTPFlow) -> Terms:
-        state = state_of(flow)
+    def terms(flow: GatewayFlow) -> Terms:
+        state = flow.gateway_state
         if state is None or state.admitted is None:
             return known if state is not None and state.has_valid_key else default
         route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
@@ -146,7 +146,8 @@ def _policy(services: Services) -> Policy:
         return error_response(error, flow, services.random_bytes)
 
     attempts = PoolAttempts(services.clock)
-    return Policy(response, terms, attempts.retry, attempts.holds, attempts.held)
+    # Each flow has the attribute of a `GatewayFlow`.
+    return Policy(response, terms, attempts.retry, attempts.holds, attempts.held)  # type: ignore[arg-type]
 
 
 def _timeouts(clients: settings_of.Timeouts, upstream: UpstreamTimeouts) -> Timeouts:

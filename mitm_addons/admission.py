@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mitmproxy import http
-
 from mitm_addons.flows import (
     FlowState,
+    GatewayFlow,
     KnownHead,
     SentBody,
     begin,
@@ -63,7 +62,7 @@ class Admission:
     instance: str
     random_bytes: Callable[[int], bytes]
 
-    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+    def requestheaders(self, flow: GatewayFlow) -> Awaitable[None] | None:
         if flow.response:
             return None
         last: LastHead | None = getattr(flow, "last_head", None)
@@ -84,7 +83,7 @@ class Admission:
             last.note = KnownHead(call, state)
         return self._find_tenant(flow, state, call)
 
-    def _repeat(self, flow: http.HTTPFlow, last: LastHead, known: KnownHead) -> Awaitable[None] | None:
+    def _repeat(self, flow: GatewayFlow, last: LastHead, known: KnownHead) -> Awaitable[None] | None:
         """Admit a request whose head was read before. The tenant, the key and the rule are found anew."""
         fields, place = flow.request.data.headers.fields, known.id_place
         known.headers = headers = known.headers.renewed(fields)
@@ -103,14 +102,14 @@ class Admission:
         )
         return self._find_tenant(flow, begin(flow, state), known.call)
 
-    def _find_tenant(self, flow: http.HTTPFlow, state: FlowState, call: Call) -> Awaitable[None] | None:
+    def _find_tenant(self, flow: GatewayFlow, state: FlowState, call: Call) -> Awaitable[None] | None:
         gateway = self.gateways.peek(call.subdomain, call.key_hash)
         if gateway is None:
             return self._find(flow, state, call)
         self._decide(flow, state, call, gateway)
         return None
 
-    async def _find(self, flow: http.HTTPFlow, state: FlowState, call: Call) -> None:
+    async def _find(self, flow: GatewayFlow, state: FlowState, call: Call) -> None:
         """Decide about a request whose tenant is not in memory."""
         try:
             gateway = await self.gateways.find(call.subdomain, call.key_hash)
@@ -119,7 +118,7 @@ class Admission:
         else:
             self._decide(flow, state, call, gateway)
 
-    def state(self, flow: http.HTTPFlow, headers: Headers) -> FlowState:
+    def state(self, flow: GatewayFlow, headers: Headers) -> FlowState:
         peer = flow.client_conn.peername[0]
         version = flow.request.data.http_version
         named = headers.all("connection")
@@ -135,7 +134,7 @@ class Admission:
             is_http10=old,
         )
 
-    def _decide(self, flow: http.HTTPFlow, state: FlowState, call: Call, gateway: "Gateway | None") -> None:
+    def _decide(self, flow: GatewayFlow, state: FlowState, call: Call, gateway: "Gateway | None") -> None:
         state.gateway, state.key_hash = gateway, call.key_hash
         method = method_of(flow)
         if method == "OPTIONS" and (response := preflight(gateway, call, method)):

@@ -6,9 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
-from mitmproxy import http
-
-from mitm_addons.flows import state_of
+from mitm_addons.flows import GatewayFlow
 from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.wire_error import WireError
 from shared.core.clock import Clock
@@ -52,9 +50,9 @@ class PoolAttempts:
 
     clock: Clock
 
-    def retry(self, flow: http.HTTPFlow, attempt: AttemptReport) -> bool | Awaitable[bool]:
+    def retry(self, flow: GatewayFlow, attempt: AttemptReport) -> bool | Awaitable[bool]:
         """Whether the request goes to another target, or to the same one with another key."""
-        state = state_of(flow)
+        state = flow.gateway_state
         exchange = None if state is None else state.pooled
         if exchange is None or exchange.attempts is None or (attempt.error is None and attempt.status < 400):
             return False
@@ -74,9 +72,10 @@ class PoolAttempts:
         was_idle = attempt.is_reused and not attempt.status and outcome.kind is RetryOn.RESET
         return self._again(exchange, exchange.attempts, outcome, may_bill=not was_idle)
 
-    def holds(self, flow: http.HTTPFlow, attempt: AttemptReport) -> Hold | None:
+    def holds(self, flow: GatewayFlow, attempt: AttemptReport) -> Hold | None:
         """How long the beginning of a response is held back, while another target may follow."""
-        exchange = _ai_exchange(flow)
+        state = flow.gateway_state
+        exchange = None if state is None else state.ai
         policy = None if exchange is None else exchange.policy
         if exchange is None or policy is None or attempt.status >= 400 or policy.hold.until != "content":
             return None
@@ -94,9 +93,10 @@ class PoolAttempts:
         exchange.held = []
         return Hold(policy.hold.bytes, policy.hold.time)
 
-    def held(self, flow: http.HTTPFlow, piece: bytes | None) -> HeldStep | Awaitable[HeldStep]:
+    def held(self, flow: GatewayFlow, piece: bytes | None) -> HeldStep | Awaitable[HeldStep]:
         """What to do with the beginning of a response, given its next piece."""
-        exchange = _ai_exchange(flow)
+        state = flow.gateway_state
+        exchange = None if state is None else state.ai
         if exchange is None or exchange.start is None or exchange.attempts is None:
             return HeldStep.COMMIT
         start = exchange.start
@@ -187,9 +187,3 @@ async def _after(seconds: float) -> bool:
 
 async def _step(again: Awaitable[bool]) -> HeldStep:
     return HeldStep.AGAIN if await again else HeldStep.COMMIT
-
-
-def _ai_exchange(flow: http.HTTPFlow) -> AiExchange | None:
-    """The request to a model. Beginnings of other streams are not held back."""
-    state = state_of(flow)
-    return None if state is None else state.ai

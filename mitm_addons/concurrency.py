@@ -2,9 +2,7 @@
 
 from collections import Counter
 
-from mitmproxy import http
-
-from mitm_addons.flows import reject_flow, state_of
+from mitm_addons.flows import GatewayFlow, reject_flow
 from shared.core.errors import make_rejection
 
 
@@ -15,8 +13,8 @@ class Concurrency:
         self._open: Counter[str] = Counter()
         self._tenant_of: dict[str, str] = {}
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        state = state_of(flow)
+    def requestheaders(self, flow: GatewayFlow) -> None:
+        state = flow.gateway_state
         if state is None or state.admitted is None or flow.response:
             return
         gateway = state.admitted.gateway
@@ -30,7 +28,7 @@ class Concurrency:
         self._open[tenant_id] += 1
         self._tenant_of[flow.id] = tenant_id
 
-    def post_response(self, flow: http.HTTPFlow) -> None:
+    def post_response(self, flow: GatewayFlow) -> None:
         """Release the slot, once. Every exchange ends with this hook, also without `response` or `error`."""
         tenant_id = self._tenant_of.pop(flow.id, None)
         if tenant_id is None:

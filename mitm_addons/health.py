@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import orjson
-from mitmproxy import http
 
-from mitm_addons.flows import FlowState, begin, put_response
+from mitm_addons.flows import FlowState, GatewayFlow, begin, put_response
 from shared.core.clock import Clock
 from shared.http.readiness import DRAINING, HEALTH, OK, READY, Probed, readiness
 from shared.http.request_id import request_id
@@ -30,7 +29,7 @@ class Health:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
+    def requestheaders(self, flow: GatewayFlow) -> None:
         if flow.request.data.path not in PROBES or flow.request.method not in ("GET", "HEAD"):
             return
         status, body = (200, {"status": OK}) if flow.request.data.path == HEALTH.encode() else self._ready()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, state_of
+from mitm_addons.flows import FlowState, GatewayFlow
 from shared.core.http_tokens import NO_BODY, Fields
 from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
@@ -32,19 +32,19 @@ class ResponseHead:
     def __init__(self, keep_alive: KeepAlive | None = None) -> None:
         self._keep_alive = keep_alive
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    def responseheaders(self, flow: GatewayFlow) -> None:
         if flow.response is not None and flow.response.stream:
             self.finish(flow, flow.response)
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: GatewayFlow) -> None:
         if flow.response is not None and not flow.response.stream:
             self.finish(flow, flow.response)
             if flow.request.data.method == b"HEAD":
                 # The head keeps the length of what a GET would get (RFC 9110, 9.3.2).
                 flow.response.raw_content = b""
 
-    def finish(self, flow: http.HTTPFlow, response: http.Response) -> None:
-        state = state_of(flow)
+    def finish(self, flow: GatewayFlow, response: http.Response) -> None:
+        state = flow.gateway_state
         if state is None:
             return
         data = response.data
@@ -64,7 +64,7 @@ class ResponseHead:
         if state.cors is not None:
             data.headers.fields = with_cors(data.headers.fields, state.cors, state.headers)
 
-    def _begin_events(self, flow: http.HTTPFlow, state: FlowState, ours: dict[bytes, bytes]) -> None:
+    def _begin_events(self, flow: GatewayFlow, state: FlowState, ours: dict[bytes, bytes]) -> None:
         state.sent.is_events = True
         ours[_BUFFERING] = b"no"  # nginx would collect the events
         seconds = state.admitted.route.rule.stream_keepalive if state.admitted else None

@@ -23,13 +23,13 @@ from mitm_addons.ai.ledger import Ledger
 from mitm_addons.event_streams import EventStream
 from mitm_addons.flows import (
     FlowState,
+    GatewayFlow,
     head_of,
     put_response,
     reject_flow,
     request_of,
     set_body,
     set_head,
-    state_of,
 )
 from mitm_addons.forwarding import Forwarding
 from mitm_addons.response_copy import ResponseCopy
@@ -85,8 +85,8 @@ class Stages:
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
-    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state = state_of(flow)
+    def requestheaders(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state = flow.gateway_state
         if state is None or state.admitted is None or flow.response:
             return None
         route = state.admitted.route
@@ -101,7 +101,7 @@ class Stages:
             flow.request.stream = state.came_in
         return None if plan.is_empty else self._begin(flow, state, state.admitted)
 
-    def _begin(self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted) -> Awaitable[None] | None:
+    def _begin(self, flow: GatewayFlow, state: FlowState, admitted: Admitted) -> Awaitable[None] | None:
         head, known = state.headers, state.known
         state.view = plugin_view(head) if known is None else known.view(head)
         exchange = Exchange(
@@ -127,8 +127,8 @@ class Stages:
             return Trace(self.clock.monotonic, is_shown=True)
         return Trace(self.clock.monotonic) if self.sampler.takes(state.started) else None
 
-    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state = state_of(flow)
+    def request(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state = flow.gateway_state
         if state is None or state.admitted is None or flow.response:
             return None
         body = flow.request.data.content
@@ -156,7 +156,7 @@ class Stages:
     async def _resolved(
         self,
         finding: Awaitable[Rejection | None],
-        flow: http.HTTPFlow,
+        flow: GatewayFlow,
         state: FlowState,
         admitted: Admitted,
         body: bytes,
@@ -167,14 +167,14 @@ class Stages:
             await waiting
 
     def _judge(
-        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, body: bytes
+        self, flow: GatewayFlow, state: FlowState, admitted: Admitted, body: bytes
     ) -> Awaitable[None] | None:
         if state.run is not None:
             return self._judge_request(flow, state, admitted, state.run, body)
         return self.forwarding.forward(flow, state, admitted, headers=state.headers, body=body)
 
     def _judge_request(
-        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
+        self, flow: GatewayFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
     ) -> Awaitable[None] | None:
         waiting = run.request_body(body, state.ai.names if state.ai else ())
         if waiting is not DONE:
@@ -182,7 +182,7 @@ class Stages:
         return self._forward(flow, state, admitted, run)
 
     def _forward(
-        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, run: Run
+        self, flow: GatewayFlow, state: FlowState, admitted: Admitted, run: Run
     ) -> Awaitable[None] | None:
         """Forward the request as the plugins left it, unless it has its response."""
         _respond_early(flow, state, run)
@@ -191,8 +191,8 @@ class Stages:
         body = run.exchange.request.body or b""
         return self.forwarding.forward(flow, state, admitted, headers=_head_to_send(state), body=body)
 
-    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state, response = state_of(flow), flow.response
+    def responseheaders(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state, response = flow.gateway_state, flow.response
         if state is None or state.admitted is None or response is None:
             return None
         run = state.run
@@ -221,7 +221,7 @@ class Stages:
         self._pass_on(flow, state, response)
         return None
 
-    def _pass_on(self, flow: http.HTTPFlow, state: FlowState, response: http.Response) -> None:
+    def _pass_on(self, flow: GatewayFlow, state: FlowState, response: http.Response) -> None:
         run = state.run
         if state.pending_rejection:
             self.reject_head(flow, state)
@@ -248,12 +248,12 @@ class Stages:
             set_head(response, _unsized(head_of(response)))
         response.stream = stream
 
-    def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
+    def reject_head(self, flow: GatewayFlow, state: FlowState) -> None:
         """Replace the response by the pending rejection, before its body has come."""
         reject_pending(flow, state)
 
     def _judge_head(
-        self, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response, longest: int
+        self, flow: GatewayFlow, state: FlowState, run: Run, response: http.Response, longest: int
     ) -> Awaitable[None] | None:
         head = Response(response.status_code, head_of(response))
         longest_event = longest if state.source == "upstream" else None
@@ -264,7 +264,7 @@ class Stages:
         return after(judged, lambda stream: self._put_head(stream, flow, state, run, response))
 
     def _put_head(
-        self, stream: Stream | None, flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response
+        self, stream: Stream | None, flow: GatewayFlow, state: FlowState, run: Run, response: http.Response
     ) -> None:
         """Pass the response on with the head that the plugins left."""
         if not run.needs_body and (final := run.response()):
@@ -275,11 +275,11 @@ class Stages:
         state.pending_rejection = run.rejection
         self._pass_on(flow, state, response)
 
-    def event_stream(self, flow: http.HTTPFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
+    def event_stream(self, flow: GatewayFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
         return EventStream(state, run, stream)
 
-    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state, response = state_of(flow), flow.response
+    def response(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state, response = flow.gateway_state, flow.response
         if state is None or response is None:
             return None
         run = state.run
@@ -297,8 +297,8 @@ class Stages:
         reject_pending(flow, state)
         return None
 
-    def post_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state = state_of(flow)
+    def post_response(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state = flow.gateway_state
         if state is None:
             return None
         if state.call.forwarded is not None:
@@ -323,7 +323,7 @@ def _head_to_send(state: FlowState) -> Headers:
     return state.headers if headers is state.view else headers
 
 
-async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response: http.Response) -> None:
+async def _judge_whole(flow: GatewayFlow, state: FlowState, run: Run, response: http.Response) -> None:
     await run.response_body(response.raw_content or b"")
     if final := run.response():
         put_response(flow, final)
@@ -331,7 +331,7 @@ async def _judge_whole(flow: http.HTTPFlow, state: FlowState, run: Run, response
     reject_pending(flow, state)
 
 
-def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
+def _respond_early(flow: GatewayFlow, state: FlowState, run: Run) -> None:
     """Put a rejection, or the response of a plugin, in the upstream's place."""
     if run.rejection:
         reject_flow(flow, run.rejection)
@@ -341,13 +341,13 @@ def _respond_early(flow: http.HTTPFlow, state: FlowState, run: Run) -> None:
         put_response(flow, run.responded)
 
 
-def reject_pending(flow: http.HTTPFlow, state: FlowState) -> None:
+def reject_pending(flow: GatewayFlow, state: FlowState) -> None:
     if state.pending_rejection:
         reject_flow(flow, state.pending_rejection)
         _add_response_headers(flow, state.run)
 
 
-def _add_response_headers(flow: http.HTTPFlow, run: Run | None) -> None:
+def _add_response_headers(flow: GatewayFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
 

@@ -5,9 +5,8 @@ import re
 from collections.abc import Mapping
 
 import orjson
-from mitmproxy import http
 
-from mitm_addons.flows import FlowState, method_of, state_of
+from mitm_addons.flows import FlowState, GatewayFlow, method_of
 from mitm_addons.observe.records import PutRecord, decision_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.clock import Clock
@@ -44,8 +43,8 @@ class AccessLog:
         self._keep = keep
         self._is_on = logging.getLogger(ACCESS).isEnabledFor(logging.INFO)
 
-    def post_response(self, flow: http.HTTPFlow) -> None:
-        keep, state = self._keep, state_of(flow)
+    def post_response(self, flow: GatewayFlow) -> None:
+        keep, state = self._keep, flow.gateway_state
         if state is None or state.is_health_check or not (self._is_on or keep):
             return
         at, line = self._clock.now(), _fields(flow, state, self._clock.monotonic())
@@ -55,7 +54,7 @@ class AccessLog:
             keep(at, line, decision_of(state, flow.server_conn))
 
 
-def _fields(flow: http.HTTPFlow, state: FlowState, now: float) -> Fields:
+def _fields(flow: GatewayFlow, state: FlowState, now: float) -> Fields:
     request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
     path = state.path or request.path.partition(b"?")[0].decode("latin-1")
     sent, admitted, run = state.headers.by_name(), state.admitted, state.run
@@ -143,7 +142,7 @@ def _attempt(one: TracedAttempt) -> Fields:
 _NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
 
 
-def _failure(message: str, flow: http.HTTPFlow, state: FlowState) -> Fields:
+def _failure(message: str, flow: GatewayFlow, state: FlowState) -> Fields:
     """Why the upstream gave no complete response."""
     detail = detail_of(message, state)
     return {"cause": cause_of(flow, state), "detail": detail and _SHOWN[detail]}
@@ -158,7 +157,7 @@ def _key(state: FlowState) -> ApiKey | None:
     return gateway.keys.get(key_hash) if gateway and key_hash else None
 
 
-def _route(flow: http.HTTPFlow, state: FlowState) -> Route | None:
+def _route(flow: GatewayFlow, state: FlowState) -> Route | None:
     """The rule of a rejected request, if one matches it."""
     if state.gateway is None:
         return None

@@ -3,9 +3,7 @@
 import asyncio
 import logging
 
-from mitmproxy import http
-
-from mitm_addons.flows import state_of
+from mitm_addons.flows import GatewayFlow
 from shared.config_store.port import ConfigSource
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
@@ -23,8 +21,8 @@ class LastUsed:
         self._clock = clock
         self._used: dict[tuple[str, str], float] = {}
 
-    def post_response(self, flow: http.HTTPFlow) -> None:
-        state = state_of(flow)
+    def post_response(self, flow: GatewayFlow) -> None:
+        state = flow.gateway_state
         if state and state.admitted and state.admitted.key:
             tenant_id = state.admitted.gateway.snapshot.tenant.id
             self._used[tenant_id, state.admitted.key.id] = self._clock.now()

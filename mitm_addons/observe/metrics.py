@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from mitmproxy import http
-
-from mitm_addons.flows import FlowState, state_of
+from mitm_addons.flows import FlowState, GatewayFlow
 from mitm_addons.observe.model_series import ModelSeries, Shown, outcome_of
 from mitm_addons.wire_errors import STATUS_SENT, code_of
 from shared.core.memo import BoundedDict
@@ -38,8 +36,8 @@ class RequestMetrics:
         )
         self._kept: BoundedDict[object, Any] = BoundedDict(_MAX_KEPT)  # children, by what they count
 
-    def post_response(self, flow: http.HTTPFlow) -> None:
-        state = state_of(flow)
+    def post_response(self, flow: GatewayFlow) -> None:
+        state = flow.gateway_state
         if state is None or state.is_health_check:
             return
         now, response, broken, code = self._monotonic(), flow.response, flow.error, state.code

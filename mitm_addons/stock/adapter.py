@@ -13,7 +13,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from mitm_addons.admission import Admission
 from mitm_addons.concurrency import Concurrency
 from mitm_addons.event_streams import EventStream, Pieces, StreamRejected
-from mitm_addons.flows import FlowState, begin, head_of, reject_flow, state_of
+from mitm_addons.flows import FlowState, GatewayFlow, begin, head_of, reject_flow
 from mitm_addons.gateway import Adapter
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
@@ -53,12 +53,12 @@ def adapter(services: Services, server: Proxyserver, last: Sequence[object] = ()
 class StockAdmission(Admission):
     """Checks the head of a request first, because the core accepts heads that can be read in two ways."""
 
-    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+    async def requestheaders(self, flow: GatewayFlow) -> None:
         rejection = None if flow.response else _check_head(flow, self.settings.limits)
         if rejection is None:
             if (waiting := super().requestheaders(flow)) is not None:
                 await waiting
-            admitted = None if flow.response else state_of(flow)
+            admitted = None if flow.response else flow.gateway_state
             if admitted and asks_for_websocket(flow.request.data.headers.fields):
                 admitted.closes = True
                 reject_flow(flow, make_rejection("websocket_not_supported"))
@@ -69,7 +69,7 @@ class StockAdmission(Admission):
         reject_flow(flow, rejection)
 
 
-def _check_head(flow: http.HTTPFlow, limits: Limits) -> Rejection | None:
+def _check_head(flow: GatewayFlow, limits: Limits) -> Rejection | None:
     data = flow.request.data
     options = Options(head_limit=limits.head, field_limit=limits.fields)
     try:
@@ -92,12 +92,12 @@ class LostFlows:
 
     def __init__(self, concurrency: Concurrency) -> None:
         self._concurrency = concurrency
-        self._open: defaultdict[str, dict[str, http.HTTPFlow]] = defaultdict(dict)
+        self._open: defaultdict[str, dict[str, GatewayFlow]] = defaultdict(dict)
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
+    def requestheaders(self, flow: GatewayFlow) -> None:
         self._open[flow.client_conn.id][flow.id] = flow
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: GatewayFlow) -> None:
         client_id = flow.client_conn.id
         flows = self._open.get(client_id, {})
         flows.pop(flow.id, None)
@@ -110,7 +110,7 @@ class LostFlows:
         for flow in self._open.pop(client.id, {}).values():
             # `post_response` may still come; releasing twice does nothing.
             self._concurrency.post_response(flow)
-            state = state_of(flow)
+            state = flow.gateway_state
             if state and state.run:
                 tasks.start(_finish(state.run), "cleanup")
 
@@ -122,7 +122,7 @@ async def _finish(run: Run) -> None:
 class StockEventStream(EventStream):
     """Closes the client's connection after a rejection: the core can end a stream only as a complete one."""
 
-    def __init__(self, flow: http.HTTPFlow, cut: Cut, state: FlowState, run: Run, stream: Stream) -> None:
+    def __init__(self, flow: GatewayFlow, cut: Cut, state: FlowState, run: Run, stream: Stream) -> None:
         super().__init__(state, run, stream)
         self._flow = flow
         self._cut = cut
@@ -147,8 +147,8 @@ class StockStages(Stages):
     may_wait: ClassVar[bool] = False
     streams_requests: ClassVar[bool] = False
 
-    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state, response = state_of(flow), flow.response
+    def responseheaders(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state, response = flow.gateway_state, flow.response
         if state and response and state.source == "upstream" and response.status_code < 200:
             if state.admitted and not (state.run and state.run.rejection):
                 message = "The upstream sent an interim response only."
@@ -156,19 +156,19 @@ class StockStages(Stages):
             return None
         return super().responseheaders(flow)
 
-    def reject_head(self, flow: http.HTTPFlow, state: FlowState) -> None:
+    def reject_head(self, flow: GatewayFlow, state: FlowState) -> None:
         """Leave the rejection pending until the hook `response`, after the upstream's body."""
 
-    def event_stream(self, flow: http.HTTPFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
+    def event_stream(self, flow: GatewayFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
         return StockEventStream(flow, self.cut, state, run, stream)
 
-    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        state = state_of(flow)
+    def response(self, flow: GatewayFlow) -> Awaitable[None] | None:
+        state = flow.gateway_state
         if state and flow.response and state.source == "upstream" and not state.pending_rejection:
             state.pending_rejection = _too_large(state, flow.response)
         if state and state.run and state.run.rejection and flow.response and flow.response.stream:
             # Rejected with the last event: the core would end the body as a complete one.
-            flow.kill()
+            flow.kill()  # type: ignore[no-untyped-call]
         return super().response(flow)
 
 
@@ -185,8 +185,8 @@ def _too_large(state: FlowState, response: http.Response) -> Rejection | None:
 class StockResponseHead(ResponseHead):
     """Closes the client's connection where the core does: after the response of an HTTP/1.0 upstream."""
 
-    def finish(self, flow: http.HTTPFlow, response: http.Response) -> None:
-        state = state_of(flow)
+    def finish(self, flow: GatewayFlow, response: http.Response) -> None:
+        state = flow.gateway_state
         if state and response.data.http_version != b"HTTP/1.1":
             state.closes = True
         super().finish(flow, response)
