@@ -188,6 +188,8 @@ class FlowState:
         source: the origin of the response: ``upstream``, ``gateway`` or ``plugin:<name>``.
         code: the error code that was sent.
         pending_rejection: replaces the response as soon as the engine can do that.
+        over: when the exchange was over, by the clock of `started`.
+        over_at: the same in seconds since the Unix epoch.
     """
 
     # The request, as it was read.
@@ -224,6 +226,8 @@ class FlowState:
     source: str = "upstream"
     code: str | None = None
     pending_rejection: Rejection | None = None
+    over: float = 0.0
+    over_at: float = 0.0
 
     def awaits_head(self, flow: http.HTTPFlow) -> bool:
         """Whether the request was sent to an upstream that has not responded."""

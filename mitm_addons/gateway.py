@@ -78,7 +78,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
     settings, clock, random_bytes = services.settings, services.clock, services.random_bytes
     pool, shadow_pool = [_pool(threads) for threads in (settings.plugins.threads, _SHADOW_THREADS)]
     async with services.data_plane(adapter.worker) as plane, asyncio.TaskGroup() as group:
-        last_used, records = LastUsed(plane.source, clock), settings.records
+        last_used, records = LastUsed(plane.source), settings.records
         recorder = open_recorder(services.address.options, records.per_tenant, limit_document)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
         metrics = _metrics(services, plane, adapter, Writers(log, plane.settler, recorder))
@@ -105,13 +105,13 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     shadow_pool,
                     settings.limits.response_body,
                     _forwarding(services, plane, health),
-                    Ledger(plane.settler.add, clock, random_bytes),
+                    Ledger(plane.settler.add, random_bytes),
                     _sampler(records),
                 ),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
-                AccessLog(clock, log.put, recorder.put if records.per_tenant else None),
+                AccessLog(log.put, recorder.put if records.per_tenant else None),
                 last_used,
                 *(one.requests for one in metrics),
                 *adapter.last,

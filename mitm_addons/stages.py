@@ -301,6 +301,7 @@ class Stages:
         state = flow.gateway_state
         if state is None:
             return None
+        state.over, state.over_at = self.clock.monotonic(), self.clock.now()
         if state.call.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.ai is not None:

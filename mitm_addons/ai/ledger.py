@@ -7,7 +7,6 @@ from typing import Final
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState
-from shared.core.clock import Clock
 from shared.core.memo import BoundedDict
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.reported import MAX_REPORTED
@@ -29,9 +28,8 @@ class Ledger:
     A response with an error status used nothing, so it has no row, unless a call before it may have.
     """
 
-    def __init__(self, add: Add, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, add: Add, random_bytes: Callable[[int], bytes]) -> None:
         self._add = add
-        self._clock = clock
         self._random_bytes = random_bytes
         self._silent = BoundedDict[tuple[str, str], float](_MAX_SILENT)
 
@@ -41,12 +39,12 @@ class Ledger:
         if admitted is None or target is None or usage is None or resolution is None:
             return
         if ai.meter is not None and ai.meter.reported.is_implausible:
-            self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id)
+            self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
         key = admitted.key
         self._add(
             LedgerRow(
                 id=self._random_bytes(16).hex(),
-                time=self._clock.now(),
+                time=state.over_at,
                 request_id=state.request_id,
                 tenant=admitted.gateway.snapshot.tenant.id,
                 key=key.id if key else "",
@@ -65,14 +63,14 @@ class Ledger:
                 rates={} if ai.rates is None else ai.rates.for_call(usage),
                 attempts=ai.attempts.number if ai.attempts else 1,
                 abandoned=ai.abandoned,
-                duration_ms=_ms(self._clock.monotonic() - state.started),
+                duration_ms=_ms(state.over - state.started),
                 first_ms=None if state.sent.first is None else _ms(state.sent.first - state.started),
             )
         )
 
-    def _warn(self, provider: str, tenant: str) -> None:
+    def _warn(self, provider: str, tenant: str, now: float) -> None:
         """Log that a provider has reported what cannot be, once in a while for each."""
-        now, name = self._clock.monotonic(), (provider, tenant)
+        name = (provider, tenant)
         if now < self._silent.get(name, now):
             return
         self._silent.keep(name, now + _SILENCE)

@@ -9,7 +9,6 @@ import orjson
 from mitm_addons.flows import FlowState, GatewayFlow, method_of
 from mitm_addons.observe.records import PutRecord, decision_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
-from shared.core.clock import Clock
 from shared.core.memo import Memo
 from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
@@ -37,8 +36,7 @@ class AccessLog:
     no records are kept.
     """
 
-    def __init__(self, clock: Clock, put: PutLine, keep: PutRecord | None = None) -> None:
-        self._clock = clock
+    def __init__(self, put: PutLine, keep: PutRecord | None = None) -> None:
         self._put = put
         self._keep = keep
         self._is_on = logging.getLogger(ACCESS).isEnabledFor(logging.INFO)
@@ -47,14 +45,14 @@ class AccessLog:
         keep, state = self._keep, flow.gateway_state
         if state is None or state.is_health_check or not (self._is_on or keep):
             return
-        at, line = self._clock.now(), _fields(flow, state, self._clock.monotonic())
+        line = _fields(flow, state)
         if self._is_on:
-            self._put(at, line)
+            self._put(state.over_at, line)
         if keep is not None:
-            keep(at, line, decision_of(state, flow.server_conn))
+            keep(state.over_at, line, decision_of(state, flow.server_conn))
 
 
-def _fields(flow: GatewayFlow, state: FlowState, now: float) -> Fields:
+def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
     request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
     path = state.path or request.path.partition(b"?")[0].decode("latin-1")
     sent, admitted, run = state.headers.by_name(), state.admitted, state.run
@@ -85,9 +83,9 @@ def _fields(flow: GatewayFlow, state: FlowState, now: float) -> Fields:
         "stream": state.sent.is_events,
         "faults": run.faults if run else [],
         "shadow": _shadowed(state) if run else [],
-        "milliseconds": round((now - state.started) * 1000, 3),
+        "milliseconds": round((state.over - state.started) * 1000, 3),
         "ttft_ms": None if state.sent.first is None else round((state.sent.first - state.started) * 1000, 3),
-        **_upstream(state, now),
+        **_upstream(state),
         "targets": None if state.pooled is None or state.ai is not None else _targets(state.pooled),
         "ai": None if state.ai is None else _ai(state.ai),
         "bytes_in": state.received,
@@ -96,12 +94,12 @@ def _fields(flow: GatewayFlow, state: FlowState, now: float) -> Fields:
     }
 
 
-def _upstream(state: FlowState, now: float) -> Fields:
+def _upstream(state: FlowState) -> Fields:
     """What is known of the call to the upstream, if there was one."""
     began, upstream = state.call.forwarded, state.call.upstream
     if began is None or upstream is None:
         return _NOT_CALLED
-    ended = now if state.call.ended is None else state.call.ended
+    ended = state.over if state.call.ended is None else state.call.ended
     return {
         "upstream": upstream.target.authority,
         "upstream_status": state.call.status,

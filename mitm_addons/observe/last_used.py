@@ -5,7 +5,6 @@ import logging
 
 from mitm_addons.flows import GatewayFlow
 from shared.config_store.port import ConfigSource
-from shared.core.clock import Clock
 from shared.core.errors import StoreDown
 
 logger = logging.getLogger(__name__)
@@ -16,16 +15,15 @@ _INTERVAL = 5.0  # seconds between two writes; `last_used_at` is a hint, not a r
 class LastUsed:
     """Collects (tenant, key) -> time, and writes it to the store. A batch may get lost."""
 
-    def __init__(self, source: ConfigSource, clock: Clock) -> None:
+    def __init__(self, source: ConfigSource) -> None:
         self._source = source
-        self._clock = clock
         self._used: dict[tuple[str, str], float] = {}
 
     def post_response(self, flow: GatewayFlow) -> None:
         state = flow.gateway_state
         if state and state.admitted and state.admitted.key:
             tenant_id = state.admitted.gateway.snapshot.tenant.id
-            self._used[tenant_id, state.admitted.key.id] = self._clock.now()
+            self._used[tenant_id, state.admitted.key.id] = state.over_at
 
     async def run(self) -> None:
         """Write what was collected every few seconds, until canceled."""

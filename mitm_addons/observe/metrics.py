@@ -1,6 +1,6 @@
 """Counts requests after their last byte, for Prometheus (`shared.metrics`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mitm_addons.flows import FlowState, GatewayFlow
@@ -27,8 +27,7 @@ class RequestMetrics:
         shown: the names of providers and targets in labels.
     """
 
-    def __init__(self, monotonic: Callable[[], float], registry: Registry) -> None:
-        self._monotonic = monotonic
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self.shown = Shown()
         self._before, self._after = (
@@ -40,7 +39,7 @@ class RequestMetrics:
         state = flow.gateway_state
         if state is None or state.is_health_check:
             return
-        now, response, broken, code = self._monotonic(), flow.response, flow.error, state.code
+        now, response, broken, code = state.over, flow.response, flow.error, state.code
         if broken is not None and code is None:
             code = code_of(broken.msg)
         status = response.data.status_code if response else flow.metadata.get(STATUS_SENT) or 0

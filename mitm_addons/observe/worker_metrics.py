@@ -53,7 +53,7 @@ class WorkerMetrics:
     ) -> None:
         REGISTRY.has_tenants = services.settings.metrics.tenant_labels
         REGISTRY.begin("proxy", VERSION)
-        self.requests = RequestMetrics(services.clock.monotonic, REGISTRY)
+        self.requests = RequestMetrics(REGISTRY)
         self._services, self._plane, self._writers, self._engine = services, plane, writers, engine
         self._began = services.clock.monotonic()
         self._files = SeriesFiles(folder, str(worker), REGISTRY)

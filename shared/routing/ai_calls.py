@@ -271,7 +271,8 @@ class AiCalls:
 
     def end(self, exchange: AiExchange, *, is_sent: bool = False) -> None:
         """The exchange is over, however it ended. `is_sent` is as in `AiExchange.settle`."""
-        exchange.settle(self.clock.now(), is_complete=False, is_sent=is_sent)
+        if exchange.usage is None:
+            exchange.settle(self.clock.now(), is_complete=False, is_sent=is_sent)
         exchange.end()
 
 

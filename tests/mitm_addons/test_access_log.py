@@ -15,7 +15,6 @@ from shared.model.targets import Target
 from shared.pipeline.plan import Plan
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import Router
-from tests.config_store.configurations import StillClock
 from tests.mitm_addons.begun import begun_flow
 from tests.mitm_addons.test_attempts import REFUSED, ask
 
@@ -34,7 +33,7 @@ def gateway() -> Gateway:
 
 def line_of(flow: Any) -> dict[str, Any]:
     lines: list[dict[str, Any]] = []
-    log = AccessLog(StillClock(), lambda at, fields: lines.append(dict(fields)))
+    log = AccessLog(lambda at, fields: lines.append(dict(fields)))
     log._is_on = True
     log.post_response(flow)
     [line] = lines
@@ -49,6 +48,10 @@ def test_line_of_a_rule_with_targets_has_each_call() -> None:
     line = line_of(tried.flow)
     assert [(one["status"], one["why"]) for one in line["targets"]] == [(0, "refused"), (200, "")]
     assert line["ai"] is None
+
+
+def test_line_ends_with_the_last_byte_and_not_with_the_plugins_after_it() -> None:
+    assert line_of(begun_flow(over=2.5))["milliseconds"] == 2500
 
 
 @pytest.mark.parametrize(

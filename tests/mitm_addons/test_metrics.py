@@ -22,7 +22,7 @@ from tests.mitm_addons.test_attempts import REFUSED, ask
 def counted(*flows: Any) -> dict[tuple[Family, tuple[str, ...]], list[float]]:
     """The series that have counted something."""
     registry = Registry()
-    metrics = RequestMetrics(lambda: 10.0, registry)
+    metrics = RequestMetrics(registry)
     for flow in flows:
         metrics.post_response(flow)
     return {child: series.numbers for child, series in registry.series() if any(series.numbers)}
@@ -38,7 +38,7 @@ def requests_of(*flows: Any) -> dict[tuple[str, ...], float]:
 
 def of_rule(**state: Any) -> Any:
     one = admitted()
-    return begun_flow(admitted=one, gateway=one.gateway, **state)
+    return begun_flow(admitted=one, gateway=one.gateway, over=10.0, **state)
 
 
 def test_requests_of_a_rule_are_counted_by_their_outcome() -> None:

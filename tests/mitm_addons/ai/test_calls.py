@@ -32,7 +32,7 @@ class Clock:
 
 ROWS: list[LedgerRow] = []
 CALLS = AiCalls(Clock(), lambda: 0.5)
-LEDGER = Ledger(ROWS.append, Clock(), lambda size: b"r" * size)
+LEDGER = Ledger(ROWS.append, lambda size: b"r" * size)
 DECLARED = (
     ProviderModel(id="gpt-6-luna"),
     ProviderModel(id="old", caps={"stream_usage": False}),
