@@ -8,7 +8,6 @@ from mitm_addons.flows import (
     FlowState,
     GatewayFlow,
     KnownHead,
-    SentBody,
     begin,
     head_of,
     method_of,
@@ -87,19 +86,11 @@ class Admission:
         """Admit a request whose head was read before. The tenant, the key and the rule are found anew."""
         fields, place = flow.request.data.headers.fields, known.id_place
         known.headers = headers = known.headers.renewed(fields)
-        state = FlowState(
-            # An id that differs from the one before has the grammar of VARYING.
-            request_id=self.random_bytes(16).hex() if place is None else fields[place][1].decode("latin-1"),
-            started=self.clock.monotonic(),
-            sent=SentBody(monotonic=self.clock.monotonic),
-            client=known.client,
-            headers=headers,
-            path=known.call.path,
-            closes=known.closes,
-            is_http10=known.is_http10,
-            known=known,
-            announced=last.length,
-        )
+        # An id that differs from the one before has the grammar of VARYING.
+        identity = self.random_bytes(16).hex() if place is None else fields[place][1].decode("latin-1")
+        state = FlowState(identity, self.clock.monotonic(), known.client, self.clock.monotonic)
+        state.headers, state.path, state.known, state.announced = headers, known.call.path, known, last.length
+        state.closes, state.is_http10 = known.closes, known.is_http10
         return self._find_tenant(flow, begin(flow, state), known.call)
 
     def _find_tenant(self, flow: GatewayFlow, state: FlowState, call: Call) -> Awaitable[None] | None:
@@ -124,15 +115,15 @@ class Admission:
         named = headers.all("connection")
         connection = ",".join(named).lower() if named else ""
         old = version == b"HTTP/1.0"
-        return FlowState(
-            request_id=request_id(headers.get("x-request-id"), self.random_bytes),
-            started=self.clock.monotonic(),
-            sent=SentBody(monotonic=self.clock.monotonic),
-            client=client_address(peer, headers, self.settings.trusted_proxies),
-            headers=headers,
-            closes="close" in connection or (old and "keep-alive" not in connection),
-            is_http10=old,
+        state = FlowState(
+            request_id(headers.get("x-request-id"), self.random_bytes),
+            self.clock.monotonic(),
+            client_address(peer, headers, self.settings.trusted_proxies),
+            self.clock.monotonic,
         )
+        state.headers, state.is_http10 = headers, old
+        state.closes = "close" in connection or (old and "keep-alive" not in connection)
+        return state
 
     def _decide(self, flow: GatewayFlow, state: FlowState, call: Call, gateway: "Gateway | None") -> None:
         state.gateway, state.key_hash = gateway, call.key_hash

@@ -1,7 +1,6 @@
 """The only translator between mitmproxy's flows and the gateway's values."""
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field
 
 from mitmproxy import connection, http
 
@@ -74,7 +73,9 @@ class KnownHead:
         return self._view
 
 
-@dataclass(slots=True, kw_only=True)
+# The defaults of the next three are attributes of their classes: a flow sets few of them.
+
+
 class UpstreamCall:
     """The call of the upstream, as far as it has come.
 
@@ -105,12 +106,10 @@ class UpstreamCall:
     ended: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
 class SentBody:
     """The body of the response, as far as the client has got it.
 
     Attributes:
-        monotonic: the clock of `FlowState.started`.
         size: its bytes.
         first: when its first byte was passed on.
         last_bytes: the last bytes sent of a stream; they have its last event if that is short.
@@ -122,7 +121,6 @@ class SentBody:
         numbers: reads the numbers of its events; None: they have none.
     """
 
-    monotonic: Callable[[], float] = float
     size: int = 0
     first: float | None = None
     last_bytes: bytes = b""
@@ -132,6 +130,10 @@ class SentBody:
     held_back: int = 0
     copy: ResponseCopy | None = None
     numbers: EventNumbers | None = None
+
+    def __init__(self, monotonic: Callable[[], float] = float) -> None:
+        """`monotonic` is the clock of `FlowState.started`."""
+        self._monotonic = monotonic
 
     @property
     def is_between_events(self) -> bool:
@@ -149,13 +151,12 @@ class SentBody:
         if not piece:
             return piece
         if not self.size:
-            self.first = self.monotonic()
+            self.first = self._monotonic()
         self.size += len(piece)
         self.last_bytes = piece[-_LAST:] if len(piece) >= _LAST else (self.last_bytes + piece)[-_LAST:]
         return piece
 
 
-@dataclass(slots=True)
 class FlowState:
     """The gateway's state of a flow: a plain attribute, which mitmproxy neither copies nor dumps.
 
@@ -196,8 +197,7 @@ class FlowState:
     request_id: str
     started: float
     client: str
-    _: KW_ONLY
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = Headers()
     known: KnownHead | None = None
     path: str = ""
     closes: bool = False
@@ -221,13 +221,20 @@ class FlowState:
     pooled: PoolExchange | None = None
 
     # The call of the upstream, and the response.
-    call: UpstreamCall = field(default_factory=UpstreamCall)
-    sent: SentBody = field(default_factory=SentBody)
+    call: UpstreamCall
+    sent: SentBody
     source: str = "upstream"
     code: str | None = None
     pending_rejection: Rejection | None = None
     over: float = 0.0
     over_at: float = 0.0
+
+    def __init__(
+        self, request_id: str, started: float, client: str, monotonic: Callable[[], float] = float
+    ) -> None:
+        """`monotonic` is the clock of `started`."""
+        self.request_id, self.started, self.client = request_id, started, client
+        self.call, self.sent = UpstreamCall(), SentBody(monotonic)
 
     def awaits_head(self, flow: http.HTTPFlow) -> bool:
         """Whether the request was sent to an upstream that has not responded."""

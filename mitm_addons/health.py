@@ -34,7 +34,8 @@ class Health:
             return
         status, body = (200, {"status": OK}) if flow.request.data.path == HEALTH.encode() else self._ready()
         identity = request_id(flow.request.headers.get("x-request-id"), self._random_bytes)
-        begin(flow, FlowState(identity, self._clock.monotonic(), "", source="gateway", is_health_check=True))
+        state = begin(flow, FlowState(identity, self._clock.monotonic(), ""))
+        state.source, state.is_health_check = "gateway", True
         head = Headers([("Content-Type", "application/json"), ("Cache-Control", "no-store")])
         put_response(flow, Response(status, head, orjson.dumps(body)))
 

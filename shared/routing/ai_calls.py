@@ -66,7 +66,7 @@ class AiCalls:
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
         call = ai.call(path)
-        return call if isinstance(call, Rejection) else AiExchange(ai, call, tell=self.tell)
+        return call if isinstance(call, Rejection) else AiExchange(ai, call, self.tell)
 
     def resolve(
         self, exchange: AiExchange, key: ApiKey | None, request: Request

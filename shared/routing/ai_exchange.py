@@ -1,7 +1,7 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -15,7 +15,7 @@ from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
-from shared.routing.pool_exchange import PoolExchange
+from shared.routing.pool_exchange import PoolExchange, Tell, tell_no_worker
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.upstream import Upstream
 from shared.stored.binding import Pin
@@ -30,7 +30,6 @@ from shared.usage.prices import Rates, usd
 from shared.usage.row import AbandonedCall, Source, Usage, day_of
 
 
-@dataclass(slots=True)
 class AiExchange(PoolExchange):
     """The state of a request to a model.
 
@@ -59,20 +58,17 @@ class AiExchange(PoolExchange):
         cost_usd: the sum as text.
     """
 
-    route: AiRoute
-    call: ApiCall
-    _: KW_ONLY
     resolution: Resolution | None = None
-    request: Request | None = field(default=None, repr=False)
+    request: Request | None = None
     document: Any = None
     form_model: Span | None = None
     pool: ModelPool | None = None
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     chosen: CompiledTarget | None = None
     start: StreamStart | WholeBody | None = None
     asks_usage: bool = False
     unasked: str = ""
-    held: list[bytes] | None = field(default=None, repr=False)
+    held: list[bytes] | None = None
     is_doubtful: bool = False
     meter: UsageMeter | None = None
     abandoned: Sequence[AbandonedCall] = ()
@@ -80,9 +76,14 @@ class AiExchange(PoolExchange):
     deletes: bool = False
     ids: ResponseIds | None = None
     usage: Usage | None = None
-    rates: Rates | None = field(default=None, repr=False)
+    rates: Rates | None = None
     cost: int | None = None
     cost_usd: str | None = None
+
+    def __init__(self, route: AiRoute, call: ApiCall, tell: Tell = tell_no_worker) -> None:
+        super().__init__(tell)
+        self.route = route
+        self.call = call
 
     @property
     def policy(self) -> PoolPolicy | None:

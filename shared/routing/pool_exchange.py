@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from shared.core.http_tokens import Fields
 from shared.model.pools import PoolPolicy
@@ -21,7 +21,6 @@ def tell_no_worker(_: "PoolExchange") -> None:
     """Do nothing: for a process without other workers, and for tests."""
 
 
-@dataclass(slots=True, kw_only=True)
 class PoolExchange(ABC):
     """The state of a request that has a pool of targets.
 
@@ -31,15 +30,18 @@ class PoolExchange(ABC):
         send: points the flow at an upstream, with a body; None before the first target is chosen.
         is_judged: the failure of the last attempt was recorded, and nothing follows it.
         is_hard: clients should not repeat the last attempt, if it has failed: it may be billed.
-        tell: tells other workers what the attempts have shown.
     """
 
+    # The defaults are attributes of the class, here and below: a request sets few of them.
     attempts: Attempts | None = None
     attempt: Attempt | None = None
-    send: Send | None = field(default=None, repr=False)
+    send: Send | None = None
     is_judged: bool = False
     is_hard: bool = False
-    tell: "Tell" = field(default=tell_no_worker, repr=False)
+
+    def __init__(self, tell: "Tell") -> None:
+        """`tell` tells other workers what the attempts have shown."""
+        self.tell = tell
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
@@ -113,11 +113,11 @@ class TargetPool:
                 "No target of this rule can be called now. Retry later.",
                 {} if wait is None else {"Retry-After": str(wait)},
             )
-        begun = TargetExchange(self, body, attempts=attempts, attempt=attempt, tell=tell)
+        begun = TargetExchange(self, body, tell)
+        begun.attempts, begun.attempt = attempts, attempt
         return begun, self.upstream(attempt)
 
 
-@dataclass(slots=True)
 class TargetExchange(PoolExchange):
     """The state of a request to a pool of a rule.
 
@@ -126,8 +126,10 @@ class TargetExchange(PoolExchange):
         body: the body of the request; None for one that is forwarded as it arrives.
     """
 
-    pool: TargetPool
-    body: bytes | None = field(repr=False)
+    def __init__(self, pool: TargetPool, body: bytes | None, tell: Tell = tell_no_worker) -> None:
+        super().__init__(tell)
+        self.pool = pool
+        self.body = body
 
     @property
     def policy(self) -> PoolPolicy:

@@ -80,7 +80,9 @@ def test_event_stream_asks_proxies_not_to_buffer_it(content_type: str, buffering
 
 
 def test_response_names_the_upstreams_request_id() -> None:
-    assert finished(call=UpstreamCall(id=b"req_1")).headers["x-upstream-request-id"] == "req_1"
+    call = UpstreamCall()
+    call.id = b"req_1"
+    assert finished(call=call).headers["x-upstream-request-id"] == "req_1"
     assert "x-upstream-request-id" not in finished().headers
 
 
