@@ -21,6 +21,7 @@ from admin_app.views import (
     rule_health,
     rules,
     tenants,
+    warnings,
 )
 from admin_app.views.ai import (
     known_models,
@@ -94,7 +95,7 @@ def create_app(services: Services) -> Flask:
     modules = (
         *(tenants, api_keys, rules, rule_health, providers, provider_keys, provider_test, provider_health),
         *(providers_health, models, known_models, prices, connection, rate_limits, usage, requests, overview),
-        *(explain, plugins),
+        *(explain, plugins, warnings),
     )
     for module in modules:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")

@@ -1,4 +1,4 @@
-"""/tenants: the customers of the platform."""
+"""/tenants: the customers of the platform. /tiers: what they may have."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +34,7 @@ from shared.documents.tenant import (
     TenantOutput,
     TenantPatch,
     TenantReplacement,
+    TierList,
     TierOutput,
     removed_tier,
     tenant_document,
@@ -168,6 +169,16 @@ class TenantTier(MethodView):
         """
         name = find_tenant(tenant_id).tenant.tier
         return response(TierOutput().dump(services().settings.tiers.get(name) or removed_tier(name)))
+
+
+@blueprint.route("/tiers")
+class Tiers(MethodView):
+    @requires(Access.PLATFORM)
+    @blueprint.operation("listTiers")
+    @blueprint.responses(200, TierList, example=examples.TIERS)
+    def get(self) -> Response:
+        """List the tiers of config.yaml"""
+        return response(TierList().dump({"tiers": services().settings.tiers.values()}))
 
 
 def _page(query: Mapping[str, Any]) -> tuple[list[Tenant], str | None]:

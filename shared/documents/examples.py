@@ -26,6 +26,17 @@ _ENTRY: Document = {
     "timeout": 1.0,
     "mode": "enforce",
 }
+WARNINGS: Document = {
+    "warnings": [
+        {
+            "rule_id": "rule_9c8b7a6f5e4d3c2b1a0f9e8d",
+            "rejects": False,
+            "pointer": "/ai/providers",
+            "detail": "The tenant has no provider yet, so the rule has no models.",
+        }
+    ],
+    "fault": None,
+}
 TENANT_READ: Document = {
     **TENANT,
     "id": "tenant_5d7f0c1a2b3e4f5061728394",
@@ -134,6 +145,7 @@ TIER: Document = {
     "max_models": 100,
     "max_targets": 20,
 }
+TIERS: Document = {"tiers": [TIER]}
 
 PLUGIN: Document = {
     "name": "model_alias",

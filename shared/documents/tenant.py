@@ -146,6 +146,12 @@ def removed_tier(name: str) -> Tier:
     return Tier(name, concurrent=0, max_rules=0, max_keys=0, max_providers=0, max_models=0, max_targets=0)
 
 
+class TierList(Schema):
+    """The tiers of config.yaml. Their limits of requests are among the limits of each tenant."""
+
+    tiers = fields.List(fields.Nested(TierOutput), required=True)
+
+
 def tenant_document(tenant: Tenant) -> dict[str, Any]:
     """The JSON of `tenant`."""
     document: dict[str, Any] = TenantOutput().dump(tenant)
