@@ -9,11 +9,13 @@ from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.metrics import count_request
+from admin_app.ui import pages, session
 from admin_app.views import (
     api_keys,
     connection,
     explain,
     health,
+    me,
     overview,
     plugins,
     rate_limits,
@@ -57,6 +59,30 @@ problems of a body are reported together. `warnings` name settings that may not 
 
 **Errors** are problem details (RFC 9457). `code` is stable; `errors` points to each invalid field.
 """
+#: In the order of the OpenAPI document.
+_VIEWS = (
+    me,
+    tenants,
+    api_keys,
+    rules,
+    rule_health,
+    providers,
+    provider_keys,
+    provider_test,
+    provider_health,
+    providers_health,
+    models,
+    known_models,
+    prices,
+    connection,
+    rate_limits,
+    usage,
+    requests,
+    overview,
+    explain,
+    plugins,
+    warnings,
+)
 # Swagger UI sets inline styles, and its icons are data: URLs.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -92,15 +118,12 @@ def create_app(services: Services) -> Flask:
     api.spec.components.security_scheme(
         "key", {"type": "http", "scheme": "bearer", "description": "The platform key or a tenant's API key."}
     )
-    modules = (
-        *(tenants, api_keys, rules, rule_health, providers, provider_keys, provider_test, provider_health),
-        *(providers_health, models, known_models, prices, connection, rate_limits, usage, requests, overview),
-        *(explain, plugins, warnings),
-    )
-    for module in modules:
+    for module in _VIEWS:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")
     api.register_blueprint(health.blueprint)
     app.register_blueprint(docs_blueprint(api))
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(session.blueprint)
     return app
 
 
@@ -122,7 +145,8 @@ def _finish(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
+    response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
     # Responses may hold a key. "no-cache" still allows conditional requests.
-    response.headers["Cache-Control"] = "private, no-cache" if request.method == "GET" else "no-store"
+    if request.endpoint != "ui.file":
+        response.headers["Cache-Control"] = "private, no-cache" if request.method == "GET" else "no-store"
     return response

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any, cast
@@ -10,6 +10,7 @@ from typing import Any, cast
 from flask import current_app, g, request
 
 from admin_app.auth.failed_logins import failed_logins
+from admin_app.auth.sessions import check_no_foreign_page, check_own_page, session_key
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
 from admin_app.http.forwarded import client
@@ -34,11 +35,15 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. `tenant_id` is None for the platform."""
+    """An authenticated caller.
+
+    `tenant_id` is None for the platform. `is_session`: a browser that has logged in.
+    """
 
     actor: str
     tenant_id: str | None = None
     scopes: tuple[Scope, ...] = ()
+    is_session: bool = False
 
     @property
     def is_platform(self) -> bool:
@@ -98,15 +103,42 @@ def check_tenant_access(tenant_id: str) -> None:
 
 def guard() -> None:
     """Authorize the current request, or raise `ApiError`. Runs before every view."""
-    header = request.headers.get("Authorization")
     access: Access | None = Access.PUBLIC  # an unknown path: the 404 that follows discloses nothing
     if request.endpoint is not None:
         access = required_access(request.endpoint, request.method)
     if access is Access.PUBLIC:
         return
-    g.caller = _anonymous() if header is None else _authenticate(header)
+    g.caller = _identify()
     if access is None or not g.caller.may(access):
         raise ApiError("forbidden", f"This operation requires {access}." if access else "Forbidden.")
+
+
+def _identify() -> Caller:
+    """The caller, by its key; by its session if it sends none; or as one on this machine."""
+    if (header := request.headers.get("Authorization")) is not None:
+        return _authenticate(header)
+    if (key := session_key()) is not None:
+        check_own_page()
+        return _of_session(key)
+    caller = _anonymous()
+    check_no_foreign_page()
+    return caller
+
+
+def log_in(key: str) -> Caller:
+    """The caller with this key. Raises `ApiError`, as for a call with it."""
+    return _authenticate(f"Bearer {key}")
+
+
+def _of_session(key: str) -> Caller:
+    """The caller of a session. Its key was right once, so it is no attempt to guess one."""
+    if found := _find_key(key):
+        caller = _tenant_caller(*found)
+    elif _is_token(key):
+        caller = _PLATFORM
+    else:
+        raise ApiError("invalid_api_key", "The key of this session is no longer valid. Log in again.")
+    return replace(caller, is_session=True)
 
 
 def _is_own_host() -> bool:
@@ -134,9 +166,11 @@ def _is_loopback_address(text: str) -> bool:
 
 def is_operator() -> bool:
     """Whether a page that is open to all may show more: to the platform's key, and on this machine."""
-    header = request.headers.get("Authorization")
+    header, key = request.headers.get("Authorization"), session_key()
     try:
-        return _authenticate(header).is_platform if header else _is_local_call() and _is_own_host()
+        if header or key:
+            return (_authenticate(header) if header else _of_session(key or "")).is_platform
+        return _is_local_call() and _is_own_host()
     except (ApiError, StoreDown):
         return False
 
@@ -174,8 +208,7 @@ def _authenticate(header: str) -> Caller:
     address, logins = client(), failed_logins()
     if retry_after := logins.retry_after(address):
         raise too_many_failed_logins(retry_after)
-    token = services().settings.admin.token
-    if token is not None and hmac.compare_digest(secret.encode(), token.encode()):
+    if _is_token(secret):
         return _PLATFORM
     logins.add(address)
     if "," in header:
@@ -183,6 +216,11 @@ def _authenticate(header: str) -> Caller:
         detail = "Send Authorization once, as 'Authorization: Bearer <key>'."
         raise ApiError("bad_request", detail)
     raise ApiError("invalid_api_key", "The API key is invalid. Check the key.", headers=CHALLENGE)
+
+
+def _is_token(secret: str) -> bool:
+    token = services().settings.admin.token
+    return token is not None and hmac.compare_digest(secret.encode(), token.encode())
 
 
 def _find_key(secret: str) -> tuple[Snapshot, ApiKey] | None:

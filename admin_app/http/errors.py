@@ -33,6 +33,7 @@ CONTENT_TYPE = "application/problem+json"
 #: The errors that only the admin API sends: status, and meaning.
 ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "host_not_allowed": (403, "Without a key, only localhost may be the Host. This stops DNS rebinding."),
+    "foreign_page": (403, "A page of another site made the call, or the browser did not say which page did."),
     "not_found": (404, "The object does not exist, or belongs to another tenant."),
     "api_key_not_active": (409, "The API key is revoked or expired, so it cannot be rotated."),
     "conflict": (409, "Another call changed the object at the same time."),

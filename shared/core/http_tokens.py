@@ -10,6 +10,8 @@ TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
 _TOKEN_BYTES = re.compile(TOKEN.encode())
 #: Headers in which clients send an API key, besides Authorization: Anthropic's, Azure's, Google's, our own.
 KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key", "x-gateway-key")
+#: The cookie of a session of the dashboard: over TLS, and over plain HTTP.
+SESSION_COOKIES = ("__Host-ai_gateway_session", "ai_gateway_session")
 #: Shown in place of a header value that is a secret.
 MASK = "[redacted]"
 #: The challenge of a 401: the scheme that would help (RFC 9110, 15.5.2).

@@ -281,6 +281,13 @@ EXPLANATION: Document = {
     "warnings": [],
 }
 
+ME: Document = {
+    "is_platform": False,
+    "actor": "key:key_5f6a1d2c9b3e4f708192a3b4",
+    "scopes": ["read"],
+    "tenant": {"id": "tenant_5d7f0c1a2b3e4f5061728394", "subdomain": "acme", "name": "Acme"},
+    "session": False,
+}
 LIVENESS: Document = {"status": "ok"}
 READINESS: Document = {
     "status": "ok",

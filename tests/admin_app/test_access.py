@@ -13,6 +13,7 @@ from werkzeug.datastructures import Headers
 
 from admin_app.auth.access import Access, required_access, requires
 from admin_app.auth.failed_logins import MAX_FAILURES
+from admin_app.ui.pages import MISSING, PAGES
 from shared.documents import examples
 from shared.documents.ai import examples as ai
 from shared.testing.memory_store import MemoryStore
@@ -34,7 +35,7 @@ def test_every_view_declares_what_it_needs(app: Flask) -> None:
     assert not undeclared
 
 
-def test_access_without_a_key_is_open_for_health_and_docs_only(app: Flask) -> None:
+def test_access_without_a_key_is_open_for_probes_and_pages_only(app: Flask) -> None:
     with app.app_context():
         public = {
             rule
@@ -43,7 +44,12 @@ def test_access_without_a_key_is_open_for_health_and_docs_only(app: Flask) -> No
         }
     pages = {"/docs", "/docs/<name>", "/openapi.json"}
     probes = {"/__/health", "/__/ready", "/livez", "/readyz", "/health"}
-    assert public == pages | probes | {"/version"}
+    dashboard = {page.path for page in (*PAGES, MISSING)} | {
+        "/",
+        "/ui/files/<version>/<path:name>",
+        "/ui/session",
+    }
+    assert public == pages | probes | dashboard | {"/version"}
 
 
 def test_a_view_that_declares_nothing_is_closed(world: World) -> None:
@@ -92,7 +98,7 @@ def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
 
 
 #: What any tenant may read.
-OPEN_TO_ALL = ("/plugins", "/providers/kinds")
+OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me")
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants"): {"name": "Evil", "subdomain": "evil"},
     ("PUT", "/tenants/<tenant_id>"): {"name": "Evil", "subdomain": "evil"},

@@ -96,10 +96,13 @@ class RunningGateway:
 
     def start(self) -> None:
         """Start both parts and wait until both answer."""
+        self.start_admin()
+        self.start_proxy()
+
+    def start_admin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._spawn("admin", "-m", "gunicorn", "wsgi:app")
         self._await("admin", f"{self.admin}/livez")
-        self.start_proxy()
 
     def start_proxy(self) -> None:
         self._spawn("proxy", "run_proxy.py", *self.proxy_arguments)

@@ -1,0 +1,1 @@
+"""The dashboard: pages without data, whose scripts are clients of the API, and the sessions of browsers."""

@@ -1,0 +1,36 @@
+// Log in: the key goes to the server once, and comes back as a cookie that no script can read.
+import { address, byId } from "../kit/dom.js";
+import { call, Rejected } from "../kit/api.js";
+import { busy, ready } from "../kit/states.js";
+
+const [form, key] = [byId("login"), byId("key")];
+
+function show(problem) {
+  byId("key-error").textContent = problem;
+  key.setAttribute("aria-invalid", problem !== "");
+  key.focus();
+}
+
+/** The page that led here; only pages of the dashboard. */
+function next() {
+  const path = new URLSearchParams(location.search).get("next") ?? "";
+  const isOwn = path.startsWith("/ui/") && new URL(path, location.origin).origin === location.origin;
+  return isOwn ? path : "/ui/";
+}
+
+async function logIn() {
+  if (!key.value) return show("Type a key.");
+  try {
+    await call("POST", "/ui/session", { body: { key: key.value }, login: false });
+  } catch (error) {
+    if (!(error instanceof Rejected)) throw error;
+    return show(error.message);
+  }
+  return location.assign(address(next()));
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  busy(form.querySelector("button"), logIn);
+});
+ready();

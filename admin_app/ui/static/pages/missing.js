@@ -1,0 +1,3 @@
+import { ready } from "../kit/states.js";
+
+ready();
