@@ -11,6 +11,7 @@ from shared.core.errors import ERRORS
 from shared.core.fields import Timestamp
 from shared.documents.request import LISTED, RequestSummary, maybe, request_document
 from shared.limits.values import label_of
+from shared.log_lines import CAUSES
 from shared.records.reader import Record
 from shared.records.record import CUT, whole_line
 
@@ -206,10 +207,12 @@ def _why(line: Mapping[str, Any], decision: Mapping[str, Any]) -> str | None:
         several = f" after {len(calls)} attempts" if len(calls := decision["attempts"]) > 1 else ""
         return "The client got no response." if status is None else f"The upstream sent {status}{several}."
     said = ERRORS[code][1] if code in ERRORS else f"The code of the error is {code}."
-    cause = f" {line['detail']}" if line.get("detail") else ""
+    # The sentence of a timeout says that `detail` names it.
+    cause = line.get("detail") if line.get("cause") == "timeout" else CAUSES.get(line.get("cause") or "")
+    said = f"{said} {cause}" if cause else said
     plugin = source.removeprefix("plugin:")
     rejected = f"Rejected by the plugin {plugin}" if plugin != source else "Rejected by the gateway"
-    return f"{said}{cause}" if code in _FAILED else f"{rejected}: {said}{cause}"
+    return said if code in _FAILED else f"{rejected}: {said}"
 
 
 def _why_limited(limit: Mapping[str, Any]) -> str:

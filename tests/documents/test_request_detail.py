@@ -11,6 +11,7 @@ from shared.records.record import encoded
 from tests.records.lines import AI, NOW, line
 
 LIMITED = {"source": "plugin:rate_limiter", "status": 429, "code": "rate_limit_exceeded"}
+TIMEOUT = {"cause": "timeout", "detail": "It sent nothing for 3 s."}
 REACHED = {"scope": "rule", "name": "global", "limit": 100, "window": "1m", "retry_after_ms": 11_200}
 
 
@@ -41,13 +42,12 @@ def shown(one: dict[str, Any], **decision: Any) -> Any:
             "Rejected by the plugin own: The code of the error is no_tea.",
         ),
         (
-            {
-                "source": "gateway",
-                "status": 502,
-                "code": "upstream_unreachable",
-                "detail": "10.0.0.7 refused.",
-            },
-            "The upstream cannot be reached. 10.0.0.7 refused.",
+            {"source": "gateway", "status": 502, "code": "upstream_unreachable", "cause": "refused"},
+            "The upstream cannot be reached. Nothing listens at the address and port.",
+        ),
+        (
+            {"source": "gateway", "status": 504, "code": "upstream_timeout", **TIMEOUT},
+            "The upstream did not respond in time. It sent nothing for 3 s.",
         ),
         ({"status": None, "code": "client_closed"}, "The client closed the connection."),
     ],
