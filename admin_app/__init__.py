@@ -22,6 +22,7 @@ from admin_app.views import (
     requests,
     rule_health,
     rules,
+    status,
     tenants,
     warnings,
 )
@@ -79,6 +80,7 @@ _VIEWS = (
     usage,
     requests,
     overview,
+    status,
     explain,
     plugins,
     warnings,

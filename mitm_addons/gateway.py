@@ -16,6 +16,7 @@ from mitm_addons.concurrency import Concurrency
 from mitm_addons.forwarding import Forwarding
 from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
+from mitm_addons.observe.heartbeats import OwnHeartbeats
 from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.observe.records import limit_document
 from mitm_addons.observe.worker_metrics import WorkerMetrics, Writers
@@ -82,7 +83,8 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         recorder = open_recorder(services.address.options, records.per_tenant, limit_document)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
         metrics = _metrics(services, plane, adapter, Writers(log, plane.settler, recorder))
-        working = (last_used, recorder, plane.settler, plane.bindings, health)
+        heartbeats = _heartbeats(services, plane, adapter, log)
+        working = (last_used, recorder, plane.settler, plane.bindings, health, heartbeats)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
         writing = [group.create_task(one) for one in (*running, *(one.run() for one in metrics))]
         try:
@@ -119,7 +121,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         finally:
             for task in writing:
                 task.cancel()
-            await asyncio.gather(last_used.flush(), recorder.close())
+            await asyncio.gather(last_used.flush(), recorder.close(), heartbeats.close())
             for one in (pool, shadow_pool):
                 one.shutdown(wait=False, cancel_futures=True)
 
@@ -143,6 +145,16 @@ def _metrics(
         WorkerMetrics(
             services, plane, writers, folder=adapter.metrics, worker=adapter.worker, engine=adapter.engine
         ),
+    )
+
+
+def _heartbeats(services: Services, plane: DataPlane, adapter: Adapter, log: LogWriter) -> OwnHeartbeats:
+    return OwnHeartbeats(
+        services,
+        plane,
+        probe=partial(_probe, plane, log),
+        engine=adapter.engine,
+        is_draining=adapter.is_draining,
     )
 
 

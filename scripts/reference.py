@@ -3,7 +3,6 @@
 They are in docs/reference. A test fails when one of them is not what this prints.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -45,6 +44,7 @@ from shared.plugins import external_validator
 from shared.plugins.content_validator import LONGEST
 from shared.providers.shipped.presets import presets
 from shared.services import Services, SystemClock
+from shared.settings.declare import declared
 from shared.settings.sections import Settings
 from shared.settings.sources import PREFIX
 
@@ -66,8 +66,7 @@ def settings_page() -> str:
 
 
 def _settings(kind: Any, path: str) -> Iterator[tuple[str, Any, str]]:
-    for field in dataclasses.fields(kind):
-        described = field.metadata["field"].metadata
+    for field, described in declared(kind):
         if section := described.get("section"):
             yield from _settings(section, f"{path}{field.name}.")
         else:

@@ -15,6 +15,7 @@ from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
 from admin_app.context import EXTENSION
+from admin_app.heartbeats import OwnHeartbeats
 from admin_app.http.errors import CONTENT_TYPE, ApiError, problem_document
 from admin_app.jobs.leaders import Jobs
 from admin_app.metrics import MasterMetrics, WorkerMetrics
@@ -93,11 +94,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
 
     jobs: Jobs | None = None
     metrics: WorkerMetrics | None = None
+    heartbeats: OwnHeartbeats | None = None
 
     def start_jobs(self, master: MasterMetrics | None) -> None:
         """Begin with the jobs, once the application is there, and serve the metrics, if they are on."""
         services = self.wsgi.extensions[EXTENSION]
-        self.jobs = Jobs(services)
+        self.heartbeats = OwnHeartbeats(services, self)
+        self.heartbeats.start()
+        self.jobs = Jobs(services, name=self.heartbeats.id)
         self.jobs.start()
         if master is not None:
             self.metrics = WorkerMetrics(master, services, self.log.writer)
@@ -109,6 +113,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
             self.metrics.stop()
         if self.jobs is not None:
             self.jobs.stop()
+        if self.heartbeats is not None:
+            self.heartbeats.stop()
 
     def handle(self, conn: Any) -> Any:
         """Handle a request. A connection that ends is closed here, in the thread."""

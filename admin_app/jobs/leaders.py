@@ -6,6 +6,7 @@ catches up.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from admin_app.jobs.discovery import Discovery
@@ -22,6 +23,14 @@ from shared.usage.archiver import Archiver
 
 logger = logging.getLogger(__name__)
 
+#: The jobs, and what each of them does.
+JOBS: Final[Mapping[str, str]] = {
+    "discovery": "Reads the lists of models of providers",
+    "probes": "Calls the health paths of targets",
+    "archive": "Copies ledgers to files",
+    "records": "Bounds the memory of request records",
+}
+
 #: Seconds from one look at what there is to do to the next.
 DISCOVERY_EVERY: Final = 1.0
 PROBES_EVERY: Final = 1.0
@@ -37,9 +46,11 @@ class Jobs:
         self,
         services: Services,
         *,
+        name: str = "",
         discovery_every: float = DISCOVERY_EVERY,
         probes_every: float = PROBES_EVERY,
     ) -> None:
+        """`name` is that of this worker, which no other one has; random if it is empty."""
         self._client = open_client(services.address.options)
         self._discovery = Discovery(services)
         self._probes = Probes(services, HealthStore(self._client))
@@ -48,12 +59,12 @@ class Jobs:
         self._sweeper = Sweeper(self._client, services.settings.records.max_bytes)
         self._failures = Failures()
         self._leaders = tuple(
-            Leader(self._client, job, work, services.clock, every=every)
-            for job, work, every in (
-                ("discovery", self._discovery.run, discovery_every),
-                ("probes", self._probes.run, probes_every),
-                ("archive", self._archive, ARCHIVE_EVERY),
-                ("records", self._sweep, SWEEP_EVERY),
+            Leader(self._client, job, work, services.clock, every=every, name=name)
+            for job, work, every in zip(
+                JOBS,
+                (self._discovery.run, self._probes.run, self._archive, self._sweep),
+                (discovery_every, probes_every, ARCHIVE_EVERY, SWEEP_EVERY),
+                strict=True,
             )
         )
 

@@ -76,13 +76,11 @@ class Ready(MethodView):
     @blueprint.also_responds(503, Readiness, "Not ready. See `parts`.", examples.UNREADINESS)
     def get(self) -> Response:
         """Check that the process can serve requests, part by part"""
-        store = _store()
-        plugins = OK if services().catalogue else UNAVAILABLE
+        found = parts()
         # Without its store the admin API can serve nothing.
-        serves = UNAVAILABLE not in (store, plugins)
-        status, document = readiness({"store": store, "plugins": plugins}, serves=serves)
+        status, document = readiness(found, serves=UNAVAILABLE not in found.values())
         if is_operator():
-            document["store"] = _description(counts=store != UNAVAILABLE)
+            document["store"] = _description(counts=found["store"] != UNAVAILABLE)
         response = jsonify(document)
         response.status_code = status
         return response
@@ -111,6 +109,11 @@ class ShowVersion(MethodView):
     def get(self) -> Response:
         """Read the version of the program"""
         return jsonify(name="ai-gateway", version=VERSION)
+
+
+def parts() -> dict[str, str]:
+    """The state of each part that this process needs."""
+    return {"store": _store(), "plugins": OK if services().catalogue else UNAVAILABLE}
 
 
 def _store() -> str:

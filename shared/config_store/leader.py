@@ -9,9 +9,9 @@ stores the number of the term with what it writes, and never replaces what has a
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 
@@ -26,6 +26,31 @@ LEAD_SECONDS = 15.0
 _RENEWALS = 3
 
 logger = logging.getLogger(__name__)
+
+
+class Lead(NamedTuple):
+    """The process that leads a job, by its name, and the number of its term."""
+
+    name: str
+    term: int
+
+
+def read_leads(client: Redis, jobs: Sequence[str]) -> Sequence[Lead | None]:
+    """Which process leads each of the jobs; None: none does now. Raises redis-py's errors."""
+    with client.pipeline(transaction=False) as pipeline:
+        for job in jobs:
+            pipeline.get(_key(job))
+        replies = pipeline.execute()
+    return [None if reply is None else _parse(reply) for reply in replies]
+
+
+def _parse(reply: bytes) -> Lead:
+    name, _, term = reply.decode().partition(" ")
+    return Lead(name, int(term))
+
+
+def _key(job: str) -> str:
+    return f"lead:{{{job}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +81,23 @@ class Leader:
         *,
         every: float,
         lead_seconds: float = LEAD_SECONDS,
+        name: str = "",
     ) -> None:
-        """`client` must return bytes, and have timeouts that are shorter than the lead."""
+        """`client` must return bytes, and have timeouts that are shorter than the lead.
+
+        `name` is that of this process, which no other one has; random if it is empty.
+        """
         self._client = client
         self._job = job
         self._work = work
         self._clock = clock
         self._every = every
         self._lead_seconds = lead_seconds
-        self._keys = (f"lead:{{{job}}}", f"lead:{{{job}}}:terms")
+        self._keys = (_key(job), f"{_key(job)}:terms")
         self._lead = client.register_script(layout.script("lead"))
         self._release = client.register_script(layout.script("release"))
         self._failures = Failures()
-        self._name = ""
+        self._name = name
         self._term, self._until = 0, 0.0
         self._changed = threading.Condition()
         self._ended = threading.Event()
@@ -76,7 +105,8 @@ class Leader:
 
     def start(self) -> None:
         """Begin to ask for the lead."""
-        self._name = os.urandom(8).hex()  # not before the fork: its workers must differ
+        # Not before the fork: its workers must differ.
+        self._name = self._name or os.urandom(8).hex()
         self._ended.clear()
         self._threads = tuple(
             threading.Thread(target=target, name=f"{self._job} ({title})", daemon=True)

@@ -18,7 +18,8 @@ from shared.core.empty import EMPTY
 from shared.core.errors import EX_CONFIG, Problem
 from shared.core.fields import problems_of
 from shared.settings.checks import check
-from shared.settings.declare import UNKNOWN, schema_of
+from shared.settings.declare import UNKNOWN, declared, schema_of
+from shared.settings.in_force import settings_in_force
 from shared.settings.provider_secrets import OpenedSecrets, read_provider_secrets
 from shared.settings.sections import BASE_DOMAIN, Secrets, Security, Settings, Tls
 from shared.settings.service_manager import ServiceManager, parse_service_manager
@@ -61,7 +62,7 @@ def load_settings(
     read_flags(written, flags)
     settings = _resolve(_validate(written), file.parent)
     check(settings, written)
-    return settings
+    return dataclasses.replace(settings, in_force=tuple(settings_in_force(settings, written)))
 
 
 def load_settings_or_exit() -> Settings:
@@ -75,8 +76,8 @@ def load_settings_or_exit() -> Settings:
 
 def _names(kind: type, before: str = "") -> Iterator[str]:
     """The names of all settings: ``server.admin_port``."""
-    for field in dataclasses.fields(kind):
-        inner = field.metadata["field"].metadata.get("section")
+    for field, description in declared(kind):
+        inner = description.get("section")
         yield from _names(inner, f"{before}{field.name}.") if inner else (before + field.name,)
 
 

@@ -3,7 +3,6 @@
 ``python -m shared.settings server.admin_port data_dir`` prints the current values, one per line.
 """
 
-import dataclasses
 import functools
 import sys
 import textwrap
@@ -13,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from shared.settings import load_settings_or_exit
+from shared.settings.declare import declared
 from shared.settings.sections import Settings
 
 _HEAD = """\
@@ -44,7 +44,7 @@ def main(names: list[str]) -> None:
 def document() -> str:
     """The text of config.yaml."""
     parts = [_comment(line, "") for line in _HEAD.splitlines()]
-    for field in dataclasses.fields(Settings):
+    for field, _ in declared(Settings):
         parts += ["", *_entry(field, "")]
     return "\n".join(parts) + "\n"
 
@@ -54,7 +54,7 @@ def _entry(field: Any, indent: str) -> list[str]:
     lines = [_comment(described["description"], indent)]
     if kind := described.get("section"):
         lines.append(f"{indent}{field.name}:")
-        for inner in dataclasses.fields(kind):
+        for inner, _ in declared(kind):
             lines += _entry(inner, indent + "  ")
         return lines
     return [*lines, textwrap.indent(_yaml(field.name, described["default"]), indent)]

@@ -1,7 +1,7 @@
 """Declares a setting once: its parser, default and help text."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load
@@ -87,7 +87,14 @@ def section(kind: type, help_text: str) -> Any:
     return dataclasses.field(default_factory=kind, metadata={"field": nested})
 
 
+def declared(kind: type) -> Iterator[tuple[dataclasses.Field[Any], Mapping[str, Any]]]:
+    """The fields of `kind` that are settings or sections, each with its description."""
+    for field in dataclasses.fields(kind):
+        if "field" in field.metadata:
+            yield field, field.metadata["field"].metadata
+
+
 def schema_of(kind: type) -> type[Section]:
     """The marshmallow schema of the settings declared in `kind`."""
-    declared = {field.name: field.metadata["field"] for field in dataclasses.fields(kind)}
-    return type(f"{kind.__name__}Schema", (Section,), {"kind": kind, **declared})
+    fields = {field.name: field.metadata["field"] for field, _ in declared(kind)}
+    return type(f"{kind.__name__}Schema", (Section,), {"kind": kind, **fields})

@@ -1,8 +1,8 @@
 """Every setting of the gateway, declared once: its name, parser, default and help text."""
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from shared.core.sizes import JSON_PARTS
 from shared.model.config import Tier
 from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.settings.declare import section, setting
+from shared.settings.in_force import SettingInForce
 from shared.settings.observe import Ledger, Log, Metrics, Records
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
@@ -380,3 +381,5 @@ class Settings:
         "requests per worker. max_targets: targets of a rule or model; the other maxima: stored objects. "
         "null: unlimited. Keys that a shipped tier omits keep their defaults.",
     )
+    #: All of them as they were read, with their origins.
+    in_force: Sequence[SettingInForce] = field(default=(), repr=False, compare=False)

@@ -23,7 +23,8 @@ SHORT = {"GATEWAY_ADMIN_TOKEN": "GATEWAY__ADMIN__TOKEN"}
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
 # The value of GATEWAY_REDIS_PORT, say, beside a Kubernetes service that is named gateway-redis.
 _OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://")
-_Steps = tuple[str, ...]
+#: The steps of a path: section, setting, and below.
+Steps = tuple[str, ...]
 
 
 class SettingsError(GatewayError):
@@ -35,9 +36,9 @@ class Written:
     """The written values, and their origins by path."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    origins: dict[_Steps, str] = field(default_factory=dict)
+    origins: dict[Steps, str] = field(default_factory=dict)
 
-    def put(self, steps: _Steps, value: Any, origin: str) -> None:
+    def put(self, steps: Steps, value: Any, origin: str) -> None:
         """Add one value. Raises `SettingsError` when a step of the path is not a section."""
         node = self.values
         for step in steps[:-1]:
@@ -49,13 +50,13 @@ class Written:
         node[steps[-1]] = value
         self.origins[steps] = origin
 
-    def path(self, steps: _Steps) -> _Steps:
+    def path(self, steps: Steps) -> Steps:
         """The steps of a written value, or of the first one in that section if only variables wrote it."""
         if steps in self.origins:
             return steps
         return next((path for path in self.origins if path[: len(steps)] == steps), steps)
 
-    def origin(self, steps: _Steps) -> str:
+    def origin(self, steps: Steps) -> str:
         """The origin of the setting, or else of a value in it or of the innermost section around it."""
         steps = self.path(steps)
         for length in range(len(steps), 0, -1):
@@ -90,7 +91,7 @@ def variable(name: str) -> str:
     return PREFIX + _flat(name, "__")
 
 
-def nearest_setting(steps: _Steps, names: Sequence[str]) -> str | None:
+def nearest_setting(steps: Steps, names: Sequence[str]) -> str | None:
     """The setting or section with the same words elsewhere; None when there is none, or more than one.
 
     `names` are those of all settings. ``server.demo_port`` is ``demo.port``, and ``log.workers`` is
@@ -141,7 +142,7 @@ def read_flags(written: Written, flags: Mapping[str, object]) -> None:
             written.put(steps, value, f"--{steps[-1].replace('_', '-')}")
 
 
-def _steps(variable: str) -> _Steps:
+def _steps(variable: str) -> Steps:
     return tuple(variable.removeprefix(PREFIX).lower().split("__"))
 
 
@@ -149,11 +150,11 @@ def _steps(variable: str) -> _Steps:
 class _FileReader:
     """Converts ruamel's tree to plain values, and records the line of each."""
 
-    origins: dict[_Steps, str]
+    origins: dict[Steps, str]
     name: str
     environ: Mapping[str, str]
 
-    def plain(self, node: Any, steps: _Steps, line: int) -> Any:
+    def plain(self, node: Any, steps: Steps, line: int) -> Any:
         origin = self.origins[steps] = f"{self.name}:{line}"
         if isinstance(node, CommentedMap):
             lines = node.lc.data

@@ -36,7 +36,7 @@ from tests.admin_app.world import TOKEN, Api
 from tests.support.cases import slow
 
 #: Operations that are described.
-OPERATIONS = 89
+OPERATIONS = 91
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -42,6 +42,8 @@ from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
 from shared.usage.reader import RowPage, UsageReader
+from shared.workers.status import Server, Status, StatusReader
+from shared.workers.store import Fleet
 from tests.records.lines import AI, line
 
 _shared: list[Flask] = []
@@ -109,6 +111,22 @@ class OneRecord:
         return {"n:upstream:2xx": 1}
 
 
+class NoWorkers:
+    """A store without workers and leaders."""
+
+    def read(self, jobs: Sequence[str], monotonic: Callable[[], float]) -> Status:
+        info: dict[str, Any] = {"redis_version": "7.2.4", "aof_enabled": 1}
+        return Status(
+            state=None,
+            tenants=0,
+            faults=0,
+            server=Server.parse(info),
+            round_trip=0.0002,
+            fleet=Fleet(0, ()),
+            leads=[None] * len(jobs),
+        )
+
+
 @dataclass
 class World:
     """The services that the admin API is given."""
@@ -133,7 +151,12 @@ class World:
     @contextmanager
     def reading(self, reader: type[Any]) -> Iterator[Any]:
         """A reader that finds nothing."""
-        yield {HealthStore: NoHealth, UsageReader: NoUsage, RecordReader: OneRecord}[reader]()
+        yield {
+            HealthStore: NoHealth,
+            UsageReader: NoUsage,
+            RecordReader: OneRecord,
+            StatusReader: NoWorkers,
+        }[reader]()
 
     def peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:
         return [asyncio.run(self.limiter.peek(limits)) for limits in groups]

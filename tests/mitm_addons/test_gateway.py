@@ -35,7 +35,8 @@ def services(probed: Probed) -> Services:
     async def data_plane(worker: int) -> AsyncIterator[Any]:
         plane = Mock(probe=lambda: probed)
         plane.source.touch = AsyncMock()
-        plane.settler, plane.health, plane.bindings = AsyncMock(), AsyncMock(), AsyncMock()
+        plane.settler, plane.bindings = AsyncMock(), AsyncMock()
+        plane.health, plane.gateways.current = AsyncMock(worker="one"), None
         yield plane
 
     named = {"settings": Settings(), "clock": SystemClock(), "random_bytes": os.urandom, "instance": "test"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.settings import CONFIG_FILE, Settings, SettingsError, load_settings
 from shared.settings.__main__ import document
+from shared.settings.declare import declared
 from shared.settings.sources import SHORT
 from tests.settings.conftest import File
 
@@ -31,8 +32,7 @@ redis:
 
 def names(kind: type = Settings, before: str = "") -> Iterator[tuple[str, Any]]:
     """Every setting with its field."""
-    for field in dataclasses.fields(kind):
-        described = field.metadata["field"].metadata
+    for field, described in declared(kind):
         if inner := described.get("section"):
             yield from names(inner, f"{before}{field.name}.")
         else:

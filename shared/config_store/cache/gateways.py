@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable
 from itertools import islice
 from typing import Any
 
-from shared.config_store.cache.lru import Compiled, GatewayLru, NegativeCache
+from shared.config_store.cache.lru import Compiled, Current, GatewayLru, NegativeCache
 from shared.config_store.cache.platform import InThread, PlatformCache, compiled_together
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import ConfigSource
@@ -88,6 +88,8 @@ class GatewayCache[G: Compiled, P]:
         self._failures = Failures()
         #: The time of the last successful check for changes (monotonic seconds); None before the first.
         self.last_config_check: float | None = None
+        #: The last check after which no tenant in memory lacked a change; None before the first.
+        self.current: Current | None = None
         #: Why the last check for changes failed; None when it succeeded.
         self.trouble: str | None = None
         #: Whether the last check found a store without the data that were served last.
@@ -100,11 +102,11 @@ class GatewayCache[G: Compiled, P]:
 
     async def start(self) -> None:
         """Follow the changes from now on. Returns after the first check, also when it failed."""
-        source = self._source
         if self._disk is not None:
             self.is_informed = bool(await asyncio.to_thread(self._disk.meta))
         first = self._tasks.join(_CHECK, self.check)
-        self._tasks.repeat(_WATCH, lambda: source.watch(self._changed, self._reconnected), self._config_ttl)
+        watch = functools.partial(self._source.watch, self._changed, self._reconnected)
+        self._tasks.repeat(_WATCH, watch, self._config_ttl)
         self._tasks.repeat(_CHECK, self.check, self._config_ttl)
         self._tasks.repeat(_SWEEP, self.sweep, self._cleanup_interval)
         await asyncio.wait({first})
@@ -116,9 +118,8 @@ class GatewayCache[G: Compiled, P]:
     def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """What `find` would return, if it need not ask Redis. When this returns None, call `find`."""
         gateway = self._gateways.find(subdomain, key_hash, self._clock.monotonic())
-        if gateway is None or subdomain is None or key_hash is None or key_hash in gateway.keys:
-            return gateway
-        return None
+        is_known = gateway is None or subdomain is None or key_hash is None or key_hash in gateway.keys
+        return gateway if is_known else None
 
     async def find(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """The tenant with the subdomain; without a subdomain, with the key. None when there is none.
@@ -133,16 +134,14 @@ class GatewayCache[G: Compiled, P]:
             return await self._read_by("subdomain", subdomain)
         if key_hash is None or key_hash in gateway.keys:
             return gateway
-        # The key may be newer than the tenant in memory.
         return await self._with_new_key(gateway, key_hash)
 
     async def check(self) -> None:
         """Check for changes, and read the changed tenants in memory again. Raises `StoreDown`."""
         started = self._clock.monotonic()
         number, changed = await self._source.changes(_NEVER if self._seen is None else self._seen)
-        if self._seen is None or number < self._seen or self.trouble is not None:
-            # The tenants in memory may be older than this check, or from another Redis.
-            self._all_stale = True
+        # Then the tenants in memory may be older than this check, or from another Redis.
+        self._all_stale |= self._seen is None or number < self._seen or self.trouble is not None
         self._seen = number
         self._note_success(started)
         if changed:
@@ -153,8 +152,7 @@ class GatewayCache[G: Compiled, P]:
             self._full_reload_from = started + _FULL_RELOAD_PAUSE
             self._stale.update(self._gateways)
             self._platform.is_stale = True
-        if PLATFORM_ID in changed:
-            self._platform.is_stale = True
+        self._platform.is_stale |= PLATFORM_ID in changed
         if self._platform.is_stale:
             await self._refresh(self._join_platform())
         for tenant_id in dict.fromkeys((*urgent, *self._stale)):
@@ -162,6 +160,8 @@ class GatewayCache[G: Compiled, P]:
                 await self._refresh(self._join_read(tenant_id))
             if self._clock.monotonic() - started > self._config_ttl:
                 break  # The next check is due. It reads the rest.
+        if not (self._stale or self._platform.is_stale or self._outdated):
+            self.current = Current(number, started)
 
     def compile_platform_again(self) -> None:
         """Compile the platform's document again, and the tenants that use keys outside the store."""

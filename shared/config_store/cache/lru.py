@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.model.config import ApiKey, Snapshot
 
@@ -26,6 +26,13 @@ class Compiled(Protocol):
     def faults(self) -> Sequence[str]:
         """Why parts of the tenant cannot be used."""
         ...
+
+
+class Current(NamedTuple):
+    """A check after which the tenants in memory lacked no change up to `revision`. `at` is monotonic."""
+
+    revision: int
+    at: float
 
 
 @dataclass(slots=True)

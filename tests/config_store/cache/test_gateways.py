@@ -225,6 +225,21 @@ async def test_a_long_reload_does_not_hold_up_the_next_look(world: World) -> Non
     assert world.source.calls == ["changes", "read", "changes", "read", "read"]
 
 
+async def test_cache_is_current_once_it_has_read_all_that_a_look_has_found(world: World) -> None:
+    assert world.cache.current is None
+    [acme] = await world.hold("acme")
+    await world.cache.check()
+    assert world.cache.current == (world.store.revision, world.clock.time)
+    world.write(acme, renamed(acme, "Acme"))
+    before, world.source.down = world.cache.current, frozenset({"read"})
+    await world.look_in_background()
+    assert world.cache.current == before
+    world.source.down = frozenset()
+    world.clock.time += 1
+    await world.cache.check()
+    assert world.cache.current == (world.store.revision, world.clock.time)
+
+
 async def test_cache_drops_unused_tenants_and_keeps_used_ones(world: World) -> None:
     for number in range(50):
         world.create(f"t{number}")

@@ -1,0 +1,170 @@
+"""What Redis says about itself, about the workers of all machines, and about the leaders of jobs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis, ResponseError
+
+from shared.config_store import layout
+from shared.config_store.client import ask_state
+from shared.config_store.identity import StoreState
+from shared.config_store.leader import Lead, read_leads
+from shared.workers.store import Fleet, HeartbeatStore
+
+#: The share of `maxmemory` from which on a store is nearly full.
+NEARLY_FULL: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """The memory of Redis.
+
+    Attributes:
+        used: bytes in use.
+        most: its `maxmemory` in bytes; None without one.
+        policy: what Redis does above it.
+    """
+
+    used: int
+    most: int | None
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Persistence:
+    """What Redis keeps on its disk.
+
+    Attributes:
+        append_only: whether each change is written.
+        write_ok: whether the last change was written; None if changes are not.
+        snapshot_ok: whether the last snapshot was written.
+        unsaved: changes since the last snapshot.
+    """
+
+    append_only: bool
+    write_ok: bool | None
+    snapshot_ok: bool
+    unsaved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """The server, as its INFO says.
+
+    Attributes:
+        name: ``redis`` or ``valkey``, with the version.
+        role: ``master`` or ``slave``.
+        replicas: connected replicas.
+        memory: its memory.
+        persistence: what it keeps on disk.
+    """
+
+    name: str
+    role: str
+    replicas: int
+    memory: Memory
+    persistence: Persistence
+
+    @classmethod
+    def parse(cls, info: Mapping[str, Any]) -> "Server":
+        """The server in the reply to INFO. What an old version does not say has the value of a new server."""
+        name = info.get("server_name", "redis")
+        append_only = bool(info.get("aof_enabled", 0))
+        return cls(
+            name=f"{name} {info.get(f'{name}_version', info.get('redis_version', ''))}".strip(),
+            role=info.get("role", "master"),
+            replicas=int(info.get("connected_slaves", 0)),
+            memory=Memory(
+                used=int(info.get("used_memory", 0)),
+                most=int(info.get("maxmemory", 0)) or None,
+                policy=info.get("maxmemory_policy", "noeviction"),
+            ),
+            persistence=Persistence(
+                append_only=append_only,
+                write_ok=info.get("aof_last_write_status", "ok") == "ok" if append_only else None,
+                snapshot_ok=info.get("rdb_last_bgsave_status", "ok") == "ok",
+                unsaved=int(info.get("rdb_changes_since_last_save", 0)),
+            ),
+        )
+
+    def warnings(self) -> Sequence[tuple[str, str]]:
+        """What to change: the part, and a sentence that says why and how."""
+        memory, kept = self.memory, self.persistence
+        found = []
+        if memory.most is not None and memory.policy != "noeviction":
+            found.append(
+                ("memory/policy", "Redis may remove configuration. Set its maxmemory-policy to noeviction.")
+            )
+        if memory.most is not None and memory.used >= memory.most * NEARLY_FULL:
+            found.append(
+                ("memory/used_bytes", "Redis is nearly full. Raise its maxmemory, or keep fewer records.")
+            )
+        if not kept.append_only:
+            found.append(
+                ("persistence", "A crash of Redis loses the latest changes. Set its appendonly to yes.")
+            )
+        if kept.write_ok is False or not kept.snapshot_ok:
+            found.append(
+                ("persistence", "Redis cannot write to its disk. Free space there, and read its log.")
+            )
+        if self.role != "master":
+            found.append(
+                ("role", "Redis is a replica, which takes no changes. Point redis.host to the primary.")
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What Redis knows.
+
+    Attributes:
+        state: the identity of the store and its newest change; None: it has no identity.
+        tenants: the number of tenants.
+        faults: the number of tenants whose stored document cannot be used.
+        server: the server; None if it does not allow INFO.
+        round_trip: seconds that one command takes.
+        fleet: the workers that live.
+        leads: who leads each job that was asked for.
+    """
+
+    state: StoreState | None
+    tenants: int
+    faults: int
+    server: Server | None
+    round_trip: float
+    fleet: Fleet
+    leads: Sequence[Lead | None]
+
+
+class StatusReader:
+    """Reads the status. The client must return bytes. Raises redis-py's errors."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._heartbeats = HeartbeatStore(client)
+
+    def read(self, jobs: Sequence[str], monotonic: Callable[[], float]) -> Status:
+        """The status now, with the leads of these jobs."""
+        self._client.ping()  # connects
+        began = monotonic()
+        self._client.ping()
+        round_trip = monotonic() - began
+        with self._client.pipeline(transaction=False) as pipeline:
+            ask_state(pipeline).zcard(layout.ORDER).hlen(layout.FAULTS).info()
+            identity, revision, tenants, faults, info = pipeline.execute(raise_on_error=False)
+        for reply in (identity, revision, tenants, faults):
+            if isinstance(reply, Exception):
+                raise reply
+        if isinstance(info, Exception) and not isinstance(info, ResponseError):
+            raise info
+        return Status(
+            state=StoreState.parse(identity, revision),
+            tenants=tenants,
+            faults=faults,
+            server=None if isinstance(info, Exception) else Server.parse(info),
+            round_trip=round_trip,
+            fleet=self._heartbeats.read(),
+            leads=read_leads(self._client, jobs),
+        )
