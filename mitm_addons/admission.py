@@ -83,7 +83,7 @@ class Admission:
         return self._find_tenant(flow, state, call)
 
     def _repeat(self, flow: GatewayFlow, last: LastHead, known: KnownHead) -> Awaitable[None] | None:
-        """Admit a request whose head was read before. The tenant, the key and the rule are found anew."""
+        """Admit a request whose head was read before. The tenant is found anew, and what follows from it."""
         fields, place = flow.request.data.headers.fields, known.id_place
         known.headers = headers = known.headers.renewed(fields)
         # An id that differs from the one before has the grammar of VARYING.
@@ -127,6 +127,10 @@ class Admission:
 
     def _decide(self, flow: GatewayFlow, state: FlowState, call: Call, gateway: "Gateway | None") -> None:
         state.gateway, state.key_hash = gateway, call.key_hash
+        known = state.known
+        if known is not None and known.admitted is not None and known.admitted.gateway is gateway:
+            self._take(flow, state, known.admitted)
+            return
         method = method_of(flow)
         if method == "OPTIONS" and (response := preflight(gateway, call, method)):
             state.source = "gateway"
@@ -135,15 +139,22 @@ class Admission:
         if gateway is not None and gateway.has_cors:
             state.cors = cors_of(gateway, call.path, method)
         verdict = admit(gateway, call, method, self.clock.now())
-        if isinstance(verdict, Admitted):
-            state.has_valid_key = verdict.key is not None
-            bodies = verdict.route.bodies
-            state.body_limit = bodies.request if verdict.key else bodies.public
-            if state.announced <= state.body_limit:
-                state.admitted = verdict
-                return
-            verdict = too_large(state.body_limit)
-        reject_flow(flow, verdict)
+        if isinstance(verdict, Rejection):
+            reject_flow(flow, verdict)
+            return
+        if known is not None:
+            known.admitted = verdict if verdict.is_lasting else None
+        self._take(flow, state, verdict)
+
+    def _take(self, flow: GatewayFlow, state: FlowState, admitted: Admitted) -> None:
+        """Admit a request whose body may have the length that its head announces."""
+        bodies = admitted.route.bodies
+        state.has_valid_key = admitted.key is not None
+        state.body_limit = bodies.request if state.has_valid_key else bodies.public
+        if state.announced <= state.body_limit:
+            state.admitted = admitted
+        else:
+            reject_flow(flow, too_large(state.body_limit))
 
 
 def _names_at_most_one(headers: Headers, identity: str) -> bool:

@@ -37,11 +37,12 @@ class KnownHead:
         client, closes, is_http10: as in `FlowState`.
         headers: the newest head.
         id_place: the place of the request's id in the head; None if the gateway makes it.
+        admitted: the last admission; None if it depended on more than the head and the configuration.
         outgoing: what its requests become for their upstream.
     """
 
     __slots__ = (
-        *("call", "client", "closes", "headers", "id_place", "is_http10", "outgoing"),
+        *("admitted", "call", "client", "closes", "headers", "id_place", "is_http10", "outgoing"),
         *("_moved", "_view", "_viewed"),
     )
 
@@ -50,6 +51,7 @@ class KnownHead:
         self.client, self.closes, self.is_http10 = state.client, state.closes, state.is_http10
         named = [place for place, field in enumerate(call.headers.fields) if field[0].lower() == _REQUEST_ID]
         self.id_place = named[0] if named else None
+        self.admitted: Admitted | None = None
         self.outgoing: LastOutgoing | None = None
         self._viewed: Headers | None = None
         self._view = Headers()

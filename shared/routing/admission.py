@@ -159,6 +159,11 @@ class Admitted:
     route: Route
     key: ApiKey | None
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the same head is admitted as long as the tenant's configuration stays the same."""
+        return not self.gateway.has_cors and (self.key is None or self.key.expires_at is None)
+
 
 def admit(gateway: Gateway | None, call: Call, method: str, now: float) -> Admitted | Rejection:
     """Decide a request. `gateway` is None if the tenant is unknown.
