@@ -40,7 +40,7 @@ class Ledger:
             return
         if ai.meter is not None and ai.meter.reported.is_implausible:
             self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
-        key = admitted.key
+        key, first = admitted.key, state.sent.first
         self._add(
             LedgerRow(
                 id=self._random_bytes(16).hex(),
@@ -63,8 +63,8 @@ class Ledger:
                 rates={} if ai.rates is None else ai.rates.for_call(usage),
                 attempts=ai.attempts.number if ai.attempts else 1,
                 abandoned=ai.abandoned,
-                duration_ms=_ms(state.over - state.started),
-                first_ms=None if state.sent.first is None else _ms(state.sent.first - state.started),
+                duration_ms=round(1000 * (state.over - state.started)),
+                first_ms=None if first is None else round(1000 * (first - state.started)),
             )
         )
 
@@ -80,7 +80,3 @@ class Ledger:
             MAX_REPORTED,
             tenant,
         )
-
-
-def _ms(seconds: float) -> int:
-    return max(round(seconds * 1000), 0)

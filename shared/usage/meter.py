@@ -12,7 +12,6 @@ from json import JSONDecoder
 from typing import Any, Final
 
 from shared.bodies.json.lenient import json_or_none
-from shared.providers.usage_fields import usage_fields
 from shared.usage.estimate import estimate_tokens
 from shared.usage.reported import ReportedUsage
 from shared.usage.row import Source, Usage
@@ -49,38 +48,22 @@ class UsageMeter:
     (9, 2, <Source.REPORTED: 'reported'>)
     """
 
-    __slots__ = (
-        "_end",
-        "_fields",
-        "_is_cut",
-        "_kept",
-        "_pictures",
-        "_pieces",
-        "_rest",
-        "_size",
-        "_texts",
-        "_texts_size",
-        "reported",
-        "tokens",
-    )
+    # Defaults of the class: most responses are whole, and need few of them.
+    _kept = _size = _pieces = _texts_size = 0
+    _is_cut = False
+    #: The estimated tokens of the text that passed, as far as it was counted.
+    tokens = 0
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
-        self._fields = usage_fields(api, kind)
         #: What was read so far.
         self.reported = ReportedUsage(api, kind)
+        self._fields = self.reported.fields
         self._rest = bytearray()
         self._end: deque[bytes] = deque()
-        self._kept = 0
-        self._size = 0
-        self._is_cut = False
-        self._pieces = 0
         self._pictures: dict[bytes, _Occurrences] = {}
         # Pieces whose text was not counted yet, each with the number of those that it stands for.
         self._texts: list[tuple[bytes, int]] = []
-        self._texts_size = 0
-        #: The estimated tokens of the text that passed, as far as it was counted.
-        self.tokens = 0
 
     def feed_stream(self, piece: bytes) -> None:
         """Look at a piece of a stream of events or lines.
@@ -107,11 +90,15 @@ class UsageMeter:
         self._read_lines(lines)
 
     def feed_whole(self, piece: bytes) -> None:
-        """Look at a piece of a response that is one JSON document."""
-        self._size += len(piece)
+        """Look at a piece of a response that is one JSON document, of which the end is kept."""
+        size = len(piece)
+        self._size += size
         if self._fields.pictures:
             self._count_pictures(self._fields.pictures, piece)
-        self._keep_end(piece)
+        self._end.append(piece)
+        self._kept += size
+        if self._kept > MAX_WHOLE:
+            self._cut_end()
 
     def finish(self, *, estimate: int, is_complete: bool = True) -> Usage:
         """The usage of the response. Call it once.
@@ -191,9 +178,7 @@ class UsageMeter:
         self._texts.clear()
         self._texts_size = 0
 
-    def _keep_end(self, piece: bytes) -> None:
-        self._end.append(piece)
-        self._kept += len(piece)
+    def _cut_end(self) -> None:
         while self._kept - len(self._end[0]) > MAX_WHOLE:
             self._kept -= len(self._end.popleft())
             self._is_cut = True

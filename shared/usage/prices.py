@@ -106,38 +106,31 @@ class Rates:
 
     def for_call(self, usage: Usage) -> Mapping[str, int]:
         """The prices that apply to a call, which may be those for long ones."""
-        return self._tier(usage.input).units
+        return self._tier(usage.input).units if self.above else self.units
 
     def _tier(self, tokens: int) -> _Tier:
-        number = 0
-        while tokens <= self._tiers[number].most:
-            number += 1
-        return self._tiers[number]
+        return next(tier for tier in self._tiers if tokens > tier.most)
 
     def cost(self, usage: Usage) -> int:
         """The cost in nano-USD, rounded up, and at most `MAX_COST`."""
-        prices = self._tier(usage.input).prices
+        prices = (self._tier(usage.input) if self.above else self._tiers[0]).prices
         per_input, per_cached, per_5m, per_1h, per_output, per_heard, per_spoken, *others = prices
         character, image, search, request, hour = others
-        cached, written_5m, written_1h = usage.input_cached, usage.cache_write_5m, usage.cache_write_1h
-        rest = max(usage.input - cached - written_5m - written_1h, 0)
-        # Sound that was read from the cache is paid as such, and not once more as sound.
-        heard, spoken = min(usage.audio_in, rest), usage.audio_out
-        pico = (
-            (rest - heard) * per_input
-            + cached * per_cached
-            + written_5m * per_5m
-            + written_1h * per_1h
-            + max(usage.output - spoken, 0) * per_output
-            + heard * per_heard
-            + spoken * per_spoken
-            + usage.images * image
-            + usage.searches * search
-            + usage.requests * request
-            + usage.characters * character
-            - (-usage.seconds * hour // 3600)
-        )
-        return min(-(-pico // 1000), MAX_COST)
+        rest, output, pico = usage.input, usage.output, usage.requests * request
+        # Most calls have none of these.
+        if (cached := usage.input_cached) or usage.cache_write_5m or usage.cache_write_1h:
+            rest = max(rest - cached - usage.cache_write_5m - usage.cache_write_1h, 0)
+            pico += cached * per_cached + usage.cache_write_5m * per_5m + usage.cache_write_1h * per_1h
+        if usage.audio_in or usage.audio_out:
+            # Sound that was read from the cache is paid as such, and not once more as sound.
+            heard = min(usage.audio_in, rest)
+            rest, output = rest - heard, max(output - usage.audio_out, 0)
+            pico += heard * per_heard + usage.audio_out * per_spoken
+        if usage.images or usage.searches or usage.characters or usage.seconds:
+            pico += usage.images * image + usage.searches * search + usage.characters * character
+            pico -= -usage.seconds * hour // 3600
+        nano = -(-(pico + rest * per_input + output * per_output) // 1000)
+        return nano if nano < MAX_COST else MAX_COST
 
     def cover(self, usage: Usage) -> bool:
         """Whether what they are for is known of a call with sound; else its cost is not known."""

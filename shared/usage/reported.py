@@ -35,12 +35,14 @@ class _Paths(NamedTuple):
         is_top: the document itself reports usage.
         ways: the numbers in an object that reports usage.
         units: by number, the units of `Usage` that it adds to, each with the numbers that count before it.
+        fields: the members that they were made of.
     """
 
     places: tuple[tuple[str, tuple[str, ...], bool], ...]
     is_top: bool
     ways: tuple[_Way, ...]
     units: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
+    fields: UsageFields
 
     @classmethod
     def of(cls, fields: UsageFields) -> Self:
@@ -53,7 +55,7 @@ class _Paths(NamedTuple):
                 for number, name in enumerate(names):
                     units[name] = (*units.get(name, ()), (unit, tuple(names[:number])))
         ways = tuple(_Way(name, first, tuple(rest)) for name in units for first, *rest in [_steps(name)])
-        return cls(places, "" in fields.holders, ways, units)
+        return cls(places, "" in fields.holders, ways, units, fields)
 
 
 def _steps(path: str) -> list[Any]:
@@ -75,13 +77,15 @@ class ReportedUsage:
         numbers: those that were read, by their written paths. Of a stream, the last ones.
         tier: the service tier that the response names, such as ``priority``; empty: none.
         is_implausible: a number was above `MAX_REPORTED`, and was left out.
+        fields: the members of its API.
     """
 
-    __slots__ = ("_paths", "is_implausible", "numbers", "tier")
+    __slots__ = ("_paths", "fields", "is_implausible", "numbers", "tier")
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
-        self._paths = _paths(api, kind)
+        self._paths = paths = _paths(api, kind)
+        self.fields = paths.fields
         self.numbers: dict[str, int] = {}
         self.tier = ""
         self.is_implausible = False
@@ -131,7 +135,8 @@ class ReportedUsage:
 
     def units(self) -> dict[str, int]:
         """The sums by unit of `Usage`. A unit of which no number was read is left out."""
-        numbers, units, found = self.numbers, self._paths.units, dict[str, int]()
+        numbers, units = self.numbers, self._paths.units
+        found: dict[str, int] = {}
         for name in numbers:
             for unit, before in units[name]:
                 if before and any([other in numbers for other in before]):
