@@ -5,8 +5,48 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shared.model.providers import ProviderKey
+from shared.upstreams.keys import KeyState
 from shared.upstreams.outcome import KeyEffect
-from shared.upstreams.target import Target
+from shared.upstreams.target import Target, TargetState
+
+
+class PlannedCall:
+    """A target with one of its keys, to be called.
+
+    Attributes:
+        target, state: the upstream.
+        key, key_state: the credential; None for a target that needs none.
+        attempt: its attempt without a delay.
+    """
+
+    __slots__ = ("_expires", "attempt", "key", "key_state", "state", "target")
+
+    def __init__(
+        self,
+        target: Target,
+        state: TargetState,
+        key: ProviderKey | None = None,
+        key_state: KeyState | None = None,
+        expires: float = math.inf,
+    ) -> None:
+        self.target, self.state, self.key, self.key_state = target, state, key, key_state
+        self.attempt = Attempt(target, key)
+        self._expires = expires
+
+    @classmethod
+    def only(cls, target: Target, state: TargetState) -> "PlannedCall | None":
+        """The call of a target that has no other one with another key; None if there may be a choice."""
+        if target.max_concurrent is not None:
+            return None
+        if target.keys is None:
+            return cls(target, state)
+        return None if target.keys.single is None else cls(target, state, *target.keys.single)
+
+    def is_open(self, now: float) -> bool:
+        """Whether nothing bars the call now."""
+        if self.state.breaker.until is not None:
+            return False
+        return self.key_state is None or (self.key_state.is_good and now < self._expires)
 
 
 class Attempt(NamedTuple):

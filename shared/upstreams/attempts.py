@@ -20,13 +20,11 @@ After each of these, `changes` has what other workers should know, and `trace` t
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from shared.core.empty import EMPTY
 from shared.model.pools import RetryOn
-from shared.model.providers import ProviderKey
-from shared.upstreams.attempt import Attempt, Change, Ended, TracedAttempt
+from shared.upstreams.attempt import Attempt, Change, Ended, PlannedCall, TracedAttempt
 from shared.upstreams.choose import OPEN, Fits, Pool
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.outcome import Fault, KeyEffect, Outcome
@@ -42,34 +40,6 @@ MAX_KEY_WAIT_SECONDS: Final = 60.0
 _DOUBTFUL = (RetryOn.RESET, RetryOn.TIMEOUT)
 
 
-class _Planned(NamedTuple):
-    """A call that could be made."""
-
-    target: Target
-    state: TargetState
-    key: ProviderKey | None
-    key_state: KeyState | None
-
-
-@dataclass(slots=True)
-class _Running:
-    """The call under way.
-
-    Attributes:
-        planned: the target and the key.
-        call: counts for the state of the target.
-        began: when it was to begin, after its delay.
-        is_key_trial: it is the trial of a rejected key.
-        is_served: the client has a part of its response.
-    """
-
-    planned: _Planned
-    call: Call
-    began: float
-    is_key_trial: bool
-    is_served: bool = False
-
-
 class Attempts:
     """The attempts of one request.
 
@@ -80,10 +50,21 @@ class Attempts:
         why_not: why targets were no candidates when the last choice was made.
     """
 
-    __slots__ = (
-        *("_affinity", "_budget", "_fits", "_has_waited", "_key", "_now", "_pinned", "_pool", "_random"),
-        *("_ready", "_repeats", "_running", "_tried", "changes", "number", "trace", "why_not"),
-    )
+    # Defaults of the class: most requests have one attempt, and need few of them.
+    _now: float = 0.0
+    # The call under way: its target and key, and what counts it there; None before and after.
+    _planned: PlannedCall | None = None
+    _call: Call | None = None
+    # When it was to begin, after its delay; it is the trial of a key; the client has a part of its response.
+    _began: float = 0.0
+    _is_key_trial: bool = False
+    _is_served: bool = False
+    # The call that may be repeated first, of those whose upstream said when.
+    _ready: tuple[float, PlannedCall] | None = None
+    _has_waited: bool = False
+    _repeats: int = 0
+    number: int = 0
+    why_not: Mapping[str, str] = EMPTY
 
     def __init__(
         self,
@@ -107,45 +88,40 @@ class Attempts:
         self._pinned = pinned
         self._key = key
         self._fits = fits
-        self._now = 0.0
-        self._running: _Running | None = None
         self._tried: set[str] = set()
-        # The call that may be repeated first, of those whose upstream said when.
-        self._ready: tuple[float, _Planned] | None = None
-        self._has_waited = False
-        self._repeats = 0
-        self.number = 0
         self.trace: list[TracedAttempt] = []
         self.changes: list[Change] = []
-        self.why_not: Mapping[str, str] = EMPTY
 
     # The driver calls these.
 
     def first(self, now: float) -> Attempt | Ended:
         """The first attempt."""
         self._budget.request(now)
-        planned = self._only_target(now) if self._pinned is None else None
-        if planned is not None:
+        planned = self._pool.only if self._pinned is None else None
+        if planned is not None and planned.is_open(now) and not (self._fits and self._fits(planned.target)):
             return self._begin(planned, now)
         planned, wait = self._other_target(now)
         return self._no_target(wait) if planned is None else self._begin(planned, now)
 
     def served(self, now: float, status: int = 200) -> None:
         """The first content of the response, or all of it, goes to the client."""
-        running = self._under_way()
-        running.is_served = True
-        running.call.served(now)
-        key_state = running.planned.key_state
-        if key_state is not None:
-            key_state.succeeded(running.planned.target.model, now, is_trial=running.is_key_trial)
-            running.is_key_trial = False
-        self._note(running, now, "", status)
+        planned, call = self._planned, self._call
+        if planned is None or call is None:
+            raise RuntimeError("No attempt is under way.")
+        self._is_served = True
+        call.served(now)
+        if planned.key_state is not None:
+            planned.key_state.succeeded(planned.target.model, now, is_trial=self._is_key_trial)
+            self._is_key_trial = False
+        self._note(planned, now, "", status)
 
     def after(self, outcome: Outcome, now: float) -> Attempt | Ended:
         """The attempt that follows a failed one; none after one that was served, whatever came later."""
-        if self._under_way().is_served:
+        if self._planned is None or self._call is None:
+            raise RuntimeError("No attempt is under way.")
+        if self._is_served:
             return Ended()
-        failed = self._settle(outcome, now).planned
+        failed = self._settle(self._planned, self._call, outcome, now)
         retry = self._pool.policy.retry
         may_follow = outcome.kind is not None and (outcome.kind in retry.on or outcome.kind is RetryOn.AUTH)
         if may_follow and self.number < retry.attempts:
@@ -156,15 +132,16 @@ class Attempts:
 
     def end(self) -> None:
         """The exchange is over, however it ended. May be called again."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.call.end()
-            if running.planned.key_state is not None and running.is_key_trial:
-                running.planned.key_state.abandoned(is_trial=True)
+        planned, call = self._planned, self._call
+        self._planned = self._call = None
+        if planned is not None and call is not None:
+            call.end()
+            if planned.key_state is not None and self._is_key_trial:
+                planned.key_state.abandoned(is_trial=True)
 
     # The next attempt.
 
-    def _next(self, failed: _Planned, outcome: Outcome, now: float) -> tuple[_Planned | None, float]:
+    def _next(self, failed: PlannedCall, outcome: Outcome, now: float) -> tuple[PlannedCall | None, float]:
         """The call that follows, and the seconds to wait before it."""
         if outcome.fault is Fault.KEY and failed.key is not None:
             # With another key: the target has generated nothing. The key that failed cools.
@@ -177,19 +154,7 @@ class Attempts:
             return planned, 0.0
         return self._same_target(failed, outcome, now)
 
-    def _only_target(self, now: float) -> _Planned | None:
-        """A call of the single target with its single key, as most rules have; None if there is a choice."""
-        found = self._pool.only()
-        if found is None or found.target is None or found.state is None:
-            return None
-        if self._fits is not None and self._fits(found.target):
-            return None
-        if found.target.keys is None:
-            return _Planned(found.target, found.state, None, None)
-        chosen = found.target.keys.only(now)
-        return None if chosen is None else _Planned(found.target, found.state, chosen.key, chosen.state)
-
-    def _other_target(self, now: float) -> tuple[_Planned | None, float | None]:
+    def _other_target(self, now: float) -> tuple[PlannedCall | None, float | None]:
         """A call of a target that was not tried; else the seconds until one may be called, if known."""
         self._now = now
         found = self._pool.choose(
@@ -205,14 +170,16 @@ class Attempts:
             return None, found.wait
         return self._with_key(found.target, found.state, now), None
 
-    def _with_key(self, target: Target, state: TargetState, now: float) -> _Planned | None:
+    def _with_key(self, target: Target, state: TargetState, now: float) -> PlannedCall | None:
         """A call of that target with one of its keys; None if none can be used."""
         if target.keys is None:
-            return _Planned(target, state, None, None)
+            return PlannedCall(target, state)
         found = target.keys.choose(target.model, now, self._random, affinity=self._affinity, pinned=self._key)
-        return None if found.key is None else _Planned(target, state, found.key, found.state)
+        return None if found.key is None else PlannedCall(target, state, found.key, found.state)
 
-    def _same_target(self, failed: _Planned, outcome: Outcome, now: float) -> tuple[_Planned | None, float]:
+    def _same_target(
+        self, failed: PlannedCall, outcome: Outcome, now: float
+    ) -> tuple[PlannedCall | None, float]:
         """A target that failed, after the wait that it asked for, once; else the last one after a backoff."""
         retry = self._pool.policy.retry
         if self._ready is not None and not self._has_waited:
@@ -255,43 +222,43 @@ class Attempts:
 
     # What an attempt changes.
 
-    def _begin(self, planned: _Planned, now: float, delay: float = 0.0) -> Attempt:
-        target, state, key, key_state = planned
-        call = Call(target, state, now + delay)
-        is_key_trial = key_state is not None and key_state.rejected_until is not None and key_state.begin()
-        self._running = _Running(planned, call, now + delay, is_key_trial)
+    def _begin(self, planned: PlannedCall, now: float, delay: float = 0.0) -> Attempt:
+        key_state = planned.key_state
+        self._planned, self._began, self._is_served = planned, now + delay, False
+        self._call = Call(planned.target, planned.state, self._began)
+        self._is_key_trial = (
+            key_state is not None and key_state.rejected_until is not None and key_state.begin()
+        )
         self.number += 1
-        return Attempt(target, key, delay)
+        return Attempt(planned.target, planned.key, delay) if delay else planned.attempt
 
-    def _settle(self, outcome: Outcome, now: float) -> _Running:
+    def _settle(self, planned: PlannedCall, call: Call, outcome: Outcome, now: float) -> PlannedCall:
         """Record a failure: for the target, for the key, and for what may follow."""
-        running = self._under_way()
-        target, state, key, key_state = running.planned
-        if running.call.failed(outcome, now):
-            until = state.breaker.until or now
+        target, key_state = planned.target, planned.key_state
+        if call.failed(outcome, now):
+            until = planned.state.breaker.until or now
             self.changes.append(Change(target=target.id, until=until, why=outcome.why))
         ready = None if outcome.wait is None else now + outcome.wait
-        if key is not None and key_state is not None:
+        if key_state is not None:
             if outcome.effect is not None:
-                ready = self._settle_key(running, key_state, outcome, outcome.effect, now)
+                ready = self._settle_key(target, key_state, outcome, outcome.effect, now)
             elif outcome.fault is Fault.CLIENT:  # the provider has accepted the key
-                key_state.succeeded(target.model, now, is_trial=running.is_key_trial)
-                running.is_key_trial = False
+                key_state.succeeded(target.model, now, is_trial=self._is_key_trial)
+                self._is_key_trial = False
         if ready is not None and (self._ready is None or ready < self._ready[0]):
-            self._ready = ready, running.planned
-        self._note(running, now, outcome.why, outcome.status)
+            self._ready = ready, planned
+        self._note(planned, now, outcome.why, outcome.status)
         self.end()
-        return running
+        return planned
 
     def _settle_key(
-        self, running: _Running, state: KeyState, outcome: Outcome, effect: KeyEffect, now: float
+        self, target: Target, state: KeyState, outcome: Outcome, effect: KeyEffect, now: float
     ) -> float:
         """Record the failure of a key. Return when it can be used again."""
-        target = running.planned.target
         until = state.failed(
-            effect, target.model, now, why=outcome.why, wait=outcome.wait, is_trial=running.is_key_trial
+            effect, target.model, now, why=outcome.why, wait=outcome.wait, is_trial=self._is_key_trial
         )
-        running.is_key_trial = False
+        self._is_key_trial = False
         if until is not None:
             model = target.model if effect is KeyEffect.RATE_LIMIT else ""
             change = Change(
@@ -300,21 +267,8 @@ class Attempts:
             self.changes.append(change)
         return now + state.wait(target.model, now)
 
-    def _note(self, running: _Running, now: float, why: str, status: int) -> None:
-        target, _, key, _ = running.planned
-        ms = round((now - running.began) * 1000)
-        self.trace.append(
-            TracedAttempt(
-                target=target.id,
-                key=None if key is None else key.id,
-                status=status,
-                why=why,
-                ms=max(ms, 0),
-                began=running.began,
-            )
-        )
-
-    def _under_way(self) -> _Running:
-        if self._running is None:
-            raise RuntimeError("No attempt is under way.")
-        return self._running
+    def _note(self, planned: PlannedCall, now: float, why: str, status: int) -> None:
+        key, began = planned.key, self._began
+        ms = 0 if now < began else round((now - began) * 1000)
+        key_id = None if key is None else key.id
+        self.trace.append(TracedAttempt(planned.target.id, key_id, status, why, ms, began))

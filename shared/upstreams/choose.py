@@ -17,8 +17,8 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from shared.core.empty import EMPTY
 from shared.model.pools import PoolPolicy, Strategy
+from shared.upstreams.attempt import PlannedCall
 from shared.upstreams.draw import Rendezvous
 from shared.upstreams.strategies import Member, least_busy, lower_latency, take_turn
 from shared.upstreams.target import Target, TargetState
@@ -53,9 +53,13 @@ class Pool:
 
     `secret` is the deployment's, so that tenants cannot compute who shares their target. `worker` is the
     number of this worker: each begins its turns at another target.
+
+    Attributes:
+        policy: how to choose.
+        only: the call of a pool that has a single one, as most have; None if there may be a choice.
     """
 
-    __slots__ = ("_hash", "_levels", "_members", "_only", "policy")
+    __slots__ = ("_hash", "_levels", "_members", "only", "policy")
 
     def __init__(
         self,
@@ -72,8 +76,8 @@ class Pool:
         self._levels = [
             list(level) for _, level in itertools.groupby(by_priority, lambda member: member.target.priority)
         ]
-        only = by_priority[0]
-        self._only = Choice(only.target, only.state, EMPTY) if len(by_priority) == 1 else None
+        first = by_priority[0]
+        self.only = PlannedCall.only(first.target, first.state) if len(by_priority) == 1 else None
         self._hash = Rendezvous(secret, [(target.id, target.weight) for target in targets])
         for member in self._members.values():
             if member.state.breaker.settings != policy.breaker:
@@ -85,14 +89,6 @@ class Pool:
     @property
     def targets(self) -> Iterable[Target]:
         return [member.target for member in self._members.values()]
-
-    def only(self) -> Choice | None:
-        """The target of a pool with a single one, while nothing of it bars a call; None otherwise."""
-        found = self._only
-        if found is None or found.target is None or found.state is None:
-            return None
-        is_free = found.target.max_concurrent is None and found.state.breaker.until is None
-        return found if is_free else None
 
     def choose(
         self,

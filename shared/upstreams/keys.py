@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from shared.core.empty import EMPTY
 from shared.core.globs import matches_glob
 from shared.model.providers import ProviderKey
 from shared.upstreams.draw import Rendezvous, draw
@@ -152,9 +151,12 @@ class KeyRing:
     """The keys of one provider. `states` returns the state of a key by its id.
 
     `epoch` is the time of day, in seconds since the Unix epoch, at which the clock of all other times was 0.
+
+    Attributes:
+        single: the key of a ring that has no other, if it is for all models; its state, and when it expires.
     """
 
-    __slots__ = ("_hash", "_keys", "_only")
+    __slots__ = ("_hash", "_keys", "single")
 
     def __init__(
         self,
@@ -169,17 +171,8 @@ class KeyRing:
             (key, states(key.id), never if key.expires_at is None else key.expires_at - epoch) for key in keys
         ]
         self._hash = Rendezvous(secret, [(key.id, key.weight) for key in keys])
-        # The choice of a ring with a single key, which holds for all models.
-        self._only: KeyChoice | None = None
-        if len(self._keys) == 1 and keys[0].enabled and keys[0].models is None:
-            self._only = KeyChoice(*self._keys[0][:2], EMPTY)
-
-    def only(self, now: float) -> KeyChoice | None:
-        """The key of a ring with a single one, while nothing of it bars a call; None otherwise."""
-        found = self._only
-        if found is None or found.state is None or not found.state.is_good:
-            return None
-        return found if now < self._keys[0][2] else None
+        is_single = len(keys) == 1 and keys[0].enabled and keys[0].models is None
+        self.single = self._keys[0] if is_single else None
 
     def has_key(self, model: str, now: float, *, pinned: str | None = None) -> bool:
         """Whether a call of `model` could be made now; with the key `pinned`, if it is not None."""

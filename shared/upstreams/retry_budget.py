@@ -12,7 +12,7 @@ WINDOW_SECONDS = 10.0
 
 
 class RetryBudget:
-    """Counts the requests and the retries of the last seconds.
+    """Counts the requests and the retries of the last seconds. `request` counts a request at a time.
 
     >>> budget = RetryBudget()
     >>> for _ in range(100):
@@ -23,15 +23,12 @@ class RetryBudget:
     10
     """
 
-    __slots__ = ("_requests", "_retries")
+    __slots__ = ("_requests", "_retries", "request")
 
     def __init__(self) -> None:
         self._requests = RecentCount(WINDOW_SECONDS)
         self._retries = RecentCount(WINDOW_SECONDS)
-
-    def request(self, now: float) -> None:
-        """Count a request."""
-        self._requests.add(now)
+        self.request = self._requests.add
 
     def take(self, now: float) -> bool:
         """Count a retry, if there may be one. Returns whether there may."""
