@@ -10,18 +10,12 @@ from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.flows import FlowState, method_of, put_response, reject_flow, request_of
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
-from shared.model.messages import Headers, Request, Response
+from shared.model.messages import Headers, Request
 from shared.providers.calls import USAGE
 from shared.routing.admission import Admitted
-from shared.routing.ai_calls import AiCalls
-from shared.routing.outgoing import (
-    ChosenUpstream,
-    ForwardedRequest,
-    Found,
-    LastOutgoing,
-    choose_upstream,
-    outgoing,
-)
+from shared.routing.ai_calls import AiCalls, Chosen
+from shared.routing.outgoing import ForwardedRequest, LastOutgoing, choose_upstream, outgoing
+from shared.routing.pool_exchange import ChosenUpstream
 from shared.routing.upstream import Upstream
 
 
@@ -70,31 +64,31 @@ class Forwarding:
             return None
         request = _request(flow, state, headers, body)
         found = choose_upstream(self.ai, admitted, state.ai, request)
-        if isinstance(found, Rejection | Response | ChosenUpstream):
+        if type(found) is ChosenUpstream or not isinstance(found, Awaitable):  # the usual case first
             return self._forward_to(found, flow, state, forwarded)
         return self._forward_later(found, flow, state, forwarded)
 
     async def _forward_later(
-        self, choosing: Awaitable[Found], flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
+        self, choosing: Awaitable[Chosen], flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
     ) -> None:
         if (waiting := self._forward_to(await choosing, flow, state, forwarded)) is not None:
             await waiting
 
     def _forward_to(
-        self, found: Found, flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
+        self, found: Chosen, flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
     ) -> Awaitable[None] | None:
-        if isinstance(found, Rejection):
-            reject_flow(flow, found)
-        elif isinstance(found, Response):
-            state.source = "gateway"
-            put_response(flow, found)
-            if state.ai is not None and state.ai.call.api == USAGE:
-                return self.own_usage.respond(flow, forwarded.admitted)
-        else:
+        if isinstance(found, ChosenUpstream):
             state.pooled = found.pooled
             if found.pooled is not None:
                 found.pooled.send = partial(self._send, flow, state, forwarded)
             self._send(flow, state, forwarded, found.upstream, found.body)
+        elif isinstance(found, Rejection):
+            reject_flow(flow, found)
+        else:
+            state.source = "gateway"
+            put_response(flow, found)
+            if state.ai is not None and state.ai.call.api == USAGE:
+                return self.own_usage.respond(flow, forwarded.admitted)
         return None
 
     def _send(

@@ -127,16 +127,21 @@ def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
     if not request.body:
         return NO_JSON
     if has_plain_json(request.headers):
-        try:
-            document = parse_json(request.body, bounds)
-            if isinstance(document, dict) and not is_folded(document):
-                check_names(document)
-                _check_case(document, _MODEL)
-            return document
-        except ValueError as error:
-            raise BodyRejected("invalid_json", str(error)) from None
+        return plain_document_with_model(request.body, bounds)
     opened = DecodedBody.of(request.headers, request.body)
     return opened.document(demanded=False, bounds=bounds, names=_MODEL)
+
+
+def plain_document_with_model(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
+    """Return the same for a body that is not empty, of a request that `has_plain_json`."""
+    try:
+        document = parse_json(body, bounds)
+        if isinstance(document, dict) and not is_folded(document):
+            check_names(document)
+            _check_case(document, _MODEL)
+        return document
+    except ValueError as error:
+        raise BodyRejected("invalid_json", str(error)) from None
 
 
 def _check_case(document: Any, names: Names) -> None:

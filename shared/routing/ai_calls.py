@@ -8,7 +8,13 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.bodies.body import DecodedBody, document_with_model, has_plain_json
+from shared.bodies.body import (
+    NO_JSON,
+    DecodedBody,
+    document_with_model,
+    has_plain_json,
+    plain_document_with_model,
+)
 from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
@@ -27,8 +33,7 @@ from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import AiRoute, ModelPool
-from shared.routing.pool_exchange import Tell, tell_no_worker
-from shared.routing.upstream import Upstream
+from shared.routing.pool_exchange import ChosenUpstream, Tell, tell_no_worker
 from shared.stored.binding import Binding, Pin, shown_id
 from shared.stored.references import account_member, conversation_ids, stored_ids
 from shared.stored.response_ids import ResponseIds
@@ -42,7 +47,7 @@ _JSON = ("Content-Type", "application/json")
 _STORED_METHODS = {"cancel": ("POST",), "input_items": ("GET",)}
 _RESPONSE_METHODS = ("GET", "DELETE")
 #: What becomes of a request that plugins have let through.
-Chosen = tuple[Upstream, bytes] | Rejection | Response
+Chosen = ChosenUpstream | Rejection | Response
 
 _MODEL_PART = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
 
@@ -88,10 +93,10 @@ class AiCalls:
             return make_rejection(error.code, str(error))
         except UnicodeDecodeError:
             return make_rejection("bad_request", "The field model of the form is not UTF-8.")
-        found = exchange.route.resolver.resolve(name, exchange.call.api, key)
+        found = exchange.route.resolve(name, exchange.call.api, key)
         if isinstance(found, Rejection):
             return found
-        exchange.resolution = found
+        exchange.resolution, exchange.pool = found
         return None
 
     async def _resolve_stored(
@@ -109,7 +114,8 @@ class AiCalls:
         stored = exchange.route.stored(found[id], key) if id in found else None
         if stored is None:
             return _no_response(id)
-        pin = exchange.route.pin(exchange.route.pool(stored), key, found, ())
+        exchange.pool = exchange.route.pool(stored)
+        pin = exchange.route.pin(exchange.pool, key, found, ())
         if isinstance(pin, Rejection):
             return _no_response(id)
         exchange.resolution, exchange.pin, exchange.deletes = stored, pin, method == "DELETE"
@@ -151,7 +157,8 @@ class AiCalls:
         """
         if exchange.call.api == USAGE:
             return _usage(key, request)
-        if exchange.resolution is None:
+        pool = exchange.pool
+        if pool is None:
             return self._models(exchange, key, request)
         # What no plugin has seen was read by `resolve`.
         if request is not exchange.request or not isinstance(exchange.document, dict):
@@ -159,7 +166,6 @@ class AiCalls:
                 _take_body(exchange, request)
             except BodyRejected as error:
                 return make_rejection(error.code, str(error))
-        exchange.pool = pool = exchange.route.pool(exchange.resolution)
         if exchange.call.api == OPENAI_RESPONSES and exchange.call.id is None:
             ids = stored_ids(exchange.document)
             if ids:
@@ -281,14 +287,16 @@ def _read_model(exchange: AiExchange, request: Request) -> str:
 
     Raises `BodyRejected`, and UnicodeDecodeError for the field of a form.
     """
-    if not has_plain_json(request.headers):
+    if has_plain_json(request.headers):
+        document = plain_document_with_model(request.body) if request.body else NO_JSON
+    else:
         request = _decoded(request)
         if field := _model_field(request):
             exchange.form_model = Span(field.start, field.start + len(field.content))
             return field.content.decode()
-    exchange.document = document_with_model(request)
-    exchange.body = request.body or b""
-    return model_in(exchange.document)
+        document = document_with_model(request)
+    exchange.document, exchange.body = document, request.body or b""
+    return model_in(document)
 
 
 def _decoded(request: Request) -> Request:

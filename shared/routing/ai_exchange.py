@@ -15,9 +15,8 @@ from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
-from shared.routing.pool_exchange import PoolExchange, Tell, tell_no_worker
+from shared.routing.pool_exchange import ChosenUpstream, PoolExchange, Tell, tell_no_worker
 from shared.routing.provider_calls import ProviderCalls
-from shared.routing.upstream import Upstream
 from shared.stored.binding import Pin
 from shared.stored.response_ids import ResponseIds
 from shared.upstreams.attempt import Attempt
@@ -42,7 +41,8 @@ class AiExchange(PoolExchange):
         form_model: the place of the model's name in a form; None for another body.
         pool: where it may go.
         body: the body as plugins left it, decoded, with the name that the client asked for.
-        chosen: the target of the present attempt.
+        chosen: the target of the present attempt, compiled.
+        target: the same as it was resolved.
         start: judges the beginning of a response that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         unasked: the id of the provider that rejected this, and is not asked again.
@@ -65,6 +65,7 @@ class AiExchange(PoolExchange):
     pool: ModelPool | None = None
     body: bytes = b""
     chosen: CompiledTarget | None = None
+    target: ResolvedTarget | None = None
     start: StreamStart | WholeBody | None = None
     asks_usage: bool = False
     unasked: str = ""
@@ -105,18 +106,15 @@ class AiExchange(PoolExchange):
 
     def forward(self, now: float) -> None:
         if self.pool is not None and self.attempt is not None and self.send is not None:
-            self.send(*self.begin_attempt(self.pool, self.attempt, now))
+            chosen = self.begin_attempt(self.pool, self.attempt, now)
+            self.send(chosen.upstream, chosen.body)
 
-    def begin_attempt(self, pool: ModelPool, attempt: Attempt, now: float) -> tuple[Upstream, bytes]:
-        """The upstream of an attempt, and its body."""
-        self.attempt, self.chosen = attempt, pool.targets[attempt.target.id]
-        upstream = self.route.upstream(self.chosen, attempt.key, self.call)
-        return upstream, self._body(self.chosen, attempt, now)
-
-    @property
-    def target(self) -> ResolvedTarget | None:
-        """The target of the present attempt."""
-        return None if self.chosen is None else self.chosen.resolved
+    def begin_attempt(self, pool: ModelPool, attempt: Attempt, now: float) -> ChosenUpstream:
+        """The upstream of an attempt, with its body."""
+        chosen = pool.targets[attempt.target.id]
+        self.attempt, self.chosen, self.target = attempt, chosen, chosen.resolved
+        upstream = self.route.upstream(chosen, attempt.key, self.call)
+        return ChosenUpstream(upstream, self._body(chosen, attempt, now), self)
 
     @property
     def shared_provider(self) -> ProviderCalls | None:
@@ -182,17 +180,17 @@ class AiExchange(PoolExchange):
 
     def give_up(self, now: float) -> None:
         """Keep what the present call has reported: another one follows."""
-        meter, target = self._held_meter(), self.target
+        meter, chosen = self._held_meter(), self.chosen
         self.held = None
-        if meter is None or target is None:
+        if meter is None or chosen is None:
             return
         usage = meter.finish(estimate=0)
         if not meter.reported.numbers:
             return
-        rates = self.route.rates(target, day=day_of(now), tier=meter.reported.tier)
+        rates = self.route.rates(chosen, day=day_of(now), tier=meter.reported.tier)
         call = AbandonedCall(
-            provider=target.provider.name,
-            model=target.model,
+            provider=chosen.resolved.provider.name,
+            model=chosen.resolved.model,
             usage=usage,
             cost_nano=None if rates is None else rates.cost(usage),
             rates={} if rates is None else rates.for_call(usage),
@@ -213,13 +211,13 @@ class AiExchange(PoolExchange):
 
         `is_sent`: the present call was sent, and has no response.
         """
-        target = self.target
-        if self.usage is not None or target is None:
+        chosen = self.chosen
+        if self.usage is not None or chosen is None:
             return
         usage = self._own_usage(is_complete=is_complete, is_sent=is_sent)
         if usage is not None:
             tier = "" if self.meter is None else self.meter.reported.tier
-            rates = self.route.rates(target, day=day_of(now), tier=tier)
+            rates = self.route.rates(chosen, day=day_of(now), tier=tier)
             if self.call.api == OPENAI_AUDIO and rates is not None and not rates.cover(usage):
                 rates = None
             self.rates = rates

@@ -32,14 +32,15 @@ from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Caps, Load, Target, TargetState
 from shared.usage.prices import PriceTable, Rates, in_any_case
 
-# Pools and prices that are kept per rule: clients choose the names of models.
+# Names and pools that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
-# Upstreams per target: the paths of some calls have an id.
+# Upstreams and prices per target: the paths of some calls have an id, and an upstream names the tier.
 _KEPT_UPSTREAMS: Final = 64
+_KEPT_RATES: Final = 8
 _NEVER: Final = Retry(attempts=1, on=())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledTarget:
     """A target with what its calls need, made once.
 
@@ -48,12 +49,14 @@ class CompiledTarget:
         model: its name as JSON.
         fields: the headers that tell the client about it.
         upstreams: by the path of the call, and the id of the key.
+        rates: by the day and the service tier.
     """
 
     resolved: ResolvedTarget
     model: bytes
     fields: Fields
     upstreams: BoundedDict[tuple[str, str | None], Upstream]
+    rates: BoundedDict[tuple[str, str], Rates | None]
 
     @classmethod
     def of(cls, target: ResolvedTarget) -> Self:
@@ -61,7 +64,13 @@ class CompiledTarget:
             (b"X-Gateway-Provider", encoded(target.provider.name)),
             (b"X-Gateway-Model", encoded(target.model)),
         )
-        return cls(target, orjson.dumps(target.model), fields, BoundedDict(_KEPT_UPSTREAMS))
+        return cls(
+            resolved=target,
+            model=orjson.dumps(target.model),
+            fields=fields,
+            upstreams=BoundedDict(_KEPT_UPSTREAMS),
+            rates=BoundedDict(_KEPT_RATES),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +129,7 @@ class AiRoute:
         self._apis = {*spoken, MODELS} if ai.apis is None else set(ai.apis)
         self._rings: dict[str, KeyRing | None] = {}
         self._pools = BoundedDict[tuple[str, ...], ModelPool](_KEPT)
-        self._known = BoundedDict[int, tuple[Resolution, ModelPool]](_KEPT)
-        self._rates = BoundedDict[tuple[str, str, str], Rates | None](_KEPT)
+        self._resolved = BoundedDict[tuple[str, str, str | None], tuple[Resolution, ModelPool]](_KEPT)
         # There are few paths without an id.
         self._calls: dict[str, ApiCall] = {}
 
@@ -140,18 +148,21 @@ class AiRoute:
             f"This rule serves {apis}. For another API, add a rule with the provider as its target.",
         )
 
-    def pool(self, resolution: Resolution) -> ModelPool:
-        """The pool of the targets that may serve a request."""
-        # The resolver keeps a resolution, so the same object means the same pool.
-        known, found = self._known.get(id(resolution), (None, None))
-        if found is not None and known is resolution:
+    def resolve(self, name: str, api: str, key: ApiKey | None) -> tuple[Resolution, ModelPool] | Rejection:
+        """The targets for a name, and their pool. The arguments are those of `Resolver.resolve`."""
+        asked = (name, api, None if key is None else key.id)
+        if asked in self._resolved:
+            return self._resolved[asked]
+        found = self.resolver.resolve(name, api, key)
+        if isinstance(found, Rejection):
             return found
+        return self._resolved.keep(asked, (found, self.pool(found)))
+
+    def pool(self, resolution: Resolution) -> ModelPool:
+        """The pool of the targets that may serve a request. Names with the same targets share it."""
         name = (resolution.model or "", *(target.id for target in resolution.targets))
         found = self._pools.get(name)
-        if found is None:
-            found = self._pools.keep(name, self._make_pool(resolution))
-        self._known.keep(id(resolution), (resolution, found))
-        return found
+        return self._pools.keep(name, self._make_pool(resolution)) if found is None else found
 
     def upstream(self, compiled: CompiledTarget, key: ProviderKey | None, call: ApiCall) -> Upstream:
         """The upstream of a call of a target."""
@@ -164,17 +175,17 @@ class AiRoute:
             return compiled.upstreams.keep(name, calls.upstream_for_client(call, target.model, times))
         return compiled.upstreams.keep(name, calls.upstream(call, target.model, key, times))
 
-    def rates(self, target: ResolvedTarget, *, day: str, tier: str = "") -> Rates | None:
+    def rates(self, compiled: CompiledTarget, *, day: str, tier: str = "") -> Rates | None:
         """The prices of a target on a day, such as ``2026-12-01``; None when they are not known.
 
         A call with the client's own credential is paid by the client.
         """
         if self.is_clients:
             return None
-        name = (target.id, day, tier)
-        if name in self._rates:
-            return self._rates[name]
-        return self._rates.keep(name, self._find_rates(target, day, tier))
+        name = (day, tier)
+        if name in compiled.rates:
+            return compiled.rates[name]
+        return compiled.rates.keep(name, self._find_rates(compiled.resolved, day, tier))
 
     def _find_rates(self, target: ResolvedTarget, day: str, tier: str) -> Rates | None:
         provider = target.provider.provider

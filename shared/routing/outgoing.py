@@ -9,13 +9,13 @@ from shared.core.http_tokens import WITH_BODY, Fields
 from shared.http.forwarding import REQUEST_ID, identity_fields, upstream_head
 from shared.http.varying import VARYING
 from shared.model.config import CLIENT
-from shared.model.messages import Headers, Request, Response, encoded
+from shared.model.messages import Headers, Request, encoded
 from shared.model.targets import Target
 from shared.routing.admission import Admitted
 from shared.routing.ai_calls import AiCalls, Chosen
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.client_keys import own_credentials, query_without_credentials
-from shared.routing.pool_exchange import PoolExchange
+from shared.routing.pool_exchange import ChosenUpstream
 from shared.routing.router import upstream_path
 from shared.routing.upstream import Upstream
 
@@ -67,30 +67,15 @@ class ForwardedRequest(NamedTuple):
     instance: str
 
 
-class ChosenUpstream(NamedTuple):
-    """Where a request goes, with its body for that upstream. `pooled` is its exchange with a pool."""
-
-    upstream: Upstream
-    body: bytes | None
-    pooled: PoolExchange | None = None
-
-
-#: What becomes of a request that plugins have let through.
-Found = ChosenUpstream | Rejection | Response
-
-
 def choose_upstream(
     calls: AiCalls, admitted: Admitted, ai: AiExchange | None, request: Request
-) -> Found | Awaitable[Found]:
+) -> Chosen | Awaitable[Chosen]:
     """The upstream of a request as plugins left it. Or the response, where the gateway responds itself.
 
     It has to be awaited for a request that names what a provider has stored.
     """
     if ai is not None:
-        found = calls.choose(ai, admitted.key, request)
-        if isinstance(found, tuple):
-            return ChosenUpstream(*found, ai)
-        return found if isinstance(found, Rejection | Response) else _chosen(found, ai)
+        return calls.choose(ai, admitted.key, request)
     route = admitted.route
     if route.pool is None:
         return ChosenUpstream(route.upstream, request.body)
@@ -100,11 +85,6 @@ def choose_upstream(
         return begun
     pooled, upstream = begun
     return ChosenUpstream(upstream, request.body, pooled)
-
-
-async def _chosen(choosing: Awaitable[Chosen], ai: AiExchange) -> Found:
-    found = await choosing
-    return ChosenUpstream(*found, ai) if isinstance(found, tuple) else found
 
 
 def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None) -> OutgoingRequest:

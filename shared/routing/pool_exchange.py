@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from shared.core.http_tokens import Fields
 from shared.model.pools import PoolPolicy
@@ -12,6 +13,15 @@ from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.outcome import Outcome
+
+
+class ChosenUpstream(NamedTuple):
+    """Where a request goes, with its body for that upstream. `pooled` is its exchange with a pool."""
+
+    upstream: Upstream
+    body: bytes | None
+    pooled: "PoolExchange | None" = None
+
 
 #: Points a flow at an upstream, with a body for it.
 Send = Callable[[Upstream, bytes | None], None]

@@ -24,7 +24,7 @@ from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
 from shared.providers.calls import ApiCall
 from shared.providers.resolve import Resolution
-from shared.routing.ai_route import AiRoute, shortened
+from shared.routing.ai_route import AiRoute, CompiledTarget, shortened
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
 from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.timeouts import UpstreamTimeouts
@@ -162,7 +162,7 @@ def test_a_client_with_its_own_credential_gets_nothing_of_the_providers() -> Non
     assert upstream.path == "/v1/chat/completions"
     found = ai.resolver.resolve("gpt-6-luna", "openai.chat", None)
     assert isinstance(found, Resolution)
-    assert ai.rates(found.targets[0], day="2026-12-01") is None
+    assert ai.rates(CompiledTarget.of(found.targets[0]), day="2026-12-01") is None
     assert ai.pool(found).pool.policy.retry.attempts == 1
 
 
@@ -296,7 +296,7 @@ def test_a_price_of_the_provider_comes_before_the_shipped_one() -> None:
     for name in ("gpt-6-luna", "own"):
         found = ai.resolver.resolve(name, "openai.chat", None)
         assert isinstance(found, Resolution)
-        rates = ai.rates(found.targets[0], day="2026-12-01")
+        rates = ai.rates(CompiledTarget.of(found.targets[0]), day="2026-12-01")
         assert rates is not None
         costs[name] = usd(rates.cost(Usage(input=100_000, output=100_000)))
     assert costs == {"gpt-6-luna": "0.75", "own": "0.1"}

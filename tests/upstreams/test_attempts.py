@@ -218,6 +218,8 @@ def test_driver_that_reports_without_an_attempt_is_wrong() -> None:
     attempts = Requests(*targets("a")).new()
     with pytest.raises(RuntimeError):
         attempts.served(0.0)
+    with pytest.raises(RuntimeError):
+        attempts.served(0.0)
 
 
 # What others learn.

@@ -15,6 +15,7 @@ from shared.model.providers import Model, ModelTarget, ProviderModel
 from shared.providers.calls import ApiCall
 from shared.routing.ai_calls import AiCalls, ended
 from shared.routing.ai_exchange import AiExchange
+from shared.routing.pool_exchange import ChosenUpstream
 from shared.routing.upstream import Upstream
 from shared.upstreams.attempt import Ended
 from shared.usage.row import LedgerRow, Source, Usage
@@ -65,7 +66,8 @@ def ask(
     request = Request(method, path.partition("?")[0], sent, path.partition("?")[2], body)
     if rejection := CALLS.resolve(begun, None, request):
         return rejection, begun
-    return CALLS.choose(begun, None, request), begun
+    found: Any = CALLS.choose(begun, None, request)
+    return found[:2] if isinstance(found, ChosenUpstream) else found, begun
 
 
 def test_a_model_of_the_gateway_is_sent_as_the_name_that_the_provider_knows() -> None:
