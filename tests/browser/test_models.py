@@ -7,21 +7,15 @@ from playwright.sync_api import Locator, Page, expect
 
 from shared.providers.shipped.model_table import shipped_models
 from tests.support.browser import Dashboard
-from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.gateway import TenantInUse
 
 OPENAI = {"name": "openai", "kind": "openai", "keys": [{"secret": "sk-canary-0123456789abcdef"}]}
-
-
-def create(gateway: RunningGateway, path: str, **document: Any) -> Any:
-    made = gateway.call("POST", path, json=document)
-    assert made.status_code == 201, made.text
-    return made.json()
 
 
 def opened(dashboard: Dashboard, tenant: TenantInUse, **members: Any) -> Page:
     """The page of a tenant with a provider."""
     usual = {**OPENAI, "models": [{"id": "gpt-4o-mini", "aliases": ["fast"]}, {"id": "unheard-of"}]}
-    create(tenant.gateway, f"/tenants/{tenant.id}/providers", **{**usual, **members})
+    tenant.gateway.create(f"/tenants/{tenant.id}/providers", **{**usual, **members})
     return dashboard.open(f"/ui/models?tenant={tenant.id}")
 
 
@@ -92,9 +86,8 @@ def test_models_of_providers_show_prices_with_source_and_date_aliases_and_capabi
 @pytest.mark.slow
 def test_platform_sets_a_price_and_removes_it(dashboard: Dashboard, tenant: TenantInUse) -> None:
     name = f"model-{tenant.subdomain}"
-    create(
-        tenant.gateway, "/providers", **{**OPENAI, "name": f"p-{tenant.subdomain}", "models": [{"id": name}]}
-    )
+    members = {**OPENAI, "name": f"p-{tenant.subdomain}", "models": [{"id": name}]}
+    tenant.gateway.create("/providers", **members)
     page = dashboard.open(f"/ui/models?text={name}")
     shown = row(page, "Models of providers", name)
     shown.get_by_role("button", name=f"Set the price of {name}").click()
@@ -109,9 +102,8 @@ def test_platform_sets_a_price_and_removes_it(dashboard: Dashboard, tenant: Tena
 
 def test_tenant_sees_shared_models_by_name_and_description(dashboard: Dashboard, tenant: TenantInUse) -> None:
     provider, model = f"hidden-{tenant.subdomain}", f"shared-{tenant.subdomain}"
-    create(tenant.gateway, "/providers", **{**OPENAI, "name": provider})
-    create(
-        tenant.gateway,
+    tenant.gateway.create("/providers", **{**OPENAI, "name": provider})
+    tenant.gateway.create(
         "/models",
         name=model,
         description="<b>Fast</b> and small.",

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from examples.demo_upstream.server import DemoUpstream
 from tests.support.browser import Dashboard
 from tests.support.commands import serving
-from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.gateway import TenantInUse
 
 SECRET = "sk-canary-0123456789abcdef"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -22,12 +22,6 @@ def demo() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/v1"
 
 
-def create(gateway: RunningGateway, path: str, **document: Any) -> Any:
-    made = gateway.call("POST", path, json=document)
-    assert made.status_code == 201, made.text
-    return made.json()
-
-
 def provider_of(tenant: TenantInUse, demo: str, **members: Any) -> Any:
     """A provider of a tenant's own, at the demo upstream."""
     usual = {
@@ -38,7 +32,7 @@ def provider_of(tenant: TenantInUse, demo: str, **members: Any) -> Any:
         "keys": [{"name": "main", "secret": SECRET}],
         "models": [{"id": "demo-small"}],
     }
-    return create(tenant.gateway, f"/tenants/{tenant.id}/providers", **{**usual, **members})
+    return tenant.gateway.create(f"/tenants/{tenant.id}/providers", **{**usual, **members})
 
 
 def opened(dashboard: Dashboard, tenant: TenantInUse) -> Page:
@@ -140,7 +134,7 @@ def test_edit_sends_what_differs_and_a_name_in_use_cannot_be_deleted(
     dashboard.allow("409: ")
     made = provider_of(tenant, demo, models=[{"id": "a", "prices": {"input_cached": "0.5"}}])
     targets = [{"provider": "own", "model": "a"}]
-    create(tenant.gateway, f"/tenants/{tenant.id}/models", name="best", targets=targets)
+    tenant.gateway.create(f"/tenants/{tenant.id}/models", name="best", targets=targets)
     page = opened(dashboard, tenant)
     page.get_by_role("button", name="Edit").click()
     page.get_by_label("USD per million input tokens").fill("2")
@@ -158,8 +152,7 @@ def test_edit_sends_what_differs_and_a_name_in_use_cannot_be_deleted(
 def test_tenant_sees_a_shared_provider_without_address_and_a_key_that_reads_changes_nothing(
     dashboard: Dashboard, tenant: TenantInUse, demo: str
 ) -> None:
-    shared = create(
-        tenant.gateway,
+    shared = tenant.gateway.create(
         "/providers",
         name=f"shared-{tenant.subdomain}",
         kind="custom",
@@ -169,7 +162,7 @@ def test_tenant_sees_a_shared_provider_without_address_and_a_key_that_reads_chan
         models=[{"id": HOSTILE}],
     )
     provider_of(tenant, demo, models=[{"id": HOSTILE}])
-    key = create(tenant.gateway, f"/tenants/{tenant.id}/api-keys", scopes=["read"])["key"]
+    key = tenant.gateway.create(f"/tenants/{tenant.id}/api-keys", scopes=["read"])["key"]
     dashboard.log_in(key)
     page = dashboard.open("/ui/providers")
     card = page.get_by_role("region", name=shared["name"])

@@ -2,10 +2,11 @@
 import { ago, badge, byId, compact, h, icon, setTitle, toast, whole } from "../kit/dom.js";
 import { read, readAll, write } from "../kit/api.js";
 import { confirm } from "../kit/panel.js";
-import { attempt, locked, ready, warnings } from "../kit/states.js";
+import { attempt, locked, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
 import { STRATEGIES, openModel, openPrice } from "./models/forms.js";
 import { findOwner, keepFocus, offerOwners, withOwner } from "./providers/owner.js";
+import { showChanged } from "./providers/problems.js";
 import { sharedWith } from "./providers/sharing.js";
 
 const SOURCES = { provider: "Provider", platform: "Platform", shipped: "Release" };
@@ -171,8 +172,7 @@ async function load() {
 
 async function saved(text, changed) {
   toast(text);
-  byId("warnings").replaceChildren(...[warnings(changed?.warnings)].filter(Boolean));
-  await attempt(load);
+  await showChanged(changed, load);
 }
 
 const add = () => openModel({

@@ -3,10 +3,11 @@ import { byId, h, icon, setTitle, toast } from "../kit/dom.js";
 import { Rejected, read, readAll, write } from "../kit/api.js";
 import { confirm } from "../kit/panel.js";
 import { poll } from "../kit/poll.js";
-import { attempt, banner, busy, empty, locked, warnings } from "../kit/states.js";
+import { attempt, busy, empty, locked } from "../kit/states.js";
 import { ownCard, sharedCard } from "./providers/cards.js";
 import { addKey, openTarget, rotateKey } from "./providers/key_forms.js";
 import { findOwner, offerOwners, redraw, withOwner } from "./providers/owner.js";
+import { showChanged } from "./providers/problems.js";
 import { addProvider, editProvider } from "./providers/provider_forms.js";
 
 const SECONDS = 5;
@@ -54,8 +55,7 @@ function nothing() {
 /** After a change: say so, show warnings, and read everything again. */
 async function done(text, changed) {
   toast(text);
-  byId("warnings").replaceChildren(...[warnings(changed?.warnings)].filter(Boolean));
-  await attempt(async () => {
+  await showChanged(changed, async () => {
     await loadKnown();
     await load();
   });

@@ -1,8 +1,8 @@
 // What the API rejects of a side panel: at the fields, and else above them.
-import { h } from "../../kit/dom.js";
+import { byId, h } from "../../kit/dom.js";
 import { Rejected } from "../../kit/api.js";
 import { showErrors } from "../../kit/fields.js";
-import { banner } from "../../kit/states.js";
+import { banner, showProblem, warnings } from "../../kit/states.js";
 
 /** Do `work` for the form of a panel. Returns false, so that the panel stays, if the API rejects it. */
 export async function attemptIn(form, work) {
@@ -20,5 +20,16 @@ export async function attemptIn(form, work) {
       body.scrollTop = 0;
     }
     return false;
+  }
+}
+
+/** After a change: show its warnings, and read the page again. The error of another action stays. */
+export async function showChanged(changed, load) {
+  showProblem(null);
+  byId("warnings").replaceChildren(...[warnings(changed?.warnings)].filter(Boolean));
+  try {
+    await load();
+  } catch (error) {
+    showProblem(error);
   }
 }
