@@ -12,6 +12,7 @@ from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.documents.overview import (
+    MAX_NAMED,
     OVERVIEW,
     PLATFORM_OVERVIEW,
     WINDOWS,
@@ -22,11 +23,13 @@ from shared.documents.overview import (
 )
 from shared.records.figures import document, exposition, total
 from shared.records.keys import ALL
-from shared.records.minutes import COST, FAILED, REJECTED, REQUESTS
+from shared.records.minutes import COST, FAILED, KEPT_SECONDS, REJECTED, REQUESTS
 from shared.records.reader import RecordReader
 
 blueprint = Blueprint("overview", __name__, "Figures of requests: of the platform and of tenants.")
 
+# The figures of tenants are added up over so many minutes at most: a minute may have those of very many.
+_TENANT_MINUTES: Final = 60
 _SERIES: Final = 'gateway_requests_total{tenant="acme",status="2xx",source="upstream"} 412\n'
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -39,10 +42,9 @@ class PlatformFigures(MethodView):
     @blueprint.responses(200, PlatformOverview, example=PLATFORM_OVERVIEW)
     def get(self, query: dict[str, Any]) -> Response:
         """Read the figures of all requests"""
-        minutes = _minutes(query["window"])
         with services().reading(RecordReader) as reader:
-            figures = _overview(reader, ALL, query["window"], minutes)
-            tenants = _tenants(reader, minutes, query["tenants"])
+            figures = _overview(reader, ALL, query["window"])
+            tenants = _tenants(reader, _minutes(query["window"])[-_TENANT_MINUTES:], query["tenants"])
         return _dumped(PlatformOverview(), {**figures, "tenants": tenants})
 
 
@@ -56,7 +58,7 @@ class TenantFigures(MethodView):
         """Read the figures of a tenant's requests"""
         find_tenant(tenant_id)
         with services().reading(RecordReader) as reader:
-            figures = _overview(reader, tenant_id, query["window"], _minutes(query["window"]))
+            figures = _overview(reader, tenant_id, query["window"])
         return _dumped(Overview(), figures)
 
 
@@ -77,24 +79,29 @@ class TenantMetrics(MethodView):
         return Response(text, content_type=_PROMETHEUS)
 
 
-def _minutes(window: str) -> Sequence[int]:
-    """The minutes of a window, the current one included."""
-    now = int(services().clock.now() // 60)
-    return range(now - WINDOWS[window] + 1, now + 1)
+def _minutes(window: str) -> range:
+    """The minutes of a window, in whole steps. The step that has begun is the last one."""
+    length, step = WINDOWS[window]
+    end = (int(services().clock.now() // 60) // step + 1) * step
+    return range(end - length, end)
 
 
-def _overview(reader: RecordReader, owner: str, window: str, minutes: Sequence[int]) -> dict[str, Any]:
+def _overview(reader: RecordReader, owner: str, window: str) -> dict[str, Any]:
+    minutes, step = _minutes(window), WINDOWS[window][1]
     count = len(minutes)
-    found = reader.minutes(owner, range(minutes[0] - count, minutes[-1] + 1))
+    has_before = 2 * count * 60 <= KEPT_SECONDS
+    found = reader.minutes(owner, range(minutes.start - (count if has_before else 0), minutes.stop))
+    current = found[-count:]
     return {
         "window": window,
-        "first": minutes[0] * 60.0,
+        "first": minutes.start * 60.0,
         "last": services().clock.now(),
-        "now": document(total(found[count:])),
-        "before": document(total(found[:count])),
+        "now": document(total(current)),
+        "before": document(total(found[:-count])) if has_before else None,
+        "step_seconds": step * 60,
         "minutes": [
-            {"time": minute * 60.0, **document(figures)}
-            for minute, figures in zip(minutes, found[count:], strict=True)
+            {"time": minutes[begin] * 60.0, **document(total(current[begin : begin + step]))}
+            for begin in range(0, count, step)
         ],
     }
 
@@ -107,6 +114,7 @@ def _tenants(reader: RecordReader, minutes: Sequence[int], most: int) -> list[di
     return [
         {
             "tenant_id": one,
+            **_names(one, is_wanted=most <= MAX_NAMED),
             "requests": found[f"{REQUESTS}:{one}"],
             "failed": found.get(f"{FAILED}:{one}", 0),
             "rejected": found.get(f"{REJECTED}:{one}", 0),
@@ -114,6 +122,13 @@ def _tenants(reader: RecordReader, minutes: Sequence[int], most: int) -> list[di
         }
         for one in busiest
     ]
+
+
+def _names(tenant_id: str, *, is_wanted: bool) -> dict[str, str | None]:
+    snapshot = services().store.read(tenant_id) if is_wanted else None
+    if snapshot is None:
+        return {"name": None, "subdomain": None}
+    return {"name": snapshot.tenant.name, "subdomain": snapshot.tenant.subdomain}
 
 
 def _dumped(schema: Overview, members: dict[str, Any]) -> Response:

@@ -6,8 +6,10 @@ from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Strict, Timestamp
 
-#: The spans of time, in minutes.
-WINDOWS: Final = {"15m": 15, "30m": 30, "1h": 60}
+#: The spans of time, in minutes, each with the length of its steps.
+WINDOWS: Final = {"15m": (15, 1), "30m": (30, 1), "1h": (60, 1), "6h": (360, 5), "24h": (1440, 15)}
+#: The names of tenants are listed for up to so many.
+MAX_NAMED: Final = 50
 
 
 class OverviewQuery(Strict):
@@ -16,7 +18,7 @@ class OverviewQuery(Strict):
     window = fields.String(
         load_default="1h",
         validate=validate.OneOf(WINDOWS),
-        metadata={"description": "The time up to now, in whole minutes."},
+        metadata={"description": "The time up to now, in whole steps."},
     )
 
 
@@ -71,8 +73,8 @@ class SpanFigures(Schema):
     ttft_ms = fields.Nested(Quantiles, required=True, metadata={"description": "Until the first byte."})
 
 
-class MinuteFigures(SpanFigures):
-    """Figures of one minute."""
+class StepFigures(SpanFigures):
+    """Figures of one step."""
 
     time = Timestamp("Its beginning.", required=True)
 
@@ -81,6 +83,12 @@ class TenantFigures(Schema):
     """Figures of one tenant."""
 
     tenant_id = fields.String(required=True)
+    name = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": f"null: it was deleted, or over {MAX_NAMED} tenants are asked for."},
+    )
+    subdomain = fields.String(required=True, allow_none=True)
     requests = fields.Integer(required=True)
     failed = fields.Integer(required=True)
     rejected = fields.Integer(required=True)
@@ -88,20 +96,35 @@ class TenantFigures(Schema):
 
 
 class Overview(Schema):
-    """Figures of the window, of the one before it, and of each minute. They are up to six seconds old."""
+    """Figures of the window, of the one before it, and of each step. They are up to six seconds old."""
 
     window = fields.String(required=True)
     first = Timestamp("The beginning.", required=True, data_key="from")
     last = Timestamp("The end.", required=True, data_key="to")
     now = fields.Nested(SpanFigures, required=True)
-    before = fields.Nested(SpanFigures, required=True)
-    minutes = fields.List(fields.Nested(MinuteFigures), required=True)
+    before = fields.Nested(
+        SpanFigures,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of the window before. null for 24h: figures are kept for 25 hours."},
+    )
+    step_seconds = fields.Integer(
+        required=True,
+        metadata={"description": "A minute, for 6h five minutes, for 24h a quarter of an hour."},
+    )
+    minutes = fields.List(
+        fields.Nested(StepFigures), required=True, metadata={"description": "The steps of the window."}
+    )
 
 
 class PlatformOverview(Overview):
-    """The same of all tenants. `tenants` are those with the most requests."""
+    """The same of all tenants."""
 
-    tenants = fields.List(fields.Nested(TenantFigures), required=True)
+    tenants = fields.List(
+        fields.Nested(TenantFigures),
+        required=True,
+        metadata={"description": "Those with the most requests within the window, at most the last hour."},
+    )
 
 
 _QUANTILES: Final = {"p50": 1.1, "p95": 3.1, "p99": 8.0}
@@ -124,6 +147,7 @@ OVERVIEW: Final[dict[str, Any]] = {
     "to": "2026-12-01T01:00:00.000Z",
     "now": _SPAN,
     "before": _SPAN,
+    "step_seconds": 60,
     "minutes": [{"time": "2026-12-01T00:00:00.000Z", **_SPAN}],
 }
 PLATFORM_OVERVIEW: Final[dict[str, Any]] = {
@@ -131,6 +155,8 @@ PLATFORM_OVERVIEW: Final[dict[str, Any]] = {
     "tenants": [
         {
             "tenant_id": "tenant_1f2e3d4c5b6a798897a6b5c4",
+            "name": "Acme",
+            "subdomain": "acme",
             "requests": 201,
             "failed": 1,
             "rejected": 4,

@@ -48,6 +48,8 @@ def test_overview_has_the_window_the_one_before_and_each_minute(
     first, second = shown["tenants"]
     assert first == {
         "tenant_id": tenants[0].id,
+        "name": "Acme",
+        "subdomain": "acme",
         "requests": 3,
         "failed": 1,
         "rejected": 0,
@@ -70,3 +72,28 @@ def test_tenant_reads_its_own_figures_only(api: Api, tenants: tuple[Tenant, Tena
         assert api.get(f"/tenants/{other.id}/{path}", key=own.key).status_code == 404
     assert api.get("/overview", key=own.key).status_code == 403
     assert api.get("/overview?window=2h").status_code == 422
+
+
+@pytest.mark.parametrize(("window", "steps", "seconds"), [("6h", 72, 300), ("24h", 96, 900)])
+def test_overview_of_hours_has_steps_that_begin_at_round_times(
+    api: Api, tenants: tuple[Tenant, Tenant], window: str, steps: int, seconds: int
+) -> None:
+    shown: Any = api.get(f"/overview?window={window}").get_json()
+    assert (shown["step_seconds"], len(shown["minutes"])) == (seconds, steps)
+    assert shown["now"]["requests"] == sum(step["requests"] for step in shown["minutes"]) == 6
+    assert shown["minutes"][-1]["requests"] == 5
+    assert shown["tenants"][0]["requests"] == 3  # of the last hour
+
+
+def test_overview_of_a_day_has_none_before_because_figures_are_kept_for_25_hours(
+    api: Api, tenants: tuple[Tenant, Tenant]
+) -> None:
+    assert api.get("/overview?window=24h").get_json()["before"] is None
+    assert api.get("/overview?window=6h").get_json()["before"]["requests"] == 0
+
+
+def test_overview_names_no_tenant_that_was_deleted(api: Api, tenants: tuple[Tenant, Tenant]) -> None:
+    api.delete(tenants[0].url)
+    first = api.get("/overview").get_json()["tenants"][0]
+    assert (first["tenant_id"], first["name"], first["subdomain"]) == (tenants[0].id, None, None)
+    assert api.get("/overview?tenants=51").get_json()["tenants"][1]["name"] is None

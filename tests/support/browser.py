@@ -26,6 +26,8 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+#: Of a gateway with a dashboard.
+SETTINGS = {"GATEWAY_ADMIN_TOKEN": TOKEN, "GATEWAY__SERVER__BASE_DOMAIN": "example.com"}
 SECONDS = 10.0  # for a page to have its data
 
 
@@ -136,9 +138,7 @@ def chromium() -> Iterator[_Chromium]:
 def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
     """A real admin API with an embedded store. Its data are shared by all tests of the process."""
     folder = tmp_path_factory.mktemp("dashboard") / "data"
-    gateway = RunningGateway(
-        folder, {"GATEWAY_ADMIN_TOKEN": TOKEN, "GATEWAY__SERVER__BASE_DOMAIN": "example.com"}
-    )
+    gateway = RunningGateway(folder, SETTINGS)
     try:
         gateway.start_admin()
         yield gateway

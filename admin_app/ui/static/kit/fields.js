@@ -97,7 +97,8 @@ export function rows(items, make, adding) {
       more.focus();
     };
     const look = { type: "button", className: "button quiet only-icon", "aria-label": "Remove" };
-    const row = h("div", { className: "row" }, one.node, h("button", { ...look, onclick: remove }, icon("close")));
+    const button = h("button", { ...look, onclick: remove }, icon("close"));
+    const row = h("div", { className: "row" }, one.node, button);
     all.add(one);
     list.append(row);
     return row;

@@ -67,7 +67,7 @@ async function logOut() {
 async function showCaller() {
   const { is_platform, tenant, session } = await me;
   const name = is_platform ? "Platform" : tenant.name;
-  const about = is_platform ? (session ? "Platform token" : "This machine, no token") : tenant.subdomain;
+  const about = is_platform ? (session ? "By its token" : "This machine") : tenant.subdomain;
   const leave = h("button", { className: "button quiet small", onclick: logOut }, icon("out"), "Log out");
   byId("who").replaceChildren(h("p", { title: name }, name, h("small", {}, about)), session ? leave : "");
   if (!is_platform) showOwnPages(tenant);

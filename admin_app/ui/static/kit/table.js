@@ -24,12 +24,14 @@ function head(column, sorted, onSort) {
   }, title);
 }
 
-const classes = ({ num, opt }) => [num && "num", opt && "opt-col"].filter(Boolean).join(" ");
+const classes = ({ num, opt, wide }) =>
+  [num && "num", opt && "opt-col", wide && "wide"].filter(Boolean).join(" ");
 
 /**
- * A table. Each of `columns` is {key, title, cell(row), sort(row), num, opt}: `cell` makes the content, `sort`
- * the value to sort by; `num` is for numbers, `opt` columns go on phones. `sort` is {key, down}. `none` is what
- * stands there without rows: {title, text, action}. `onMore` reads the next page, by a button while `more`.
+ * A table. Each of `columns` is {key, title, cell(row), sort(row), num, opt, wide}: `cell` makes the content,
+ * `sort` the value to sort by; `num` is for numbers, `opt` columns go on phones, one `wide` column takes the
+ * rest of the width and cuts long texts. `sort` is {key, down}. `none` is what stands there without rows: {title,
+ * text, action}. `onMore` reads the next page, by a button while `more`.
  *
  * Returns {node, show(rows, {more, none})}. `show` leaves the rows alone while the focus is inside of them.
  */

@@ -1,5 +1,6 @@
 import { byId, h } from "../kit/dom.js";
 import { empty, ready } from "../kit/states.js";
 
-byId("page").replaceChildren(h("section", { className: "card" }, empty("Nothing here.", "This page has no data.")));
+const nothing = empty("Nothing here.", "This page has no data.");
+byId("page").replaceChildren(h("section", { className: "card" }, nothing));
 ready();

@@ -1,0 +1,73 @@
+"""Pictures of every page of the dashboard, from a gateway with a past: ``python -m tests.browser.screenshots``.
+
+Each page is taken at 1440 and 390 pixels, light and dark, into build/screenshots. Arguments name the pages to take.
+What a page complains of is printed; the status is 1 then.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from admin_app.ui.pages import PAGES
+from examples.demo_upstream.control import ControlledUpstream
+from tests.browser.seed import Seeded, seed
+from tests.support.browser import ARGUMENTS, DESKTOP, PHONE, SETTINGS, Dashboard
+from tests.support.gateway import ROOT, RunningGateway
+from tests.support.packages import need_command
+
+FOLDER = ROOT / "build" / "screenshots"
+
+
+@contextmanager
+def seeded_gateway(folder: Path) -> Iterator[Seeded]:
+    """A gateway of its own with a past."""
+    upstream = ControlledUpstream(0)
+    try:
+        with RunningGateway(folder, SETTINGS) as gateway:
+            yield seed(gateway, upstream)
+    finally:
+        upstream.close()
+
+
+def take(browser: Browser, seeded: Seeded, names: list[str]) -> list[str]:
+    """Take the pages of these names, or all. Returns what they complained of."""
+    complaints = []
+    for size, width in ((DESKTOP, 1440), (PHONE, 390)):
+        for theme in ("light", "dark"):
+            context = browser.new_context(
+                viewport=size, color_scheme=theme, reduced_motion="reduce", locale="en-GB"
+            )
+            dashboard = Dashboard(seeded.gateway, context, context.new_page())
+            dashboard.watch(dashboard.page)
+            dashboard.log_in()
+            for page in PAGES:
+                if names and page.name not in names:
+                    continue
+                dashboard.open(seeded.path(page.path)).wait_for_timeout(300)
+                dashboard.page.screenshot(path=FOLDER / f"{page.name}-{width}-{theme}.png", full_page=True)
+            complaints += dashboard.complaints
+            context.close()
+    return complaints
+
+
+def main(names: list[str]) -> int:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        seeded_gateway(Path(folder) / "data") as seeded,
+        sync_playwright() as playwright,
+    ):
+        path = need_command("chromium", "chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        complaints = take(browser, seeded, names)
+        browser.close()
+    print(*complaints, f"The pictures are in {FOLDER.relative_to(ROOT)}.", sep="\n")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
