@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
-from shared.core.durations import format_duration
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS
 from shared.core.fields import Timestamp
@@ -223,8 +222,21 @@ def _why_limited(limit: Mapping[str, Any]) -> str:
     wait = limit.get("retry_after_ms")
     if wait is None:
         return f"{used}. No wait helps."
-    seconds = -(-wait // 1000)
-    return f"{used}. The client was told to try again in {format_duration(seconds * 1000)}."
+    return f"{used}. The client was told to try again in {_rounded(wait)}."
+
+
+def _rounded(milliseconds: int) -> str:
+    """A time in its largest unit, of which it has two at least, rounded up.
+
+    >>> _rounded(11_200), _rounded(3_621_000), _rounded(90_000_000)
+    ('12 s', '61 min', '25 h')
+    """
+    count = -(-milliseconds // 1000)
+    for unit in ("s", "min"):
+        if count <= 120:
+            return f"{count} {unit}"
+        count = -(-count // 60)
+    return f"{count} h"
 
 
 # The request was not rejected, but it failed.
@@ -238,7 +250,7 @@ _FAILED: Final = frozenset(
 REQUEST: Final = {
     **LISTED,
     "why": (
-        "Rejected by the limit rule-global: 100 per 1m were used. The client was told to try again in 12s."
+        "Rejected by the limit rule-global: 100 per 1m were used. The client was told to try again in 12 s."
     ),
     "decision": {
         "traced": True,

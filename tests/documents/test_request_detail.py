@@ -68,7 +68,7 @@ def test_upstream_that_failed_several_times_is_said_to() -> None:
     [
         (
             {},
-            "Rejected by the limit rule-global: 100 per 1m were used. The client was told to try again in 12s.",
+            "Rejected by the limit rule-global: 100 per 1m were used. The client was told to try again in 12 s.",
         ),
         (
             {"scope": "gateway", "retry_after_ms": None},

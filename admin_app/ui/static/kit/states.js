@@ -58,3 +58,9 @@ export async function busy(button, work) {
     button.removeAttribute("aria-busy");
   }
 }
+
+/** Show an error that leaves the page without its data. */
+export function fail(error) {
+  showProblem(error);
+  ready();
+}

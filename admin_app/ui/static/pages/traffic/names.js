@@ -1,0 +1,23 @@
+// The words for ids: of tenants, and of the rules and keys of one tenant.
+import { read } from "../../kit/api.js";
+
+const MOST = 500; // what one call lists
+
+/** The first tenants, in order of creation: [{id, name, subdomain}]. */
+export async function listTenants() {
+  return (await read(`/api/v1/tenants?limit=${MOST}`)).tenants;
+}
+
+/** The rules and the keys of a tenant. */
+export async function listOf(tenant) {
+  const path = `/api/v1/tenants/${encodeURIComponent(tenant)}`;
+  const [{ rules }, { api_keys: keys }] = await Promise.all([
+    read(`${path}/rules?limit=${MOST}`),
+    read(`${path}/api-keys?limit=${MOST}`),
+  ]);
+  return { rules, keys };
+}
+
+/** The page of a request of a tenant. */
+export const requestPath = ({ tenant_id: tenant, id }) =>
+  `/ui/tenants/${encodeURIComponent(tenant)}/requests/${encodeURIComponent(id)}`;

@@ -1,0 +1,157 @@
+// The tabs of a request: what was decided, and its line in the log.
+import { badge, copyButton, h, millis, whole } from "../../kit/dom.js";
+import { empty } from "../../kit/states.js";
+import { targetOf } from "./spans.js";
+
+const VERDICTS = {
+  continue: "good",
+  patch: "accent",
+  respond: "accent",
+  reject: "warn",
+  fault: "bad",
+  cancelled: "",
+};
+
+function table(title, heads, rows) {
+  return h(
+    "section",
+    { className: "card flush" },
+    h("div", { className: "card-head" }, h("h2", {}, title)),
+    h(
+      "div",
+      { className: "scroll", tabIndex: 0, role: "region", "aria-label": title },
+      h(
+        "table",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            heads.map(([text, num]) => h("th", { scope: "col", className: num ? "num" : "" }, text)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map((cells) =>
+            h(
+              "tr",
+              {},
+              cells.map((cell, at) => h("td", { className: heads[at][1] ? "num" : "" }, cell)),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+const time = (ms) => (ms == null ? "" : millis(ms));
+/** The time until something is free, rounded up, in its largest unit of which it has two at least. */
+export function wait(ms) {
+  if (ms == null) return "";
+  let count = Math.ceil(ms / 1000);
+  for (const unit of ["s", "min"]) {
+    if (count <= 120) return `${count} ${unit}`;
+    count = Math.ceil(count / 60);
+  }
+  return `${count} h`;
+}
+
+const mono = (text) => h("span", { className: "mono" }, text);
+
+function steps({ steps: found, traced }) {
+  if (!found.length) {
+    return h(
+      "section",
+      { className: "card" },
+      empty(
+        "No plugin did more than continue.",
+        traced ? "No plugin ran." : "Steps that only continue are kept of requests that were traced.",
+      ),
+    );
+  }
+  return table(
+    "Steps",
+    [["Plugin"], ["Stage"], ["Verdict"], ["Detail"], ["At", true], ["Took", true]],
+    found.map((one) => [
+      mono(one.plugin),
+      one.stage ?? "",
+      badge(one.verdict, VERDICTS[one.verdict]),
+      one.code ?? one.fault ?? "",
+      time(one.at_ms),
+      time(one.milliseconds),
+    ]),
+  );
+}
+
+/** A share as a bar; the number stands beside it. */
+export function meter(share) {
+  const full = h("span", { className: share >= 1 ? "full" : share >= 0.8 ? "near" : "" });
+  full.style.setProperty("width", `${Math.min(100, Math.max(0, 100 * share)).toFixed(1)}%`);
+  return h("span", { className: "meter", "aria-hidden": "true" }, full);
+}
+
+const limits = ({ limits: found, limit_reached: reached }) =>
+  found.length > 0 &&
+  table(
+    "Limits",
+    [["Limit"], ["Left before", true], ["Left after", true], ["Of", true], ["Frees in", true]],
+    found.map((one) => [
+      [
+        mono(one.scope === "rule" ? one.name : `tenant ${one.name}`),
+        " ",
+        reached?.name === one.name && reached?.scope === one.scope && badge("reached", "warn"),
+      ],
+      whole(one.before),
+      whole(one.after),
+      `${whole(one.limit)} ${one.window ? `per ${one.window}` : "at a time"}`,
+      wait(one.reset_after_ms),
+    ]),
+  );
+
+const attempts = ({ attempts: found }, row) =>
+  found.length > 0 &&
+  table(
+    "Attempts",
+    [["Target"], ["Key"], ["Status"], ["Outcome"], ["At", true], ["Took", true]],
+    found.map((one) => [
+      h("span", { className: "mono", title: one.target }, targetOf(one.target, row)),
+      one.key_id ? mono(one.key_id) : "",
+      one.status || "none",
+      one.why ? [badge("failed", "bad"), ` ${one.why}`] : badge("served", "good"),
+      time(one.at_ms),
+      time(one.milliseconds),
+    ]),
+  );
+
+const choice = ({ not_chosen: found }, row) =>
+  found.length > 0 &&
+  table(
+    "Targets that were not chosen",
+    [["Target"], ["Why not"]],
+    found.map((one) => [mono(targetOf(one.target, row)), one.why_not]),
+  );
+
+/** What was decided. */
+export const decided = (row) => [
+  row.decision.cut &&
+    h("p", { className: "help" }, "The record was too long: some texts and lists are shortened."),
+  steps(row.decision),
+  limits(row.decision),
+  attempts(row.decision, row),
+  choice(row.decision, row),
+];
+
+/** The line of the log. */
+export function logLine({ log }) {
+  const text = JSON.stringify(log, null, 2);
+  return h(
+    "section",
+    { className: "card flush" },
+    h("div", { className: "card-head" }, h("h2", {}, "Line in the log"), copyButton(text)),
+    h("pre", { className: "code", tabIndex: 0, role: "region", "aria-label": "Line in the log" }, text),
+  );
+}
