@@ -19,6 +19,7 @@ from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.client_address import client_address
 from shared.http.request_id import request_id
+from shared.http.trace_context import Tracing
 from shared.model.messages import Headers
 from shared.routing.admission import (
     Admitted,
@@ -51,6 +52,7 @@ class Admission:
         settings: the trusted proxies.
         instance: the name of this deployment in Via headers.
         random_bytes: for request ids.
+        tracing: gives requests their place in a trace.
     """
 
     gateways: "GatewayCache[Gateway, CompiledPlatform]"
@@ -60,6 +62,7 @@ class Admission:
     settings: Settings
     instance: str
     random_bytes: Callable[[int], bytes]
+    tracing: Tracing
 
     def requestheaders(self, flow: GatewayFlow) -> Awaitable[None] | None:
         if flow.response:
@@ -78,7 +81,7 @@ class Admission:
         state.path, state.headers = call.path, call.headers
         if call.target is not target:
             flow.request.data.path = call.target.encode("latin-1")
-        elif last is not None and call.headers is headers and _names_at_most_one(headers, state.request_id):
+        elif last is not None and call.headers is headers and _may_be_known(headers, state):
             last.note = KnownHead(call, state)
         return self._find_tenant(flow, state, call)
 
@@ -91,6 +94,8 @@ class Admission:
         state = FlowState(identity, self.clock.monotonic(), known.client, self.clock.monotonic)
         state.headers, state.path, state.known, state.announced = headers, known.call.path, known, last.length
         state.closes, state.is_http10 = known.closes, known.is_http10
+        if known.has_trace or self.tracing.is_on:
+            state.trace = self.tracing.context(headers)
         return self._find_tenant(flow, begin(flow, state), known.call)
 
     def _find_tenant(self, flow: GatewayFlow, state: FlowState, call: Call) -> Awaitable[None] | None:
@@ -121,7 +126,7 @@ class Admission:
             client_address(peer, headers, self.settings.trusted_proxies),
             self.clock.monotonic,
         )
-        state.headers, state.is_http10 = headers, old
+        state.headers, state.is_http10, state.trace = headers, old, self.tracing.context(headers)
         state.closes = "close" in connection or (old and "keep-alive" not in connection)
         return state
 
@@ -157,6 +162,8 @@ class Admission:
             reject_flow(flow, too_large(state.body_limit))
 
 
-def _names_at_most_one(headers: Headers, identity: str) -> bool:
-    """Whether the head names no id, or the one that the request has."""
-    return headers.all("x-request-id") in ((), (identity,))
+def _may_be_known(headers: Headers, state: FlowState) -> bool:
+    """Whether the head names no id, or the one that the request has; and no trace, or a valid one."""
+    if headers.all("x-request-id") not in ((), (state.request_id,)):
+        return False
+    return "traceparent" not in headers or (state.trace is not None and state.trace.parent != "")

@@ -9,6 +9,7 @@ from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import plugin_view
 from shared.http.sent_secrets import SentSecrets
+from shared.http.trace_context import TraceContext
 from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
@@ -24,7 +25,7 @@ from shared.routing.upstream import Upstream
 _KEPT = 65_536
 
 
-_REQUEST_ID = b"x-request-id"
+_REQUEST_ID, _TRACE_PARENT = b"x-request-id", b"traceparent"
 # Bytes at the end of a stream that are kept: more than its last event has, unless that repeats the response.
 _LAST = 256
 
@@ -38,19 +39,31 @@ class KnownHead:
         headers: the newest head.
         id_place: the place of the request's id in the head; None if the gateway makes it.
         admitted: the last admission; None if it depended on more than the head and the configuration.
+        has_trace: the head names a trace, and a valid one.
         outgoing: what its requests become for their upstream.
     """
 
     __slots__ = (
-        *("admitted", "call", "client", "closes", "headers", "id_place", "is_http10", "outgoing"),
+        *(
+            "admitted",
+            "call",
+            "client",
+            "closes",
+            "has_trace",
+            "headers",
+            "id_place",
+            "is_http10",
+            "outgoing",
+        ),
         *("_moved", "_view", "_viewed"),
     )
 
     def __init__(self, call: Call, state: "FlowState") -> None:
         self.call, self.headers = call, call.headers
         self.client, self.closes, self.is_http10 = state.client, state.closes, state.is_http10
-        named = [place for place, field in enumerate(call.headers.fields) if field[0].lower() == _REQUEST_ID]
-        self.id_place = named[0] if named else None
+        names = [name.lower() for name, _ in call.headers.fields]
+        self.id_place = names.index(_REQUEST_ID) if _REQUEST_ID in names else None
+        self.has_trace = _TRACE_PARENT in names
         self.admitted: Admitted | None = None
         self.outgoing: LastOutgoing | None = None
         self._viewed: Headers | None = None
@@ -168,6 +181,7 @@ class FlowState:
         client: the client's address.
         headers: the head as the client sent it.
         known: what was read in this head before; None unless the client repeats it.
+        trace: its place in a trace; None: it has none.
         path: the normalized path.
         closes: the client wants the connection closed after this exchange.
         is_http10: the client speaks HTTP/1.0.
@@ -201,6 +215,7 @@ class FlowState:
     client: str
     headers: Headers = Headers()
     known: KnownHead | None = None
+    trace: TraceContext | None = None
     path: str = ""
     closes: bool = False
     is_http10: bool = False
@@ -330,7 +345,8 @@ def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
     request_id = state.request_id if state else "unknown"
     if state:
         state.source, state.code, state.pending_rejection = rejection.source, rejection.code, None
-    body = error_body(rejection, request_id, anthropic=is_anthropic(flow))
+    trace = state.trace if state else None
+    body = error_body(rejection, request_id, anthropic=is_anthropic(flow), trace_id=trace and trace.trace_id)
     head = [("Content-Type", "application/json"), *rejection.headers.items()]
     put_response(flow, Response(rejection.status, Headers(head), body))
 

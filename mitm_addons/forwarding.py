@@ -99,22 +99,29 @@ class Forwarding:
         upstream: Upstream,
         body: bytes | None,
     ) -> None:
-        data = flow.request.data
-        state.call.upstream = upstream
+        data, call, trace = flow.request.data, state.call, state.trace
+        call.upstream = upstream
+        context = trace.fields(_number(state)) if trace is not None and upstream.is_traced else ()
         known = state.known
         if known is None or body is None or forwarded.headers is not forwarded.sent:
-            request = outgoing(forwarded, upstream, body)
+            request = outgoing(forwarded, upstream, body, context)
         else:
             last = known.outgoing
             if last is None or not last.is_for(forwarded.admitted, upstream):
                 last = known.outgoing = LastOutgoing(forwarded, upstream)
-            request = last.outgoing(forwarded, body)
+            request = last.outgoing(forwarded, body, context)
         data.headers.fields, data.content, data.path = request.fields, body, request.path
         target = request.target
         data.http_version = b"HTTP/1.1"
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
         flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
-        state.call.forwarded = self.clock.monotonic()
+        call.forwarded = self.clock.monotonic()
+
+
+def _number(state: FlowState) -> int:
+    """The number of the attempt that begins, from 1."""
+    attempts = None if state.pooled is None else state.pooled.attempts
+    return 1 if attempts is None else attempts.number
 
 
 def _request(flow: http.HTTPFlow, state: FlowState, headers: Headers, body: bytes | None) -> Request:

@@ -26,6 +26,7 @@ from mitm_addons.stream_end import StreamEnd, Write
 from mitm_addons.upstreams import Upstreams
 from mitm_engine.metrics import Metrics as EngineMetrics
 from shared.http.readiness import OK, UNAVAILABLE, Probed
+from shared.http.trace_context import Tracing
 from shared.logs import LogWriter
 from shared.pipeline.pool import PluginPool
 from shared.pipeline.trace import TraceSampler
@@ -99,6 +100,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     settings,
                     services.instance,
                     random_bytes,
+                    _tracing(services),
                 ),
                 adapter.concurrency,
                 adapter.stages(
@@ -128,6 +130,11 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
 
 def _pool(threads: int) -> PluginPool:
     return PluginPool(threads, threads * _QUEUED_PER_THREAD)
+
+
+def _tracing(services: Services) -> Tracing:
+    otel = services.settings.otel
+    return Tracing(services.random_bytes, otel.sample if otel.endpoint else None)
 
 
 def _sampler(records: Records) -> TraceSampler:

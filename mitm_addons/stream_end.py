@@ -58,7 +58,8 @@ def error_event(flow: http.HTTPFlow, state: FlowState, rejection: Rejection) -> 
         return b""
     state.source = rejection.source
     anthropic = is_anthropic(flow)
-    body = errors.error_body(rejection, state.request_id, anthropic=anthropic)
+    trace = state.trace and state.trace.trace_id
+    body = errors.error_body(rejection, state.request_id, anthropic=anthropic, trace_id=trace)
     if kind.is_json_lines:
         return (
             (b"" if state.sent.last_bytes.endswith((b"\n", b"\r")) or not state.sent.last_bytes else b"\n")

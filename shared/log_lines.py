@@ -94,6 +94,11 @@ _AI: Mapping[str, Any] = {
 
 _ACCESS = (
     _REQUEST_ID,
+    Field(
+        "trace_id",
+        _MAYBE,
+        "the id of the trace: that of the client's `traceparent`, or a new one if spans are exported",
+    ),
     Field("upstream_request_id", _CLIENTS, "the upstream's own id of the request"),
     _TENANT,
     Field("rule", _MAYBE, "the id of the rule that matches"),

@@ -232,6 +232,7 @@ class Services:
             tools,
             timeouts=timeouts,
             internal=internal,
+            traced=settings.trace.forward,
             bodies=BodyLimits.of(settings.limits),
             opened=self.opened,
             states=PoolStates(

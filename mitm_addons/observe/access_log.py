@@ -64,6 +64,7 @@ def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
         "level": "info",
         "logger": ACCESS,
         "request_id": state.request_id,
+        "trace_id": None if state.trace is None else state.trace.trace_id,
         "upstream_request_id": _SHOWN[state.call.id.decode("latin-1")] if state.call.id else None,
         "tenant": tenant.id if tenant else None,
         "rule": route.rule.id if route else None,

@@ -82,6 +82,7 @@ RULE_READ: Document = {
     "ca": None,
     "credential": "provider",
     "identity_headers": None,
+    "trace_headers": None,
     "upstream_headers": "drop",
     "stream_keepalive": None,
     "cors": None,

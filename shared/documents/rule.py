@@ -114,6 +114,14 @@ class RuleInput(PoolInput):
             "X-Forwarded-For. null: if its address is in security.allowed_target_networks."
         },
     )
+    trace_headers = Flag(
+        load_default=None,
+        allow_none=True,
+        metadata={
+            "description": "Whether the upstream gets traceparent and tracestate, as far as the operator's "
+            "trace.forward allows it. null: if its address is in security.allowed_target_networks."
+        },
+    )
     upstream_headers = choice(
         *UPSTREAM_HEADERS,
         default=UPSTREAM_HEADERS[0],
@@ -166,6 +174,7 @@ class RuleOutput(PoolOutput):
     ca = fields.String(required=True, allow_none=True)
     credential = fields.String(required=True)
     identity_headers = fields.Boolean(required=True, allow_none=True)
+    trace_headers = fields.Boolean(required=True, allow_none=True)
     upstream_headers = fields.String(required=True)
     stream_keepalive = fields.Float(
         required=True, allow_none=True, metadata={"description": "Seconds. null: no comments."}

@@ -15,8 +15,13 @@ _IDENTITY = re.compile(r"x-(?:gateway|tenant|consumer)-")
 # With these, some upstreams read another address or path than the one that the gateway judged.
 _FORWARDED = re.compile(r"x-forwarded|(?:forwarded|x-real-ip|x-original-url|x-rewrite-url)$")
 
-# The gateway sets these on every request that it forwards.
-_OURS = frozenset(("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"))
+# Only the gateway sets these on a request that it forwards.
+_OURS = frozenset(
+    (
+        *("via", "x-request-id", "x-forwarded-for", "x-tenant-id", "x-consumer-id"),
+        *("traceparent", "tracestate"),
+    )
+)
 _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _OF_CONNECTION = HOP_BY_HOP - {"transfer-encoding", "proxy-authorization"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
@@ -147,7 +152,7 @@ def identity_fields(request: str, client: str, tenant: str, key: str | None) -> 
 def upstream_head(
     headers: Headers, sent: Headers, own: OwnHeaders, *, via: str, credentials: Fields = ()
 ) -> Headers:
-    """Return the head to forward, without Host, framing and `identity_fields`, which stand beside it.
+    """Return the head to forward. Host, framing, `identity_fields` and the trace stand beside it.
 
     Credentials, hop-by-hop and identity headers of the client are removed. Those that a plugin set stay.
 

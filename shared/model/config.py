@@ -107,6 +107,8 @@ class Rule:
             client's own, and the client sends its key of the gateway as X-Gateway-Key.
         identity_headers: whether the upstream gets the ids of request, tenant and key, and the client's
             address. None: if it is in a network that the operator allowed.
+        trace_headers: whether the upstream gets ``traceparent`` and ``tracestate``. None: if it is in such a
+            network.
         is_internal: when the rule was saved, all addresses of the target were in such networks.
         upstream_headers: ``drop``, ``pass`` or ``prefix`` the rate limits of the upstream.
         stream_keepalive: the silence of an event stream after which the client gets a comment; None: never.
@@ -137,6 +139,7 @@ class Rule:
     updated_at: float = 0.0
     credential: str = PROVIDER
     identity_headers: bool | None = None
+    trace_headers: bool | None = None
     is_internal: bool = False
     upstream_headers: str = "drop"
     stream_keepalive: float | None = None

@@ -38,8 +38,10 @@ def speaks_responses(path: bytes) -> bool:
     return path.partition(b"?")[0].endswith(b"/responses")
 
 
-def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> bytes:
-    """The error in Anthropic's shape, or in OpenAI's."""
+def error_body(
+    rejection: Rejection, request_id: str, *, anthropic: bool, trace_id: str | None = None
+) -> bytes:
+    """The error in Anthropic's shape, or in OpenAI's, with the ids of the request and of its trace."""
     types = _ANTHROPIC_TYPES if anthropic else _OPENAI_TYPES
     kind = types.get(rejection.status, "api_error" if rejection.status >= 500 else "invalid_request_error")
     message, code = rejection.message, rejection.code
@@ -47,7 +49,8 @@ def error_body(rejection: Rejection, request_id: str, *, anthropic: bool) -> byt
     if anthropic:
         shape = {"type": "error", "error": {"type": kind, "message": message, "code": code}}
     # The details of a plugin stand beside the members of the error and never replace them.
-    return orjson.dumps({**shape, **rejection.details, **shape, "request_id": request_id})
+    ids = {"request_id": request_id} if trace_id is None else {"request_id": request_id, "trace_id": trace_id}
+    return orjson.dumps({**shape, **rejection.details, **shape, **ids})
 
 
 def error_event(body: bytes, *, anthropic: bool, number: int | None = None) -> bytes:

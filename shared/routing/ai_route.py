@@ -1,7 +1,7 @@
 """A compiled rule for AI: the targets that may serve a request, and the upstream and price of each call."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -16,6 +16,7 @@ from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model, ProviderKey
 from shared.model.rule_timeouts import RuleTimeouts
+from shared.model.targets import Target as Origin
 from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
 from shared.routing.provider_calls import ProviderCalls
@@ -114,13 +115,18 @@ class AiRoute:
         order: SearchOrder,
         prices: PriceTable,
         states: PoolStates,
+        is_traced: Callable[[Origin], bool] = lambda _: False,
     ) -> None:
-        """`providers` and `models` are all that the tenant may use; `order` has those of the rule."""
+        """`providers` and `models` are all that the tenant may use; `order` has those of the rule.
+
+        `is_traced` says whether an upstream is told the place of a request in a trace.
+        """
         self.ai = ai
         self._prices = prices
         self._rule = rule
         self.is_clients = rule.credential == CLIENT
         self.tenant_id = tenant_id
+        self._is_traced = is_traced
         self._providers = providers
         self.states = states
         known = {name: one.known for name, one in providers.items()}
@@ -172,8 +178,10 @@ class AiRoute:
         target = compiled.resolved
         calls, times = self._providers[target.provider.name], self._times(target)
         if self.is_clients:
-            return compiled.upstreams.keep(name, calls.upstream_for_client(call, target.model, times))
-        return compiled.upstreams.keep(name, calls.upstream(call, target.model, key, times))
+            made = calls.upstream_for_client(call, target.model, times)
+        else:
+            made = calls.upstream(call, target.model, key, times)
+        return compiled.upstreams.keep(name, replace(made, is_traced=self._is_traced(made.target)))
 
     def rates(self, compiled: CompiledTarget, *, day: str, tier: str = "") -> Rates | None:
         """The prices of a target on a day, such as ``2026-12-01``; None when they are not known.

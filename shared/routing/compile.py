@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
-from shared.core.addresses import Network, is_in, plain_address
+from shared.core.addresses import Network
 from shared.core.http_tokens import UNROUTED
 from shared.health.states import PoolStates
 from shared.http.cors import ANY
-from shared.http.forwarding import OwnHeaders
+from shared.http.trace_context import ALWAYS, NEVER, OWN
 from shared.model.config import (
     CLIENT,
     ENFORCE,
@@ -37,7 +37,7 @@ from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.router import Router
 from shared.routing.target_pool import TargetPool, merged, policy_of
 from shared.routing.timeouts import UpstreamTimeouts, check_seconds
-from shared.routing.upstream import Upstream
+from shared.routing.upstream import Upstream, is_internal, own_headers
 from shared.secrets.context import header_context, setting_context
 from shared.secrets.sealing import AesSealer
 
@@ -52,11 +52,6 @@ _CHOICES: Mapping[str, Sequence[str]] = {
     "upstream_headers": UPSTREAM_HEADERS,
 }
 
-_ACCEPT_ENCODING = "accept-encoding"
-# With these a client could fetch a response in parts, of which none has a text that is not allowed.
-# Request-Range is the old name of Range; some servers still know it.
-_PARTIAL = ("range", "if-range", "request-range")
-
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -70,6 +65,7 @@ class Route:
         fault: why the rule cannot be used; then every request to it is rejected.
         timeouts: those of the rule, and the operator's where it has none.
         sends_identity: the upstream is told who calls.
+        is_traced: the upstream is told the place of each request in a trace.
         cors: the web pages that may call; None: none.
         bodies: the largest bodies, of the rule or the operator.
         ai: the providers and models of a rule for AI; None for a rule with a target.
@@ -85,6 +81,7 @@ class Route:
     fault: str | None = None
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     sends_identity: bool = True
+    is_traced: bool = False
     cors: Cors | None = None
     bodies: BodyLimits = field(default_factory=BodyLimits)
     ai: AiRoute | None = None
@@ -94,23 +91,13 @@ class Route:
     def __post_init__(self) -> None:
         upstream = Upstream(
             self.target,
-            _own_headers(self.headers, self.plan, who=self.sends_identity),
+            own_headers(self.headers, self.plan, who=self.sends_identity),
             timeouts=self.timeouts,
             ca=self.rule.ca,
             secrets=self.headers,
+            is_traced=self.is_traced,
         )
         object.__setattr__(self, "upstream", upstream)
-
-
-def _own_headers(headers: Mapping[str, str], plan: Plan, *, who: bool) -> OwnHeaders:
-    """The headers of a target as they are sent.
-
-    If events are judged, they ask for a response without compression: a compressed stream would have to be
-    collected. If responses are judged, clients cannot ask for a part of one.
-    """
-    if plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, headers):
-        headers = {**headers, _ACCEPT_ENCODING: "identity"}
-    return OwnHeaders(headers, _PARTIAL if plan.judges_bodies else (), who=who)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +148,7 @@ class Compiler:
         tools: the services for plugins.
         timeouts: those of the operator.
         internal: the networks of targets that are told who calls.
+        traced: which upstreams are told the place of a request in a trace.
         bodies: the largest bodies, by the operator.
         opened: the secrets that the operator opened for providers of the platform, as `ProviderCompiler` has
             them.
@@ -174,6 +162,7 @@ class Compiler:
     _: KW_ONLY
     timeouts: UpstreamTimeouts = field(default_factory=UpstreamTimeouts)
     internal: Sequence[Network] = ()
+    traced: str = OWN
     bodies: BodyLimits = field(default_factory=BodyLimits)
     opened: Mapping[str, str] = field(default_factory=dict, repr=False)
     states: PoolStates = field(default_factory=lambda: PoolStates(b""))
@@ -226,6 +215,7 @@ class Compiler:
             self._plan(tenant, rule),
             timeouts=self.timeouts.with_own(rule.timeouts),
             sends_identity=self._sends_identity(rule, target),
+            is_traced=self._is_traced(rule, target),
             cors=_cors(tenant, rule),
             bodies=self.bodies.with_own(rule.limits),
         )
@@ -240,10 +230,11 @@ class Compiler:
             secrets = merged(common, self._opened_headers(tenant, one.headers, one.url))
             upstream = Upstream(
                 target,
-                _own_headers(secrets, plan, who=who),
+                own_headers(secrets, plan, who=who),
                 timeouts=self.timeouts.with_own(rule.timeouts).with_own(one.timeouts),
                 ca=rule.ca,
                 secrets=secrets,
+                is_traced=self._is_traced(rule, target),
             )
             upstreams.append((one, upstream))
         return Route(
@@ -274,6 +265,7 @@ class Compiler:
             order=platform.order([known[name] for name in ai.providers or known]),
             prices=platform.prices,
             states=self.states,
+            is_traced=lambda target: self._is_traced(rule, target),
         )
         return Route(
             rule,
@@ -288,13 +280,15 @@ class Compiler:
         )
 
     def _sends_identity(self, rule: Rule, target: Target) -> bool:
-        if rule.identity_headers is not None:
-            return rule.identity_headers
-        try:
-            return is_in(plain_address(target.host), self.internal)
-        except ValueError:
-            # A name is not resolved here; its addresses were looked at when the rule was saved.
-            return rule.is_internal
+        return self._is_internal(rule, target) if rule.identity_headers is None else rule.identity_headers
+
+    def _is_traced(self, rule: Rule, target: Target) -> bool:
+        if self.traced == NEVER or rule.trace_headers is not None:
+            return self.traced != NEVER and rule.trace_headers is True
+        return self.traced == ALWAYS or self._is_internal(rule, target)
+
+    def _is_internal(self, rule: Rule, target: Target) -> bool:
+        return is_internal(target, self.internal, otherwise=rule.is_internal)
 
     def _headers(self, tenant: Tenant, rule: Rule) -> dict[str, str]:
         return self._opened_headers(

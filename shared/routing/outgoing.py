@@ -87,11 +87,16 @@ def choose_upstream(
     return ChosenUpstream(upstream, request.body, pooled)
 
 
-def outgoing(forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None) -> OutgoingRequest:
-    """The request that `upstream` gets. Without a body it is forwarded as it arrives."""
+def outgoing(
+    forwarded: ForwardedRequest, upstream: Upstream, body: bytes | None, trace: Fields = ()
+) -> OutgoingRequest:
+    """The request that `upstream` gets. Without a body it is forwarded as it arrives.
+
+    `trace` are the headers that tell its place in a trace.
+    """
     head = _outgoing_head(forwarded, upstream)
     framing = _sent_framing(forwarded.sent) if body is None else _length(forwarded.method, body)
-    fields = (*head.own, *head.identity, *head.defaults, *framing)
+    fields = (*head.own, *head.identity, *trace, *head.defaults, *framing)
     return OutgoingRequest(forwarded.method, upstream.target, head.path, fields, body)
 
 
@@ -118,7 +123,7 @@ class LastOutgoing:
         """Whether it was made for this rule, key and upstream."""
         return upstream is self._upstream and admitted.route is self._route and admitted.key is self._key
 
-    def outgoing(self, forwarded: ForwardedRequest, body: bytes) -> OutgoingRequest:
+    def outgoing(self, forwarded: ForwardedRequest, body: bytes, trace: Fields = ()) -> OutgoingRequest:
         """The same as the function `outgoing`."""
         head, own = self._head, self._head.own
         if self._moved:
@@ -129,7 +134,7 @@ class LastOutgoing:
         identity = head.identity
         if identity:
             identity = ((REQUEST_ID, forwarded.request_id.encode("latin-1")), *identity[1:])
-        fields = (*own, *identity, *head.defaults, *_length(forwarded.method, body))
+        fields = (*own, *identity, *trace, *head.defaults, *_length(forwarded.method, body))
         return OutgoingRequest(forwarded.method, self._upstream.target, head.path, fields, body)
 
 

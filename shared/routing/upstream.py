@@ -1,16 +1,23 @@
 """Where a request goes: the upstream of a rule, or that of one model with one key of its provider."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from urllib.parse import quote
 
+from shared.core.addresses import Network, is_in, plain_address
 from shared.core.empty import EMPTY
 from shared.core.http_tokens import KEY_HEADERS, Fields
 from shared.http.forwarding import OwnHeaders
 from shared.http.sent_secrets import SentSecrets
 from shared.model.messages import encoded
 from shared.model.targets import Target
+from shared.pipeline.plan import Plan
 from shared.routing.timeouts import UpstreamTimeouts
+
+_ACCEPT_ENCODING = "accept-encoding"
+# With these a client could fetch a response in parts, of which none has a text that is not allowed.
+# Request-Range is the old name of Range; some servers still know it.
+_PARTIAL = ("range", "if-range", "request-range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class Upstream:
         secrets: the values in `own` and `query` that must not be shown, by the names of their headers and
             parameters.
         key: the key of the provider, empty if it needs none.
+        is_traced: it is told the place of each request in a trace.
         authority: the Host of the target.
         has_credential: the gateway sends a key of its own, so no credential of the client goes beside it.
     """
@@ -42,6 +50,7 @@ class Upstream:
     defaults: Fields = ()
     secrets: Mapping[str, str] = EMPTY
     key: str = field(default="", repr=False)
+    is_traced: bool = False
     authority: bytes = field(init=False, repr=False, compare=False)
     has_credential: bool = field(init=False, repr=False, compare=False)
     _hidden: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
@@ -64,3 +73,22 @@ class Upstream:
                 if hidden in values:
                     fields = tuple([field for field in fields if hidden not in field[1]])
         return fields
+
+
+def own_headers(headers: Mapping[str, str], plan: Plan, *, who: bool) -> OwnHeaders:
+    """The headers of a target as they are sent.
+
+    If events are judged, they ask for a response without compression: a compressed stream would have to be
+    collected. If responses are judged, clients cannot ask for a part of one.
+    """
+    if plan.judges_events and _ACCEPT_ENCODING not in map(str.lower, headers):
+        headers = {**headers, _ACCEPT_ENCODING: "identity"}
+    return OwnHeaders(headers, _PARTIAL if plan.judges_bodies else (), who=who)
+
+
+def is_internal(target: Target, networks: Sequence[Network], *, otherwise: bool) -> bool:
+    """Whether a target is in one of these networks. `otherwise` is for a host name, which is not resolved."""
+    try:
+        return is_in(plain_address(target.host), networks)
+    except ValueError:
+        return otherwise

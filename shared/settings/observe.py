@@ -1,9 +1,17 @@
 """The settings of what the programs tell about themselves and about requests."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from shared.http.trace_context import ALWAYS, NEVER, OWN
 from shared.settings.declare import setting
-from shared.settings.values import choice, host, size, text, truth, whole
+from shared.settings.values import choice, host, http_url, named, share, size, text, truth, whole
+
+#: The keys of `log.sample`: classes of statuses; `none` for a request whose client got none.
+STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "none")
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +22,12 @@ class Log:
         choice("debug", "info", "warning", "error"), "info", "Minimum level: debug, info, warning or error."
     )
     format: str = setting(choice("json"), "json", "json: one JSON object per line.")
+    sample: Mapping[str, float] = setting(
+        named(STATUS_CLASSES, share, '{"2xx": 0.1}'),
+        {"2xx": 1.0},
+        "The share of the lines of requests that are written, by the class of their status: 1xx to 5xx, or "
+        "none. A class that is not named has all its lines.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +87,40 @@ class Metrics:
     def ports(self) -> tuple[int, ...]:
         """The ports in use."""
         return tuple(port for port in (self.port, self.admin_api_port) if port)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The headers of W3C Trace Context."""
+
+    forward: str = setting(
+        choice(ALWAYS, OWN, NEVER),
+        OWN,
+        "The upstreams that get traceparent and tracestate. always: all but those of rules with "
+        "trace_headers: false. own: those in security.allowed_target_networks, and those of rules with "
+        "trace_headers: true. never: none.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Otel:
+    """The export of traces by OTLP. It requires the packages of requirements-otel.txt."""
+
+    endpoint: str | None = setting(
+        http_url,
+        None,
+        "URL of an OTLP collector, such as http://localhost:4318; also the variable "
+        "OTEL_EXPORTER_OTLP_ENDPOINT. Spans go to /v1/traces below it. null: no spans.",
+    )
+    headers: Mapping[str, str] = setting(
+        named(_HEADER, text, '{"Authorization": "Bearer …"}'),
+        {},
+        "Headers of each call of the collector, such as its credential.",
+        secret=True,
+    )
+    sample: float = setting(
+        share,
+        1.0,
+        "The share of the requests without a traceparent that are exported. A client with a traceparent "
+        "decides itself.",
+    )

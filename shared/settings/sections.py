@@ -12,7 +12,7 @@ from shared.model.config import Tier
 from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.settings.declare import section, setting
 from shared.settings.in_force import SettingInForce
-from shared.settings.observe import Ledger, Log, Metrics, Records
+from shared.settings.observe import Ledger, Log, Metrics, Otel, Records, Trace
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
     any_text,
@@ -373,6 +373,10 @@ class Settings:
     )
     metrics: Metrics = section(
         Metrics, "Metrics for Prometheus, at /metrics. docs/reference/metrics.md lists them."
+    )
+    trace: Trace = section(Trace, "The place of requests in traces (W3C Trace Context).")
+    otel: Otel = section(
+        Otel, "Spans for an OTLP collector, as docs/how-to/tracing.md shows. They need requirements-otel.txt."
     )
     tiers: Mapping[str, Tier] = setting(
         tiers,

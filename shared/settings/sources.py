@@ -17,8 +17,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from shared.core.errors import GatewayError
 
 PREFIX = "GATEWAY__"
-#: Short name of a variable -> its full name.
-SHORT = {"GATEWAY_ADMIN_TOKEN": "GATEWAY__ADMIN__TOKEN"}
+#: Other name of a variable -> its full name.
+SHORT = {
+    "GATEWAY_ADMIN_TOKEN": "GATEWAY__ADMIN__TOKEN",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "GATEWAY__OTEL__ENDPOINT",
+}
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
 # The value of GATEWAY_REDIS_PORT, say, beside a Kubernetes service that is named gateway-redis.

@@ -6,12 +6,14 @@ Every parser raises ValueError that says what is allowed.
 import contextlib
 import difflib
 import json
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -200,6 +202,44 @@ def public_url(value: Any) -> str:
     return url
 
 
+def http_url(value: Any) -> str:
+    """The http or https URL of a server, without a query."""
+    url = text(value).strip().rstrip("/")
+    if not re.fullmatch(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?", url):
+        raise ValueError("must be a URL such as http://localhost:4318, without user, query and fragment")
+    return url
+
+
+def share(value: Any) -> float:
+    """A number from 0 to 1."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0.0 <= number <= 1.0:
+        raise ValueError("must be a number from 0 to 1")
+    return number
+
+
+def named[T](allowed: Sequence[str] | re.Pattern[str], read: Callable[[Any], T], example: str) -> Reader:
+    """A map with values of one kind, or the same as JSON. Its names are some of `allowed`, or match it."""
+
+    def read_all(value: Any) -> Mapping[str, T]:
+        found = _json(value) if isinstance(value, str) else value
+        if not isinstance(found, Mapping):
+            raise ValueError(f"must be a map; in a variable: {example}")
+        for name in found:
+            if isinstance(allowed, re.Pattern):
+                if not allowed.fullmatch(str(name)):
+                    raise ValueError(f"{name!r} is not a valid name")
+            elif name not in allowed:
+                hint = suggest(str(name), allowed) or f"; allowed: {', '.join(allowed)}"
+                raise ValueError(f"unknown key {name}{hint}")
+        return MappingProxyType({str(name): read(inner) for name, inner in found.items()})
+
+    return read_all
+
+
 def redis_url(value: Any) -> str:
     """The URL of a Redis server."""
     if not re.match(r"(rediss?|unix)://", text(value)):
@@ -223,6 +263,10 @@ def _items(text: str) -> Any:
     is_list = re.fullmatch(r"\s*\[.*\]\s*", text, re.DOTALL) and not _IPV6_FIRST.match(text)
     if not is_list:
         return [item.strip() for item in text.split(",") if item.strip()]
+    return _json(text)
+
+
+def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

@@ -89,6 +89,7 @@ def a_full_tenant(name: str) -> Snapshot:
         updated_at=2.5,
         credential="client",
         identity_headers=False,
+        trace_headers=True,
         is_internal=True,
         upstream_headers="pass",
         stream_keepalive=15.0,

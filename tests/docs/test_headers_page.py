@@ -10,6 +10,7 @@ import pytest
 
 from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK
 from shared.http.forwarding import CREDENTIALS, OwnHeaders, client_head, identity_fields, upstream_head
+from shared.http.trace_context import TraceContext
 from shared.model.messages import Headers
 from shared.providers.headers import DROP, HIDDEN, IS_REQUEST_ID, SHOULD_RETRY
 from shared.routing import ai_exchange, ai_route, pool_exchange, provider_calls
@@ -38,7 +39,8 @@ def test_every_place_of_a_key_is_on_the_page_in_its_order() -> None:
 
 
 def test_headers_that_the_page_calls_added_are_those_that_are_added() -> None:
-    head = [*upstream_head(Headers(), Headers(), OwnHeaders({}), via="g"), *Headers.of(WHO)]
+    trace = TraceContext("1" * 32, "2" * 16, state="a=1").fields(1)
+    head = [*upstream_head(Headers(), Headers(), OwnHeaders({}), via="g"), *Headers.of(WHO + trace)]
     added = [name for row in rows("Added") for name in names(row[0])]
     assert sorted(added) == sorted(name for name, _ in head)
     quiet = upstream_head(Headers(), Headers(), OwnHeaders({}, who=False), via="g")

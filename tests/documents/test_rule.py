@@ -100,14 +100,22 @@ class TestRule:
 
     def test_rule_without_the_newer_fields_gets_their_defaults(self) -> None:
         loaded = RuleInput().load(RULE)
-        names = ("credential", "identity_headers", "upstream_headers", "stream_keepalive", "cors")
-        assert [loaded[name] for name in names] == ["provider", None, "drop", None, None]
+        names = (
+            "credential",
+            "identity_headers",
+            "trace_headers",
+            "upstream_headers",
+            "stream_keepalive",
+            "cors",
+        )
+        assert [loaded[name] for name in names] == ["provider", None, None, "drop", None, None]
 
     @pytest.mark.parametrize(
         ("field", "value", "at"),
         [
             ("credential", "mine", ""),
             ("identity_headers", "yes", ""),
+            ("trace_headers", "yes", ""),
             ("upstream_headers", "keep", ""),
             ("stream_keepalive", "500ms", ""),
             ("stream_keepalive", "2h", ""),
@@ -130,12 +138,20 @@ class TestRule:
             *("r1", "/", "https://a.example"),
             credential="client",
             identity_headers=False,
+            trace_headers=True,
             upstream_headers="prefix",
             stream_keepalive=15.0,
             cors=Cors(("https://a.example",), ("x-a",), 5.0),
         )
         shown = rule_document(rule)
-        names = ("credential", "identity_headers", "upstream_headers", "stream_keepalive", "cors")
+        names = (
+            "credential",
+            "identity_headers",
+            "trace_headers",
+            "upstream_headers",
+            "stream_keepalive",
+            "cors",
+        )
         sent = RuleInput().load(RULE | {name: shown[name] for name in names})
         assert all(sent[name] == getattr(rule, name) for name in names)
         assert "is_internal" not in shown

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from marshmallow import fields
 
+from shared.http.trace_context import OWN
 from shared.model.config import (
     ApiKey,
     Cors,
@@ -20,6 +21,8 @@ from shared.model.config import (
     Tenant,
     Tier,
 )
+from shared.model.messages import Headers
+from shared.model.pools import UrlTarget
 from shared.model.providers import (
     AiRule,
     Model,
@@ -93,9 +96,11 @@ def compile_rules(
     *rules: Rule,
     tenant: Tenant = TENANT,
     timeouts: UpstreamTimeouts = UpstreamTimeouts(),  # noqa: B008
+    traced: str = OWN,
 ) -> Any:
     catalogue = {"asking": Asking, "exploding": Exploding}
-    compiler = Compiler(catalogue, {"pro": Tier("pro")}, SEALER, TOOLS, timeouts=timeouts, internal=INTERNAL)
+    tiers, more = {"pro": Tier("pro")}, {"internal": INTERNAL, "traced": traced}
+    compiler = Compiler(catalogue, tiers, SEALER, TOOLS, timeouts=timeouts, **more)
     return compiler(Snapshot(tenant, rules, (ApiKey("k", "n", "gwk_x", "hash"),)))
 
 
@@ -141,6 +146,31 @@ def test_upstream_is_told_who_calls_in_allowed_networks_or_by_choice(
     route = routes(compile_rules(Rule("r", "/r", target, **more)), "/r")
     assert route.sends_identity is sends
     assert ("x-request-id" in route.upstream.own.replaced) is sends
+
+
+@pytest.mark.parametrize(
+    ("forward", "target", "more", "traced"),
+    [
+        ("own", "https://api.openai.com", {}, False),
+        ("own", "https://api.openai.com", {"trace_headers": True}, True),
+        ("own", "http://10.1.2.3:8000", {}, True),
+        ("own", "http://10.1.2.3", {"trace_headers": False}, False),
+        ("own", "http://vllm:8000", {"is_internal": True}, True),
+        ("own", "http://vllm:8000", {}, False),
+        ("always", "https://api.openai.com", {}, True),
+        ("always", "https://api.openai.com", {"trace_headers": False}, False),
+        ("never", "http://10.1.2.3", {"trace_headers": True}, False),
+    ],
+)
+def test_upstream_is_told_the_trace_in_allowed_networks_or_by_choice(
+    forward: str, target: str, more: dict[str, Any], traced: bool
+) -> None:
+    rules = Rule("r", "/r", target, **more), Rule("s", "/s", "", targets=(UrlTarget(url=target),), **more)
+    gateway = compile_rules(*rules, traced=forward)
+    assert routes(gateway, "/r").upstream.is_traced is traced
+    pool = routes(gateway, "/s").pool
+    begun = pool.begin(Headers(), b"", random=lambda: 0.5, now=0.0, tell=lambda _: None)
+    assert begun[1].is_traced is traced
 
 
 PAGE, OTHER = Cors(("https://app.example",)), Cors(("*",))
