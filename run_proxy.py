@@ -21,7 +21,7 @@ from shared.metrics.files import SupervisorMetrics
 from shared.metrics_port import serving_metrics
 from shared.redis_server.choose import log_store, open_redis
 from shared.settings import Settings, load_settings, service_manager
-from shared.settings.files import check_ca_file, check_tls, tls_warning
+from shared.settings.files import check_ca_file, check_export, check_tls, tls_warning
 from shared.settings.listen import METRICS, PROXY, naming_settings
 from shared.settings.sections import MITMPROXY, Tls
 from shared.settings.service_manager import ServiceManager
@@ -62,6 +62,7 @@ def main(
         settings = load_settings(config, flags=flags)
         check_tls(settings.server.tls)
         check_ca_file(settings.security)
+        check_export(settings.otel)
         try:
             sys.exit(_serve(settings, config, flags, web=web, replace=replace))
         except CannotTakeOver as error:  # the configuration may be right

@@ -19,6 +19,7 @@ from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.heartbeats import OwnHeartbeats
 from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.observe.records import limit_document
+from mitm_addons.observe.traces import exporting
 from mitm_addons.observe.worker_metrics import WorkerMetrics, Writers
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
@@ -28,12 +29,12 @@ from mitm_engine.metrics import Metrics as EngineMetrics
 from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.http.trace_context import Tracing
 from shared.logs import LogWriter
+from shared.metrics.span_queue import SpanQueue
 from shared.pipeline.pool import PluginPool
 from shared.pipeline.trace import TraceSampler
-from shared.records.recorder import open_recorder
+from shared.records.recorder import Recorder, open_recorder
 from shared.routing.ai_calls import AiCalls
 from shared.services import DataPlane, Services, hosts_of
-from shared.settings.observe import Records
 
 #: Loggers of dependencies that write from WARNING on.
 QUIET_LOGGERS = ("mitmproxy", "asyncio", "tornado", "hpack", "urllib3")
@@ -78,12 +79,16 @@ class Adapter:
 async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -> AsyncIterator[list[object]]:
     """Make the addons and what works behind them, until the context ends."""
     settings, clock, random_bytes = services.settings, services.clock, services.random_bytes
-    pool, shadow_pool = [_pool(threads) for threads in (settings.plugins.threads, _SHADOW_THREADS)]
-    async with services.data_plane(adapter.worker) as plane, asyncio.TaskGroup() as group:
-        last_used, records = LastUsed(plane.source), settings.records
-        recorder = open_recorder(services.address.options, records.per_tenant, limit_document)
+    pools = [_pool(threads) for threads in (settings.plugins.threads, _SHADOW_THREADS)]
+    async with (
+        services.data_plane(adapter.worker) as plane,
+        exporting(services) as spans,
+        asyncio.TaskGroup() as group,
+    ):
+        last_used = LastUsed(plane.source)
+        recorder = open_recorder(services.address.options, settings.records.per_tenant, limit_document)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch)
-        metrics = _metrics(services, plane, adapter, Writers(log, plane.settler, recorder))
+        metrics = _metrics(services, plane, adapter, Writers(log, plane.settler, recorder, spans))
         heartbeats = _heartbeats(services, plane, adapter, log)
         working = (last_used, recorder, plane.settler, plane.bindings, health, heartbeats)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
@@ -103,19 +108,11 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     _tracing(services),
                 ),
                 adapter.concurrency,
-                adapter.stages(
-                    clock,
-                    pool,
-                    shadow_pool,
-                    settings.limits.response_body,
-                    _forwarding(services, plane, health),
-                    Ledger(plane.settler.add, random_bytes),
-                    _sampler(records),
-                ),
+                _stages(services, plane, adapter, health, pools),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
-                AccessLog(log.put, recorder.put if records.per_tenant else None),
+                _access_log(services, log, recorder, spans),
                 last_used,
                 *(one.requests for one in metrics),
                 *adapter.last,
@@ -124,7 +121,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
             for task in writing:
                 task.cancel()
             await asyncio.gather(last_used.flush(), recorder.close(), heartbeats.close())
-            for one in (pool, shadow_pool):
+            for one in pools:
                 one.shutdown(wait=False, cancel_futures=True)
 
 
@@ -132,14 +129,39 @@ def _pool(threads: int) -> PluginPool:
     return PluginPool(threads, threads * _QUEUED_PER_THREAD)
 
 
+def _access_log(services: Services, log: LogWriter, recorder: Recorder, spans: SpanQueue | None) -> AccessLog:
+    settings = services.settings
+    return AccessLog(
+        log.put,
+        recorder.put if settings.records.per_tenant else None,
+        None if spans is None else spans.put,
+        shares=settings.log.sample,
+        random=random.random,
+    )
+
+
 def _tracing(services: Services) -> Tracing:
     otel = services.settings.otel
     return Tracing(services.random_bytes, otel.sample if otel.endpoint else None)
 
 
-def _sampler(records: Records) -> TraceSampler:
-    """Chooses the requests that are traced for their records."""
-    return TraceSampler(records.traces if records.per_tenant else 0)
+def _stages(
+    services: Services,
+    plane: DataPlane,
+    adapter: Adapter,
+    health: SharedHealth,
+    pools: Sequence[PluginPool],
+) -> Stages:
+    clock, records = services.clock, services.settings.records
+    return adapter.stages(
+        clock,
+        *pools,
+        services.settings.limits.response_body,
+        _forwarding(services, plane, health),
+        Ledger(plane.settler.add, services.random_bytes),
+        # Chooses the requests that are traced for their records.
+        TraceSampler(records.traces if records.per_tenant else 0),
+    )
 
 
 def _metrics(

@@ -2,16 +2,20 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 
 from mitm_addons.flows import FlowState, GatewayFlow, method_of
 from mitm_addons.observe.records import PutRecord, decision_of
+from mitm_addons.observe.traces import finished_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
+from shared.core.empty import EMPTY
 from shared.core.memo import Memo
 from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
+from shared.metrics.spans import Finished
 from shared.model.config import ApiKey
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
@@ -25,7 +29,7 @@ _METHOD_LIMIT = 32
 _IS_COUNT = re.compile(r"[0-9]{1,4}").fullmatch
 _RETRY_COUNT = "x-stainless-retry-count"
 
-Fields = dict[str, object]
+Fields = dict[str, Any]
 
 
 class AccessLog:
@@ -33,23 +37,47 @@ class AccessLog:
 
     `put` takes the time and the fields of a line, which `shared.log_lines` declares. Log levels above
     ``info`` turn the log off. `keep` takes the same for the record of the request, with its decision; None:
-    no records are kept.
+    no records are kept. `export` takes requests whose spans are exported; None: none are. `shares` are those
+    of the lines that are written, by the class of the status, and `random` returns numbers from 0 to 1.
     """
 
-    def __init__(self, put: PutLine, keep: PutRecord | None = None) -> None:
+    def __init__(
+        self,
+        put: PutLine,
+        keep: PutRecord | None = None,
+        export: Callable[[Finished], None] | None = None,
+        *,
+        shares: Mapping[str, float] = EMPTY,
+        random: Callable[[], float] = float,
+    ) -> None:
         self._put = put
         self._keep = keep
+        self._export = export
+        self._shares = {name: share for name, share in shares.items() if share < 1}
+        self._random = random
         self._is_on = logging.getLogger(ACCESS).isEnabledFor(logging.INFO)
 
     def post_response(self, flow: GatewayFlow) -> None:
         keep, state = self._keep, flow.gateway_state
-        if state is None or state.is_health_check or not (self._is_on or keep):
+        if state is None or state.is_health_check:
             return
-        line = _fields(flow, state)
-        if self._is_on:
-            self._put(state.over_at, line)
+        export = self._export if state.trace is not None and state.trace.is_exported else None
+        if not (self._is_on or keep or export):
+            return
+        at, line = state.over_at, _fields(flow, state)
+        if self._is_on and (not self._shares or self._is_written(line["status"])):
+            self._put(at, line)
+        if keep is None and export is None:
+            return
+        decision = decision_of(state, flow.server_conn)
+        if export is not None and state.trace is not None:
+            export(finished_of(state, state.trace, at, line, decision))
         if keep is not None:
-            keep(state.over_at, line, decision_of(state, flow.server_conn))
+            keep(at, line, decision)
+
+    def _is_written(self, status: int | None) -> bool:
+        share = self._shares.get(f"{status // 100}xx" if status else "none")
+        return share is None or self._random() < share
 
 
 def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
@@ -128,8 +156,11 @@ def _ai(one: AiExchange) -> Fields:
         "attempts": [_attempt(attempt) for attempt in one.attempts.trace] if one.attempts else [],
         "input": usage and usage.input,
         "input_cached": usage and usage.input_cached,
+        "input_cache_write": usage and usage.cache_write_5m + usage.cache_write_1h,
         "output": usage and usage.output,
+        "reasoning": usage and usage.reasoning,
         "usage_source": usage and usage.source,
+        "finish": (one.meter and one.meter.reported.finish) or None,
         "cost": one.cost_usd,
     }
 

@@ -14,6 +14,7 @@ from shared.metrics import names
 from shared.metrics.files import SeriesFiles
 from shared.metrics.names import Family
 from shared.metrics.registry import REGISTRY
+from shared.metrics.span_queue import SpanQueue
 from shared.records.recorder import Recorder
 from shared.services import DataPlane, Services
 from shared.start_line import VERSION
@@ -32,6 +33,7 @@ class Writers(NamedTuple):
     log: LogWriter
     ledger: Settler
     record: Recorder
+    trace: SpanQueue | None
 
 
 class WorkerMetrics:
@@ -93,9 +95,8 @@ class WorkerMetrics:
         self._age.value = now - (self._began if checked is None else checked)
         self._revision.value = 0 if seen is None else seen.revision
         self._breaker.value = int(plane.limiter.is_alone)
-        log, ledger, record = self._writers
-        for lost, dropped in zip(self._dropped, (log.dropped, ledger.dropped, record.dropped), strict=True):
-            lost.value = dropped
+        for lost, writer in zip(self._dropped, self._writers, strict=True):
+            lost.value = 0 if writer is None else writer.dropped
         if (engine := self._engine()) is not None:
             self._connections.value, self._in_flight.value = engine.connections, engine.in_flight
             self._upstream.value, self._lag.value = engine.upstream_connections, engine.loop_lag

@@ -170,7 +170,7 @@ REDIS_BREAKER = Family(
 DROPPED = Family(
     "gateway_dropped_total",
     COUNTER,
-    "what was lost: lines of the log, rows of the ledger, records of requests",
+    "what was lost, by `kind`: log (lines), ledger (rows), record (requests), trace (requests)",
     ("kind",),
 )
 USAGE_MISSING = Family(
@@ -191,3 +191,51 @@ FAMILIES: Final = (
     *(LOOP_LAG, WORKER_RESTARTS, CONFIG_AGE, CONFIG_REVISION, REDIS_CALLS, REDIS_BREAKER, DROPPED),
     *(USAGE_MISSING, ADMIN_REQUESTS, BUILD_INFO),
 )
+
+# The attributes of spans, by the semantic conventions of OpenTelemetry 1.41: backends read these names today.
+HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS = "http.request.method", "http.route", "http.response.status_code"
+URL_PATH, SERVER_ADDRESS, SERVER_PORT = "url.path", "server.address", "server.port"
+ERROR_TYPE = "error.type"
+OPERATION, PROVIDER = "gen_ai.operation.name", "gen_ai.provider.name"
+REQUEST_MODEL, REQUEST_STREAM = "gen_ai.request.model", "gen_ai.request.stream"
+FINISH_REASONS = "gen_ai.response.finish_reasons"
+FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
+#: The attribute of each member of `ai` in a line of the log that counts tokens.
+USAGE_ATTRIBUTES: Final = {
+    "input": "gen_ai.usage.input_tokens",
+    "input_cached": "gen_ai.usage.cache_read.input_tokens",
+    "input_cache_write": "gen_ai.usage.cache_creation.input_tokens",
+    "output": "gen_ai.usage.output_tokens",
+    "reasoning": "gen_ai.usage.reasoning.output_tokens",
+}
+#: The attribute of each member of a line of the log that is the gateway's own.
+OWN_ATTRIBUTES: Final = {
+    "request_id": "gateway.request.id",
+    "tenant": "gateway.tenant.id",
+    "rule": "gateway.rule.id",
+    "key": "gateway.key.id",
+    "config_version": "gateway.config.version",
+    "source": "gateway.source",
+}
+COST_USD, LIMIT_VIOLATED = "gateway.cost_usd", "gateway.limits.violated"
+PROVIDER_NAME, PROVIDER_KEY, TARGET = "gateway.provider.name", "gateway.provider.key.id", "gateway.target"
+PLUGIN, PLUGIN_STAGE, PLUGIN_VERDICT = "gateway.plugin.name", "gateway.plugin.stage", "gateway.plugin.verdict"
+#: `gen_ai.operation.name` of each API; other APIs have none.
+OPERATIONS: Final = {
+    "openai.chat": "chat",
+    "openai.responses": "chat",
+    "anthropic.messages": "chat",
+    "openai.completions": "text_completion",
+    "openai.embeddings": "embeddings",
+    "openai.images": "generate_content",
+    "openai.audio": "generate_content",
+}
+#: `gen_ai.provider.name` of kinds of providers that have another name there.
+PROVIDERS: Final = {
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "mistral": "mistral_ai",
+    "vertex": "gcp.vertex_ai",
+    "xai": "x_ai",
+}

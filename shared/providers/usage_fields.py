@@ -9,6 +9,7 @@ https://ai.google.dev/api/generate-content#UsageMetadata. Ollama: https://docs.o
 OpenAI: https://platform.openai.com/docs/api-reference.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -42,6 +43,8 @@ class UsageFields:
         events: the same for the events of a stream.
         texts: the names of members with the next piece of generated text.
         text_marks: the same as they are in JSON.
+        finishes: the members that say why the response ended, from the top; of a list, its first item.
+        finish_text: finds the same in an event of a stream that reports no usage; None: there is none.
     """
 
     holders: Sequence[str]
@@ -56,6 +59,8 @@ class UsageFields:
     pictures: Sequence[bytes] = ()
     events: Sequence[bytes] = ()
     texts: Sequence[str] = ()
+    finishes: Sequence[str] = ()
+    finish_text: re.Pattern[bytes] | None = None
     text_marks: Sequence[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +81,8 @@ _CHAT: Final = UsageFields(
         "audio_out": ("completion_tokens_details.audio_tokens",),
     },
     texts=("content", "reasoning_content", "reasoning", "refusal", "arguments", "text"),
+    finishes=("choices.finish_reason",),
+    finish_text=re.compile(rb'"finish_reason": ?"(\w{1,32})"'),
 )
 # xAI reports reasoning beside the output, not as a part of it.
 _XAI: Final = replace(
@@ -121,6 +128,7 @@ USAGE_FIELDS: Final[Mapping[str, UsageFields]] = {
         },
         # The other events of a stream repeat the text as a whole.
         texts=("delta",),
+        finishes=("status", "response.status"),
     ),
     OPENAI_IMAGES: UsageFields(
         holders=("usage",),
@@ -151,6 +159,7 @@ USAGE_FIELDS: Final[Mapping[str, UsageFields]] = {
             "searches": ("server_tool_use.web_search_requests",),
         },
         texts=("text", "thinking", "partial_json"),
+        finishes=("stop_reason", "delta.stop_reason"),
     ),
     GEMINI: UsageFields(
         holders=("usageMetadata",),
@@ -167,12 +176,14 @@ USAGE_FIELDS: Final[Mapping[str, UsageFields]] = {
         },
         marks=(b'"usageMetadata"',),
         texts=("text",),
+        finishes=("candidates.finishReason",),
     ),
     OLLAMA: UsageFields(
         holders=("",),
         sums={"input": ("prompt_eval_count",), "output": ("eval_count",)},
         marks=(b'eval_count"',),
         texts=("content", "response", "thinking"),
+        finishes=("done_reason",),
     ),
 }
 

@@ -3,14 +3,18 @@
 Each check raises `SettingsError` with the setting, its file, what is wrong and what to do.
 """
 
+import importlib.util
 import ssl
 from datetime import datetime
 from pathlib import Path
 
+from shared.settings.observe import Otel
 from shared.settings.sections import Security, Tls
 from shared.settings.sources import SettingsError
 
 _CERT, _KEY = "server.tls.cert", "server.tls.key"
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_INSTALL = "pip install --require-hashes -r requirements-otel.txt"
 _DATE = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -38,6 +42,21 @@ def check_tls(tls: Tls) -> None:
             f"{_CERT}, {_KEY}: {cert} and {key} cannot be used together: {error.reason or error}. "
             "Name a certificate and its key, both in PEM form."
         ) from None
+
+
+def check_export(otel: Otel) -> None:
+    """Check that the packages are installed which export spans, if the settings name a collector."""
+    if otel.endpoint is None:
+        return
+    try:
+        found = importlib.util.find_spec(_EXPORTER)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise SettingsError(
+            f"otel.endpoint: the packages that export spans are not installed. Install them with "
+            f"`{_INSTALL}`, or remove this setting and OTEL_EXPORTER_OTLP_ENDPOINT."
+        )
 
 
 def tls_warning(tls: Tls, now: datetime) -> str | None:

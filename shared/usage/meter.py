@@ -155,6 +155,9 @@ class UsageMeter:
             self._texts_size += len(lines)
             if self._texts_size > MAX_TEXTS:
                 self._count_texts()
+        finish = self._fields.finish_text
+        if finish is not None and (found := finish.search(lines)) is not None:
+            self.reported.finish = found[1].decode()
         for mark in self._fields.marks:
             if lines.find(mark) >= 0:
                 break

@@ -12,6 +12,8 @@ from shared.providers.usage_fields import UsageFields, usage_fields
 MAX_REPORTED: Final = 10**8
 # Numbers that may have a part after the point; it counts as a whole one.
 _SECONDS: Final = frozenset({"seconds", "duration"})
+# A reason is a word, and not whatever a provider repeats.
+_LONGEST_FINISH: Final = 32
 _STEP: Final = re.compile(r"(\w+)(?:\[(\w+)=(\w+)\])?")
 
 # A step into a document: the name of a member, or a name and a text, for the object of a list that has both.
@@ -36,6 +38,7 @@ class _Paths(NamedTuple):
         ways: the numbers in an object that reports usage.
         units: by number, the units of `Usage` that it adds to, each with the numbers that count before it.
         fields: the members that they were made of.
+        finishes: the ways to the members that say why the response ended.
     """
 
     places: tuple[tuple[str, tuple[str, ...], bool], ...]
@@ -43,6 +46,7 @@ class _Paths(NamedTuple):
     ways: tuple[_Way, ...]
     units: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
     fields: UsageFields
+    finishes: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, fields: UsageFields) -> Self:
@@ -55,7 +59,8 @@ class _Paths(NamedTuple):
                 for number, name in enumerate(names):
                     units[name] = (*units.get(name, ()), (unit, tuple(names[:number])))
         ways = tuple(_Way(name, first, tuple(rest)) for name in units for first, *rest in [_steps(name)])
-        return cls(places, "" in fields.holders, ways, units, fields)
+        finishes = tuple(tuple(path.split(".")) for path in fields.finishes)
+        return cls(places, "" in fields.holders, ways, units, fields, finishes)
 
 
 def _steps(path: str) -> list[Any]:
@@ -75,19 +80,20 @@ class ReportedUsage:
 
     Attributes:
         numbers: those that were read, by their written paths. Of a stream, the last ones.
+        finish: why the response ended, as the provider says it, such as ``stop``; empty: it does not say.
         tier: the service tier that the response names, such as ``priority``; empty: none.
         is_implausible: a number was above `MAX_REPORTED`, and was left out.
         fields: the members of its API.
     """
 
-    __slots__ = ("_paths", "fields", "is_implausible", "numbers", "tier")
+    __slots__ = ("_paths", "fields", "finish", "is_implausible", "numbers", "tier")
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         self._paths = paths = _paths(api, kind)
         self.fields = paths.fields
         self.numbers: dict[str, int] = {}
-        self.tier = ""
+        self.finish = self.tier = ""
         self.is_implausible = False
 
     # This runs at the end of each response, so it calls as little as it can.
@@ -108,6 +114,17 @@ class ReportedUsage:
                 self.tier = value if value.__class__ is str else self.tier
             elif value.__class__ is dict:
                 self._take(value)
+        self._take_finish(document)
+
+    def _take_finish(self, document: dict[str, Any]) -> None:
+        for names in self._paths.finishes:
+            value: Any = document
+            for name in names:
+                if value.__class__ is list:
+                    value = value[0] if value else None
+                value = value[name] if value.__class__ is dict and name in value else None
+            if value.__class__ is str and value.isidentifier():
+                self.finish = value[:_LONGEST_FINISH]
 
     def _take(self, reported: dict[str, Any]) -> None:
         for path, first, rest in self._paths.ways:

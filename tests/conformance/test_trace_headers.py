@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -21,14 +20,6 @@ def sent_on(wire: Wire) -> tuple[Sequence[str], Sequence[str]]:
     """The headers of the trace in the last request to the upstream."""
     seen = wire.upstream.received[-1]
     return seen.all("traceparent"), seen.all("tracestate")
-
-
-def line_of(wire: Wire, request_id: str) -> dict[str, Any]:
-    for _ in until(5.0):
-        for line in wire.gateway.log("proxy").splitlines():
-            if request_id in line and (found := json.loads(line))["logger"] == "gateway.access":
-                return dict(found)
-    raise AssertionError("the line was not written")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +70,9 @@ def test_each_request_of_a_connection_has_its_own_trace(wire: Wire) -> None:
         )
         is_valid = trace in (TRACE, OTHER)
         assert sent_on(wire)[0] == ([parent(trace)] if is_valid else [])
-        assert line_of(wire, f"{wire.engine}-own-{number}")["trace_id"] == (trace if is_valid else None)
+        assert wire.gateway.access_line(f"{wire.engine}-own-{number}")["trace_id"] == (
+            trace if is_valid else None
+        )
 
 
 def test_trace_id_is_in_errors_of_the_gateway(wire: Wire) -> None:

@@ -26,7 +26,7 @@ def test_what_is_lost_is_counted_by_what_was_lost(tmp_path: Path, monkeypatch: p
         limiter=SimpleNamespace(is_alone=False),
         states=SimpleNamespace(targets={}, keys={}),
     )
-    writers: Any = Writers(log=log, ledger=ledger, record=record)
+    writers: Any = Writers(log=log, ledger=ledger, record=record, trace=None)
     metrics = WorkerMetrics(services, plane, writers, folder=tmp_path, worker=0, engine=lambda: None)
     log.dropped, ledger.dropped, record.dropped = 1, 2, 3
     metrics.sample()

@@ -1,6 +1,7 @@
 """The usage of a response, read while it passes."""
 
 import itertools
+import json
 import time
 import tracemalloc
 
@@ -122,3 +123,74 @@ def test_stream_of_empty_lines_takes_no_memory() -> None:
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 10_000
+
+
+@pytest.mark.parametrize(
+    ("api", "body", "finish"),
+    [
+        ("openai.chat", {"choices": [{"finish_reason": "length"}], "usage": {"prompt_tokens": 1}}, "length"),
+        ("openai.responses", {"status": "incomplete", "usage": {"input_tokens": 1}}, "incomplete"),
+        ("anthropic.messages", {"stop_reason": "end_turn", "usage": {"input_tokens": 1}}, "end_turn"),
+        (
+            "gemini",
+            {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 1}},
+            "STOP",
+        ),
+        ("openai.chat", {"choices": [{"finish_reason": "Bearer sk-secret"}], "usage": {}}, ""),
+        ("openai.chat", {"choices": [{"finish_reason": "x" * 33}], "usage": {}}, "x" * 32),
+        ("openai.chat", {"choices": [], "usage": {"prompt_tokens": 1}}, ""),
+        ("openai.chat", {"choices": "stop", "usage": {"prompt_tokens": 1}}, ""),
+        ("openai.chat", {"choices": [{"finish_reason": None}], "usage": {"prompt_tokens": 1}}, ""),
+    ],
+)
+def test_whole_response_says_why_it_ended(api: str, body: object, finish: str) -> None:
+    meter = UsageMeter(api)
+    meter.feed_whole(json.dumps(body).encode())
+    meter.finish(estimate=1)
+    assert meter.reported.finish == finish
+
+
+@pytest.mark.parametrize("space", ["", " "])
+@pytest.mark.parametrize(
+    ("api", "events", "finish"),
+    [
+        (
+            "openai.chat",
+            [
+                {"choices": [{"delta": {"content": '"finish_reason":"no"'}, "finish_reason": None}]},
+                {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+                {"choices": [], "usage": {"prompt_tokens": 1}},
+            ],
+            "tool_calls",
+        ),
+        (
+            "anthropic.messages",
+            [
+                {"type": "message_start", "message": {"stop_reason": None, "usage": {"input_tokens": 1}}},
+                {
+                    "type": "message_delta",
+                    "delta": {"stop_reason": "end_turn"},
+                    "usage": {"output_tokens": 1},
+                },
+            ],
+            "end_turn",
+        ),
+        (
+            "openai.responses",
+            [
+                {
+                    "type": "response.completed",
+                    "response": {"status": "completed", "usage": {"input_tokens": 1}},
+                }
+            ],
+            "completed",
+        ),
+    ],
+)
+def test_stream_says_why_it_ended(api: str, events: list[object], finish: str, space: str) -> None:
+    meter = UsageMeter(api)
+    for event in events:
+        text = json.dumps(event, separators=(",", f":{space}"))
+        meter.feed_stream(f"data: {text}\n\n".encode())
+    meter.finish(estimate=1)
+    assert meter.reported.finish == finish
