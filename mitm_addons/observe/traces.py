@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from mitm_addons.flows import FlowState
+from shared.core.empty import EMPTY
 from shared.core.memo import Memo
 from shared.http.trace_context import TraceContext
 from shared.metrics.span_queue import SpanQueue
@@ -32,7 +33,7 @@ async def exporting(services: Services) -> AsyncIterator[SpanQueue | None]:
 
     queue = open_export(
         otel.endpoint,
-        otel.headers,
+        otel.headers or EMPTY,
         trust=TrustFiles(services.settings.data_dir / "trust", security.ca_file)(None),
         resource={
             "service.name": "ai-gateway",

@@ -112,10 +112,10 @@ class Otel:
         "URL of an OTLP collector, such as http://localhost:4318; also the variable "
         "OTEL_EXPORTER_OTLP_ENDPOINT. Spans go to /v1/traces below it. null: no spans.",
     )
-    headers: Mapping[str, str] = setting(
+    headers: Mapping[str, str] | None = setting(
         named(_HEADER, text, '{"Authorization": "Bearer …"}'),
-        {},
-        "Headers of each call of the collector, such as its credential.",
+        None,
+        "Headers of each call of the collector, such as its credential. null: none.",
         secret=True,
     )
     sample: float = setting(
