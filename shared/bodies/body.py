@@ -124,16 +124,18 @@ def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
     Raises `BodyRejected` on a body that the upstream could read differently: with a duplicate key, in an
     unknown coding, or too long when decoded.
     """
-    if not request.body:
-        return NO_JSON
     if has_plain_json(request.headers):
         return plain_document_with_model(request.body, bounds)
+    if not request.body:
+        return NO_JSON
     opened = DecodedBody.of(request.headers, request.body)
     return opened.document(demanded=False, bounds=bounds, names=_MODEL)
 
 
-def plain_document_with_model(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
-    """Return the same for a body that is not empty, of a request that `has_plain_json`."""
+def plain_document_with_model(body: bytes | None, bounds: JsonBounds = BOUNDS) -> Any:
+    """Return the same for the body of a request that `has_plain_json`."""
+    if not body:
+        return NO_JSON
     try:
         document = parse_json(body, bounds)
         if isinstance(document, dict) and not is_folded(document):

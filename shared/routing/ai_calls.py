@@ -8,13 +8,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.bodies.body import (
-    NO_JSON,
-    DecodedBody,
-    document_with_model,
-    has_plain_json,
-    plain_document_with_model,
-)
+from shared.bodies.body import DecodedBody, document_with_model, has_plain_json, plain_document_with_model
 from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
@@ -288,7 +282,7 @@ def _read_model(exchange: AiExchange, request: Request) -> str:
     Raises `BodyRejected`, and UnicodeDecodeError for the field of a form.
     """
     if has_plain_json(request.headers):
-        document = plain_document_with_model(request.body) if request.body else NO_JSON
+        document = plain_document_with_model(request.body)
     else:
         request = _decoded(request)
         if field := _model_field(request):

@@ -88,7 +88,7 @@ class TargetState:
 class Call:
     """One call of a target, from its beginning until `end`, which must follow in every case."""
 
-    __slots__ = ("_is_open", "_is_trial", "_number", "_waits", "state", "target")
+    __slots__ = ("_is_open", "_is_trial", "_number", "_is_waiting", "state", "target")
 
     def __init__(self, target: Target, state: TargetState, now: float) -> None:
         self.target = target
@@ -96,7 +96,7 @@ class Call:
         self._number = state.latency.begin(now)
         breaker = state.breaker
         self._is_trial = breaker.until is not None and breaker.begin(now)
-        self._is_open = self._waits = True
+        self._is_open = self._is_waiting = True
         state.in_flight += 1
         target.load.calls += 1
 
@@ -104,7 +104,7 @@ class Call:
         """The first content of the response has come, or all of it."""
         if self._is_trial:
             self.state.latency.restart()
-        self._waits = False
+        self._is_waiting = False
         self.state.latency.arrived(self._number, now)
         self.state.breaker.succeeded(now, is_trial=self._is_trial)
         self._is_trial = False
@@ -112,7 +112,7 @@ class Call:
     def failed(self, outcome: Outcome, now: float) -> bool:
         """The call failed before its first content. Returns True when this opened the breaker."""
         is_trial, self._is_trial = self._is_trial, False
-        state, self._waits = self.state, False
+        state, self._is_waiting = self.state, False
         if outcome.fault is Fault.TARGET:
             state.latency.failed(self._number, now, self.target.first_byte)
             return state.breaker.failed(now, outcome.why, is_trial=is_trial)
@@ -129,7 +129,7 @@ class Call:
             self._is_open = False
             self.state.in_flight -= 1
             self.target.load.calls -= 1
-            if self._waits:
+            if self._is_waiting:
                 self.state.latency.ended(self._number)
             if self._is_trial:
                 self.state.breaker.abandoned(is_trial=True)
