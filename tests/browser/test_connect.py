@@ -238,6 +238,20 @@ def test_name_of_a_model_with_quotes_is_quoted_in_every_example(
 
 
 @pytest.mark.slow
+def test_example_of_a_rule_for_the_clients_own_credential_sends_both_keys(
+    dashboard: Dashboard, proxy: RunningGateway, tenant: TenantInUse, demo: str, tmp_path: Path
+) -> None:
+    tenant.create_rule("/v1", demo, credential="client")
+    page = opened(dashboard, tenant)
+    page.get_by_label("API key").fill(tenant.key)
+    for name in ("curl", "openai-python", "openai-js", "anthropic"):
+        page.locator(f"#tab-{name}").click()
+        folder = tmp_path / name
+        folder.mkdir()
+        assert "You said: Hello!" in RUNS[name](code(page).replace("YOUR_PROVIDER_KEY", SECRET), folder)
+
+
+@pytest.mark.slow
 def test_call_that_is_rejected_shows_the_reason_and_leads_to_the_request(
     dashboard: Dashboard, proxy: RunningGateway, tenant: TenantInUse, demo: str, tmp_path: Path
 ) -> None:

@@ -50,7 +50,7 @@ function drawExample() {
         ? "With your key. It is kept in this page only."
         : `Replace ${PLACEHOLDER}, or create a key above.`),
       copyButton(found.code)),
-    h("pre", { className: "code", tabIndex: 0, ariaLabel: `Example: ${state.tab.title}` },
+    h("pre", { className: "code", role: "region", tabIndex: 0, ariaLabel: `Example: ${state.tab.title}` },
       h("code", { id: "code" }, found.code)),
     other && h("p", { className: "help" },
       `${state.model} does not speak ${found.api}, so the example names ${found.model}.`) || "");

@@ -11,7 +11,7 @@ import { sharedWith } from "./providers/sharing.js";
 
 const SOURCES = { provider: "Provider", platform: "Platform", shipped: "Release" };
 const WAIT_MS = 200;
-const state = { owner: null, models: [], shared: [], found: null, prices: {} };
+const state = { owner: null, models: [], shared: [], found: null, prices: {}, rules: [] };
 let tables;
 
 const day = (date) => new Date(date).toLocaleDateString("en-GB", { dateStyle: "medium" });
@@ -39,6 +39,13 @@ function span(model, unit) {
   return low === high ? usd(low) : `${usd(low)} – ${usd(high)}`;
 }
 
+/** The paths of the rules that offer a model. What is not listed can be asked for all the same. */
+function offeredBy({ name, visible }) {
+  const offers = (rule) => rule.models.some((one) => one.name === name);
+  const paths = state.rules.filter(offers).map((rule) => rule.path);
+  return paths.join(", ") || (visible ? "None" : "Those that allow its name");
+}
+
 const modelColumns = () => [
   {
     key: "name", title: "Model", sort: (one) => one.name,
@@ -58,8 +65,8 @@ const modelColumns = () => [
   { key: "input", title: "Input / M", num: true, cell: (one) => span(one, "input") },
   { key: "output", title: "Output / M", num: true, cell: (one) => span(one, "output") },
   {
-    key: "shared", title: "Who may use it", opt: true,
-    cell: (one) => [state.owner.id ? "Rules and keys that allow it" : sharedWith(one.shared), " ",
+    key: "shared", title: state.owner.id ? "Rules that offer it" : "Who may use it", opt: true,
+    cell: (one) => [state.owner.id ? offeredBy(one) : sharedWith(one.shared), " ",
       !one.visible && badge("Not listed")],
   },
 ];
@@ -160,12 +167,14 @@ async function loadKnown() {
 
 async function load() {
   const { base, id } = state.owner;
-  const [models, first, prices] = await Promise.all([
+  const [models, first, prices, connection] = await Promise.all([
     readAll(`${base}/models`, "models"),
     id ? read(`${base}/models?limit=1`) : {},
     state.owner.isPlatform ? read("/api/v1/prices") : {},
+    id ? read(`${base}/connection`) : {},
     loadKnown(),
   ]);
+  state.rules = connection.rules ?? [];
   Object.assign(state, { models, shared: first.shared ?? [], prices: prices.prices ?? {} });
   draw();
 }

@@ -31,9 +31,8 @@ function targetRows(targets, known) {
     const model = text(given.model, {
       className: "mono", ariaLabel: "Model at the provider", placeholder: "Model", list: names.id,
     });
-    const number = (label, value) => text(value, { inputMode: "numeric", ariaLabel: label, title: label });
-    const weight = number("Weight", given.weight);
-    const priority = number("Priority: the lowest is tried first", given.priority);
+    const weight = text(given.weight, { inputMode: "numeric" });
+    const priority = text(given.priority, { inputMode: "numeric" });
     const offer = () =>
       names.replaceChildren(...namesOf(known, provider.value).map((value) => h("option", { value })));
     provider.addEventListener("change", offer);
@@ -45,7 +44,7 @@ function targetRows(targets, known) {
       weight: Number(weight.value),
       priority: Number(priority.value),
     } : undefined);
-    const parts = [provider, model, weight, priority, names];
+    const parts = [provider, model, small("Weight", weight), small("Priority", priority), names];
     return { node: h("div", { className: "target-row", "data-pointer": at }, parts), read };
   };
   const all = rows(targets.length ? targets : [undefined], make, "Add a target");
@@ -57,6 +56,9 @@ function targetRows(targets, known) {
     h("p", { className: "error" }));
   return { node, read: all.read };
 }
+
+/** A label that phones show above its control, and others in the head of the rows. */
+const small = (label, control) => h("label", { className: "small-label" }, h("span", {}, label), control);
 
 const namesOf = (known, provider) =>
   known.find((one) => one.provider === provider)?.models.map((one) => one.model) ?? [];

@@ -89,7 +89,7 @@ function targetRow(context, provider, target) {
   const isOpen = target.state === "open";
   const [error] = target.last_errors;
   const about = isOpen
-    ? `Since ${ago(target.since)}, ${BY[target.by]}: ${target.reason}. Tried at ${seconds(target.until)}.`
+    ? `Since ${ago(target.since)}, ${BY[target.by]}: ${target.reason}. Closes at ${seconds(target.until)}.`
     : [
         target.ewma != null && `First content in ${millis(target.ewma * 1000)}`,
         target.in_flight != null && `${target.in_flight} under way`,

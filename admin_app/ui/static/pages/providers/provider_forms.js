@@ -55,7 +55,7 @@ function modelRow(model, pointer) {
   const id = line("Name at the provider", model.id, "Name, such as gpt-4o-mini");
   const aliases = line("Other names, separated by spaces", model.aliases.join(" "), "Other names");
   const prices = PRICED.map((unit) =>
-    line(`USD per million ${unit} tokens`, model.prices[unit], unit === "input" ? "$ in" : "$ out"));
+    line(`USD per million ${unit} tokens`, model.prices[unit], unit === "input" ? "$ input" : "$ output"));
   const read = () => {
     const name = id.value.trim();
     if (!name) return undefined;
