@@ -223,7 +223,9 @@ def _in_force(snapshot: Snapshot, query: Mapping[str, Any]) -> Iterator[_Shown]:
 
 
 def _newest_used(keys: Sequence[ApiKey]) -> Sequence[ApiKey]:
-    return sorted(keys, key=lambda key: key.last_used_at or 0.0, reverse=True)[:_MAX_KEYS]
+    now = services().clock.now()
+    active = (key for key in keys if key.status(now) == "active")
+    return sorted(active, key=lambda key: key.last_used_at or 0.0, reverse=True)[:_MAX_KEYS]
 
 
 def _shown(

@@ -32,6 +32,7 @@ class StoredWarning(ChangeWarning):
         allow_none=True,
         metadata={"description": "The rule into which the pointer leads. null: the tenant."},
     )
+    rule_path = fields.String(required=True, allow_none=True)
     rejects = fields.Boolean(
         required=True,
         metadata={"description": "true: requests are rejected. false: it may not work as intended."},
@@ -84,4 +85,4 @@ def _of_rule(snapshot: Snapshot, rule: Rule) -> Iterator[dict[str, Any]]:
 
 def _told(found: Iterable[dict[str, str]], rule: Rule | None, *, rejects: bool) -> Iterator[dict[str, Any]]:
     for one in found:
-        yield {"rule_id": rule and rule.id, "rejects": rejects, **one}
+        yield {"rule_id": rule and rule.id, "rule_path": rule and rule.path, "rejects": rejects, **one}

@@ -30,6 +30,7 @@ WARNINGS: Document = {
     "warnings": [
         {
             "rule_id": "rule_9c8b7a6f5e4d3c2b1a0f9e8d",
+            "rule_path": "/v1",
             "rejects": False,
             "pointer": "/ai/providers",
             "detail": "The tenant has no provider yet, so the rule has no models.",

@@ -158,6 +158,13 @@ def test_limit_by_key_is_shown_for_each_key_of_the_tenant(api: Api, world: World
     assert {row["key_id"]: row["used"] for row in rows} == {first: 0, second: 2, None: 2}
 
 
+def test_limit_by_key_is_not_shown_for_a_revoked_key(api: Api) -> None:
+    tenant, _ = limited(api, None, {"limits": {"per_key": FIVE}})
+    gone = api.create(f"{tenant.url}/api-keys", {"name": "web"})["id"]
+    api.delete(f"{tenant.url}/api-keys/{gone}")
+    assert gone not in {row["key_id"] for row in shown(api, tenant, "?each_key=true")}
+
+
 def test_limits_of_all_tenants_are_listed_in_pages_with_the_fullest_first(api: Api, world: World) -> None:
     tenants = [limited(api, None, {"limit": 4, "window": "1m"}, subdomain=f"t{n}")[0] for n in range(25)]
     spend(world, tenants[7], 3)

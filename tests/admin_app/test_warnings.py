@@ -23,7 +23,7 @@ def test_warning_of_a_saved_rule_is_told_until_it_is_corrected(api: Api, tenant:
     made = api.create(f"{tenant.url}/rules", {"path": "/", "ai": {}})
     [saved] = made["warnings"]
     assert warnings_of(api, tenant, tenant.key)["warnings"] == [
-        {"rule_id": made["id"], "rejects": False, **saved}
+        {"rule_id": made["id"], "rule_path": "/", "rejects": False, **saved}
     ]
     api.create(f"{tenant.url}/providers", {"name": "openai", "kind": "openai", "keys": [{"secret": "sk-1"}]})
     assert warnings_of(api, tenant, tenant.key)["warnings"] == []

@@ -160,7 +160,7 @@ export function secretField(label, isSet, options = {}) {
 const fieldsOf = (root) => [...root.querySelectorAll("[data-pointer]"), root];
 
 /** The field with the longest pointer that `pointer` begins with. */
-function placeOf(root, pointer) {
+export function placeOf(root, pointer) {
   for (let rest = pointer; rest; rest = rest.slice(0, rest.lastIndexOf("/"))) {
     const found = fieldsOf(root).find((node) => node.dataset?.pointer === rest);
     if (found) return found;
