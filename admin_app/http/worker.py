@@ -121,6 +121,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
         result = super().handle(conn)
         if result is False:
             _linger(conn.sock)
+            conn.close = _is_closed  # else gunicorn's own close fails, and it counts the connection twice
         return result
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
@@ -152,6 +153,10 @@ def _response(error: ApiError) -> Iterator[bytes]:
     for name, value in headers.items():
         yield f"{name}: {value}\r\n".encode()
     yield b"\r\n" + body
+
+
+def _is_closed(*, graceful: bool = False) -> None:
+    """Do nothing: the connection is closed."""
 
 
 def _linger(client: socket.socket) -> None:

@@ -76,6 +76,9 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
     [admin] = workers(gateway, "admin").values()
     leaders = {one["name"]: one["leader"] for one in status(gateway)["jobs"]}
     assert set(leaders.values()) == {admin["id"]}
+    # The calls above are over, so at most the one that asks is open.
+    await_status(lambda: next(iter(workers(gateway, "admin").values()))["connections"] in (0, 1), EVERY)
+    assert admin["in_flight"] in (0, 1)
     made = gateway.create_tenant()
     revision = status(gateway)["store"]["revision"]
     assert revision >= 1
@@ -89,7 +92,7 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
     gone = await_status(lambda: killed not in workers(gateway), LASTS)
     assert gone > LASTS - EVERY - 1
     assert spared in workers(gateway)
-    assert len(workers(gateway)) == 2  # its successor tells of itself
+    await_status(lambda: len(workers(gateway)) == 2, EVERY)  # its successor tells of itself
 
     # A proxy that ends takes its workers off the list at once.
     proxy = gateway.processes.pop("proxy")
