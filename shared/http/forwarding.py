@@ -1,10 +1,17 @@
 """The heads that leave the gateway: the request head for the upstream, the response head for the client."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from shared.core.http_tokens import HOP_BY_HOP, KEY_HEADERS, MASK, Fields, removed_by_connection
+from shared.core.http_tokens import (
+    HOP_BY_HOP,
+    KEY_HEADERS,
+    MASK,
+    SESSION_COOKIES,
+    Fields,
+    removed_by_connection,
+)
 from shared.core.memo import Memo
 from shared.model.messages import Headers, encoded
 
@@ -26,6 +33,7 @@ _NEVER_SENT = HOP_BY_HOP | {"host", "content-length", "expect"}
 _OF_CONNECTION = HOP_BY_HOP - {"transfer-encoding", "proxy-authorization"}
 _NEVER_IN_RESPONSE = HOP_BY_HOP - {"transfer-encoding"}
 _MASK = MASK.encode()
+_SESSIONS = frozenset(name.encode() for name in SESSION_COOKIES)
 # CGI variables have letters, digits and underscores only, so servers replace whatever else a name has.
 _MARK = re.compile(r"[^a-z0-9-]")
 
@@ -79,6 +87,7 @@ class _Meaning(NamedTuple):
     is_removed: bool
     is_of_connection: bool
     is_credential: bool
+    is_cookie: bool
 
 
 def _meaning(name: bytes) -> _Meaning:
@@ -89,10 +98,12 @@ def _meaning(name: bytes) -> _Meaning:
         is_of_connection=folded in _OF_CONNECTION,
         is_removed=folded in _NEVER_SENT or is_identity(text) or _FORWARDED.match(folded) is not None,
         is_credential=folded in CREDENTIALS,
+        is_cookie=folded == "cookie",
     )
 
 
 _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
+_SETS_COOKIE: Memo[bytes, bool] = Memo(lambda name: name.lower() == b"set-cookie")
 #: The name of a header as a CGI server reads it.
 FOLDED_NAME: Memo[bytes, str] = Memo(lambda name: _folded(name.decode("latin-1")))
 
@@ -120,16 +131,39 @@ def _removed_by_connection(headers: Headers) -> Collection[bytes]:
     return removed_by_connection(tuple([encoded(value) for value in values])) if values else ()
 
 
+def _without_sessions(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """`fields` without sessions of the dashboard. Cookies ignore ports, so browsers send them here, too.
+
+    What is left of a header stays as it was sent (RFC 6265, 8.5). Other fields are the same objects.
+    """
+    kept = []
+    for field in fields:
+        name, value = field
+        if not _MEANING[name].is_cookie or not any(session in value for session in _SESSIONS):
+            kept.append(field)
+        elif left := b";".join(pair for pair in value.split(b";") if not _is_session(pair)).strip():
+            kept.append((name, left))
+    return kept
+
+
+def _is_session(cookie: bytes) -> bool:
+    """Whether a cookie of either header is a session of the dashboard."""
+    return cookie.partition(b"=")[0].strip() in _SESSIONS
+
+
 def plugin_view(headers: Headers) -> Headers:
     """Return the client's head as plugins see it: without headers of its connection, credentials masked.
 
-    Plugins judge what is forwarded. Transfer-Encoding stays: it says that there is a body.
+    Plugins judge what is forwarded. Transfer-Encoding stays: it says that there is a body. Sessions of the
+    dashboard are removed.
     """
     fields = [
         (field[0], _MASK) if _MEANING[field[0]].is_credential else field
         for field in headers.fields
         if not _MEANING[field[0]].is_of_connection
     ]
+    if [1 for field in fields if _MEANING[field[0]].is_cookie]:
+        fields = _without_sessions(fields)
     if len(fields) < len(headers.fields) and (removed := _removed_by_connection(headers)):
         fields = [field for field in fields if field[0].lower() not in removed]
     return Headers.of(tuple(fields))
@@ -155,6 +189,7 @@ def upstream_head(
     """Return the head to forward. Host, framing, `identity_fields` and the trace stand beside it.
 
     Credentials, hop-by-hop and identity headers of the client are removed. Those that a plugin set stay.
+    Sessions of the dashboard are removed, whoever set them.
 
     Args:
         headers: the head as plugins saw and changed it; the same object as `sent` if there are none.
@@ -163,18 +198,22 @@ def upstream_head(
         via: the last entry of the Via chain (RFC 9110, 7.6.3).
         credentials: those of the client to forward all the same, where no plugin removed or set them.
     """
-    unseen, replaced = headers is sent, own.replaced
+    unseen, replaced, has_cookies = headers is sent, own.replaced, False
     kept = []
     for field in headers.fields:
         meaning = _MEANING[field[0]]
         if meaning.is_removed or meaning.folded in replaced:
             continue
+        if meaning.is_cookie:
+            has_cookies = True
         if not meaning.is_credential or not (unseen or field[1] == _MASK):
             kept.append(field)
     if credentials:
         kept += _left(credentials, headers, unseen=unseen)
     if removed := _removed_by_connection(sent):
         kept = [field for field in kept if field[0].lower() not in removed or field not in sent.fields]
+    if has_cookies:
+        kept = _without_sessions(kept)
     chain = ", ".join((*sent.all("via"), f"1.1 {via}"))
     return Headers.of((*kept, (b"Via", encoded(chain)), *own.fields))
 
@@ -188,11 +227,16 @@ def _left(credentials: Fields, headers: Headers, *, unseen: bool) -> Fields:
 def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:
     """Return the head of the upstream's response as the client gets it; repeated headers stay repeated.
 
-    `hidden` maps the name of a field to True when the client does not get it.
+    `hidden` maps the name of a field to True when the client does not get it. A cookie that would replace a
+    session of the dashboard is removed.
     """
-    if not [1 for field in headers.fields if hidden[field[0]]]:
+    if not [1 for field in headers.fields if hidden[field[0]] or _SETS_COOKIE[field[0]]]:
         return headers  # there is no Connection header: it would be hidden
-    kept = [field for field in headers.fields if not hidden[field[0]]]
+    kept = [
+        field
+        for field in headers.fields
+        if not hidden[field[0]] and not (_SETS_COOKIE[field[0]] and _is_session(field[1]))
+    ]
     if removed := _removed_by_connection(headers):
         kept = [field for field in kept if field[0].lower() not in removed]
     return Headers.of(tuple(kept))

@@ -6,6 +6,7 @@ import pytest
 
 from tests.conformance.differences import instead
 from tests.conformance.wire import PATH, Wire, heads_are_clean, is_ours
+from tests.support.upstream import sized
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ def test_unusual_request_is_forwarded_in_its_clean_form(wire: Wire, row: Row) ->
     if row.field:
         name, value = row.field
         assert value in seen.all(name)
+
+
+def test_session_of_the_dashboard_neither_reaches_an_upstream_nor_is_set_by_one(wire: Wire) -> None:
+    """Cookies ignore ports: a browser sends those of the admin API on the same host to the proxy, too."""
+    cookies = [f"{name}=x; Path=/" for name in ("ai_gateway_session", "__Host-ai_gateway_session", "a")]
+    for fields in (
+        ["Cookie: a=1; ai_gateway_session=s; b=2"],
+        ["Cookie: __Host-ai_gateway_session=s", "Cookie: a=1"],
+    ):
+        wire.upstream.responds(sized(b"{}", "200 OK", *(f"Set-Cookie: {cookie}" for cookie in cookies)))
+        assert wire.ask(wire.head("GET", PATH, *fields)).all("set-cookie") == cookies[-1:]
+    assert [seen.all("cookie") for seen in wire.upstream.received] == [["a=1; b=2"], ["a=1"]]
+    assert b"session" not in wire.upstream.raw
 
 
 def test_an_empty_line_before_a_request_is_ignored(wire: Wire) -> None:

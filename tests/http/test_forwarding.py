@@ -215,6 +215,46 @@ def test_a_request_that_was_here_before_is_known_by_its_via(via: list[str], loop
     assert passed_here(Headers(forwarded(*(("Via", entry) for entry in via))), "gateway-1")
 
 
+SESSION = "ai_gateway_session=s3aled"
+
+
+@pytest.mark.parametrize(
+    ("sent", "left"),
+    [
+        (SESSION, []),
+        (f"__Host-{SESSION}", []),
+        (f"a=1; {SESSION}; b=2", ["a=1; b=2"]),
+        (f"{SESSION};a=1", ["a=1"]),
+        (f"a=1; __Host-{SESSION}; {SESSION}", ["a=1"]),
+        ("ai_gateway_session", []),
+        (f" ai_gateway_session =x;  a={SESSION}", [f"a={SESSION}"]),
+        ("a=1;  b=2;", ["a=1;  b=2;"]),
+        (f"my_{SESSION}; {SESSION}2=x", [f"my_{SESSION}"]),
+        ("", [""]),
+    ],
+)
+def test_sessions_of_the_dashboard_reach_neither_plugins_nor_upstreams(sent: str, left: list[str]) -> None:
+    head = Headers([("cookie", sent), ("X-A", "1")])
+    assert plugin_view(head).all("cookie") == tuple(left)
+    assert [value for name, value in forwarded(*head) if name == "cookie"] == left
+
+
+def test_session_of_the_dashboard_that_a_plugin_set_does_not_travel() -> None:
+    head = Headers([("X-A", "1")])
+    changed = Headers([("X-A", "1"), ("Cookie", f"a=1; {SESSION}")])
+    assert upstream_head(changed, head, OwnHeaders({}), via="g").all("cookie") == ("a=1",)
+
+
+@pytest.mark.parametrize("name", ["__Host-ai_gateway_session", "ai_gateway_session", " ai_gateway_session "])
+def test_upstream_cannot_set_a_session_of_the_dashboard(name: str) -> None:
+    items = [
+        ("Set-Cookie", "a=1"),
+        ("set-cookie", f"{name}=x; Path=/"),
+        ("Set-Cookie", "b=ai_gateway_session=1"),
+    ]
+    assert list(client_head(Headers(items), HIDDEN[DROP])) == [items[0], items[2]]
+
+
 # ---- the answer
 
 
