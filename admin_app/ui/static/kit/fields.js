@@ -28,6 +28,13 @@ export function field(label, control, options = {}) {
 
 const optional = () => h("span", { className: "optional" }, "optional");
 
+/** The nodes of named fields. */
+export const nodesOf = (parts) => Object.values(parts).map((part) => part.node);
+
+/** The values of named fields. */
+export const valuesOf = (parts) =>
+  Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.read()]));
+
 /** A switch for yes or no. */
 export function toggle(label, checked, { help, pointer, width = "w6", disabled } = {}) {
   const control = h("input", { type: "checkbox", role: "switch", checked, disabled, id: newId("f") });
@@ -169,7 +176,7 @@ export function placeOf(root, pointer) {
 }
 
 /** Show each error, {pointer, detail}, at its field. Returns those that found none. */
-export function showErrors(root, errors) {
+export function showErrors(root, errors, { focus = true } = {}) {
   for (const old of root.querySelectorAll(".error")) old.textContent = "";
   for (const old of root.querySelectorAll("[aria-invalid]")) old.removeAttribute("aria-invalid");
   const left = errors.filter(({ pointer, detail }) => {
@@ -183,6 +190,6 @@ export function showErrors(root, errors) {
     place.querySelector("input, select, textarea")?.setAttribute("aria-invalid", "true");
     return false;
   });
-  root.querySelector("[aria-invalid]")?.focus();
+  if (focus) root.querySelector("[aria-invalid]")?.focus();
   return left;
 }

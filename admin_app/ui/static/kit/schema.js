@@ -1,9 +1,14 @@
 // Forms from JSON Schemas: the settings of every plugin, without a form of their own.
 import { h, newId } from "./dom.js";
-import { choice, field, lineList, lines, pairs, rows, showErrors, text, toggle, words } from "./fields.js";
+import {
+  chips, choice, field, lineList, lines, pairs, rows, showErrors, text, toggle, words,
+} from "./fields.js";
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
-const MONO = ["regex", "cidr", "header"];
+const MONO = ["regex", "cidr", "header", "duration", "size", "uri"];
+const SIMPLE = ["string", "integer", "number"];
+/** How a value is written that may be a number or a text. */
+const WRITTEN = { duration: "seconds, or 1m30s", size: "bytes, or 1MB" };
 const typesOf = (schema) => [schema?.type ?? []].flat().filter((type) => type !== "null");
 const orUndefined = (value) => (Object.keys(value).length ? value : undefined);
 
@@ -20,7 +25,8 @@ const KINDS = [
   [(schema) => schema.enum, ofChoice],
   [(_, types) => types[0] === "boolean", ofYesNo],
   [(_, types) => types.length === 1 && ["integer", "number"].includes(types[0]), ofNumber],
-  [(schema, types) => types[0] === "array" && typesOf(schema.items)[0] === "string", ofLines],
+  [(schema, types) => types[0] === "array" && schema.items?.enum, ofChips],
+  [(schema, types) => types[0] === "array" && SIMPLE.includes(typesOf(schema.items)[0]), ofLines],
   [(schema, types) => types[0] === "array" && typesOf(schema.items)[0] === "object", ofObjects],
   [(schema, types) => types[0] === "object" && schema.properties, ofObject],
   [(schema, types) => types[0] === "object" && typesOf(schema.additionalProperties)[0] === "string", ofPairs],
@@ -69,10 +75,17 @@ function ofNumber({ schema, types, shown, label, about }) {
   return field(label, control, { ...about, read });
 }
 
-function ofLines({ shown, label, about }) {
+function ofLines({ schema, shown, label, about }) {
   const control = lineList(shown);
-  const read = () => (lines(control).length ? lines(control) : undefined);
+  const isText = typesOf(schema.items).includes("string");
+  const value = (line) => (!isText && NUMBER.test(line) ? Number(line) : line);
+  const read = () => (lines(control).length ? lines(control).map(value) : undefined);
   return field(label, control, { ...about, read });
+}
+
+function ofChips({ schema, shown, label, about }) {
+  const one = chips(label, shown ?? [], schema.items.enum.map((word) => [word, words(word)]), about);
+  return { ...one, read: () => (one.read().length ? one.read() : undefined) };
 }
 
 function ofObjects({ schema, shown, label, about, pointer }) {
@@ -123,7 +136,9 @@ function ofText({ schema, types, shown, label, about, secret }) {
     if (control.value === "") return isKept ? shown : undefined;
     return isNumber && NUMBER.test(control.value) ? Number(control.value) : control.value;
   };
-  return field(label, control, { ...about, read });
+  const how = WRITTEN[schema.format];
+  const named = how ? [label, h("span", { className: "optional" }, how)] : label;
+  return field(named, control, { ...about, read });
 }
 
 function ofJson({ value, label, about, pointer }) {
