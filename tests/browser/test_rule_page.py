@@ -91,6 +91,7 @@ def test_problem_of_an_entry_is_shown_in_its_panel_and_on_its_card(
     expect(wrong).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Blocked patterns").fill("ok")
     page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_label("Path", exact=True).fill("v1")
     page.get_by_label("Path", exact=True).blur()
     expect(page.locator("[data-pointer='/path'] .error")).to_have_text("The path must begin with a slash.")
@@ -226,11 +227,11 @@ def test_page_warns_before_changes_are_lost_and_warnings_of_a_save_stay(
     card(page, "Content validator").click()
     page.get_by_label("Blocked patterns").fill(r"\bmüll\b")
     page.get_by_role("button", name="Apply").click()
-    asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    page.evaluate("location.assign('/ui/plugins')")
-    page.wait_for_timeout(300)
-    assert asked == ["beforeunload"]
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:
+        page.evaluate("location.assign('/ui/plugins')")
+    assert asked.value.type == "beforeunload"
     save(page)
     expect(page.locator(".banner.warn")).to_contain_text("ASCII")
 

@@ -237,6 +237,7 @@ function showExplained(explained) {
 
 async function save(event) {
   event.preventDefault();
+  clearTimeout(checking);
   await busy(byId("save-now"), async () => {
     try {
       await (IS_NEW ? create() : update());

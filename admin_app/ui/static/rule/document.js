@@ -34,8 +34,8 @@ const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 export const changedMembers = (saved, values) =>
   Object.fromEntries(Object.entries(values).filter(([name, value]) => !isSame(value, saved[name])));
 
-/** The whole rule with the changes, as PUT takes it. */
-export function draftOf(rule, changes) {
+/** The whole rule with the changes, as PUT takes it, without the times that the gateway writes. */
+export function draftOf({ created_at, updated_at, ...rule }, changes) {
   const draft = { ...rule, ...changes };
   if (!draft.targets) for (const name of POLICY_MEMBERS) draft[name] = null;
   return draft;
