@@ -51,6 +51,7 @@ PAGES = (
     Page("rule", f"{_TENANT}/rules/<rule_id>", "tenants"),
     Page("connect", f"{_TENANT}/connect", "tenants"),
     Page("request", f"{_TENANT}/requests/<path:request_id>", "traffic"),
+    Page("any_request", "/ui/requests/<path:request_id>", "traffic"),
     Page("traffic", "/ui/traffic"),
     Page("limits", "/ui/limits"),
     Page("providers", "/ui/providers"),

@@ -41,6 +41,27 @@ class PlatformRequests(MethodView):
         return _page(ALL, query)
 
 
+@blueprint.route("/requests/<path:request_id>")
+class PlatformRequest(MethodView):
+    @requires(Access.PLATFORM)
+    @blueprint.operation("getPlatformRequest")
+    @blueprint.responses(200, RequestDetail, example=REQUEST)
+    def get(self, request_id: str) -> Response:
+        """Read a request of any tenant, or of none, with its decision
+
+        `request_id` is as in the other call, or an `id` of the list of all tenants.
+        """
+        with services().reading(RecordReader) as reader:
+            record = reader.find(ALL, request_id)
+            tenant = record and record.event.get("tenant")
+            if record is not None and tenant is not None:
+                # Only the list of the tenant has the decision.
+                record = reader.find_same(tenant, record.event) or record
+        if record is None:
+            raise _not_found()
+        return response(detail_document(record))
+
+
 @blueprint.route("/tenants/<tenant_id>/requests")
 class Requests(MethodView):
     @requires(Access.READ)

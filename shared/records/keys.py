@@ -1,7 +1,8 @@
 """The keys of request records in Redis. Those of one tenant are on one node of a Cluster.
 
 req:{<tenant>}                stream  its newest requests: `event` and `trace`, see record.py; expires
-req:{all}                     stream  the newest requests of all tenants, and of none: `event`; expires
+req:{all}                     stream  the newest requests of all tenants, and of none: `event`; expires.
+                                      Those of none have a `trace`, because it is nowhere else
 req:tenants                   set     the tenants that have a stream
 min:{<tenant>}:<minute>       hash    figures of a minute since the Unix epoch, see minutes.py; expires
 min:{<tenant>}:total          hash    their sums; expires a day after the last request

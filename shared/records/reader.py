@@ -122,6 +122,10 @@ class RecordReader:
                 return record
         return next((one for one in self._newest(owner, None, None, _AT_ONCE) if _is_of(one, id)), None)
 
+    def find_same(self, owner: str, event: Mapping[str, Any]) -> Record | None:
+        """The record of the same request in the list of another owner."""
+        return next((one for one in self._newest(owner, None, None, _AT_ONCE) if one.event == event), None)
+
     def _newest(self, owner: str, after: str | None, before: str | None, at_once: int) -> Iterator[Record]:
         begin = "-" if after is None else f"({after}"
         while True:

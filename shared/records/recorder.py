@@ -145,7 +145,7 @@ class Recorder:
                 if "limits" in decision:
                     decision["limits"] = [self.limit_document(state) for state in decision["limits"]]
                 event, trace = encoded(at, line, decision)
-                everything.parts += (event, b"")
+                everything.parts += (event, trace if tenant is None else b"")
                 self._minutes.add(at, line)
                 if tenant in found:
                     found[tenant].parts += (event, trace)

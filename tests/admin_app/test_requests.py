@@ -114,6 +114,29 @@ def test_tenant_sees_its_own_requests_without_addresses_and_keys_of_providers(
     assert {one["tenant_id"] for one in api.get("/requests").get_json()["requests"]} == {tenant.id, other.id}
 
 
+def test_platform_finds_a_request_of_any_tenant_or_of_none_with_its_decision(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    lost = {
+        "tenant": None,
+        "host": "nobody.example",
+        "status": 400,
+        "source": "gateway",
+        "code": "invalid_host",
+    }
+    record(valkey_socket, [line(1, tenant=tenant.id, ai=AI), line(2, **lost)])
+    record(valkey_socket, [line(1, tenant=tenant.id, status=201)], ended=10.7)  # an id that a client repeats
+    rows = api.get("/requests").get_json()["requests"]
+    found = [api.get(f"/requests/{row['id']}").get_json() for row in rows]
+    assert [one["decision"]["upstream_end_ms"] for one in found] == [700.0, 500.0, 500.0]
+    assert [one["log"]["host"] for one in found] == [None, "nobody.example", None]
+    assert found[1]["why"].startswith("Rejected by the gateway: The Host header")
+    newest = api.get(f"/tenants/{tenant.id}/requests/req-1").get_json()
+    assert (found[0], found[2]["status"]) == (newest, 200)
+    assert api.get("/requests/req-3").status_code == 404
+    assert api.get("/requests/req-1", key=tenant.key).status_code == 403
+
+
 def test_requests_that_an_sdk_has_sent_again_are_told_by_their_count_and_length(
     api: Api, valkey_socket: str, tenant: Tenant
 ) -> None:

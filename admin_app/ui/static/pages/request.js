@@ -21,13 +21,14 @@ import { modelOf, sourceOf } from "./traffic/rows.js";
 import { decided, logLine } from "./traffic/tables.js";
 import { waterfall } from "./traffic/waterfall.js";
 
-const base = `/api/v1/tenants/${encodeURIComponent(page.tenant)}`;
-const pages = `/ui/tenants/${encodeURIComponent(page.tenant)}`;
+// Without a tenant in the address, it is the platform that looks for the request.
+const api = (tenant) => (tenant ? `/api/v1/tenants/${encodeURIComponent(tenant)}` : "/api/v1");
+const pagesOf = (row) => `/ui/tenants/${encodeURIComponent(row.tenant_id)}`;
 const tone = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
 const TABS = { decision: ["Decision", decided], log: ["Line in the log", logLine] };
 
 const moment = (text) => new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
-const rulePath = (row) => `${pages}/rules/${encodeURIComponent(row.rule_id)}`;
+const rulePath = (row) => `${pagesOf(row)}/rules/${encodeURIComponent(row.rule_id)}`;
 
 function why(row, names) {
   if (!row.why) return;
@@ -35,7 +36,7 @@ function why(row, names) {
   if (row.rule_id) links.push(h("a", { href: rulePath(row) }, `Open the rule ${names.rule}`));
   if (row.decision.limit_reached) {
     links.push(
-      h("a", { href: `/ui/limits?tenant=${encodeURIComponent(page.tenant)}` }, "See the limits now"),
+      h("a", { href: `/ui/limits?tenant=${encodeURIComponent(row.tenant_id)}` }, "See the limits now"),
     );
   }
   byId("why").replaceChildren(
@@ -58,7 +59,7 @@ function head(row, tenant) {
     h("code", {}, row.request_id),
     copyButton(row.request_id, "Copy id"),
   );
-  setTitle(`${row.method} ${row.path}`, tenant.name);
+  setTitle(`${row.method} ${row.path}`, tenant?.name);
   byId("actions").replaceChildren(
     h("button", { type: "button", className: "button", onclick: () => showCurl(row) }, "As curl"),
     h("a", { className: "button", href: testPath(row) }, icon("test"), "Open in test"),
@@ -67,7 +68,7 @@ function head(row, tenant) {
 
 function testPath(row) {
   const query = {
-    tenant: page.tenant,
+    tenant: row.tenant_id,
     rule: row.rule_id,
     key: row.key_id,
     method: row.method,
@@ -99,7 +100,8 @@ function facts(row, tenant, names) {
     ["Ended", h("time", { dateTime: row.time, title: row.time }, moment(row.time))],
     ["Duration", millis(row.milliseconds)],
     ["First byte", row.ttft_ms != null && millis(row.ttft_ms)],
-    ["Tenant", link(pages, tenant.name)],
+    ["Tenant", tenant && link(pagesOf(row), tenant.name)],
+    ["Host", !tenant && row.log.host && h("code", {}, row.log.host)],
     ["Rule", row.rule_id && link(rulePath(row), names.rule)],
     ["Configuration", row.log.config_version != null && `version ${row.log.config_version}`],
     ["API key", row.key_id && h("span", { title: row.key_id }, names.key)],
@@ -167,11 +169,10 @@ function tabs(row) {
 }
 
 async function load() {
-  const [row, tenant, list] = await Promise.all([
-    read(`${base}/requests/${encodeURIComponent(page.request)}`),
-    read(base),
-    listOf(page.tenant).catch(() => ({ rules: [], keys: [] })),
-  ]);
+  const row = await read(`${api(page.tenant)}/requests/${encodeURIComponent(page.request)}`);
+  const [tenant, list] = row.tenant_id
+    ? await Promise.all([read(api(row.tenant_id)), listOf(row.tenant_id)])
+    : [null, { rules: [], keys: [] }];
   const names = {
     rule: list.rules.find((one) => one.id === row.rule_id)?.path ?? row.rule_id,
     key: list.keys.find((one) => one.id === row.key_id)?.name ?? row.key_id,

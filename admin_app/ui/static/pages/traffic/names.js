@@ -18,6 +18,8 @@ export async function listOf(tenant) {
   return { rules, keys };
 }
 
-/** The page of a request of a tenant. */
-export const requestPath = ({ tenant_id: tenant, id }) =>
-  `/ui/tenants/${encodeURIComponent(tenant)}/requests/${encodeURIComponent(id)}`;
+/** The page of a request. `id` is one of the list of all tenants, or of one tenant. */
+export const requestPath = ({ tenant_id: tenant, id }, isOfAll) =>
+  isOfAll || !tenant
+    ? `/ui/requests/${encodeURIComponent(id)}`
+    : `/ui/tenants/${encodeURIComponent(tenant)}/requests/${encodeURIComponent(id)}`;

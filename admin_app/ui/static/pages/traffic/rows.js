@@ -105,8 +105,7 @@ function fillNode(node, row, names, showsTenant) {
   node.root.hidden = false;
   node.time.textContent = seconds(row.time);
   node.time.title = row.time;
-  if (row.tenant_id) node.time.href = address(requestPath(row));
-  else node.time.removeAttribute("href");
+  node.time.href = address(requestPath(row, showsTenant));
   node.badge.textContent = row.status ?? "none";
   node.badge.className = `badge ${tone(row.status)}`;
   node.source.textContent = sourceOf(row);
