@@ -30,9 +30,9 @@ class Concurrency:
 
     def post_response(self, flow: GatewayFlow) -> None:
         """Release the slot, once. Every exchange ends with this hook, also without `response` or `error`."""
-        tenant_id = self._tenant_of.pop(flow.id, None)
-        if tenant_id is None:
+        if flow.id not in self._tenant_of:
             return
+        tenant_id = self._tenant_of.pop(flow.id)
         self._open[tenant_id] -= 1
         if not self._open[tenant_id]:
             del self._open[tenant_id]

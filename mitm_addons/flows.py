@@ -167,8 +167,9 @@ class SentBody:
             return piece
         if not self.size:
             self.first = self._monotonic()
-        self.size += len(piece)
-        self.last_bytes = piece[-_LAST:] if len(piece) >= _LAST else (self.last_bytes + piece)[-_LAST:]
+        size = len(piece)
+        self.size += size
+        self.last_bytes = piece[-_LAST:] if size >= _LAST else (self.last_bytes + piece)[-_LAST:]
         return piece
 
 

@@ -10,6 +10,7 @@ from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
 from shared.http.passing import reading
 from shared.model.messages import LOWER, first_value
+from shared.pipeline.run import Run
 from shared.pipeline.trace import server_timing
 from shared.providers.errors import EventNumbers, speaks_responses
 
@@ -59,7 +60,7 @@ class ResponseHead:
             # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).
             gone.add(_CODING)
         kept = [field for field in data.headers.fields if LOWER[field[0]] not in gone]
-        data.headers.fields = (*kept, *ours.items(), *_timing(state))
+        data.headers.fields = (*kept, *ours.items(), *(() if state.run is None else _timing(state.run)))
         data.http_version = b"HTTP/1.1"
         if state.cors is not None:
             data.headers.fields = with_cors(data.headers.fields, state.cors, state.headers)
@@ -72,11 +73,11 @@ class ResponseHead:
             self._keep_alive(flow, state, seconds)
 
 
-def _timing(state: FlowState) -> Fields:
+def _timing(run: Run) -> Fields:
     """How long the groups of plugins took, if the client may know; sent beside the upstream's own field."""
-    if state.run is None or state.run.trace is None or not state.run.trace.is_shown:
+    if run.trace is None or not run.trace.is_shown:
         return ()
-    return ((_TIMING, server_timing(state.run.trace).encode("latin-1")),)
+    return ((_TIMING, server_timing(run.trace).encode("latin-1")),)
 
 
 def _own_fields(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]:

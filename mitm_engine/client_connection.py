@@ -172,9 +172,27 @@ class ClientConnection(asyncio.Protocol):
                 self.arm(self._worker.options.timeouts.head, self._close_idle)
 
     async def _serve(self) -> None:
+        """Respond to the requests of the queue, one after the other."""
+        reader, worker = self._reader, self._worker
         try:
-            if self._has_connected or await self._connect():
-                await self._respond_to_all()
+            if not self._has_connected and not await self._connect():
+                return
+            while reader.queue:
+                incoming = reader.queue.pop(0)
+                if incoming.fault is not None and not incoming.method:
+                    self.reject(incoming.fault)
+                    return
+                exchange = Exchange(worker, self, incoming)
+                keeps = await exchange.run()
+                self.cancellation.why, self.cancellation.is_ending, self.writer = None, False, None
+                self._end, self._on_end = NEVER, _ignore
+                reader.open_requests -= 1
+                if not keeps or self.gone:
+                    self.finish(whole=incoming.complete, rest=exchange.rest, seconds=exchange.linger)
+                    return
+                if not incoming.wanted:
+                    self.want(incoming, 0)  # nothing reads its body any more
+            self._rest()
         except Exception:  # else the connection would stay open, and nothing would serve it
             logger.exception("A connection failed.")
             self.abort()
@@ -203,25 +221,6 @@ class ClientConnection(asyncio.Protocol):
         elif self.client.error is not None:
             self.abort()  # as mitmproxy does
         return why is None and self.client.error is None
-
-    async def _respond_to_all(self) -> None:
-        reader, worker = self._reader, self._worker
-        while reader.queue:
-            incoming = reader.queue.pop(0)
-            if incoming.fault is not None and not incoming.method:
-                self.reject(incoming.fault)
-                return
-            exchange = Exchange(worker, self, incoming)
-            keeps = await exchange.run()
-            self.cancellation.why, self.cancellation.is_ending, self.writer = None, False, None
-            self._end, self._on_end = NEVER, _ignore
-            reader.open_requests -= 1
-            if not keeps or self.gone:
-                self.finish(whole=incoming.complete, rest=exchange.rest, seconds=exchange.linger)
-                return
-            if not incoming.wanted:
-                self.want(incoming, 0)  # nothing reads its body any more
-        self._rest()
 
     def _rest(self) -> None:
         """Wait for the next request, or close."""

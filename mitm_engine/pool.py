@@ -27,6 +27,7 @@ class Pool:
     def __init__(
         self, metrics: Metrics, ended: Callable[[UpstreamConnection], None], head_limit: int, read_ahead: int
     ) -> None:
+        self.loop = asyncio.get_running_loop()
         self.head_limit = head_limit
         self.read_ahead = read_ahead
         self._metrics = metrics
@@ -38,7 +39,7 @@ class Pool:
 
     def take(self, key: Key) -> UpstreamConnection | None:
         """Return a connection that can serve now, None if a new one is needed."""
-        now = asyncio.get_running_loop().time()
+        now = self.loop.time()
         idle = self._idle.get(key)
         while idle:
             found = idle.pop()
@@ -74,7 +75,7 @@ class Pool:
         if is_full or connection.born <= self._emptied or not connection.is_reusable():
             connection.close()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = self.loop.time()
         if idle is None:
             idle = self._idle[connection.key] = deque()
         idle.append(connection)
@@ -97,7 +98,7 @@ class Pool:
 
     def empty(self) -> None:
         """Close all unused connections, and the others when they are released."""
-        self._emptied = asyncio.get_running_loop().time()
+        self._emptied = self.loop.time()
         for connection in list(self._unused()):
             connection.close()
 

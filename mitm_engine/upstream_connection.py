@@ -113,13 +113,14 @@ class UpstreamConnection(asyncio.Protocol):
         """Wait until the transport has sent most of the request. Raises `WireError`."""
         while self.is_paused and not self.has_response:
             self._raise_failure()
-            self._drained = asyncio.get_running_loop().create_future()
+            self._drained = self._pool.loop.create_future()
             await self._drained
 
     async def head(self) -> ResponseReader:
         """Wait for the head of the response. Raises `WireError`."""
         while not self.reader.has_head:
-            self._raise_failure()
+            if self._failure is not None:
+                self._raise_failure()
             await self.more()
         if self._last_records is not None:
             self._drop_last_records()
@@ -151,8 +152,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def more(self) -> asyncio.Future[None]:
         """Return a future that is done when data has arrived, or the connection has ended."""
-        self.resume()
-        self._waiter = asyncio.get_running_loop().create_future()
+        if self._is_held:
+            self.resume()
+        self._waiter = self._pool.loop.create_future()
         return self._waiter
 
     def resume(self) -> None:

@@ -11,7 +11,6 @@ Nothing reaches the client, and no hook sees a response, before the last attempt
 A flow whose terms have no `retries` has one attempt, `once`, about which nothing is asked.
 """
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
@@ -176,7 +175,7 @@ class UpstreamExchange:
         Raises the `WireError` of the last attempt, or one of the policy.
         """
         flow, number, self._held = self._flow, 0, 0
-        self._now = asyncio.get_running_loop().time
+        self._now = self._worker.pool.loop.time
         try:
             while True:
                 number += 1
@@ -189,7 +188,8 @@ class UpstreamExchange:
                 self._leave()
                 flow.server_conn = self._worker.no_server
         finally:
-            self._uncount()
+            if self._held:
+                self._uncount()
 
     async def _try(
         self, attempt: AttemptReport, retries: Retries, on_wait: Callable[[], None]
@@ -256,7 +256,8 @@ class UpstreamExchange:
         if self.upload is not None:
             attempt.has_sent_body = self.upload.has_begun
             attempt.is_repeatable = not self.upload.has_begun
-        is_wanted = await self._decide(self._worker.policy.retry, attempt, retries)
+        found: Any = self._worker.policy.retry(self._flow, attempt)
+        is_wanted: bool = found if type(found) in _DECISIONS else await self._decided(found, retries)
         return bool(is_wanted) and attempt.is_repeatable
 
     async def _commits(self, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries) -> bool:
@@ -265,36 +266,35 @@ class UpstreamExchange:
         if has_no_body or attempt.status in retries.statuses or self.upload is not None:
             return True
         policy, size = self._worker.policy, 0
-        hold: Hold | None = await self._decide(policy.holds, attempt, retries)
+        found: Any = policy.holds(self._flow, attempt)
+        hold: Hold | None = found if type(found) in _DECISIONS else await self._decided(found, retries)
         while hold is not None:
-            seconds = min(hold.seconds, self.terms.timeouts.idle)
+            idle = self.terms.timeouts.idle
+            seconds = hold.seconds if hold.seconds < idle else idle
             piece = await self._judge(self._piece(upstream, size, seconds), attempt)
             if attempt.error is not None:
                 if await self._is_tried_again(attempt, retries):
                     return False
                 raise _copy(attempt.error)
-            step = await self._decide(policy.held, piece, retries)
+            found = policy.held(self._flow, piece)
+            step: HeldStep = found if type(found) in _DECISIONS else await self._decided(found, retries)
             if step is HeldStep.AGAIN:
                 return False
-            size += len(piece or b"")
-            if step is HeldStep.COMMIT or not piece or size > hold.size or not self._count(len(piece)):
+            if step is HeldStep.COMMIT or not piece:
+                return True
+            size += len(piece)
+            if size > hold.size or not self._count(len(piece)):
                 return True
         return True
 
-    async def _decide(self, decide: Callable[..., Any], subject: object, retries: Retries) -> Any:
-        """Ask the policy. Raises `WireError` if it fails, or takes too long."""
-        try:
-            decision = decide(self._flow, subject)
-            if type(decision) not in _DECISIONS and inspect.isawaitable(decision):
-                self._client.arm(retries.decision_seconds, self._cancel_late_policy)
-                decision = await decision
-                raise_cancellation()
-        except WireError:
-            raise
-        except Exception as error:  # the policy is not the engine's code
-            logger.exception("The policy failed; the exchange is rejected.")
-            raise WireError("plugin_failure", "The policy failed.") from error
-        return decision
+    async def _decided(self, decision: Any, retries: Retries) -> Any:
+        """Wait for a decision of the policy. Raises `WireError` if it takes too long."""
+        if not inspect.isawaitable(decision):
+            return decision
+        self._client.arm(retries.decision_seconds, self._cancel_late_policy)
+        found = await decision
+        raise_cancellation()
+        return found
 
     async def _piece(self, upstream: UpstreamConnection, seen: int, seconds: float) -> bytes | None:
         """Return what follows the first `seen` bytes of the body, and leave it there.

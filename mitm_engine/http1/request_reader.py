@@ -16,8 +16,8 @@ from mitm_engine.http1.head_rules import (
     DIFFERENT_HOSTS,
     asks_for_websocket,
     check_head,
-    measure_fields,
     origin_form,
+    size_of,
     too_many,
 )
 from mitm_engine.http1.last_head import HeadMemory, LastHead
@@ -344,7 +344,7 @@ class RequestReader:
                 self.open_requests -= 1  # it is parsed again, without the upgrade
             return
         if self.open_requests > 1:
-            head.unread = len(head.target) + measure_fields(head.fields)[0]
+            head.unread = len(head.target) + size_of(head.fields)
             self.unwanted += head.unread
         head.keep_alive = parser.should_keep_alive()
         self._progress = True

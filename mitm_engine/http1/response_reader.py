@@ -5,7 +5,7 @@ import re
 from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.http1.body_chunks import SMALL
-from mitm_engine.http1.head_rules import is_length, measure_fields
+from mitm_engine.http1.head_rules import have_valid_values, is_length, size_of
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import NO_BODY, Fields, removed_by_connection
@@ -45,6 +45,7 @@ class ResponseReader:
         "_is_head_request",
         "_parser",
         "_progress",
+        "_read",
         "_reason",
         "complete",
         "fields",
@@ -71,7 +72,7 @@ class ResponseReader:
         """Expect one response from now on."""
         self._expected = True
         self._is_head_request = is_head_request
-        self._fruitless = 0
+        self._fruitless = self._read = 0
         self._progress = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._reason = b""
@@ -88,6 +89,7 @@ class ResponseReader:
             self.reusable = False
             raise _error("The upstream sent data without a request.")
         self._progress = False
+        self._read = size = len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
@@ -98,7 +100,7 @@ class ResponseReader:
             # The response is complete; the bytes after it are not read, and the connection ends.
             self.reusable = False
         # No head and no byte of a body: long heads, interim responses, chunk extensions, trailers.
-        self._fruitless = 0 if self._progress else self._fruitless + len(data)
+        self._fruitless = 0 if self._progress else self._fruitless + size
         if self._fruitless > self._head_limit:
             raise _error("The head of the response is too large.")
 
@@ -184,11 +186,11 @@ class ResponseReader:
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:
-        size, values_fit = measure_fields(self._fields)
-        if not (values_fit and _REASON.fullmatch(self._reason)):
+        if not (have_valid_values(self._fields) and _REASON.fullmatch(self._reason)):
             raise _error("The head of the response contains invalid characters.")
         # One read may contain more than the limit, so counting reads is not enough.
-        if size > self._head_limit:
+        could_exceed = self._fruitless + self._read > self._head_limit
+        if could_exceed and size_of(self._fields) > self._head_limit:
             raise _error("The head of the response is too large.")
 
     def _frame(self, status: int, version: bytes) -> bool:

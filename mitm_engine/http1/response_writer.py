@@ -102,9 +102,11 @@ class ResponseWriter:
             return None
         try:
             result = self._stream(data)
-            if isinstance(result, bytes):  # most functions return the piece
+            if type(result) is bytes:  # most functions return the piece
                 if result:
                     self._add(result)
+            elif isinstance(result, bytes):
+                self._add(result)
             elif inspect.isawaitable(result):
                 return self._add_later(result)
             else:
@@ -155,12 +157,13 @@ class ResponseWriter:
     def _add(self, data: bytes) -> None:
         if not data or self._is_empty:
             return
+        size = len(data)
         if self._left is not None:
-            if len(data) > self._left:
+            if size > self._left:
                 raise WireError("upstream_protocol_error", "The body is longer than its head says.")
-            self._left -= len(data)
+            self._left -= size
         self._pending.append(chunk(data) if self._is_chunked else data)
-        self._size += len(data)
+        self._size += size
         if self._size >= _FLUSH:
             self.flush()
 
