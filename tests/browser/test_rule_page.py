@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from shared.documents.rule import RuleInput
 from tests.support.browser import DESKTOP, Dashboard
 from tests.support.gateway import TenantInUse
 
@@ -104,6 +105,7 @@ def test_problem_of_an_entry_is_shown_in_its_panel_and_on_its_card(
     assert stored(tenant, path)["path"] == "/v2"
 
 
+@pytest.mark.slow
 def test_problem_between_entries_is_shown_on_the_card(dashboard: Dashboard, tenant: TenantInUse) -> None:
     dashboard.allow("422: .*/explain", "422: .*/rules/")
     cutting = {
@@ -154,6 +156,7 @@ def test_change_of_somebody_else_is_not_overwritten(dashboard: Dashboard, tenant
     expect(page.get_by_label("Strip the path")).not_to_be_checked()
 
 
+@pytest.mark.slow
 def test_only_changed_members_are_saved_and_secrets_are_kept(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
@@ -175,6 +178,7 @@ def test_only_changed_members_are_saved_and_secrets_are_kept(
     }
 
 
+@pytest.mark.slow
 def test_key_that_only_reads_sees_the_rule_locked(dashboard: Dashboard, tenant: TenantInUse) -> None:
     path = new_rule(tenant, plugin_chain=[CHECKING])
     key = tenant.gateway.call(
@@ -252,3 +256,27 @@ def test_entry_is_dragged_and_moved_on_a_phone_by_its_panel(
     expect(page.locator(".step.together")).to_have_count(0)
     expect(page.locator(".entry").first).to_contain_text("Content validator")
     page.set_viewport_size(DESKTOP)
+
+
+@pytest.mark.slow
+def test_form_has_every_member_of_a_rule(dashboard: Dashboard, tenant: TenantInUse) -> None:
+    path = new_rule(tenant, target=None, targets=[{"url": TARGET}])
+    page = dashboard.open(f"/ui{path}")
+    shown: set[str] = set()
+    for kind in ("Several targets", "One target", "AI providers"):
+        page.get_by_role("radio", name=kind).check()
+        pointers = page.locator("[data-pointer]").evaluate_all("all => all.map(one => one.dataset.pointer)")
+        shown |= {pointer.split("/")[1] for pointer in pointers}
+    assert shown == set(RuleInput().fields)
+
+
+@pytest.mark.slow
+def test_rule_that_cannot_be_used_says_why(dashboard: Dashboard, tenant: TenantInUse) -> None:
+    path = new_rule(tenant)
+    fault = {"pointer": "/plugin_chain/0/name", "detail": "There is no plugin gone.", "rejects": True}
+    document = {"warnings": [{**fault, "rule_id": path.rpartition("/")[2]}], "fault": None}
+    # A plugin that was removed from the machine cannot be had in a test.
+    dashboard.page.route("**/warnings", lambda route: route.fulfill(json=document))
+    page = dashboard.open(f"/ui{path}")
+    expect(page.get_by_role("alert")).to_contain_text("This rule is closed: it rejects every request.")
+    expect(page.get_by_role("alert")).to_contain_text("There is no plugin gone.")

@@ -108,7 +108,7 @@ const limitRow = (limit) => [
   `${whole(limit.limit)} ${limit.window ? `/ ${limit.window}` : "at once"}`,
   whole(limit.before.remaining),
   whole(limit.after.remaining),
-  limit.before.reset_after_ms == null ? "—" : span(limit.before.reset_after_ms / 1000),
+  limit.before.reset_after_ms ? span(limit.before.reset_after_ms / 1000) : "—",
   limit.allows ? badge("Allows", "good", "check") : badge("Rejects", "bad", "warn"),
 ];
 

@@ -86,7 +86,7 @@ function build() {
     section("s-route", "Route", "", h("fieldset", { disabled: !state.may }, state.form.node)),
     section("s-chain", "Plugins on the way", chainHelp(),
       h("p", { className: "hidden", id: "chain-fixed" }, "It cannot be changed here."),
-      h("div", { id: "outcome" }), lanes, h("p", { className: "error" })),
+      h("div", { id: "outcome" }), lanes, h("p", { className: "error" }), h("div", { id: "steps" })),
     !IS_NEW && liveCards(),
     saveBar());
   byId("page").replaceChildren(form);
@@ -119,7 +119,7 @@ const showBar = () => (byId("save").hidden = !state.may || !(IS_NEW || isDirty()
 let checking;
 /** After a change: the result of a dry run no longer holds, and the API checks the draft. */
 function changed() {
-  byId("outcome").replaceChildren();
+  showOutcome();
   showBar();
   clearTimeout(checking);
   if (state.may && isDirty()) checking = setTimeout(check, CHECK_AFTER);
@@ -222,17 +222,22 @@ function reject(error) {
 function showExplained(explained) {
   const clear = () => {
     state.model.explained = null;
-    byId("outcome").replaceChildren();
+    showOutcome();
     state.lanes.draw();
     byId("test").focus();
   };
   state.model.explained = explained;
   state.lanes.draw();
   const clearing = h("button", { type: "button", className: "linklike", onclick: clear }, "Clear the result");
-  byId("outcome").replaceChildren(
-    outcomeBanner(explained, clearing),
-    h("details", { className: "more" }, h("summary", {}, "Step by step"), decision(explained)));
+  const steps = h("details", { className: "more" }, h("summary", {}, "Step by step"), decision(explained));
+  showOutcome([outcomeBanner(explained, clearing)], [steps]);
   byId("s-chain").scrollIntoView({ block: "start" });
+}
+
+/** The result of a dry run above the lanes, and its steps below them; nothing without arguments. */
+function showOutcome(result = [], steps = []) {
+  byId("outcome").replaceChildren(...result);
+  byId("steps").replaceChildren(...steps);
 }
 
 async function save(event) {

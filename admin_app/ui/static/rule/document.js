@@ -21,6 +21,7 @@ export const BLANK = {
   ca: null,
   credential: "provider",
   identity_headers: null,
+  trace_headers: null,
   upstream_headers: "drop",
   stream_keepalive: null,
   cors: null,

@@ -111,7 +111,7 @@ function switcher(view) {
       else kinds.node.querySelector('[value="json"]').checked = true;
     },
   });
-  return kinds.node;
+  return h("div", {}, kinds.node);
 }
 
 /**

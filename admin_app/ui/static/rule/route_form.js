@@ -7,7 +7,7 @@ import { folded, HEADERS, upstreamForm } from "./upstream_form.js";
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"].map((name) => [name, name]);
 const MATCHES = [["prefix", "This path and all below"], ["exact", "This path alone"]];
 const CREDENTIALS = [["provider", "The gateway's"], ["client", "The client's own"]];
-const IDENTITY = [["", "If the target is internal"], ["yes", "Yes"], ["no", "No"]];
+const IF_INTERNAL = [["", "If the target is internal"], ["yes", "Yes"], ["no", "No"]];
 const STREAMS = [["pass", "Pass, event by event"], ["buffer", "Collect, then send"]];
 const UPSTREAM_HEADERS = [["drop", "Remove"], ["pass", "Pass"], ["prefix", "Pass as X-Upstream-…"]];
 const SLASHES = [["reject", "Reject"], ["allow", "Allow"]];
@@ -41,14 +41,21 @@ function targetFields(rule) {
   };
 }
 
+/** Yes, no, or null: as the operator's networks say. */
+function ternary(label, value, options) {
+  const control = choice({ true: "yes", false: "no" }[value] ?? "", IF_INTERNAL);
+  return field(label, control, { ...options, read: () => ({ yes: true, no: false })[control.value] ?? null });
+}
+
 function behavior(rule) {
-  const identity = { true: "yes", false: "no" }[rule.identity_headers] ?? "";
   const keepalive = text(rule.stream_keepalive, { className: "mono", placeholder: "never" });
   return {
     credential: field("Credentials", choice(rule.credential, CREDENTIALS),
       about("credential", "Whose credentials the upstream gets.")),
-    identity_headers: field("Tell who calls", choice(identity, IDENTITY),
+    identity_headers: ternary("Tell who calls", rule.identity_headers,
       about("identity_headers", "The upstream gets the ids of request, tenant and key.")),
+    trace_headers: ternary("Pass the trace", rule.trace_headers,
+      about("trace_headers", "The upstream gets traceparent, if the operator allows it.")),
     streams: field("Streamed responses", choice(rule.streams, STREAMS), about("streams")),
     stream_keepalive: field("Comment after silence", keepalive,
       about("stream_keepalive", "Seconds of a silent stream, or text such as 15s.")),
@@ -120,7 +127,6 @@ export function ruleForm(rule, { providers, address, isPlatform }) {
     const nestedValues = valuesOf(inner);
     return {
       ...values,
-      identity_headers: { yes: true, no: false }[values.identity_headers] ?? null,
       stream_keepalive: numberOrText(values.stream_keepalive),
       ...nestedValues,
       cors: "origins" in nestedValues.cors ? nestedValues.cors : null,
