@@ -27,6 +27,7 @@ export function poll(load, { seconds = 5, quiet } = {}) {
       byId("problem").replaceChildren(banner("bad", error.message, "The page tries again by itself."));
     } finally {
       byId("main").classList.toggle("stale", isGone);
+      clearTimeout(timer); // of another call that was under way
       timer = setTimeout(tick, seconds * 1000);
     }
     ready();

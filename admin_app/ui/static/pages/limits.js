@@ -5,12 +5,11 @@ import { poll } from "../kit/poll.js";
 import { me } from "../kit/shell.js";
 import { fail } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
-import { listTenants } from "./traffic/names.js";
 import { meter, wait } from "./traffic/tables.js";
+import { tenantField } from "./traffic/tenant_field.js";
 
 const TENANTS = 100; // that one call reads
 const state = { tenant: new URLSearchParams(location.search).get("tenant") ?? "", pages: 1 };
-const bySubdomain = new Map();
 
 const isOne = () => Boolean(own || state.tenant);
 const share = (row) => (row.used == null ? -1 : row.limit ? row.used / row.limit : 1);
@@ -135,30 +134,16 @@ async function load() {
     `${plural(limits.length, "limit")}${of}, the fullest first. Updated ${seconds(Date.now() / 1000)}.`;
 }
 
-async function offerTenants() {
-  const tenants = await listTenants();
-  for (const one of tenants) bySubdomain.set(one.subdomain, one.id);
-  byId("tenants").replaceChildren(...tenants.map((one) => h("option", { value: one.subdomain }, one.name)));
-  byId("tenant").value = tenants.find((one) => one.id === state.tenant)?.subdomain ?? state.tenant;
-  byId("tenant-field").hidden = false;
-}
-
-function choose({ target }) {
-  const text = target.value.trim();
-  Object.assign(state, { tenant: text && (bySubdomain.get(text) ?? text), pages: 1 });
-  history.replaceState(
-    null,
-    "",
-    state.tenant ? `?tenant=${encodeURIComponent(state.tenant)}` : location.pathname,
-  );
+function choose(tenant) {
+  Object.assign(state, { tenant, pages: 1 });
+  history.replaceState(null, "", tenant ? `?tenant=${encodeURIComponent(tenant)}` : location.pathname);
   table = null;
   live.now();
 }
 
 async function start() {
   own = (await me).tenant;
-  if (!own) await offerTenants();
-  byId("tenant").addEventListener("change", choose);
+  if (!own) await tenantField(state.tenant, choose);
   live = poll(load, { seconds: 5 });
 }
 

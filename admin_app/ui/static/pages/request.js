@@ -70,10 +70,12 @@ function testPath(row) {
   const query = {
     tenant: row.tenant_id,
     rule: row.rule_id,
-    key: row.key_id,
+    key_id: row.key_id,
     method: row.method,
     path: row.path,
-    model: row.model_asked,
+    client: row.log.client,
+    headers: row.model_asked && "Content-Type: application/json",
+    body: row.model_asked && JSON.stringify({ model: row.model_asked }),
   };
   return `/ui/test?${new URLSearchParams(Object.entries(query).filter(([, value]) => value))}`;
 }
@@ -92,9 +94,7 @@ const tokensOf = ({ input, cached, output, source }) =>
   `${whole(input)} in (${whole(cached)} cached), ${whole(output)} out, ${source}`;
 
 function facts(row, tenant, names) {
-  const tokens =
-    row.usage &&
-    tokensOf(row.usage);
+  const tokens = row.usage && tokensOf(row.usage);
   const link = (href, text) => h("a", { href }, text);
   const all = [
     ["Ended", h("time", { dateTime: row.time, title: row.time }, moment(row.time))],

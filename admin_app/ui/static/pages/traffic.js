@@ -9,7 +9,7 @@ import { MOST, folded, liveRows } from "./traffic/rows.js";
 
 const body = byId("list").tBodies[0];
 const isHeld = () => body.contains(document.activeElement);
-const state = { newest: null, began: 0, since: Date.now() / 1000, listed: 0, passed: 0, recorded: 0 };
+const state = { turn: 0, newest: null, began: 0, since: Date.now() / 1000, listed: 0, passed: 0, recorded: 0 };
 let live;
 let own; // the tenant whose key the caller has; null for the platform
 let filters;
@@ -61,8 +61,9 @@ function showPages(page) {
 }
 
 /** Read the list from its beginning. */
-async function begin() {
+async function begin(turn) {
   const page = await read(pathOf({}));
+  if (turn !== state.turn) return;
   rows.clear(showsTenant());
   Object.assign(state, { recorded: page.recorded ?? 0, began: page.recorded ?? 0, since: Date.now() / 1000 });
   Object.assign(state, { newest: page.requests[0]?.id ?? "0", listed: 0, passed: 0 });
@@ -72,8 +73,10 @@ async function begin() {
 }
 
 /** Read what came since the last time. */
-async function follow() {
-  const page = await read(pathOf({ after: state.newest }));
+async function follow(turn) {
+  const after = state.newest;
+  const page = await read(pathOf({ after }));
+  if (turn !== state.turn || after !== state.newest) return;
   const before = state.recorded;
   state.recorded = page.recorded ?? before + page.requests.length;
   if (state.recorded < before) state.began = 0; // the list expired, and began anew
@@ -84,13 +87,15 @@ async function follow() {
 }
 
 async function load() {
-  if (state.newest === null) await begin();
-  else if (!filters.before) await follow();
+  if (state.newest === null) await begin(state.turn);
+  else if (!filters.before) await follow(state.turn);
   showEmpty();
   say();
 }
 
+/** Begin anew with other filters. What is under way for the ones before is left out. */
 function restart() {
+  state.turn += 1;
   state.newest = null;
   live.now();
 }

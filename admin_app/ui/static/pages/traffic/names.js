@@ -1,12 +1,7 @@
-// The words for ids: of tenants, and of the rules and keys of one tenant.
+// The rules and keys of a tenant, and the address of a request.
 import { read } from "../../kit/api.js";
 
 const MOST = 500; // what one call lists
-
-/** The first tenants, in order of creation: [{id, name, subdomain}]. */
-export async function listTenants() {
-  return (await read(`/api/v1/tenants?limit=${MOST}`)).tenants;
-}
 
 /** The rules and the keys of a tenant. */
 export async function listOf(tenant) {

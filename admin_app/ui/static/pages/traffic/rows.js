@@ -122,18 +122,11 @@ function fillNode(node, row, names, showsTenant) {
   node.first.textContent = row.ttft_ms == null ? "" : `first byte ${millis(row.ttft_ms)}`;
 }
 
-/**
- * The live list in `body`. `names` gives the words for ids: {tenant(id), key(id)}.
- *
- * `add` takes rows, the newest first, and draws them in frames; while `isHeld()`, they wait. `clear` empties it.
- */
-export function liveRows(body, names, isHeld) {
-  const pool = Array.from({ length: MOST }, makeNode);
-  const byKey = new Map(); // nodes of requests that an SDK may send again
-  let waiting = []; // the oldest first
-  let frame = 0;
-  let showsTenant = false;
-  body.replaceChildren(...pool.map((node) => node.root));
+/** The pool of nodes in `body`, the one with the newest row first. */
+function makePool(body) {
+  const nodes = Array.from({ length: MOST }, makeNode);
+  const byKey = new Map(); // of requests that an SDK may send again
+  body.replaceChildren(...nodes.map((node) => node.root));
 
   function forget(node) {
     const key = node.row && foldKey(node.row);
@@ -141,29 +134,54 @@ export function liveRows(body, names, isHeld) {
     node.row = null;
   }
 
-  function put(row) {
-    const key = foldKey(row);
-    const before = key && byKey.get(key);
-    let node = pool.at(-1);
-    if (before?.row && repeats(row, before.row)) node = before;
-    forget(node);
-    pool.splice(pool.indexOf(node), 1);
-    pool.unshift(node);
-    fillNode(node, row, names, showsTenant);
-    body.prepend(node.root);
-    if (key) byKey.set(key, node);
-  }
+  return {
+    /** Fill a node with `row`, and put it first: that of the call that the row repeats, or the last one. */
+    put(row, fill) {
+      const key = foldKey(row);
+      const before = key && byKey.get(key);
+      const node = before && repeats(row, before.row) ? before : nodes.at(-1);
+      forget(node);
+      nodes.splice(nodes.indexOf(node), 1);
+      nodes.unshift(node);
+      fill(node);
+      body.prepend(node.root);
+      if (key) byKey.set(key, node);
+    },
+    clear() {
+      for (const node of nodes) {
+        forget(node);
+        node.root.hidden = true;
+      }
+    },
+    get isEmpty() {
+      return !nodes[0].row;
+    },
+  };
+}
+
+/**
+ * The live list in `body`. `names` gives the words for ids: {tenant(id), key(id)}.
+ *
+ * `add` takes rows, the newest first, and draws them in frames. While `isHeld()`, they wait, up to `resume`.
+ */
+export function liveRows(body, names, isHeld) {
+  const pool = makePool(body);
+  let waiting = []; // the oldest first
+  let frame = 0;
+  let showsTenant = false;
 
   function draw() {
     frame = 0;
     if (isHeld()) return;
-    waiting.splice(0, PER_FRAME).forEach(put);
-    if (waiting.length) frame = requestAnimationFrame(draw);
+    for (const row of waiting.splice(0, PER_FRAME)) {
+      pool.put(row, (node) => fillNode(node, row, names, showsTenant));
+    }
+    resume();
   }
 
-  const resume = () => {
+  function resume() {
     if (!frame && waiting.length) frame = requestAnimationFrame(draw);
-  };
+  }
 
   return {
     add(rows) {
@@ -173,17 +191,11 @@ export function liveRows(body, names, isHeld) {
     clear(withTenant) {
       showsTenant = withTenant;
       waiting = [];
-      for (const node of pool) {
-        forget(node);
-        node.root.hidden = true;
-      }
+      pool.clear();
     },
     resume,
-    get waiting() {
-      return waiting.length;
-    },
     get isEmpty() {
-      return !waiting.length && !pool[0].row;
+      return !waiting.length && pool.isEmpty;
     },
   };
 }
