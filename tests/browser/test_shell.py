@@ -25,6 +25,14 @@ def test_page_opens_without_an_error(dashboard: Dashboard, tenant: TenantInUse, 
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
 
 
+def test_first_page_without_a_session_leads_to_the_login_without_an_error(dashboard: Dashboard) -> None:
+    dashboard.context.clear_cookies()
+    dashboard.allow("401: ")
+    dashboard.page.goto(f"{dashboard.url}/")
+    dashboard.page.wait_for_url("**/ui/login?next=%2Fui%2F")
+    expect(dashboard.page.get_by_label("Platform token or tenant API key")).to_be_focused()
+
+
 def test_log_in_with_a_wrong_key_says_so_and_with_the_right_one_leads_back(dashboard: Dashboard) -> None:
     dashboard.context.clear_cookies()
     dashboard.allow("401: ")

@@ -27,13 +27,17 @@ export async function call(method, path, { body, match, headers = {}, login = tr
     throw new Rejected(0, { detail: "The gateway cannot be reached. Check that it runs." });
   }
   const document = response.status === 204 ? null : await response.json().catch(() => ({}));
-  if (response.status === 401 && login) leaveForLogin();
+  if (response.status === 401 && login) return leaveForLogin();
   if (!response.ok) throw new Rejected(response.status, document);
   if (response.headers.has("ETag")) tags.set(path, response.headers.get("ETag"));
   return document;
 }
 
-const leaveForLogin = () => location.assign(address(`/ui/login?next=${encodeURIComponent(here())}`));
+/** The page is left, so the call never ends: nothing is shown of it meanwhile. */
+function leaveForLogin() {
+  location.assign(address(`/ui/login?next=${encodeURIComponent(here())}`));
+  return new Promise(() => {});
+}
 
 /** Read a document. Its ETag is kept, so that a later `write` to the path sends If-Match. */
 export const read = (path) => call("GET", path);
