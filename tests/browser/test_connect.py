@@ -89,7 +89,7 @@ def test_tabs_are_chosen_by_keyboard_and_stay_in_the_address(
     with_rule(tenant, demo, [CHAT, MESSAGES])
     page = opened(dashboard, tenant)
     expect(page.get_by_text("Waiting for the first call…")).to_be_visible()
-    assert '{ "model": "demo-small"' in code(page)
+    assert '{"model": "demo-small", "messages"' in code(page)
     page.get_by_role("tab", name="curl").focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="OpenAI, Python")).to_be_focused()

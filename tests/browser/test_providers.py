@@ -73,7 +73,7 @@ def test_rejected_provider_keeps_the_panel_with_the_error_at_its_field(
     panel.get_by_role("button", name="Add the provider").click()
     expect(panel.get_by_label("Base URL")).to_have_attribute("aria-invalid", "true")
     expect(panel.get_by_label("Base URL")).to_be_focused()
-    expect(panel.get_by_text("vllm needs base_url.")).to_be_visible()
+    expect(panel.locator("[data-pointer='/base_url'] .error")).to_have_text("vllm needs base_url.")
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import { attempt, locked, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
 import { STRATEGIES, openModel, openPrice } from "./models/forms.js";
 import { findOwner, keepFocus, offerOwners, withOwner } from "./providers/owner.js";
-import { showChanged } from "./providers/problems.js";
+import { showChanged } from "./providers/changed.js";
 import { sharedWith } from "./providers/sharing.js";
 
 const SOURCES = { provider: "Provider", platform: "Platform", shipped: "Release" };

@@ -7,7 +7,7 @@ import { attempt, busy, empty, locked } from "../kit/states.js";
 import { ownCard, sharedCard } from "./providers/cards.js";
 import { addKey, openTarget, rotateKey } from "./providers/key_forms.js";
 import { findOwner, offerOwners, redraw, withOwner } from "./providers/owner.js";
-import { showChanged } from "./providers/problems.js";
+import { showChanged } from "./providers/changed.js";
 import { addProvider, editProvider } from "./providers/provider_forms.js";
 
 const SECONDS = 5;

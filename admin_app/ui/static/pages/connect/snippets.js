@@ -27,8 +27,8 @@ function curl(given) {
   const { address, resolve, rule, model, key, api } = given;
   const isChat = api === CHAT;
   const path = `${rule.base_path}/v1/${isChat ? "chat/completions" : "messages"}`;
-  const messages = [{ role: "user", content: HELLO }];
-  const body = { model, ...(isChat ? {} : { max_tokens: 100 }), messages };
+  const most = isChat ? "" : '"max_tokens": 100, ';
+  const body = `{"model": ${quoted(model)}, ${most}"messages": [{"role": "user", "content": "${HELLO}"}]}`;
   const own = isChat ? `Authorization: Bearer ${PROVIDER_KEY}` : `x-api-key: ${PROVIDER_KEY}`;
   const isClients = rule.credential === "client";
   const headers = isClients ? [`${GATEWAY_KEY}: ${key}`, own] : [`Authorization: Bearer ${key}`];
@@ -38,7 +38,7 @@ function curl(given) {
     ...headers.map((header) => `-H "${header}"`),
     '-H "Content-Type: application/json"',
     ...(isChat ? [] : ['-H "anthropic-version: 2023-06-01"']),
-    `-d ${shell(JSON.stringify(body, null, 1).replace(/\n */g, " "))}`,
+    `-d ${shell(body)}`,
   ].join(" \\\n  ");
 }
 

@@ -3,7 +3,7 @@ import { h } from "../../kit/dom.js";
 import { write } from "../../kit/api.js";
 import { chips, choice, field, rows, text, toggle } from "../../kit/fields.js";
 import { openPanel } from "../../kit/panel.js";
-import { attemptIn } from "../providers/problems.js";
+import { accepted } from "../../kit/saving.js";
 import { sharing } from "../providers/sharing.js";
 
 export const STRATEGIES = {
@@ -112,7 +112,7 @@ export function openModel({ owner, model, known, done, remove }) {
       section("Who may use it", visible.node, shared?.node, !shared && h("p", { className: "help w12" },
         "Rules for AI of this tenant, and API keys, as far as their own lists of models allow it.")),
     ],
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       const sent = {
         name: name.read(), description: about.read(), targets: targets.read(), strategy: strategy.read(),
         ...policy.read(), visible: visible.read(), ...(shared ? { shared: shared.read() } : {}),
@@ -141,12 +141,12 @@ export function openPrice({ kind, row, stored, done }) {
     ],
     actions: stored ? [h("button", {
       type: "button", className: "button danger",
-      onclick: () => attemptIn(panel.form, async () => {
+      onclick: () => accepted(panel.form, async () => {
         await send(null);
         panel.close();
       }),
     }, "Remove")] : [],
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       const typed = fields.map(([unit, one]) => [unit, one.read().trim()]).filter(([, value]) => value);
       const others = Object.entries(stored ?? {}).filter(([unit]) => !(unit in UNITS));
       const all = Object.fromEntries([...others, ...typed]);

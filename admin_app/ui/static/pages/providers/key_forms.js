@@ -3,7 +3,7 @@ import { h } from "../../kit/dom.js";
 import { write } from "../../kit/api.js";
 import { field, lineList, lines, text } from "../../kit/fields.js";
 import { openPanel } from "../../kit/panel.js";
-import { attemptIn } from "./problems.js";
+import { accepted } from "../../kit/saving.js";
 import { secretSource } from "./secret.js";
 
 /** Add a key to a provider. */
@@ -20,7 +20,7 @@ export function addKey(owner, provider, done) {
     title: `Add a key to ${provider.name}`,
     save: "Add the key",
     body: h("div", { className: "fields" }, name.node, secret.nodes, weight.node, models.node),
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       const only = lines(models.control);
       await write("POST", `${owner.base}/providers/${provider.id}/keys`, {
         name: name.read(),
@@ -43,7 +43,7 @@ export function rotateKey(owner, provider, key, done) {
     text: "Calls use the new one at once.",
     save: "Rotate the key",
     body: h("div", { className: "fields" }, secret.nodes, overlap.node),
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       await write("POST", `${owner.base}/providers/${provider.id}/keys/${key.id}/rotate`,
         { secret: secret.read(), overlap: overlap.read() });
       done("The key is rotated.");
@@ -61,7 +61,7 @@ export function openTarget(path, model, done) {
     text: "Pools use their other targets. Without one, requests get 503.",
     save: "Open the breaker",
     body: h("div", { className: "fields" }, duration.node, reason.node),
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       await write("POST", path, { duration: duration.read(), reason: reason.read() });
       done("The breaker is open.");
     }),

@@ -5,7 +5,7 @@ import {
   chips, choice, field, rows, schemaForm, secretField, text, toggle,
 } from "../../kit/fields.js";
 import { openPanel } from "../../kit/panel.js";
-import { attemptIn } from "./problems.js";
+import { accepted } from "../../kit/saving.js";
 import { isEmpty, secretSource } from "./secret.js";
 import { sharing } from "./sharing.js";
 
@@ -55,7 +55,7 @@ function modelRow(model, pointer) {
   const id = line("Name at the provider", model.id, "Name, such as gpt-4o-mini");
   const aliases = line("Other names, separated by spaces", model.aliases.join(" "), "Other names");
   const prices = PRICED.map((unit) =>
-    line(`USD per million ${unit} tokens`, model.prices[unit], unit === "input" ? "$ input" : "$ output"));
+    line(`USD per million ${unit} tokens`, model.prices[unit], unit === "input" ? "$ in" : "$ out"));
   const read = () => {
     const name = id.value.trim();
     if (!name) return undefined;
@@ -146,7 +146,7 @@ export function addProvider(owner, kinds, done) {
     text: owner.id ? about : "Of the platform.",
     save: "Add the provider",
     body: [preset.nodes, section("Key", key.nodes), section("Models", models.node), common.node],
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       const secret = key.read();
       const keys = isEmpty(secret) ? [] : [{ name: "main", secret }];
       const sent = { ...preset.read(), keys, models: models.read(), ...common.read() };
@@ -191,7 +191,7 @@ export function editProvider(owner, kinds, provider, done) {
       section("Models", models.node),
       common.node,
     ],
-    submit: (form) => attemptIn(form, async () => {
+    submit: (form) => accepted(form, async () => {
       const sent = { name: name.read(), ...place.read(), models: models.read(), ...common.read() };
       const changed = Object.entries(sent).filter(([key, value]) => !isStored(key, value, provider));
       done(await write("PATCH", `${owner.base}/providers/${provider.id}`,
