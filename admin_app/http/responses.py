@@ -19,7 +19,10 @@ def response(
     """`document` as JSON. `extra` is added to this response only and not covered by its ETag."""
     response = jsonify({**document, **extra})
     response.status_code = status
-    response.set_etag(_etag(document))
+    if extra:
+        response.set_etag(_etag(document))
+    else:
+        response.add_etag()
     if location:
         response.headers["Location"] = path_prefix() + location
     return response

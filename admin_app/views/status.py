@@ -27,6 +27,8 @@ blueprint = Blueprint("status", __name__, "The state of the platform, and its se
 
 #: The most workers of one response.
 MAX_LISTED: Final = 200
+# Made once: to make a schema takes longer than to use it.
+_STATUS, _SETTINGS = StatusOutput(), SettingsOutput()
 
 
 @blueprint.route("/status")
@@ -54,7 +56,7 @@ class PlatformStatus(MethodView):
             "addresses": _addresses(own.settings),
             "warnings": _warnings(status),
         }
-        return response(StatusOutput().dump(document))
+        return response(_STATUS.dump(document))
 
 
 @blueprint.route("/settings")
@@ -68,7 +70,7 @@ class SettingsInForce(MethodView):
         This process of the admin API read them at its start. Each has its origin: a line of config.yaml, a
         variable or a flag; a default has none.
         """
-        return response(SettingsOutput().dump({"settings": services().settings.in_force}))
+        return response(_SETTINGS.dump({"settings": services().settings.in_force}))
 
 
 def _workers(fleet: Fleet, revision: int) -> dict[str, Any]:

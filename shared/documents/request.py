@@ -109,6 +109,10 @@ class RequestList(Schema):
     )
 
 
+#: Made once: to make a schema takes longer than to use it.
+_SUMMARY: Final = RequestSummary()
+
+
 def request_document(record: Record, tenant_id: str | None = None) -> dict[str, Any]:
     """The JSON of a line of a list."""
     event = record.event
@@ -117,7 +121,7 @@ def request_document(record: Record, tenant_id: str | None = None) -> dict[str, 
         *("stream", "ttft_ms", "milliseconds", "attempts", "retry_count", "length"),
     )
     usage = {name: event.get(name, 0) for name in ("input", "cached", "output")}
-    document: dict[str, Any] = RequestSummary().dump(
+    document: dict[str, Any] = _SUMMARY.dump(
         {
             "id": record.id,
             **{name: event.get(name) for name in names},
