@@ -1,6 +1,7 @@
 """The pages Test a request and Plugins."""
 
 import json
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -44,6 +45,9 @@ def test_request_is_explained_step_by_step_and_kept_in_the_address(
     page.reload()
     dashboard.await_ready()
     expect(page.get_by_label("Path")).to_have_value("/other")
+    dashboard.open(f"/ui/test?tenant={tenant.id}&path=/v1/x&model=m%2F1")
+    expect(page.get_by_label("Path")).to_have_value("/v1/x")
+    expect(page.get_by_role("textbox", name="Body")).to_have_value(re.compile('"model": "m/1"'))
 
 
 @pytest.mark.slow

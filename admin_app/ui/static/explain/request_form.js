@@ -65,6 +65,10 @@ function requestFields({ keys, rule, start }) {
 const modelOf = (rule) =>
   rule?.ai?.default_model ?? rule?.ai?.models?.find((name) => !name.includes("*")) ?? ANY_MODEL;
 
+/** A chat completion for a rule, as values of the form. */
+export const chatRequest = (rule, model = modelOf(rule)) =>
+  ({ method: "POST", path: chatPath(rule), headers: JSON_TYPE, body: chat(model) });
+
 /**
  * The form: {node, read, keep, fill}. `keys` are those of the tenant, `rule` the one whose path is suggested,
  * `start` what `keep` gave of an earlier form. With `mayCall` outside services can be called. `fill(rule)`
@@ -80,10 +84,7 @@ export function requestForm({ keys, rule, start = {}, mayCall }) {
   responds.control.addEventListener("change", () => (given.hidden = !responds.read()));
 
   function fill(chosen) {
-    parts.method.control.value = "POST";
-    parts.path.control.value = chatPath(chosen);
-    parts.headers.control.value = JSON_TYPE;
-    parts.body.control.value = chat(modelOf(chosen));
+    for (const [name, value] of Object.entries(chatRequest(chosen))) parts[name].control.value = value;
   }
 
   function read() {

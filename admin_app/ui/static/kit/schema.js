@@ -161,11 +161,14 @@ function ofJson({ value, label, about, pointer }) {
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /**
- * A form for an object `schema`: {node, read}. What equals its default and was not set before is left out.
+ * A form for an object `schema`: {node, read}. What equals its default and was not set before is left out,
+ * and so is what has one value only.
  * `secrets` are the names of settings that are stored encrypted.
  */
 export function schemaForm(schema, value, { pointer, secrets = [] }) {
-  const parts = Object.entries(schema.properties ?? {}).map(([name, one]) => {
+  const properties = Object.entries(schema.properties ?? {});
+  const choices = properties.filter(([name, one]) => one.enum?.length !== 1 || name in value);
+  const parts = choices.map(([name, one]) => {
     const required = schema.required?.includes(name);
     const about = { pointer: `${pointer}/${name}`, required, secret: secrets.includes(name) };
     return { name, byDefault: one.default, field: fromSchema(name, one, value[name], about) };

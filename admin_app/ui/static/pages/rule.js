@@ -130,7 +130,9 @@ async function check() {
   const sent = draft();
   const found = await problemsOf(sent).catch(() => null);
   if (!found || JSON.stringify(sent) !== JSON.stringify(draft())) return;
-  markProblems(state.node, state.model, found);
+  // A new rule is not finished: what its fields lack is told when it is saved.
+  const shown = IS_NEW ? found.filter(({ pointer }) => pointer.startsWith("/plugin_chain/")) : found;
+  markProblems(state.node, state.model, shown);
   redrawKeepingFocus();
 }
 
@@ -243,6 +245,7 @@ function showOutcome(result = [], steps = []) {
 async function save(event) {
   event.preventDefault();
   clearTimeout(checking);
+  if (!IS_NEW && !isDirty()) return;
   await busy(byId("save-now"), async () => {
     try {
       await (IS_NEW ? create() : update());

@@ -5,7 +5,7 @@ import { choice, field, showErrors } from "../kit/fields.js";
 import { mayChange, me } from "../kit/shell.js";
 import { banner, busy, empty, ready, showProblem } from "../kit/states.js";
 import { decision, outcomeBanner } from "../explain/decision.js";
-import { requestForm } from "../explain/request_form.js";
+import { chatRequest, requestForm } from "../explain/request_form.js";
 
 const IN_ADDRESS = ["method", "path"];
 const asked = Object.fromEntries(new URLSearchParams(location.search));
@@ -33,7 +33,16 @@ function ruleField() {
   return field("Fill in for the rule", control, { width: "w6" });
 }
 
-const fill = (rule) => state.form.fill(rule ?? state.rules.find((one) => one.ai) ?? state.rules[0]);
+/** The rule that is most likely meant. */
+const likely = (rules) => rules.find((one) => one.ai) ?? rules[0];
+const fill = (rule) => state.form.fill(rule ?? likely(state.rules));
+
+/** What the form shows at first: a chat completion, with what the address names. */
+function startOf(rule) {
+  const isChat = !asked.path || asked.model;
+  const named = IN_ADDRESS.filter((name) => asked[name]).map((name) => [name, asked[name]]);
+  return { ...(isChat ? chatRequest(rule, asked.model) : {}), ...Object.fromEntries(named), key_id: asked.key };
+}
 
 async function choose(tenantId) {
   state.tenant = state.tenants.find((one) => one.id === tenantId) ?? state.tenants[0];
@@ -43,10 +52,9 @@ async function choose(tenantId) {
     readAll(`${base}/rules`, "rules"),
     readAll(`${base}/api-keys`, "api_keys"),
   ]);
-  const rule = rules.find((one) => one.id === asked.rule);
+  const rule = rules.find((one) => one.id === asked.rule) ?? likely(rules);
   state.rules = rules;
-  state.form = requestForm({ keys, rule, start: asked, mayCall: may });
-  if (!asked.path) fill(rule);
+  state.form = requestForm({ keys, rule, start: startOf(rule), mayCall: may });
   remember(asked);
   draw();
 }

@@ -1,5 +1,5 @@
 // What a rule does now: the health of its targets, and what is left of its limits. Read again every 5 s.
-import { read } from "../kit/api.js";
+import { Rejected, read } from "../kit/api.js";
 import { badge, byId, h, plural, seconds, span, whole } from "../kit/dom.js";
 import { poll } from "../kit/poll.js";
 import { empty } from "../kit/states.js";
@@ -76,15 +76,23 @@ export const liveCards = () =>
     card("limits-card", "Limits in force", h("div", { id: "limits" })),
     card("targets", "Targets", h("ul", { className: "bars", id: "targets-list" })));
 
+/** Without figures the rule can still be edited, so the page shows no error for them. */
+function showUnknown(error) {
+  if (!(error instanceof Rejected)) throw error;
+  byId("limits").replaceChildren(empty("Not known now.", error.message));
+  byId("targets").hidden = true;
+}
+
 /** Read the state of the rule again and again. */
 export function watch(tenantId, ruleId) {
   const base = `/api/v1/tenants/${tenantId}`;
-  return poll(async () => {
+  const load = async () => {
     const [{ limits }, { targets }] = await Promise.all([
       read(`${base}/rate-limits`),
       read(`${base}/rules/${ruleId}/health`),
     ]);
     showLimits(limits.filter((limit) => limit.rule_id === ruleId || limit.rule_id === null));
     showTargets(targets);
-  });
+  };
+  return poll(() => load().catch(showUnknown));
 }
