@@ -8,7 +8,7 @@ import { dataTable } from "../kit/table.js";
 import { meter, wait } from "./traffic/tables.js";
 import { tenantField } from "./traffic/tenant_field.js";
 
-const TENANTS = 100; // that one call reads
+const TENANTS = 50; // that one call reads
 const state = { tenant: new URLSearchParams(location.search).get("tenant") ?? "", pages: 1 };
 
 const isOne = () => Boolean(own || state.tenant);
@@ -127,9 +127,10 @@ async function ofAll() {
 async function load() {
   const one = own?.id ?? state.tenant;
   const { limits, tenants, more } = one ? await ofOne(one) : await ofAll();
+  if (one !== (own?.id ?? state.tenant)) return; // another tenant was chosen meanwhile
   if (!table) showTable();
   table.show(limits, { more });
-  const of = one ? "" : ` of ${plural(tenants, "tenant")}`;
+  const of = one ? "" : more ? ` of the first ${tenants} tenants` : ` of ${plural(tenants, "tenant")}`;
   byId("fresh").textContent =
     `${plural(limits.length, "limit")}${of}, the fullest first. Updated ${seconds(Date.now() / 1000)}.`;
 }
