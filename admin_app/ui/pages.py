@@ -36,11 +36,15 @@ VERSION = _hash_of_files()
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: its name, its path, and the item of the menu that is current on it."""
+    """A page: its name, its path, and the item of the menu that is current on it.
+
+    `template` is the name of its template; empty: its own name.
+    """
 
     name: str
     path: str
     menu: str = ""
+    template: str = ""
 
 
 _TENANT = "/ui/tenants/<tenant_id>"
@@ -51,7 +55,7 @@ PAGES = (
     Page("rule", f"{_TENANT}/rules/<rule_id>", "tenants"),
     Page("connect", f"{_TENANT}/connect", "tenants"),
     Page("request", f"{_TENANT}/requests/<path:request_id>", "traffic"),
-    Page("any_request", "/ui/requests/<path:request_id>", "traffic"),
+    Page("any_request", "/ui/requests/<path:request_id>", "traffic", "request"),
     Page("traffic", "/ui/traffic"),
     Page("limits", "/ui/limits"),
     Page("providers", "/ui/providers"),
@@ -86,7 +90,7 @@ def _view(page: Page) -> Callable[..., Response]:
     def view(**ids: str) -> Response:
         prefix = path_prefix()
         text = render_template(
-            f"pages/{page.name}.html",
+            f"pages/{page.template or page.name}.html",
             files=f"{prefix}/ui/files/{VERSION}",
             prefix=prefix,
             menu=page.menu or page.name,
