@@ -65,7 +65,7 @@ function line(values, { xOf, yOf }) {
   }).join("");
 }
 
-function axes(chart, geometry, isLong) {
+function axes(chart, geometry, when) {
   const { xOf, yOf, inner, right, top, step } = geometry;
   const parts = [];
   for (let v = 0; v <= top + step / 2; v += step) {
@@ -76,7 +76,7 @@ function axes(chart, geometry, isLong) {
   const every = Math.ceil(chart.times.length / Math.max(2, Math.floor(inner / 110)));
   for (let i = Math.floor(every / 2); i < chart.times.length; i += every) {
     const place = { x: xOf(i), y: HEIGHT - 4, "text-anchor": "middle" };
-    parts.push(s("text", place, clock(chart.times[i], isLong)));
+    parts.push(s("text", place, when(chart.times[i])));
   }
   return parts;
 }
@@ -118,11 +118,13 @@ function legendOf({ series, stacked, format }) {
  * Draw `series` [{name, values, color}] over `times` (Unix seconds) into `host`.
  *
  * `stacked` sums them as bars, the last on top; otherwise they are lines, with gaps for null. `format` writes
- * a value, `axis` one of the axis. `label` names the chart for screen readers. Called again, it redraws.
+ * a value, `axis` one of the axis, `when` a time. `label` names the chart for screen readers. Called again, it
+ * redraws.
  */
 export function timeChart(host, chart) {
   const { times, series, format, label } = chart;
   const isLong = times.at(-1) - times[0] > DAY_AND_MORE;
+  const when = chart.when ?? ((moment) => clock(moment, isLong));
   const plot = h("div", {
     tabIndex: 0,
     role: "slider",
@@ -141,7 +143,7 @@ export function timeChart(host, chart) {
     geometry = geometryOf(chart, width);
     const frame = { height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true" };
     plot.replaceChildren(s("svg", frame,
-      axes(chart, geometry, isLong),
+      axes(chart, geometry, when),
       shapes(chart, geometry),
       s("line", { class: "cross", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" })));
   }
@@ -150,7 +152,7 @@ export function timeChart(host, chart) {
     at = Math.min(Math.max(i, 0), times.length - 1);
     const values = series.map((one) => `${one.name} ${format(one.values[at])}`).join(", ");
     plot.setAttribute("aria-valuenow", at);
-    plot.setAttribute("aria-valuetext", `${clock(times[at], isLong)}: ${values}`);
+    plot.setAttribute("aria-valuetext", `${when(times[at])}: ${values}`);
     tip.hidden = !isShown;
     const cross = plot.querySelector(".cross");
     cross?.setAttribute("visibility", isShown ? "visible" : "hidden");
@@ -161,7 +163,7 @@ export function timeChart(host, chart) {
     const x = geometry.xOf(at);
     cross.setAttribute("x1", x);
     cross.setAttribute("x2", x);
-    tip.replaceChildren(h("p", {}, clock(times[at], isLong)), ...[...series].reverse().map((one) =>
+    tip.replaceChildren(h("p", {}, when(times[at])), ...[...series].reverse().map((one) =>
       h("div", {}, h("span", {}, swatch(one.color), one.name), h("b", {}, format(one.values[at])))));
     tip.style.left = `${x > width / 2 ? x - tip.offsetWidth - 14 : x + 14}px`;
   }

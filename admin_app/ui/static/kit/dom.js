@@ -44,6 +44,13 @@ export const icon = (name, more = "") =>
 export const badge = (text, tone = "", picture = "") =>
   h("span", { className: `badge ${tone}` }, picture && icon(picture), text);
 
+/** A share as a bar; the number stands beside it. */
+export function meter(share) {
+  const full = h("span", { className: share >= 1 ? "full" : share >= 0.8 ? "near" : "" });
+  full.style.setProperty("width", `${Math.min(100, Math.max(0, 100 * share)).toFixed(1)}%`);
+  return h("span", { className: "meter", "aria-hidden": "true" }, full);
+}
+
 let last = 0;
 /** An id that no other element has. */
 export const newId = (prefix) => `${prefix}-${++last}`;

@@ -71,3 +71,14 @@ export function ago(moment) {
 
 /** "1 rule", "2 rules". */
 export const plural = (count, word, many = `${word}s`) => `${whole(count)} ${count === 1 ? word : many}`;
+
+/** The time until something is free, rounded up, in its largest unit of which it has two at least. */
+export function wait(ms) {
+  if (ms == null) return "";
+  let count = Math.ceil(ms / 1000);
+  for (const unit of ["s", "min"]) {
+    if (count <= 120) return `${count} ${unit}`;
+    count = Math.ceil(count / 60);
+  }
+  return `${count} h`;
+}

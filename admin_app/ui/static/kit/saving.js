@@ -17,22 +17,37 @@ function line(form, { pointer, detail }) {
   const place = placeOf(form, pointer);
   if (!place) return h("li", {}, detail);
   const go = () => place.querySelector("input, select, textarea, button")?.focus();
-  return h("li", {},
-    h("button", { type: "button", className: "linklike", onclick: go }, labelOf(place)), `: ${detail}`);
+  return h(
+    "li",
+    {},
+    h("button", { type: "button", className: "linklike", onclick: go }, labelOf(place)),
+    `: ${detail}`,
+  );
 }
 
 function summary(form, error, newest) {
   if (error.status === CHANGED_SINCE) {
-    const load = newest && h("button", { type: "button", className: "button small", onclick: newest }, "Load the newest");
+    const load =
+      newest &&
+      h("button", { type: "button", className: "button small", onclick: newest }, "Load the newest");
     return banner("bad", "Somebody has changed this since you opened it.", "Nothing was saved.", load || "");
   }
   if (!error.errors.length) return banner("bad", error.message);
   const title = error.errors.length === 1 ? "Nothing was saved." : `${error.errors.length} fields are wrong.`;
-  return banner("bad", title, h("ul", {}, error.errors.map((one) => line(form, one))));
+  return banner(
+    "bad",
+    title,
+    h(
+      "ul",
+      {},
+      error.errors.map((one) => line(form, one)),
+    ),
+  );
 }
 
 /**
- * Do `work` for a form. Resolves to true, or to false if the API rejects it: then the form says what is wrong.
+ * Do `work` for a form. Resolves to true, or to false if the API rejects it: then the form says
+ * what is wrong.
  * `newest` is called to load what somebody else has changed.
  */
 export async function accepted(form, work, { newest } = {}) {

@@ -1,11 +1,10 @@
 // The limits in force and how much of each is used, the fullest first: of all tenants, or of one.
-import { byId, h, plural, seconds, whole } from "../kit/dom.js";
+import { byId, h, meter, plural, seconds, wait, whole } from "../kit/dom.js";
 import { read } from "../kit/api.js";
 import { poll } from "../kit/poll.js";
 import { me } from "../kit/shell.js";
 import { fail } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
-import { meter, wait } from "./traffic/tables.js";
 import { tenantField } from "./traffic/tenant_field.js";
 
 const TENANTS = 50; // that one call reads

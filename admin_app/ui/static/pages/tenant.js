@@ -35,21 +35,42 @@ function tabOfAddress() {
 function drawHead() {
   const { tenant, connection } = context;
   byId("name").textContent = tenant.name;
-  byId("crumb-here").textContent = tenant.name;
-  byId("status").replaceChildren(tenant.status === "active" ? badge("Active", "good") : badge("Disabled", "warn"));
+  if (context.isPlatform) byId("crumb-here").textContent = tenant.name;
+  byId("status").replaceChildren(
+    tenant.status === "active" ? badge("Active", "good") : badge("Disabled", "warn"),
+  );
   byId("facts").replaceChildren(
-    h("span", { className: "fact" },
-      h("code", { title: "What clients call" }, connection.address), copyButton(connection.address, "Copy address")),
+    h(
+      "span",
+      { className: "fact" },
+      h("code", { title: "What clients call" }, connection.address),
+      copyButton(connection.address, "Copy address"),
+    ),
     h("span", { className: "fact" }, "Tier ", h("b", {}, tenant.tier)),
-    h("span", { className: "fact opt-col" }, "Id ", h("code", {}, tenant.id), copyButton(tenant.id, "Copy id")));
+    h(
+      "span",
+      { className: "fact opt-col" },
+      "Id ",
+      h("code", {}, tenant.id),
+      copyButton(tenant.id, "Copy id"),
+    ),
+  );
   byId("actions").replaceChildren(
     h("a", { className: "button", href: `/ui/traffic?tenant=${id}` }, icon("traffic"), "Traffic"),
-    h("a", { className: "button", href: `/ui/tenants/${id}/connect` }, icon("external"), "Connect"));
+    h("a", { className: "button", href: `/ui/tenants/${id}/connect` }, icon("external"), "Connect"),
+  );
 }
 
 function drawTabs(current) {
-  byId("tabs").replaceChildren(...Object.entries(TABS).map(([tab, [title]]) =>
-    h("a", { href: pathOf(tab), "aria-current": tab === current ? "page" : null, onclick: follow(tab) }, title)));
+  byId("tabs").replaceChildren(
+    ...Object.entries(TABS).map(([tab, [title]]) =>
+      h(
+        "a",
+        { href: pathOf(tab), "aria-current": tab === current ? "page" : null, onclick: follow(tab) },
+        title,
+      ),
+    ),
+  );
 }
 
 /** A click changes the tab without a new page; with a modifier it is the browser's. */
@@ -104,11 +125,13 @@ const enable = (button) =>
       await write("PATCH", context.base, { status: "active" });
       toast("The tenant is enabled.");
       await refresh();
-    }));
+    }),
+  );
 
 async function start() {
   const [{ is_platform: isPlatform }, rights] = await Promise.all([me, mayChange()]);
   Object.assign(context, rights, { isPlatform });
+  if (!isPlatform) byId("crumb-here").closest("nav").remove();
   await load();
   await show(tabOfAddress());
 }

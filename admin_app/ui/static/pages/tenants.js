@@ -1,5 +1,17 @@
 // The page Tenants: the customers of the platform, with their figures of the last hour.
-import { address, badge, byId, dateTime, h, icon, money, percent, plural, setTitle, whole } from "../kit/dom.js";
+import {
+  address,
+  badge,
+  byId,
+  dateTime,
+  h,
+  icon,
+  money,
+  percent,
+  plural,
+  setTitle,
+  whole,
+} from "../kit/dom.js";
 import { read } from "../kit/api.js";
 import { segments, text } from "../kit/fields.js";
 import { poll } from "../kit/poll.js";
@@ -13,7 +25,11 @@ const MOST_CALLS = 10; // of one search: each reads up to 1,000 tenants
 const FIGURES_SECONDS = 15;
 const TYPING_MS = 250;
 const MANY_ERRORS = 0.01;
-const STATUSES = [["", "All"], ["active", "Active"], ["disabled", "Disabled"]];
+const STATUSES = [
+  ["", "All"],
+  ["active", "Active"],
+  ["disabled", "Disabled"],
+];
 
 const asked = new URLSearchParams(location.search);
 const filter = { text: asked.get("text") ?? "", status: asked.get("status") ?? "" };
@@ -26,15 +42,30 @@ const COLUMNS = [
   { key: "name", title: "Tenant", sort: (row) => row.name, cell: nameOf },
   { key: "status", title: "Status", cell: ({ status }) => statusBadge(status) },
   { key: "tier", title: "Tier", sort: (row) => row.tier, opt: true, cell: (row) => row.tier },
-  { key: "requests", title: "Requests, 1 h", num: true, sort: requestsOf, cell: (row) => whole(requestsOf(row)) },
+  {
+    key: "requests",
+    title: "Requests, 1 h",
+    num: true,
+    sort: requestsOf,
+    cell: (row) => whole(requestsOf(row)),
+  },
   { key: "errors", title: "Errors", num: true, sort: (row) => figure(row, "failed"), cell: errorsOf },
   { key: "rejected", title: "Rejected", num: true, opt: true, cell: (row) => whole(figure(row, "rejected")) },
   { key: "cost", title: "Cost, 1 h", num: true, opt: true, cell: (row) => money(figure(row, "cost_usd")) },
-  { key: "created", title: "Created", opt: true, sort: (row) => row.created_at, cell: (row) => dateTime(row.created_at) },
+  {
+    key: "created",
+    title: "Created",
+    opt: true,
+    sort: (row) => row.created_at,
+    cell: (row) => dateTime(row.created_at),
+  },
 ];
 
 function nameOf({ id, name, subdomain }) {
-  return [h("a", { className: "name", href: `/ui/tenants/${id}` }, name), h("span", { className: "sub" }, subdomain)];
+  return [
+    h("a", { className: "name", href: `/ui/tenants/${id}` }, name),
+    h("span", { className: "sub" }, subdomain),
+  ];
 }
 
 function requestsOf(row) {
@@ -50,14 +81,24 @@ function errorsOf(row) {
 
 const table = dataTable({ label: "Tenants", columns: COLUMNS, onMore: () => more() });
 const addButton = () =>
-  h("button", { type: "button", className: "button primary", onclick: () => addTenant() }, icon("plus"), "Add a tenant");
+  h(
+    "button",
+    { type: "button", className: "button primary", onclick: () => addTenant() },
+    icon("plus"),
+    "Add a tenant",
+  );
 
 function none() {
   if (!filter.text && !filter.status) {
-    const text = "A tenant is a customer or a team. It has a subdomain, API keys, rules and limits of its own.";
+    const text =
+      "A tenant is a customer or a team. It has a subdomain, API keys, rules and limits of its own.";
     return { title: "No tenants yet.", text, action: addButton() };
   }
-  const clear = h("button", { type: "button", className: "button", onclick: clearFilter }, "Clear the filter");
+  const clear = h(
+    "button",
+    { type: "button", className: "button", onclick: clearFilter },
+    "Clear the filter",
+  );
   return { title: "No tenant matches.", text: "Names, subdomains and ids are searched.", action: clear };
 }
 
@@ -108,7 +149,11 @@ async function figures() {
   draw();
 }
 
-const field = text(filter.text, { type: "search", placeholder: "Name, subdomain or id", ariaLabel: "Filter tenants" });
+const field = text(filter.text, {
+  type: "search",
+  placeholder: "Name, subdomain or id",
+  ariaLabel: "Filter tenants",
+});
 let typing;
 field.addEventListener("input", () => {
   filter.text = field.value.trim();
@@ -137,7 +182,10 @@ async function start() {
   if (!is_platform) return location.replace(address(`/ui/tenants/${tenant.id}`));
   setTitle("Tenants");
   byId("actions").replaceChildren(addButton());
-  byId("filter").replaceChildren(h("div", { className: "search" }, field), h("div", { id: "statuses" }, statuses()));
+  byId("filter").replaceChildren(
+    h("div", { className: "search" }, field),
+    h("div", { id: "statuses" }, statuses()),
+  );
   await search();
   byId("list").replaceChildren(table.node);
   await poll(figures, { seconds: FIGURES_SECONDS, quiet: table.node }).first;

@@ -7,7 +7,10 @@ import { accepted } from "../../kit/saving.js";
 import { attempt, banner } from "../../kit/states.js";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"].map((one) => [one, one]);
-const KINDS = [["plain", "A service"], ["ai", "AI models"]];
+const KINDS = [
+  ["plain", "A service"],
+  ["ai", "AI models"],
+];
 const LONGEST_PATH = 2048;
 
 const pathField = (value, help) =>
@@ -20,20 +23,32 @@ const pathField = (value, help) =>
 /** The fields of a rule that forwards to one address. */
 function plain() {
   const path = pathField("", "Requests with this path, and all paths below it, go to the target.");
-  const target = field("Target", text("", { className: "mono", placeholder: "https://api.example.com", type: "url" }), {
-    pointer: "/target",
-    required: true,
-    help: "The http or https address of the service. The path of the request is added to it.",
-  });
+  const target = field(
+    "Target",
+    text("", { className: "mono", placeholder: "https://api.example.com", type: "url" }),
+    {
+      pointer: "/target",
+      required: true,
+      help: "The http or https address of the service. The path of the request is added to it.",
+    },
+  );
   const strip = toggle("Remove the path of the rule", false, {
     pointer: "/strip_path",
     width: "w12",
     help: "The target gets only what follows the path of the rule.",
   });
   const methods = chips("Methods", [], METHODS, { pointer: "/methods", help: "None chosen: all methods." });
-  const open = toggle("Public", false, { pointer: "/public", width: "w12", help: "Requests need no API key." });
+  const open = toggle("Public", false, {
+    pointer: "/public",
+    width: "w12",
+    help: "Requests need no API key.",
+  });
   return {
-    node: h("div", { className: "fields" }, [path, target, methods, strip, open].map((one) => one.node)),
+    node: h(
+      "div",
+      { className: "fields" },
+      [path, target, methods, strip, open].map((one) => one.node),
+    ),
     read: () => ({
       path: path.read(),
       target: target.read(),
@@ -48,15 +63,24 @@ function plain() {
 function ai(names, { id, isPlatform }) {
   const path = pathField("/v1", "SDKs of OpenAI and Anthropic call paths below /v1.");
   const providers = names.length
-    ? chips("Providers", [], names.map((name) => [name, name]), {
-      pointer: "/ai/providers",
-      help: "None chosen: all providers that the tenant may use.",
-    })
+    ? chips(
+        "Providers",
+        [],
+        names.map((name) => [name, name]),
+        {
+          pointer: "/ai/providers",
+          help: "None chosen: all providers that the tenant may use.",
+        },
+      )
     : {
-      node: banner("info", "This tenant has no provider yet.", "Without one, the rule has no models.",
-        h("a", { href: `/ui/providers${isPlatform ? `?tenant=${id}` : ""}` }, "Add a provider")),
-      read: () => [],
-    };
+        node: banner(
+          "info",
+          "This tenant has no provider yet.",
+          "Without one, the rule has no models.",
+          h("a", { href: `/ui/providers${isPlatform ? `?tenant=${id}` : ""}` }, "Add a provider"),
+        ),
+        read: () => [],
+      };
   const list = lineList([], { placeholder: "gpt-*\nclaude-*" });
   const models = field("Models", list, {
     pointer: "/ai/models",
@@ -71,8 +95,14 @@ function ai(names, { id, isPlatform }) {
     read: () => model.control.value.trim() || null,
   });
   return {
-    node: h("div", { className: "fields" },
-      path.node, h("div", { className: "w12" }, providers.node), models.node, model.node),
+    node: h(
+      "div",
+      { className: "fields" },
+      path.node,
+      h("div", { className: "w12" }, providers.node),
+      models.node,
+      model.node,
+    ),
     read: () => ({
       path: path.read(),
       ai: { providers: providers.read(), models: models.read(), default_model: model.read() },

@@ -5,10 +5,25 @@ import { chips, choice, field, lineList, lines, pairs, text } from "../../kit/fi
 import { openPanel, showOnce } from "../../kit/panel.js";
 import { accepted } from "../../kit/saving.js";
 
-const SCOPES = [["proxy", "proxy"], ["read", "read"], ["admin", "admin"]];
+const SCOPES = [
+  ["proxy", "proxy"],
+  ["read", "read"],
+  ["admin", "admin"],
+];
 const SCOPE_HELP = "proxy calls the rules. read looks at this tenant, admin changes it.";
-const DAYS = [["", "Never"], ["7", "In 7 days"], ["30", "In 30 days"], ["90", "In 90 days"], ["365", "In a year"]];
-const OVERLAPS = [["0s", "At once"], ["1h", "After an hour"], ["1d", "After 24 hours"], ["7d", "After 7 days"]];
+const DAYS = [
+  ["", "Never"],
+  ["7", "In 7 days"],
+  ["30", "In 30 days"],
+  ["90", "In 90 days"],
+  ["365", "In a year"],
+];
+const OVERLAPS = [
+  ["0s", "At once"],
+  ["1h", "After an hour"],
+  ["1d", "After 24 hours"],
+  ["7d", "After 7 days"],
+];
 const DAY_MS = 86_400_000;
 const HOW = "Send it as Authorization: Bearer, as x-api-key or as api-key. It is shown only this once.";
 
@@ -41,15 +56,26 @@ function keyFields() {
     scopes: chips("Scopes", ["proxy"], SCOPES, { pointer: "/scopes", help: SCOPE_HELP }),
     expires_at: expiryField(),
     models: globs("Models", "/models", "Names that it may ask for, one per line; * is any text. Empty: all."),
-    deny_models: globs("Denied models", "/deny_models", "Models that it may not use, whatever name it asks for."),
-    providers: globs("Providers", "/providers", "Names of the providers that it may use. Empty: all.",
-      "openai-main"),
+    deny_models: globs(
+      "Denied models",
+      "/deny_models",
+      "Models that it may not use, whatever name it asks for.",
+    ),
+    providers: globs(
+      "Providers",
+      "/providers",
+      "Names of the providers that it may use. Empty: all.",
+      "openai-main",
+    ),
     user: field("User", text("", { maxLength: 128 }), {
       pointer: "/user",
       required: false,
       help: "The person or program that uses it, for reports.",
     }),
-    metadata: pairs({}, { label: "Tags", pointer: "/metadata", help: "Names and values for reports, such as a project." }),
+    metadata: pairs(
+      {},
+      { label: "Tags", pointer: "/metadata", help: "Names and values for reports, such as a project." },
+    ),
   };
 }
 
@@ -73,14 +99,24 @@ export function createKey({ base }, done) {
     text: "An application needs the scope proxy only.",
     body: [
       h("div", { className: "fields" }, nodes({ name, scopes, expires, models })),
-      h("details", { className: "more" }, h("summary", {}, "More"), h("div", { className: "fields" }, nodes(others))),
+      h(
+        "details",
+        { className: "more" },
+        h("summary", {}, "More"),
+        h("div", { className: "fields" }, nodes(others)),
+      ),
     ],
     save: "Create the key",
     submit: async (form) => {
       let made;
-      if (!(await accepted(form, async () => (made = await write("POST", `${base}/api-keys`, body()))))) return false;
+      if (!(await accepted(form, async () => (made = await write("POST", `${base}/api-keys`, body())))))
+        return false;
       panel.close();
-      await showOnce({ title: made.name ? `The key “${made.name}”` : "The new key", text: HOW, secret: made.key });
+      await showOnce({
+        title: made.name ? `The key “${made.name}”` : "The new key",
+        text: HOW,
+        secret: made.key,
+      });
       await done();
       return true;
     },
@@ -137,7 +173,10 @@ export function showKey(key) {
   };
   openPanel({
     title: key.name || "Key without a name",
-    body: h("dl", { className: "facts" },
-      Object.entries(facts).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    body: h(
+      "dl",
+      { className: "facts" },
+      Object.entries(facts).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    ),
   });
 }

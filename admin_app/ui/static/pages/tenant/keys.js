@@ -9,7 +9,10 @@ import { createKey, rotateKey, showKey, usedOf } from "./key_forms.js";
 
 const SOON_SECONDS = 7 * 86_400;
 const TONES = { admin: "accent", read: "", proxy: "" };
-const SHOWN = [["active", "Active"], ["all", "All"]];
+const SHOWN = [
+  ["active", "Active"],
+  ["all", "All"],
+];
 
 /** How a key is called in sentences. */
 export const called = (key) => (key.name ? `“${key.name}” (${key.prefix}…)` : `${key.prefix}…`);
@@ -18,7 +21,8 @@ const scopesOf = ({ scopes }) => scopes.map((one) => [badge(one, TONES[one]), " 
 
 function expiryOf({ expires_at: moment, status }) {
   if (status === "revoked") return badge("Revoked", "bad");
-  if (status === "expired") return [badge("Expired", "warn"), h("span", { className: "sub" }, dateTime(moment))];
+  if (status === "expired")
+    return [badge("Expired", "warn"), h("span", { className: "sub" }, dateTime(moment))];
   if (moment === null) return h("span", { className: "muted" }, "Never");
   const left = (new Date(moment) - Date.now()) / 1000;
   return left < SOON_SECONDS ? badge(`In ${span(left)}`, "warn") : dateTime(moment);
@@ -27,25 +31,38 @@ function expiryOf({ expires_at: moment, status }) {
 function modelsOf({ models, deny_models: denied }) {
   const allowed = models === null ? "All" : models.length ? models.join(", ") : "None";
   const text = denied.length ? `${allowed} but ${denied.join(", ")}` : allowed;
-  return h("span", { className: `clip ${models === null && !denied.length ? "muted" : ""}`, title: text }, text);
+  return h(
+    "span",
+    { className: `clip ${models === null && !denied.length ? "muted" : ""}`, title: text },
+    text,
+  );
 }
 
 function columns(may, { open, rotate, revoke }) {
   const button = (key, title, name, work, more = "") =>
-    h("button", {
-      type: "button",
-      className: `button small quiet ${more}`,
-      disabled: !may,
-      "aria-label": `${title} ${key.name || key.prefix}`,
-      onclick: (event) => work(key, event.currentTarget),
-    }, icon(name), title);
+    h(
+      "button",
+      {
+        type: "button",
+        className: `button small quiet ${more}`,
+        disabled: !may,
+        "aria-label": `${title} ${key.name || key.prefix}`,
+        onclick: (event) => work(key, event.currentTarget),
+      },
+      icon(name),
+      title,
+    );
   return [
     {
       key: "name",
       title: "Key",
       sort: (key) => key.name || key.prefix,
       cell: (key) => [
-        h("button", { type: "button", className: "linklike name", onclick: () => open(key) }, key.name || "No name"),
+        h(
+          "button",
+          { type: "button", className: "linklike name", onclick: () => open(key) },
+          key.name || "No name",
+        ),
         h("span", { className: "sub" }, `${key.prefix}…`),
       ],
     },
@@ -56,8 +73,14 @@ function columns(may, { open, rotate, revoke }) {
     {
       key: "actions",
       title: h("span", { className: "hidden" }, "Actions"),
-      cell: (key) => key.status === "active" && h("div", { className: "row-actions" },
-        button(key, "Rotate", "refresh", rotate), button(key, "Revoke", "trash", revoke, "danger")),
+      cell: (key) =>
+        key.status === "active" &&
+        h(
+          "div",
+          { className: "row-actions" },
+          button(key, "Rotate", "refresh", rotate),
+          button(key, "Revoke", "trash", revoke, "danger"),
+        ),
     },
   ];
 }
@@ -83,15 +106,21 @@ export async function showKeys(host, context) {
         toast(`${key.name || key.prefix} is revoked.`);
         outcome.replaceChildren(...(done?.warnings ?? []).map((one) => banner("warn", one.detail)));
         await load();
-      }));
+      }),
+    );
   }
   const add = () =>
-    h("button", {
-      type: "button",
-      className: "button primary",
-      disabled: !may,
-      onclick: () => createKey(context, load),
-    }, icon("plus"), "Create a key");
+    h(
+      "button",
+      {
+        type: "button",
+        className: "button primary",
+        disabled: !may,
+        onclick: () => createKey(context, load),
+      },
+      icon("plus"),
+      "Create a key",
+    );
   const none = {
     title: "No active key.",
     text: "Clients send a key with each request. Only public rules work without one.",
@@ -114,12 +143,25 @@ export async function showKeys(host, context) {
     count.textContent = active.length;
     choose.node.hidden = inactive === 0;
     choose.node.title = `${plural(inactive, "key")} revoked or expired`;
-    if (table.node.contains(document.activeElement)) table.node.closest("section").querySelector("h2").focus();
+    if (table.node.contains(document.activeElement))
+      table.node.closest("section").querySelector("h2").focus();
     table.show(shown === "all" ? keys : active);
   }
-  host.replaceChildren(outcome, h("section", { className: "card flush", "aria-label": "API keys" },
-    h("div", { className: "card-head" },
-      h("h2", { tabIndex: -1 }, "API keys", count), choose.node, !may && locked(reason), add()),
-    table.node));
+  host.replaceChildren(
+    outcome,
+    h(
+      "section",
+      { className: "card flush", "aria-label": "API keys" },
+      h(
+        "div",
+        { className: "card-head" },
+        h("h2", { tabIndex: -1 }, "API keys", count),
+        choose.node,
+        !may && locked(reason),
+        add(),
+      ),
+      table.node,
+    ),
+  );
   await load();
 }

@@ -7,7 +7,11 @@ const MOST = 6;
 /** Where a warning is: a link to its rule, or to the chain of the tenant. */
 function place({ id, openTab }, { rule_id: rule, rule_path: path }) {
   if (rule) return h("a", { className: "mono", href: `/ui/tenants/${id}/rules/${rule}` }, path);
-  return h("button", { type: "button", className: "linklike", onclick: () => openTab("plugins") }, "All rules");
+  return h(
+    "button",
+    { type: "button", className: "linklike", onclick: () => openTab("plugins") },
+    "All rules",
+  );
 }
 
 function list(context, found) {
@@ -24,13 +28,27 @@ export function notes(context, enable) {
   const { tenant, known, isPlatform } = context;
   const broken = known.warnings.filter((one) => one.rejects);
   const doubtful = known.warnings.filter((one) => !one.rejects);
-  const button = isPlatform &&
-    h("button", { type: "button", className: "button small", onclick: (event) => enable(event.currentTarget) }, "Enable");
+  const button =
+    isPlatform &&
+    h(
+      "button",
+      { type: "button", className: "button small", onclick: (event) => enable(event.currentTarget) },
+      "Enable",
+    );
   return [
     tenant.status !== "active" &&
-      banner("warn", "This tenant is disabled.", "All its requests are rejected, and its keys do not log in.", button || ""),
+      banner(
+        "warn",
+        "This tenant is disabled.",
+        "All its requests are rejected, and its keys do not log in.",
+        button || "",
+      ),
     known.fault &&
-      banner("bad", "The proxy serves an older state of this tenant.", `It cannot use the newest one: ${known.fault}`),
+      banner(
+        "bad",
+        "The proxy serves an older state of this tenant.",
+        `It cannot use the newest one: ${known.fault}`,
+      ),
     broken.length > 0 && banner("bad", "Requests are rejected.", ...list(context, broken)),
     doubtful.length > 0 && banner("warn", "This may not work as intended.", ...list(context, doubtful)),
   ].filter(Boolean);

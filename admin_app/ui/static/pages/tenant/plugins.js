@@ -50,7 +50,11 @@ export function moved(entries, i, j) {
   const after = [...entries];
   const [one, other] = [entries[i], entries[j]];
   if (one.priority === other.priority) [after[i], after[j]] = [other, one];
-  else [after[i], after[j]] = [{ ...one, priority: other.priority }, { ...other, priority: one.priority }];
+  else
+    [after[i], after[j]] = [
+      { ...one, priority: other.priority },
+      { ...other, priority: one.priority },
+    ];
   return after;
 }
 
@@ -75,7 +79,9 @@ class Chain {
     const entry = this.chain.entries[i];
     const plugin = this.catalogue.get(entry.name);
     const form = entryForm(plugin, entry, `/${this.chain.field}/${this.chain.step(i, entry)}`);
-    this.open(entry.name, "", form.node, "Save", () => this.chain.entries.map((one, j) => (j === i ? form.read() : one)));
+    this.open(entry.name, "", form.node, "Save", () =>
+      this.chain.entries.map((one, j) => (j === i ? form.read() : one)),
+    );
   }
 
   add() {
@@ -83,7 +89,8 @@ class Chain {
     const allowed = this.context.tenant.enabled_plugins;
     const isOwn = this.chain.field === "plugin_chain";
     const names = [...this.catalogue.keys()].filter(
-      (name) => !taken.includes(name) && (!isOwn || allowed === null || allowed.includes(name)));
+      (name) => !taken.includes(name) && (!isOwn || allowed === null || allowed.includes(name)),
+    );
     if (!names.length) return toast("There is no other plugin to add.");
     const place = h("div", {});
     const at = this.chain.entries.length;
@@ -92,10 +99,19 @@ class Chain {
       form = entryForm(this.catalogue.get(name), {}, `/${this.chain.field}/${this.chain.step(at, { name })}`);
       place.replaceChildren(form.node);
     };
-    const control = choice(names[0], names.map((one) => [one, one]), { onchange: () => fill(control.value) });
+    const control = choice(
+      names[0],
+      names.map((one) => [one, one]),
+      { onchange: () => fill(control.value) },
+    );
     fill(names[0]);
-    this.open("Add a plugin", this.about.text, [field("Plugin", control).node, place], "Add the plugin",
-      () => [...this.chain.entries, form.read()]);
+    this.open(
+      "Add a plugin",
+      this.about.text,
+      [field("Plugin", control).node, place],
+      "Add the plugin",
+      () => [...this.chain.entries, form.read()],
+    );
     return undefined;
   }
 
@@ -134,14 +150,18 @@ class Chain {
       return next !== undefined && entries[next].stage === entries[i].stage ? next : undefined;
     };
     const tool = (title, picture, entry, work, isOff) =>
-      h("button", {
-        type: "button",
-        className: `button small only-icon quiet ${isOff ? "unseen" : ""}`,
-        title,
-        "aria-label": `${title}: ${entry.name}`,
-        disabled: !this.may,
-        onclick: (event) => work(event.currentTarget),
-      }, icon(picture));
+      h(
+        "button",
+        {
+          type: "button",
+          className: `button small only-icon quiet ${isOff ? "unseen" : ""}`,
+          title,
+          "aria-label": `${title}: ${entry.name}`,
+          disabled: !this.may,
+          onclick: (event) => work(event.currentTarget),
+        },
+        icon(picture),
+      );
     return [
       { key: "name", title: "Plugin", cell: ({ i, entry }) => this.nameOf(i, entry) },
       { key: "stage", title: "Stage", opt: true, cell: ({ entry }) => h("code", {}, entry.stage) },
@@ -150,35 +170,74 @@ class Chain {
       {
         key: "tools",
         title: h("span", { className: "hidden" }, "Actions"),
-        cell: ({ i, entry }) => h("div", { className: "row-actions" },
-          tool("Run earlier", "up", entry, (button) => this.move(i, near(i, -1), button), near(i, -1) === undefined),
-          tool("Run later", "down", entry, (button) => this.move(i, near(i, 1), button), near(i, 1) === undefined),
-          tool("Remove", "trash", entry, () => this.remove(i))),
+        cell: ({ i, entry }) =>
+          h(
+            "div",
+            { className: "row-actions" },
+            tool(
+              "Run earlier",
+              "up",
+              entry,
+              (button) => this.move(i, near(i, -1), button),
+              near(i, -1) === undefined,
+            ),
+            tool(
+              "Run later",
+              "down",
+              entry,
+              (button) => this.move(i, near(i, 1), button),
+              near(i, 1) === undefined,
+            ),
+            tool("Remove", "trash", entry, () => this.remove(i)),
+          ),
       },
     ];
   }
 
   nameOf(i, entry) {
-    if (!this.catalogue.has(entry.name)) return [h("b", {}, entry.name), " ", badge("Not installed", "bad", "warn")];
+    if (!this.catalogue.has(entry.name))
+      return [h("b", {}, entry.name), " ", badge("Not installed", "bad", "warn")];
     if (!this.may) return h("b", {}, entry.name);
-    return h("button", { type: "button", className: "linklike name", onclick: () => this.edit(i) }, entry.name);
+    return h(
+      "button",
+      { type: "button", className: "linklike name", onclick: () => this.edit(i) },
+      entry.name,
+    );
   }
 
   node() {
     const { title, text, none } = this.about;
     const { entries } = this.chain;
     const add = () =>
-      h("button", { type: "button", className: "button", disabled: !this.may, onclick: () => this.add() },
-        icon("plus"), "Add a plugin");
-    const table = dataTable({ label: title, columns: this.columns(), none: { title: none, text, action: add() } });
+      h(
+        "button",
+        { type: "button", className: "button", disabled: !this.may, onclick: () => this.add() },
+        icon("plus"),
+        "Add a plugin",
+      );
+    const table = dataTable({
+      label: title,
+      columns: this.columns(),
+      none: { title: none, text, action: add() },
+    });
     table.show(order(entries).map((i) => ({ i, entry: entries[i] })));
-    return h("section", { className: "card flush", "aria-label": title },
-      h("div", { className: "card-head" },
-        h("div", {}, h("h2", {}, title, h("span", { className: "count" }, entries.length)),
-          entries.length > 0 && h("p", { className: "help" }, text)),
+    return h(
+      "section",
+      { className: "card flush", "aria-label": title },
+      h(
+        "div",
+        { className: "card-head" },
+        h(
+          "div",
+          {},
+          h("h2", {}, title, h("span", { className: "count" }, entries.length)),
+          entries.length > 0 && h("p", { className: "help" }, text),
+        ),
         !this.may && locked(this.reason),
-        entries.length > 0 && add()),
-      table.node);
+        entries.length > 0 && add(),
+      ),
+      table.node,
+    );
   }
 }
 
@@ -201,7 +260,17 @@ export async function showPlugins(host, context) {
   ].filter(Boolean);
   const allowed = tenant.enabled_plugins;
   host.replaceChildren(
-    ...(allowed === null ? [] : [banner("info", "Only some plugins are allowed.",
-      allowed.length ? `The tenant and its rules may use ${allowed.join(", ")}.` : "The tenant may use none.")]),
-    ...chains.map((one) => one.node()));
+    ...(allowed === null
+      ? []
+      : [
+          banner(
+            "info",
+            "Only some plugins are allowed.",
+            allowed.length
+              ? `The tenant and its rules may use ${allowed.join(", ")}.`
+              : "The tenant may use none.",
+          ),
+        ]),
+    ...chains.map((one) => one.node()),
+  );
 }

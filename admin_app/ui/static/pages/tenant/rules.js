@@ -20,7 +20,9 @@ function goesTo({ target, targets, ai }) {
 }
 
 function methodsOf({ methods }) {
-  return methods.length ? methods.map((one) => [h("code", {}, one), " "]) : h("span", { className: "muted" }, "All");
+  return methods.length
+    ? methods.map((one) => [h("code", {}, one), " "])
+    : h("span", { className: "muted" }, "All");
 }
 
 function accessOf({ public: isPublic, credential }) {
@@ -31,7 +33,9 @@ function accessOf({ public: isPublic, credential }) {
 function warningsOf(found) {
   if (!found.length) return h("span", { className: "muted" }, "None");
   const isBroken = found.some((one) => one.rejects);
-  const words = isBroken ? "Rejects requests" : `${found.length} ${found.length === 1 ? "warning" : "warnings"}`;
+  const words = isBroken
+    ? "Rejects requests"
+    : `${found.length} ${found.length === 1 ? "warning" : "warnings"}`;
   const made = badge(words, isBroken ? "bad" : "warn", "warn");
   made.title = found.map((one) => one.detail).join("\n");
   return made;
@@ -59,14 +63,23 @@ function columns({ id, known }) {
       opt: true,
       cell: (rule) => rule.plugin_chain.filter((one) => one.enabled).length,
     },
-    { key: "active", title: "State", cell: ({ active }) => (active ? badge("Active", "good") : badge("Off")) },
+    {
+      key: "active",
+      title: "State",
+      cell: ({ active }) => (active ? badge("Active", "good") : badge("Off")),
+    },
     { key: "warnings", title: "Warnings", cell: (rule) => warningsOf(found(rule)) },
   ];
 }
 
 /** Whether a rule has the words of the filter in its path or where it goes. */
 function matches(rule, words) {
-  const whole = [rule.path, rule.target, ...(rule.targets ?? []).map((one) => one.url), ...(rule.ai?.providers ?? [])];
+  const whole = [
+    rule.path,
+    rule.target,
+    ...(rule.targets ?? []).map((one) => one.url),
+    ...(rule.ai?.providers ?? []),
+  ];
   return whole.filter(Boolean).join(" ").toLowerCase().includes(words);
 }
 
@@ -75,23 +88,38 @@ export async function showRules(host, context) {
   const { may, reason } = context;
   const rules = await readAll(`${context.base}/rules`, "rules");
   const add = () =>
-    h("button", { type: "button", className: "button primary", disabled: !may, onclick: () => addRule(context) },
-      icon("plus"), "Add a rule");
+    h(
+      "button",
+      { type: "button", className: "button primary", disabled: !may, onclick: () => addRule(context) },
+      icon("plus"),
+      "Add a rule",
+    );
   const none = { title: "No rules yet.", text: NO_RULE, action: add() };
   const noMatch = { title: "No rule matches.", text: "Change or clear the filter." };
   const table = dataTable({ label: "Rules", columns: columns(context), none });
   const filter = text("", { type: "search", placeholder: "Path or target", ariaLabel: "Filter rules" });
   const draw = () => {
     const words = filter.value.trim().toLowerCase();
-    table.show(rules.filter((rule) => matches(rule, words)), words ? { none: noMatch } : {});
+    table.show(
+      rules.filter((rule) => matches(rule, words)),
+      words ? { none: noMatch } : {},
+    );
   };
   filter.addEventListener("input", draw);
   draw();
-  host.replaceChildren(h("section", { className: "card flush", "aria-label": "Rules" },
-    h("div", { className: "card-head" },
-      h("h2", {}, "Rules", h("span", { className: "count" }, rules.length)),
-      rules.length >= MANY && h("div", { className: "search" }, filter),
-      !may && locked(reason),
-      rules.length > 0 && add()),
-    table.node));
+  host.replaceChildren(
+    h(
+      "section",
+      { className: "card flush", "aria-label": "Rules" },
+      h(
+        "div",
+        { className: "card-head" },
+        h("h2", {}, "Rules", h("span", { className: "count" }, rules.length)),
+        rules.length >= MANY && h("div", { className: "search" }, filter),
+        !may && locked(reason),
+        rules.length > 0 && add(),
+      ),
+      table.node,
+    ),
+  );
 }

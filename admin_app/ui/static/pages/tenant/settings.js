@@ -8,8 +8,14 @@ import { attempt, busy, locked } from "../../kit/states.js";
 import { tierField } from "../tenants/add.js";
 
 const BY_PLATFORM = "Set by the platform.";
-const ALL_OR_SOME = [["all", "All plugins"], ["some", "Only these"]];
-const CORS = [["none", "No web page"], ["some", "These web pages"]];
+const ALL_OR_SOME = [
+  ["all", "All plugins"],
+  ["some", "Only these"],
+];
+const CORS = [
+  ["none", "No web page"],
+  ["some", "These web pages"],
+];
 const TEN_MINUTES = 600;
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -21,24 +27,39 @@ function withPart(title, options, isOpen, part, read) {
   const choice = segments(title, isOpen ? open : closed, options, {
     onchange: (value) => (part.hidden = value === closed),
   });
-  const node = h("div", { className: "field w12" },
-    h("span", { className: "label" }, title), h("div", {}, choice.node), part);
+  const node = h(
+    "div",
+    { className: "field w12" },
+    h("span", { className: "label" }, title),
+    h("div", {}, choice.node),
+    part,
+  );
   return { node, read: () => (choice.read() === closed ? null : read()) };
 }
 
 function pluginsField(value, names) {
-  const some = chips("Allowed plugins", value ?? names, names.map((name) => [name, name]), {
-    pointer: "/enabled_plugins",
-    help: "The tenant and its rules may use these. What the platform requires runs in any case.",
-  });
+  const some = chips(
+    "Allowed plugins",
+    value ?? names,
+    names.map((name) => [name, name]),
+    {
+      pointer: "/enabled_plugins",
+      help: "The tenant and its rules may use these. What the platform requires runs in any case.",
+    },
+  );
   return withPart("Plugins", ALL_OR_SOME, value !== null, some.node, some.read);
 }
 
 function corsField(value) {
-  const [origins, headers] = [lineList(value?.origins, { placeholder: "https://app.example.com" }), lineList(value?.headers)];
+  const [origins, headers] = [
+    lineList(value?.origins, { placeholder: "https://app.example.com" }),
+    lineList(value?.headers),
+  ];
   const age = text(value?.max_age ?? TEN_MINUTES, { placeholder: "10m" });
   const seconds = () => (/^\d+(\.\d+)?$/.test(age.value) ? Number(age.value) : age.value);
-  const part = h("div", { className: "fields group" },
+  const part = h(
+    "div",
+    { className: "fields group" },
     field("Origins", origins, { pointer: "/cors/origins", help: "One per line; * is every web page." }).node,
     field("Headers", headers, {
       pointer: "/cors/headers",
@@ -46,7 +67,12 @@ function corsField(value) {
       required: false,
       help: "Headers that a page may send. Empty: all.",
     }).node,
-    field("Browsers remember this for", age, { pointer: "/cors/max_age", width: "w6", help: "Seconds, or 10m." }).node);
+    field("Browsers remember this for", age, {
+      pointer: "/cors/max_age",
+      width: "w6",
+      help: "Seconds, or 10m.",
+    }).node,
+  );
   const read = () => ({ origins: lines(origins), headers: lines(headers), max_age: seconds() });
   return withPart("Web pages that may call the rules", CORS, value !== null, part, read);
 }
@@ -60,7 +86,10 @@ function fieldsOf({ tenant, may, isPlatform }, tiers, plugins) {
     : field("Tier", text(tenant.tier, fixed), { pointer: "/tier", help: BY_PLATFORM });
   tier.node.classList.replace("w12", "w6");
   return {
-    name: field("Name", text(tenant.name, { maxLength: 200, disabled: !may }), { pointer: "/name", width: "w6" }),
+    name: field("Name", text(tenant.name, { maxLength: 200, disabled: !may }), {
+      pointer: "/name",
+      width: "w6",
+    }),
     subdomain: field("Subdomain", text(tenant.subdomain, { className: "mono", ...fixed }), {
       pointer: "/subdomain",
       width: "w6",
@@ -86,11 +115,23 @@ function form(context, fields) {
   const before = Object.fromEntries(Object.entries(fields).map(([name, one]) => [name, one.read()]));
   const save = h("button", { className: "button primary" }, "Save");
   const discard = h("button", { type: "button", className: "button", onclick: () => refresh() }, "Discard");
-  const bar = h("div", { className: "save", hidden: true },
-    h("p", {}, "Changes are not saved."), h("div", { className: "actions" }, discard, save));
-  const node = h("form", { className: "card settings", noValidate: true, "aria-label": "Settings" },
+  const bar = h(
+    "div",
+    { className: "save", hidden: true },
+    h("p", {}, "Changes are not saved."),
+    h("div", { className: "actions" }, discard, save),
+  );
+  const node = h(
+    "form",
+    { className: "card settings", noValidate: true, "aria-label": "Settings" },
     h("div", { className: "card-head" }, h("h2", {}, "Settings"), !may && locked(reason)),
-    h("fieldset", { className: "fields", disabled: !may }, Object.values(fields).map((one) => one.node)), bar);
+    h(
+      "fieldset",
+      { className: "fields", disabled: !may },
+      Object.values(fields).map((one) => one.node),
+    ),
+    bar,
+  );
   const stop = () => removeEventListener("beforeunload", stay);
   const look = () => {
     bar.hidden = same(changes(fields, before), {});
@@ -116,7 +157,11 @@ function setStatus({ base, tenant, refresh }, button) {
   const isActive = tenant.status === "active";
   return busy(button, async () => {
     const text = "All its requests are rejected, and its keys do not log in, until it is enabled again.";
-    if (isActive && !(await confirm({ title: `Disable ${tenant.name}?`, text, action: "Disable the tenant" }))) return;
+    if (
+      isActive &&
+      !(await confirm({ title: `Disable ${tenant.name}?`, text, action: "Disable the tenant" }))
+    )
+      return;
     await attempt(async () => {
       await write("PATCH", base, { status: isActive ? "disabled" : "active" });
       toast(isActive ? "The tenant is disabled." : "The tenant is enabled.");
@@ -127,8 +172,9 @@ function setStatus({ base, tenant, refresh }, button) {
 
 function remove({ base, tenant }, button) {
   return busy(button, async () => {
-    const text = "Its rules, keys, providers and models are deleted. This cannot be undone. Its subdomain stays "
-      + "reserved for a time.";
+    const text =
+      "Its rules, keys, providers and models are deleted. This cannot be undone. Its subdomain stays " +
+      "reserved for a time.";
     if (!(await confirm({ title: `Delete ${tenant.name}?`, text, action: "Delete the tenant" }))) return;
     await attempt(async () => {
       await write("DELETE", base);
@@ -140,30 +186,59 @@ function remove({ base, tenant }, button) {
 function danger(context) {
   const isActive = context.tenant.status === "active";
   const line = (title, text, word, work, picture) =>
-    h("li", {}, h("div", {}, h("b", {}, title), h("p", {}, text)),
-      h("button", {
-        type: "button",
-        className: "button danger",
-        onclick: (event) => work(context, event.currentTarget),
-      }, icon(picture), word));
-  return h("section", { className: "card", "aria-label": "Disable or delete" },
+    h(
+      "li",
+      {},
+      h("div", {}, h("b", {}, title), h("p", {}, text)),
+      h(
+        "button",
+        {
+          type: "button",
+          className: "button danger",
+          onclick: (event) => work(context, event.currentTarget),
+        },
+        icon(picture),
+        word,
+      ),
+    );
+  return h(
+    "section",
+    { className: "card", "aria-label": "Disable or delete" },
     h("div", { className: "card-head" }, h("h2", {}, "Disable or delete")),
-    h("ul", { className: "choices" },
-      line(isActive ? "Disable this tenant" : "Enable this tenant",
+    h(
+      "ul",
+      { className: "choices" },
+      line(
+        isActive ? "Disable this tenant" : "Enable this tenant",
         isActive ? "All its requests are rejected. Nothing is deleted." : "Its requests are served again.",
-        isActive ? "Disable" : "Enable", setStatus, isActive ? "lock" : "check"),
-      line("Delete this tenant", "With its rules, keys, providers and models.", "Delete", remove, "trash")));
+        isActive ? "Disable" : "Enable",
+        setStatus,
+        isActive ? "lock" : "check",
+      ),
+      line("Delete this tenant", "With its rules, keys, providers and models.", "Delete", remove, "trash"),
+    ),
+  );
 }
 
 function elsewhere({ id, tenant, isPlatform }) {
   const query = isPlatform ? `?tenant=${id}` : "";
-  return h("section", { className: "card", "aria-label": "More of this tenant" },
+  return h(
+    "section",
+    { className: "card", "aria-label": "More of this tenant" },
     h("div", { className: "card-head" }, h("h2", {}, "More of this tenant")),
-    h("div", { className: "actions" },
+    h(
+      "div",
+      { className: "actions" },
       h("a", { className: "button", href: `/ui/providers${query}` }, icon("providers"), "Providers"),
-      h("a", { className: "button", href: `/ui/models${query}` }, icon("models"), "Models")),
-    h("p", { className: "help" }, `Created ${dateTime(tenant.created_at)}, changed ${dateTime(tenant.updated_at)}. `,
-      `Version ${tenant.version}.`));
+      h("a", { className: "button", href: `/ui/models${query}` }, icon("models"), "Models"),
+    ),
+    h(
+      "p",
+      { className: "help" },
+      `Created ${dateTime(tenant.created_at)}, changed ${dateTime(tenant.updated_at)}. `,
+      `Version ${tenant.version}.`,
+    ),
+  );
 }
 
 /** Fill `host` with the settings of the tenant. Returns what ends the question about unsaved changes. */
@@ -172,7 +247,14 @@ export async function showSettings(host, context) {
   const [{ tiers }, plugins] = isPlatform
     ? await Promise.all([read("/api/v1/tiers"), readAll("/api/v1/plugins", "plugins")])
     : [{ tiers: [] }, []];
-  const made = form(context, fieldsOf(context, tiers, plugins.map((one) => one.name)));
+  const made = form(
+    context,
+    fieldsOf(
+      context,
+      tiers,
+      plugins.map((one) => one.name),
+    ),
+  );
   host.replaceChildren(...[made.node, elsewhere(context), isPlatform && danger(context)].filter(Boolean));
   return made.stop;
 }

@@ -6,8 +6,16 @@ import { choice, segments } from "../../kit/fields.js";
 import { attempt, banner, empty } from "../../kit/states.js";
 import { dataTable } from "../../kit/table.js";
 
-const RANGES = [["7", "7 days"], ["31", "31 days"], ["90", "90 days"]];
-const METRICS = [["cost", "Cost"], ["calls", "Calls"], ["tokens", "Tokens"]];
+const RANGES = [
+  ["7", "7 days"],
+  ["31", "31 days"],
+  ["90", "90 days"],
+];
+const METRICS = [
+  ["cost", "Cost"],
+  ["calls", "Calls"],
+  ["tokens", "Tokens"],
+];
 const GROUPS = {
   model: "Model",
   key: "API key",
@@ -41,15 +49,22 @@ function seriesOf(metric, rows) {
   ];
 }
 
+const day = (moment) =>
+  new Date(moment * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+
 function drawChart(host, metric, report) {
   const byDay = new Map(report.usage.map((row) => [row.day, row]));
   const days = daysOf(report);
   timeChart(host, {
     times: days.map(localMidnight),
-    series: seriesOf(metric, days.map((day) => byDay.get(day))),
+    series: seriesOf(
+      metric,
+      days.map((day) => byDay.get(day)),
+    ),
     stacked: true,
     format: metric === "cost" ? money : whole,
     axis: metric === "cost" ? money : compact,
+    when: day,
     label: `${METRICS.find(([key]) => key === metric)[1]} by day`,
   });
 }
@@ -65,8 +80,14 @@ function nameOf(group, names) {
 }
 
 function columns(group, names) {
-  const number = (key, title, more) =>
-    ({ key, title, num: true, sort: (row) => Number(row[key]), cell: (row) => whole(row[key]), ...more });
+  const number = (key, title, more) => ({
+    key,
+    title,
+    num: true,
+    sort: (row) => Number(row[key]),
+    cell: (row) => whole(row[key]),
+    ...more,
+  });
   return [
     { key: "group", title: GROUPS[group], sort: (row) => row[group], cell: nameOf(group, names) },
     number("calls", "Calls"),
@@ -79,25 +100,43 @@ function columns(group, names) {
 }
 
 const nothing = (id) =>
-  empty("No calls of models in these days.", "Rules for AI count tokens and cost of each call.",
-    h("a", { className: "button", href: `/ui/tenants/${id}/connect` }, icon("external"), "See how to call them"));
+  empty(
+    "No calls of models in these days.",
+    "Rules for AI count tokens and cost of each call.",
+    h(
+      "a",
+      { className: "button", href: `/ui/tenants/${id}/connect` },
+      icon("external"),
+      "See how to call them",
+    ),
+  );
 
 const sum = (rows, name) => rows.reduce((total, row) => total + Number(row[name]), 0);
 
 function totals({ usage }) {
   const part = (title, value) => h("div", {}, h("dt", {}, title), h("dd", {}, value));
-  return h("dl", { className: "totals" },
+  return h(
+    "dl",
+    { className: "totals" },
     part("Cost", money(sum(usage, "cost"))),
     part("Calls", whole(sum(usage, "calls"))),
     part("Input tokens", whole(sum(usage, "input"))),
-    part("Output tokens", whole(sum(usage, "output"))));
+    part("Output tokens", whole(sum(usage, "output"))),
+  );
 }
 
 function unpricedNote({ usage }, isPlatform) {
   const count = sum(usage, "unpriced");
   const link = isPlatform && h("a", { href: "/ui/models" }, "Set prices");
-  return count > 0 &&
-    banner("warn", `The price of ${whole(count)} calls is not known.`, "Their cost is missing in these sums.", link || "");
+  return (
+    count > 0 &&
+    banner(
+      "warn",
+      `The price of ${whole(count)} calls is not known.`,
+      "Their cost is missing in these sums.",
+      link || "",
+    )
+  );
 }
 
 async function namesOf(base) {
@@ -114,25 +153,31 @@ async function namesOf(base) {
 /** Fill `host` with the usage of the tenant. */
 export async function showUsage(host, { id, base, isPlatform }) {
   const chosen = { days: "31", metric: "cost", group: "model" };
-  const names = await namesOf(base);
-  const change = (name) => (value) => {
-    chosen[name] = value;
-    return attempt(load);
-  };
-  const ranges = segments("Days", chosen.days, RANGES, { onchange: change("days") });
-  const metrics = segments("What the chart shows", chosen.metric, METRICS, { small: true, onchange: change("metric") });
-  const groups = choice(chosen.group, Object.entries(GROUPS), {
-    id: "usage-group",
-    onchange: ({ target }) => change("group")(target.value),
-  });
-  const [chart, bare, table, note, top] = ["chart", "", "", "notes", ""].map((className) => h("div", { className }));
-  const csv = h("a", { className: "button small", download: "usage.csv" }, icon("external"), "CSV");
-
   const query = (group) => {
     const most = group.includes("tag") ? Math.min(chosen.days, MOST_TAG_DAYS) : chosen.days;
     const from = isoDay(new Date(Date.now() - (most - 1) * DAY_MS));
     return `${base}/usage?${new URLSearchParams({ from, group_by: group })}`;
   };
+  const [names, first] = await Promise.all([namesOf(base), read(query("day"))]);
+  if (!sum(first.usage, "cost")) chosen.metric = "calls"; // no price is known
+  const change = (name) => (value) => {
+    chosen[name] = value;
+    return attempt(load);
+  };
+  const ranges = segments("Days", chosen.days, RANGES, { onchange: change("days") });
+  const metrics = segments("What the chart shows", chosen.metric, METRICS, {
+    small: true,
+    onchange: change("metric"),
+  });
+  const groups = choice(chosen.group, Object.entries(GROUPS), {
+    id: "usage-group",
+    onchange: ({ target }) => change("group")(target.value),
+  });
+  const [chart, bare, table, note, top] = ["chart", "", "", "notes", ""].map((className) =>
+    h("div", { className }),
+  );
+  const csv = h("a", { className: "button small", download: "usage.csv" }, icon("external"), "CSV");
+
   async function load() {
     const { group, metric } = chosen;
     const [byDay, grouped] = await Promise.all([read(query("day")), read(query(group))]);
@@ -142,22 +187,47 @@ export async function showUsage(host, { id, base, isPlatform }) {
     chart.hidden = !byDay.usage.length;
     if (byDay.usage.length) drawChart(chart, metric, byDay);
     bare.replaceChildren(...(byDay.usage.length ? [] : [nothing(id)]));
-    const made = dataTable({ label: "Usage", columns: columns(group, names), sort: { key: "cost", down: true },
-      none: { title: "No calls of models in these days.", text: "Choose more days." } });
+    const made = dataTable({
+      label: "Usage",
+      columns: columns(group, names),
+      sort: { key: "cost", down: true },
+      none: { title: "No calls of models in these days.", text: "Choose more days." },
+    });
     made.show(grouped.usage);
     table.replaceChildren(made.node);
   }
   host.replaceChildren(
     note,
-    h("section", { className: "card", "aria-label": "Usage by day" },
-      h("div", { className: "card-head" }, h("h2", {}, "Usage by day"),
-        h("div", { className: "actions" }, metrics.node, ranges.node)),
-      top, chart, bare),
-    h("section", { className: "card flush", "aria-label": "Usage by group" },
-      h("div", { className: "card-head" },
+    h(
+      "section",
+      { className: "card", "aria-label": "Usage by day" },
+      h(
+        "div",
+        { className: "card-head" },
+        h("h2", {}, "Usage by day"),
+        h("div", { className: "actions" }, metrics.node, ranges.node),
+      ),
+      top,
+      chart,
+      bare,
+    ),
+    h(
+      "section",
+      { className: "card flush", "aria-label": "Usage by group" },
+      h(
+        "div",
+        { className: "card-head" },
         h("h2", {}, "Usage by group"),
-        h("div", { className: "actions" },
-          h("label", { htmlFor: "usage-group", className: "muted" }, "Group by"), groups, csv)),
-      table));
+        h(
+          "div",
+          { className: "actions" },
+          h("label", { htmlFor: "usage-group", className: "muted" }, "Group by"),
+          groups,
+          csv,
+        ),
+      ),
+      table,
+    ),
+  );
   await load();
 }

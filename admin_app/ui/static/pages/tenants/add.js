@@ -11,14 +11,20 @@ const DEFAULT_TIER = "basic";
 
 /** A subdomain made of a name: "Acme & Sons" is acme-sons. */
 export const suggested = (name) =>
-  name.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, LONGEST_LABEL)
+  name
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, LONGEST_LABEL)
     .replace(/^-|-$/g, "");
 
 const many = (count, word) => (count === null ? `any number of ${word}s` : plural(count, word));
 
 /** What a tier allows, in a sentence. */
 export const allowance = (tier) =>
-  `Allows ${many(tier.max_rules, "rule")}, ${many(tier.max_keys, "API key")} and ${many(tier.max_providers, "provider")}.`;
+  `Allows ${many(tier.max_rules, "rule")}, ${many(tier.max_keys, "API key")} and ` +
+  `${many(tier.max_providers, "provider")}.`;
 
 /** A choice of a tier that says what it allows. */
 export function tierField(tiers, value, props = {}) {
@@ -28,7 +34,9 @@ export function tierField(tiers, value, props = {}) {
   const made = field("Tier", control, { pointer: "/tier", help: " " });
   const tell = () => {
     const tier = tiers.find((one) => one.name === control.value);
-    made.node.querySelector(".help").textContent = tier ? allowance(tier) : "Allows nothing: config.yaml lacks it.";
+    made.node.querySelector(".help").textContent = tier
+      ? allowance(tier)
+      : "Allows nothing: config.yaml lacks it.";
   };
   control.addEventListener("change", tell);
   tell();
@@ -39,13 +47,23 @@ export function tierField(tiers, value, props = {}) {
 export async function addTenant() {
   const tiers = (await attempt(() => read("/api/v1/tiers")))?.tiers;
   if (!tiers) return;
-  const name = field("Name", text("", { placeholder: "Acme", maxLength: 200 }), { pointer: "/name", required: true });
-  const subdomain = field("Subdomain", text("", { placeholder: "acme", className: "mono", maxLength: LONGEST_LABEL }), {
-    pointer: "/subdomain",
+  const name = field("Name", text("", { placeholder: "Acme", maxLength: 200 }), {
+    pointer: "/name",
     required: true,
-    help: "The first part of the host name that clients call. Letters, digits and hyphens.",
   });
-  const tier = tierField(tiers, tiers.some((one) => one.name === DEFAULT_TIER) ? DEFAULT_TIER : tiers[0].name);
+  const subdomain = field(
+    "Subdomain",
+    text("", { placeholder: "acme", className: "mono", maxLength: LONGEST_LABEL }),
+    {
+      pointer: "/subdomain",
+      required: true,
+      help: "The first part of the host name that clients call. Letters, digits and hyphens.",
+    },
+  );
+  const tier = tierField(
+    tiers,
+    tiers.some((one) => one.name === DEFAULT_TIER) ? DEFAULT_TIER : tiers[0].name,
+  );
   let isOwn = false;
   subdomain.control.addEventListener("input", () => (isOwn = subdomain.control.value !== ""));
   name.control.addEventListener("input", () => isOwn || (subdomain.control.value = suggested(name.read())));
@@ -53,7 +71,8 @@ export async function addTenant() {
   async function submit(form) {
     const body = { name: name.read(), subdomain: subdomain.read(), tier: tier.read() };
     let made;
-    if (!(await accepted(form, async () => (made = await write("POST", "/api/v1/tenants", body))))) return false;
+    if (!(await accepted(form, async () => (made = await write("POST", "/api/v1/tenants", body)))))
+      return false;
     panel.close();
     await showOnce({
       title: `${made.name} is added`,

@@ -1,5 +1,5 @@
 // The tabs of a request: what was decided, and its line in the log.
-import { badge, copyButton, h, millis, whole } from "../../kit/dom.js";
+import { badge, copyButton, h, millis, wait, whole } from "../../kit/dom.js";
 import { empty } from "../../kit/states.js";
 import { targetOf } from "./spans.js";
 
@@ -49,16 +49,6 @@ function table(title, heads, rows) {
 }
 
 const time = (ms) => (ms == null ? "" : millis(ms));
-/** The time until something is free, rounded up, in its largest unit of which it has two at least. */
-export function wait(ms) {
-  if (ms == null) return "";
-  let count = Math.ceil(ms / 1000);
-  for (const unit of ["s", "min"]) {
-    if (count <= 120) return `${count} ${unit}`;
-    count = Math.ceil(count / 60);
-  }
-  return `${count} h`;
-}
 
 const mono = (text) => h("span", { className: "mono" }, text);
 
@@ -85,13 +75,6 @@ function steps({ steps: found, traced }) {
       time(one.milliseconds),
     ]),
   );
-}
-
-/** A share as a bar; the number stands beside it. */
-export function meter(share) {
-  const full = h("span", { className: share >= 1 ? "full" : share >= 0.8 ? "near" : "" });
-  full.style.setProperty("width", `${Math.min(100, Math.max(0, 100 * share)).toFixed(1)}%`);
-  return h("span", { className: "meter", "aria-hidden": "true" }, full);
 }
 
 const limits = ({ limits: found, limit_reached: reached }) =>
