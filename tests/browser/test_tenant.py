@@ -119,10 +119,10 @@ def test_plugin_of_all_rules_is_added_edited_moved_and_removed(
     own.get_by_role("button", name="Add a plugin").click()
     panel = page.get_by_role("dialog")
     panel.get_by_label("Plugin", exact=True).select_option("rate_limiter")
-    panel.get_by_label("Limit", exact=True).first.fill("5")
+    panel.locator('[data-pointer="/plugin_chain/0/settings/limit"] input').fill("5")
     panel.get_by_role("button", name="Add the plugin").click()
     expect(panel.get_by_role("alert")).to_be_visible()  # a limit needs a window
-    panel.get_by_label("Window", exact=True).first.fill("1m")
+    panel.locator('[data-pointer="/plugin_chain/0/settings/window"] input').fill("1m")
     panel.get_by_role("button", name="Add the plugin").click()
     expect(own.get_by_role("button", name="rate_limiter", exact=True)).to_be_visible()
     [entry] = call(tenant, "GET")["plugin_chain"]

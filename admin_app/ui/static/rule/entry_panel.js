@@ -115,18 +115,30 @@ function switcher(view) {
 }
 
 /**
+ * The form of an entry at the pointer `at`: {node, read}; without a plugin it is the entry as JSON. `read` throws
+ * SyntaxError on broken JSON. `fixed` forms are only looked at.
+ */
+export function entryForm(plugin, entry, at, { fixed = false } = {}) {
+  const host = h("div", { className: "section" });
+  const view = views(host, plugin, at);
+  view.show(plugin ? "form" : "json", entry);
+  if (fixed) for (const one of host.querySelectorAll("input, select, textarea, button")) one.disabled = true;
+  const node = h("div", { className: "section" },
+    plugin && about(plugin), plugin && !fixed && switcher(view), host);
+  return { node, read: view.read };
+}
+
+/**
  * Open the panel of `entry`, at `index` of the chain. `origin` tells where it comes from, `lockedBy` why it
  * cannot be changed. `apply(changed)` gets the changed entry and resolves to its problems; with some the
  * panel stays. `remove()` removes the entry.
  */
 export function openEntry({ entry, origin, index, plugin, problems, lockedBy, apply, remove }) {
   const reason = LOCKED[origin] ?? lockedBy;
-  const host = h("div", { className: "section" });
-  const view = views(host, plugin, `/plugin_chain/${index}`);
-  view.show(plugin ? "form" : "json", entry);
+  const form = entryForm(plugin, entry, `/plugin_chain/${index}`, { fixed: Boolean(reason) });
 
   async function submit() {
-    const changed = readable(view.read);
+    const changed = readable(form.read);
     const found = changed && (await apply(changed));
     if (found?.length) showErrors(opened.form, found);
     return found?.length === 0;
@@ -141,11 +153,10 @@ export function openEntry({ entry, origin, index, plugin, problems, lockedBy, ap
   const opened = openPanel({
     title: words(entry.name),
     text: plugin?.summary ?? "This plugin is not installed.",
-    body: [reason && locked(reason), plugin && about(plugin), plugin && !reason && switcher(view), host],
+    body: [reason && locked(reason), form.node],
     save: "Apply",
     submit: reason ? undefined : submit,
     actions: reason ? [] : [h("button", look, icon("trash"), "Remove")],
   });
-  if (reason) for (const one of host.querySelectorAll("input, select, textarea, button")) one.disabled = true;
   showErrors(opened.form, problems);
 }

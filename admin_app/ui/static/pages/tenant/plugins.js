@@ -6,13 +6,15 @@ import { confirm, openPanel } from "../../kit/panel.js";
 import { accepted } from "../../kit/saving.js";
 import { attempt, banner, busy, locked } from "../../kit/states.js";
 import { dataTable } from "../../kit/table.js";
-import { entryForm } from "./entry.js";
+import { newEntry } from "../../rule/chain.js";
+import { entryForm } from "../../rule/entry_panel.js";
 
 const OWN = {
   title: "Plugins of all rules",
   text: "They run for each request of this tenant, before those of its rule.",
   none: "No plugin runs for all rules.",
 };
+const NOT_INSTALLED = "This plugin is not installed.";
 const REQUIRED = {
   title: "Required by the platform",
   text: "They run first, and the tenant cannot change them.",
@@ -79,7 +81,7 @@ class Chain {
     const entry = this.chain.entries[i];
     const plugin = this.catalogue.get(entry.name);
     const form = entryForm(plugin, entry, `/${this.chain.field}/${this.chain.step(i, entry)}`);
-    this.open(entry.name, "", form.node, "Save", () =>
+    this.open(entry.name, plugin?.summary ?? NOT_INSTALLED, form.node, "Save", () =>
       this.chain.entries.map((one, j) => (j === i ? form.read() : one)),
     );
   }
@@ -96,8 +98,10 @@ class Chain {
     const at = this.chain.entries.length;
     let form;
     const fill = (name) => {
-      form = entryForm(this.catalogue.get(name), {}, `/${this.chain.field}/${this.chain.step(at, { name })}`);
-      place.replaceChildren(form.node);
+      const plugin = this.catalogue.get(name);
+      const entry = newEntry(plugin, plugin.default_stage, this.chain.entries);
+      form = entryForm(plugin, entry, `/${this.chain.field}/${this.chain.step(at, entry)}`);
+      place.replaceChildren(h("p", { className: "muted" }, plugin.summary), form.node);
     };
     const control = choice(
       names[0],
@@ -195,14 +199,13 @@ class Chain {
   }
 
   nameOf(i, entry) {
-    if (!this.catalogue.has(entry.name))
-      return [h("b", {}, entry.name), " ", badge("Not installed", "bad", "warn")];
-    if (!this.may) return h("b", {}, entry.name);
-    return h(
-      "button",
-      { type: "button", className: "linklike name", onclick: () => this.edit(i) },
-      entry.name,
-    );
+    const edit = () => this.edit(i);
+    return [
+      this.may
+        ? h("button", { type: "button", className: "linklike name", onclick: edit }, entry.name)
+        : h("b", {}, entry.name),
+      !this.catalogue.has(entry.name) && [" ", badge("Not installed", "bad", "warn")],
+    ];
   }
 
   node() {
