@@ -4,8 +4,10 @@ FROM python:3.14-slim
 ENV PYTHONUNBUFFERED=1 GATEWAY__DATA_DIR=/data
 WORKDIR /app
 
-COPY requirements.txt .
-RUN pip install --no-cache-dir --require-hashes -r requirements.txt
+# docker build --build-arg EXTRA=otel . also installs what exports traces; docs/how-to/tracing.md
+ARG EXTRA=
+COPY requirements*.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.txt ${EXTRA:+-r requirements-$EXTRA.txt}
 
 COPY . .
 # The programs run as any user of group 0, also on a read-only file system; they write to /data only.

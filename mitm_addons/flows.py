@@ -199,6 +199,8 @@ class FlowState:
         admitted: the tenant, rule and key of the request.
         run: the run of the rule's plugins.
         view: the head as the plugins saw it first.
+        plugins_began: when the plugins of a stage began; 0 between stages.
+        plugins_seconds: how long those of all stages took, without single events of streams.
         ai: the request to a model; None on a rule with a target.
         pooled: the request that has several targets; `ai`, or one of a rule with `targets`.
         call: the call of the upstream.
@@ -235,6 +237,8 @@ class FlowState:
     admitted: Admitted | None = None
     run: Run | None = None
     view: Headers | None = None
+    plugins_began: float = 0.0
+    plugins_seconds: float = 0.0
     ai: AiExchange | None = None
     pooled: PoolExchange | None = None
 
@@ -253,6 +257,12 @@ class FlowState:
         """`monotonic` is the clock of `started`."""
         self.request_id, self.started, self.client = request_id, started, client
         self.call, self.sent = UpstreamCall(), SentBody(monotonic)
+        self._monotonic = monotonic
+
+    def plugins_ended(self) -> None:
+        """Count the time of the plugins of a stage."""
+        self.plugins_seconds += self._monotonic() - self.plugins_began
+        self.plugins_began = 0.0
 
     def awaits_head(self, flow: http.HTTPFlow) -> bool:
         """Whether the request was sent to an upstream that has not responded."""

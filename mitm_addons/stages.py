@@ -114,6 +114,8 @@ class Stages:
         )
         trace = self._trace(state, admitted)
         run = state.run = Run(admitted.route.plan, exchange, self.pool, self.shadow_pool, trace)
+        if admitted.route.plan.head:
+            state.plugins_began = self.clock.monotonic()
         waiting = run.request_head()
         if waiting is not DONE:
             return after(waiting, lambda _: _respond_early(flow, state, run))
@@ -176,6 +178,7 @@ class Stages:
     def _judge_request(
         self, flow: GatewayFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
     ) -> Awaitable[None] | None:
+        state.plugins_began = self.clock.monotonic()
         waiting = run.request_body(body, state.ai.names if state.ai else ())
         if waiting is not DONE:
             return after(waiting, lambda _: self._forward(flow, state, admitted, run))
@@ -257,6 +260,7 @@ class Stages:
     ) -> Awaitable[None] | None:
         head = Response(response.status_code, head_of(response))
         longest_event = longest if state.source == "upstream" else None
+        state.plugins_began = self.clock.monotonic()
         judged = run.response_head(head, longest_event=longest_event, may_wait=self.may_wait)
         if isinstance(judged, Done):
             self._put_head(judged.value, flow, state, run, response)
@@ -267,6 +271,7 @@ class Stages:
         self, stream: Stream | None, flow: GatewayFlow, state: FlowState, run: Run, response: http.Response
     ) -> None:
         """Pass the response on with the head that the plugins left."""
+        state.plugins_ended()
         if not run.needs_body and (final := run.response()):
             response.status_code = final.status
             set_head(response, _unsized(final.headers) if stream else final.headers)
@@ -325,7 +330,10 @@ def _head_to_send(state: FlowState) -> Headers:
 
 
 async def _judge_whole(flow: GatewayFlow, state: FlowState, run: Run, response: http.Response) -> None:
+    state.plugins_began = state.call.ended or state.plugins_began
     await run.response_body(response.raw_content or b"")
+    if state.plugins_began:
+        state.plugins_ended()
     if final := run.response():
         put_response(flow, final)
     state.pending_rejection = run.rejection
@@ -334,6 +342,8 @@ async def _judge_whole(flow: GatewayFlow, state: FlowState, run: Run, response: 
 
 def _respond_early(flow: GatewayFlow, state: FlowState, run: Run) -> None:
     """Put a rejection, or the response of a plugin, in the upstream's place."""
+    if state.plugins_began:
+        state.plugins_ended()
     if run.rejection:
         reject_flow(flow, run.rejection)
         _add_response_headers(flow, run)

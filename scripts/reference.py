@@ -34,7 +34,7 @@ from shared.health.known import WINDOW_SECONDS
 from shared.http.content_coding import MAX_DECODED, MAX_RATIO
 from shared.limits import quotas
 from shared.limits.distinct_values import MAX_VALUES
-from shared.log_lines import CAUSES, KINDS, fields_of, json_schema
+from shared.log_lines import AI_FIELDS, CAUSES, KINDS, fields_of, json_schema
 from shared.metrics import registry
 from shared.metrics.names import FAMILIES as METRICS
 from shared.model.config import Scope
@@ -347,24 +347,39 @@ def logs_page() -> str:
         "otherwise, and are null when there is nothing to say. Texts of clients are masked, and cut after "
         "1,024 characters. The log has no bodies, keys or other secrets.",
         *kinds,
+        "## Requests to models\n",
+        "On a rule for AI, `ai` has these members:",
+        table(
+            ("member", "type", "meaning"),
+            [(f"`{one.name}`", _type(one.schema), one.meaning) for one in AI_FIELDS],
+        ),
         "## Causes\n",
         "With a 502 or 504 of the gateway, `cause` says why, `detail` says it as a sentence, and `upstream` "
         "names the host:",
         table(("cause", "meaning"), causes),
         "## What is not logged\n",
+        "`log.sample` writes a share of the lines with a class of status, such as 0.1 of those with "
+        "2xx. Records, metrics and traces have all requests.",
         "Health checks are not logged. Requests without a valid head, and those above `limits.in_flight` or "
         "`limits.connections`, are counted and not logged.",
         "With `server.engine: mitmproxy` the cause comes from the text of mitmproxy's core: it is never "
         "`timeout`, because that core has no timeouts, and null for a text that is not known. `attempts` is "
         "at most 1.",
         "A reader that blocks the pipe loses lines after the first 10,000, and delays no request. Later a "
-        "line says in `dropped` how many are missing.",
+        'line says in `dropped` how many are missing, and `gateway_dropped_total{kind="log"}` counts them.',
     )
+
+
+# Above so many, the values of a field are listed elsewhere.
+_MAX_SHOWN = 4
 
 
 def _type(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
-        return "one of the values below" if None in schema["enum"] else ", ".join(map(code, schema["enum"]))
+        values = [code(one) for one in schema["enum"] if one is not None]
+        if len(values) < len(schema["enum"]):
+            values = [*values, "null"] if len(values) <= _MAX_SHOWN else ["one of the values below"]
+        return ", ".join(values)
     types = schema["type"]
     return types if isinstance(types, str) else " or ".join(types)
 

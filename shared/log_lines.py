@@ -75,24 +75,46 @@ _CALLS: Mapping[str, Any] = {
         "properties": {"target": _TEXT, "status": _COUNT, "why": _TEXT, "ms": _COUNT},
     },
 }
+_LIMITS: Mapping[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"scope": _TEXT, "name": _TEXT, "limit": _COUNT, "remaining": {"type": "integer"}},
+    },
+}
+#: The members of `ai` in the line of a request.
+AI_FIELDS = (
+    Field("api", _TEXT, "the API that was called, such as `openai.chat`"),
+    Field("model", _MAYBE, "the provider's own name of the model that was called last"),
+    Field("provider", _MAYBE, "the name of its provider"),
+    Field("provider_key", _MAYBE, "the id of the provider's key"),
+    Field(
+        "attempts",
+        {"type": "array", "items": {"type": "object"}},
+        "the calls of targets, in order: `target`, `key`, `status`, `why` it failed, `ms` to first content",
+    ),
+    Field("input", _MAYBE_COUNT, "tokens of the input, those of a cache included"),
+    Field("input_cached", _MAYBE_COUNT, "of these, the tokens that were read from the provider's cache"),
+    Field("input_cache_write", _MAYBE_COUNT, "of these, the tokens that were written to it"),
+    Field("output", _MAYBE_COUNT, "tokens of the output, those of reasoning included"),
+    Field("reasoning", _MAYBE_COUNT, "of these, the tokens of reasoning"),
+    Field(
+        "finish",
+        {"type": ["string", "null"], "maxLength": 32},
+        "why the response ended, in the word of the provider, such as `stop` or `length`",
+    ),
+    Field(
+        "usage_source",
+        {"enum": [None, "reported", "estimated", "mixed"]},
+        "whether the provider has reported the tokens",
+    ),
+    Field("cost", _MAYBE, "the cost in USD, as text; null if a price is not known"),
+)
 _AI: Mapping[str, Any] = {
     "type": ["object", "null"],
     "additionalProperties": False,
-    "properties": {
-        "api": _TEXT,
-        "model": _MAYBE,
-        "provider": _MAYBE,
-        "provider_key": _MAYBE,
-        "attempts": {"type": "array", "items": {"type": "object"}},
-        "input": _MAYBE_COUNT,
-        "input_cached": _MAYBE_COUNT,
-        "input_cache_write": _MAYBE_COUNT,
-        "output": _MAYBE_COUNT,
-        "reasoning": _MAYBE_COUNT,
-        "finish": {"type": ["string", "null"], "maxLength": 32},
-        "usage_source": {"enum": [None, "reported", "estimated", "mixed"]},
-        "cost": _MAYBE,
-    },
+    "properties": {one.name: {"description": one.meaning, **one.schema} for one in AI_FIELDS},
 }
 
 _ACCESS = (
@@ -133,6 +155,12 @@ _ACCESS = (
         "shadow",
         {"type": "array", "items": {"type": "object"}},
         "what entries in shadow mode would have done",
+    ),
+    Field("limits", _LIMITS, "the limits of a `rate_limiter` that count the request, with what is left"),
+    Field(
+        "plugins_ms",
+        _MAYBE_MILLISECONDS,
+        "in plugins, without single events of streams and `post_response`; null on a rule without plugins",
     ),
     Field("milliseconds", _MILLISECONDS, "the whole exchange, up to the last byte for the client"),
     Field(

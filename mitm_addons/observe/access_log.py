@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from mitm_addons.flows import FlowState, GatewayFlow, method_of
-from mitm_addons.observe.records import PutRecord, decision_of
+from mitm_addons.observe.records import LIMITER, PutRecord, decision_of
 from mitm_addons.observe.traces import finished_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.empty import EMPTY
@@ -17,6 +17,7 @@ from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
 from shared.metrics.spans import Finished
 from shared.model.config import ApiKey
+from shared.pipeline.run import Run
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
 from shared.routing.pool_exchange import PoolExchange
@@ -112,6 +113,8 @@ def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
         "stream": state.sent.is_events,
         "faults": run.faults if run else [],
         "shadow": _shadowed(state) if run else [],
+        "limits": _limits(run) if run and LIMITER in run.notes else [],
+        "plugins_ms": round(state.plugins_seconds * 1000, 3) if run else None,
         "milliseconds": round((state.over - state.started) * 1000, 3),
         "ttft_ms": None if state.sent.first is None else round((state.sent.first - state.started) * 1000, 3),
         **_upstream(state),
@@ -121,6 +124,20 @@ def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
         "bytes_held": state.sent.held_back,
         "bytes_out": state.sent.size or len(response.raw_content or b"") if response else 0,
     }
+
+
+def _limits(run: Run) -> list[Fields]:
+    """The limits that the request was charged to, or that were full."""
+    states: Any = run.notes[LIMITER]["limits"]
+    return [
+        {
+            "scope": one.limit.scope,
+            "name": one.limit.name,
+            "limit": one.limit.quota.limit,
+            "remaining": one.remaining,
+        }
+        for one in states
+    ]
 
 
 def _upstream(state: FlowState) -> Fields:

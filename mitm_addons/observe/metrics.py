@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from mitm_addons.flows import FlowState, GatewayFlow
 from mitm_addons.observe.model_series import ModelSeries, Shown, outcome_of
+from mitm_addons.observe.records import LIMITER
 from mitm_addons.wire_errors import STATUS_SENT, code_of
 from shared.core.memo import BoundedDict
 from shared.metrics import names
 from shared.metrics.registry import OTHER, Histogram, Registry, Value
+from shared.pipeline.run import Run
 from shared.providers.resolve import ResolvedTarget
 from shared.routing.ai_exchange import AiExchange
 from shared.upstreams.attempt import TracedAttempt
@@ -64,8 +66,8 @@ class RequestMetrics:
                 self._count_targets(pooled.attempts.trace)
         if state.sent.is_events:
             self._count_end(state, code)
-        if state.run is not None and state.run.rejection is not None:
-            self._count_limit(tenant, state.run.rejection.details)
+        if state.run is not None:
+            self._count_run(tenant, state.run)
 
     def _make(self, key: _Outcome) -> tuple[Value, Histogram]:
         """The requests with this outcome, and the duration of those of the rule."""
@@ -114,6 +116,21 @@ class RequestMetrics:
     def _count_end(self, state: FlowState, code: str | None) -> None:
         reason = "judge" if state.source.startswith("plugin:") else _ENDS.get(code, "upstream_cut")
         self._registry.value(names.STREAM_ENDS, reason).value += 1
+
+    def _count_run(self, tenant: str, run: Run) -> None:
+        """Count what the plugins of a request did."""
+        if run.rejection is not None:
+            self._count_limit(tenant, run.rejection.details)
+        if run.trace is not None:
+            for one in run.trace.results:
+                if one.seconds is not None:
+                    labels = one.step.plugin.name, one.stage.value
+                    self._registry.histogram(names.PLUGIN_DURATION, *labels).observe(one.seconds)
+        if LIMITER in run.notes and "degraded" in run.notes[LIMITER]:
+            states: Any = run.notes[LIMITER]["limits"]
+            for state in states:
+                scope, name = state.limit.scope, state.limit.name
+                self._registry.value(names.LIMIT_DEGRADED, tenant, scope, name).value += 1
 
     def _count_limit(self, tenant: str, details: object) -> None:
         match details:

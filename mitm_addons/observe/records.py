@@ -20,8 +20,8 @@ from shared.secrets.redaction import redact
 #: Takes a request that is over: its time, its line of the access log, and its decision.
 PutRecord = Callable[[float, Mapping[str, object], dict[str, Any]], None]
 
-# The plugin that notes the states of limits.
-_LIMITER = "rate_limiter"
+#: The plugin that notes the states of limits.
+LIMITER = "rate_limiter"
 
 
 def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
         decision["steps"], decision["traced"] = _traced(trace), True
     elif run.rejection is not None or run.responded is not None or run.faults:
         decision["steps"] = _acted(run)
-    if _LIMITER in run.notes:
-        decision["limits"] = run.notes[_LIMITER]["limits"]
+    if LIMITER in run.notes:
+        decision["limits"] = run.notes[LIMITER]["limits"]
         if run.rejection is not None:
             decision["reached"] = run.rejection.details.get("rate_limit")
     return decision

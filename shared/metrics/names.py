@@ -12,6 +12,7 @@ SUM, MAX, MIN = "livesum", "livemax", "livemin"
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _OVERHEAD: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_PLUGIN: Final = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.05, 0.25, 1.0, 5.0)
 _FIRST_TOKEN: Final = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 _PER_SECOND: Final = (1.0, 5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.0, 1000.0)
 
@@ -117,6 +118,13 @@ PLUGIN_VERDICTS = Family(
     "verdicts of plugins, also on single events of streams: continue, patch, reject, respond, or fault",
     ("plugin", "stage", "verdict", "mode"),
 )
+PLUGIN_DURATION = Family(
+    "gateway_plugin_duration_seconds",
+    HISTOGRAM,
+    "calls of plugins, of the requests that are traced for their records (`records.traces`)",
+    ("plugin", "stage"),
+    _PLUGIN,
+)
 LIMIT_REJECTIONS = Family(
     "gateway_rate_limit_rejections_total",
     COUNTER,
@@ -126,7 +134,8 @@ LIMIT_REJECTIONS = Family(
 LIMIT_DEGRADED = Family(
     "gateway_limit_degraded_total",
     COUNTER,
-    "decisions of limits that a worker made alone, because Redis did not respond",
+    "requests about whose limit a worker decided alone, because Redis did not respond",
+    ("tenant", "scope", "name"),
 )
 STREAM_ENDS = Family(
     "gateway_stream_ends_total",
@@ -186,7 +195,7 @@ BUILD_INFO = Family("gateway_build_info", GAUGE, "1", ("program", "version"), me
 
 FAMILIES: Final = (
     *(REQUESTS, DURATION, OVERHEAD, FIRST_TOKEN, TOKENS_PER_SECOND, TOKENS, COST, ATTEMPTS),
-    *(DOUBTFUL_REPEATS, UPSTREAM_STATE, KEY_STATE, PLUGIN_VERDICTS, LIMIT_REJECTIONS),
+    *(DOUBTFUL_REPEATS, UPSTREAM_STATE, KEY_STATE, PLUGIN_VERDICTS, PLUGIN_DURATION, LIMIT_REJECTIONS),
     *(LIMIT_DEGRADED, STREAM_ENDS, CONNECTIONS, IN_FLIGHT, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTION_USES),
     *(LOOP_LAG, WORKER_RESTARTS, CONFIG_AGE, CONFIG_REVISION, REDIS_CALLS, REDIS_BREAKER, DROPPED),
     *(USAGE_MISSING, ADMIN_REQUESTS, BUILD_INFO),

@@ -1,6 +1,6 @@
 """What a run did and how long each part took, for `Server-Timing` and explain."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 
 from shared.model.config import Stage
@@ -64,6 +64,11 @@ class Trace:
     def of(self, step: Step) -> StepResult | None:
         """The result of `step`; None when it did not run."""
         return self._results.get(id(step))
+
+    @property
+    def results(self) -> Iterable[StepResult]:
+        """The results of all calls so far."""
+        return self._results.values()
 
     async def group(self, stage: Stage, group: Group, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work`, which is that of `group`."""

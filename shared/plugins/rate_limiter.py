@@ -215,7 +215,7 @@ class RateLimiter(Plugin):
             headers |= mode_header(decision)
         if decision.violated is None:
             slots = _slots(charge.limit for charge in charged) if self.has_cleanup else ()
-            return Continue({"headers": headers, "slots": slots, "limits": decision.states})
+            return Continue({"headers": headers, "slots": slots, **_noted(decision)})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)
@@ -225,7 +225,7 @@ class RateLimiter(Plugin):
             rejection_message(decision.violated, wait_ms),
             retry_headers(wait_ms),
             {"rate_limit": rejection_details(decision, decision.violated, wait_ms)},
-            {"headers": headers, "limits": decision.states},
+            {"headers": headers, **_noted(decision)},
         )
 
     async def _model(self, exchange: Exchange) -> str:
@@ -264,3 +264,8 @@ class RateLimiter(Plugin):
 
 def _slots(limits: Iterable[Limit]) -> Sequence[Limit]:
     return [limit for limit in limits if limit.kind == CONCURRENT]
+
+
+def _noted(decision: Decision) -> Mapping[str, object]:
+    """What the log and the metrics read of a decision."""
+    return {"limits": decision.states, **({"degraded": True} if decision.degraded else EMPTY)}

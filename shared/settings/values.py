@@ -233,8 +233,7 @@ def named[T](allowed: Sequence[str] | re.Pattern[str], read: Callable[[Any], T],
                 if not allowed.fullmatch(str(name)):
                     raise ValueError(f"{name!r} is not a valid name")
             elif name not in allowed:
-                hint = suggest(str(name), allowed) or f"; allowed: {', '.join(allowed)}"
-                raise ValueError(f"unknown key {name}{hint}")
+                raise ValueError(f"{name!r} is none of {', '.join(allowed)}")
         return MappingProxyType({str(name): read(inner) for name, inner in found.items()})
 
     return read_all

@@ -49,6 +49,7 @@ def test_image_holds_the_programs_and_nothing_of_this_checkout() -> None:
     assert {"wsgi.py", "gunicorn.conf.py", "run_proxy.py", "proxy_worker.py", "config.yaml"} <= context
     assert {path.partition("/")[0] for path in context} <= {
         *("admin_app", "mitm_addons", "mitm_engine", "shared", "config.yaml", "requirements.txt"),
+        "requirements-otel.txt",
         *("wsgi.py", "gunicorn.conf.py", "run_proxy.py", "proxy_worker.py", "Dockerfile", ".dockerignore"),
     }
     assert not [path for path in context if "__pycache__" in path]

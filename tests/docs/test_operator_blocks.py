@@ -39,6 +39,7 @@ SECRETS, COMPOSE, PROGRAMS, SYSTEMD, REPLACE = DEPLOYING
 NOT_RUN = {
     "./scripts/run_local.sh": "test.sh would run this suite; tests/scripts/test_run_local.py starts the other line",
     "./scripts/test.sh": "it would run this suite; tests/scripts/test_scenarios.py runs the scripts named there",
+    ".venv/bin/pip install --require-hashes -r requirements-otel.txt": "the packages are those of the tests, too",
     "./scripts/bench.sh --quick": "its lines take minutes and a quiet machine; tests/bench runs their parts",
     "./scripts/bench.sh --calls express --chain --keep calls.prof": "the second and third line wait for a user",
 }

@@ -41,6 +41,24 @@ def line_of(flow: Any) -> dict[str, Any]:
     return line
 
 
+@pytest.mark.parametrize(("status", "written"), [(200, False), (404, True), (503, True), (None, True)])
+def test_sample_leaves_out_lines_of_its_class_and_no_record(status: int | None, written: bool) -> None:
+    flow = begun_flow(has_response=status is not None)
+    if status is not None:
+        flow.response.status_code = status
+    lines: list[Any] = []
+    records: list[Any] = []
+    log = AccessLog(
+        lambda *line: lines.append(line),
+        lambda *record: records.append(record),
+        shares={"2xx": 0.25, "4xx": 1.0, "5xx": 0.5},
+        random=lambda: 0.4,
+    )
+    log._is_on = True
+    log.post_response(flow)
+    assert (bool(lines), len(records)) == (written, 1)
+
+
 def test_line_of_a_rule_with_targets_has_each_call() -> None:
     tried = ask()
     assert tried.fail(error=REFUSED)

@@ -1,5 +1,6 @@
 """What is counted of a request after its last byte."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from mitm_addons.observe.metrics import RequestMetrics
 from mitm_addons.observe.model_series import Shown, outcome_of
 from mitm_addons.wire_errors import STATUS_SENT
 from shared.core.errors import make_rejection
+from shared.limits.values import Limit, LimitState, Quota
 from shared.metrics import names
 from shared.metrics.names import Family
 from shared.metrics.registry import OTHER, Registry
+from shared.model.config import Stage
 from shared.model.providers import Provider
+from shared.pipeline.trace import StepResult
 from shared.providers.resolve import KnownProvider, ResolvedTarget
 from shared.providers.shipped.presets import presets
 from tests.mitm_addons.begun import admitted, begun_flow
@@ -97,12 +101,36 @@ def test_error_of_a_flow_is_its_code() -> None:
 def test_rejection_of_a_limit_names_the_limit() -> None:
     flow = of_rule()
 
-    class Run:
-        rejection = make_rejection("rate_limit_exceeded")
-
-    object.__setattr__(Run.rejection, "details", {"rate_limit": {"scope": "rule", "name": "global"}})
-    flow.gateway_state.run = Run
+    rejection = make_rejection("rate_limit_exceeded")
+    object.__setattr__(rejection, "details", {"rate_limit": {"scope": "rule", "name": "global"}})
+    flow.gateway_state.run = a_run(rejection=rejection)
     assert counted(flow)[names.LIMIT_REJECTIONS, ("t", "rule", "global")] == [1]
+
+
+def a_run(**more: Any) -> Any:
+    """A run of plugins, as far as it is counted."""
+    return SimpleNamespace(**{"rejection": None, "trace": None, "notes": {}, **more})
+
+
+def test_limit_that_was_decided_without_redis_is_counted_by_its_name() -> None:
+    flow, other = of_rule(), of_rule()
+    limit = Limit("k", Quota(1, 1_000), "rule", "per_ip", "1s")
+    states = [LimitState(limit, 1, 0)]
+    flow.gateway_state.run = a_run(notes={"rate_limiter": {"limits": states, "degraded": True}})
+    other.gateway_state.run = a_run(notes={"rate_limiter": {"limits": states}})
+    assert counted(flow, other)[names.LIMIT_DEGRADED, ("t", "rule", "per_ip")] == [1]
+
+
+def test_calls_of_plugins_are_timed_where_a_request_is_traced() -> None:
+    flow = of_rule()
+    step: Any = SimpleNamespace(plugin=SimpleNamespace(name="security_validator"))
+    results = [
+        StepResult(step, Stage.PRE_REQUEST, seconds=0.002),
+        StepResult(step, Stage.PRE_REQUEST, seconds=None),
+    ]
+    flow.gateway_state.run = a_run(trace=SimpleNamespace(results=results))
+    numbers = counted(flow)[names.PLUGIN_DURATION, ("security_validator", "pre_request")]
+    assert (sum(numbers[:-1]), numbers[-1]) == (1, 0.002)
 
 
 def test_calls_of_a_rule_with_targets_are_counted_by_their_outcome() -> None:

@@ -1,11 +1,13 @@
 """The certificates that settings name: what is told about their dates."""
 
+import importlib.util
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from shared.settings.files import check_tls, tls_warning
+from shared.settings.files import check_export, check_tls, tls_warning
+from shared.settings.observe import Otel
 from shared.settings.sections import Tls
 from tests.support.certificates import Authority
 
@@ -66,3 +68,11 @@ def test_file_that_has_become_unreadable_is_left_to_the_workers(authority: Autho
         assert tls_warning(tls, NOW) is None
     tls.cert.unlink()
     assert tls_warning(tls, NOW) is None
+
+
+def test_collector_without_the_packages_that_call_it_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_export(Otel(endpoint="http://localhost:4318"))  # they are those of the tests, too
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    check_export(Otel())
+    with pytest.raises(SettingsError, match=r"otel\.endpoint: .* pip install .* requirements-otel\.txt"):
+        check_export(Otel(endpoint="http://localhost:4318"))

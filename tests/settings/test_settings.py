@@ -284,3 +284,30 @@ def test_config_file_of_any_text_is_read_or_rejected_with_a_line(tmp_path_factor
         load_settings(file, {})
     except SettingsError as rejection:
         assert str(rejection).startswith("any.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("GATEWAY__LOG__SAMPLE", '{"2xx": 0.1, "none": 0}', {"2xx": 0.1, "none": 0.0}),
+        ("GATEWAY__LOG__SAMPLE", '{"2xx": 1.5}', "from 0 to 1"),
+        ("GATEWAY__LOG__SAMPLE", '{"200": 0.5}', "none of 1xx, 2xx"),
+        ("GATEWAY__LOG__SAMPLE", "0.5", "must be a map"),
+        ("GATEWAY__OTEL__HEADERS", '{"Authorization": "Bearer x"}', {"Authorization": "Bearer x"}),
+        ("GATEWAY__OTEL__HEADERS", '{"a b": "x"}', "not a valid name"),
+        ("GATEWAY__OTEL__SAMPLE", "nan", "from 0 to 1"),
+        ("GATEWAY__OTEL__SAMPLE", "0.25", 0.25),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/", "http://collector:4318"),
+        ("GATEWAY__OTEL__ENDPOINT", "collector:4318", "must be a URL"),
+        ("GATEWAY__OTEL__ENDPOINT", "http://user:secret@collector:4318", "without user"),
+    ],
+)
+def test_settings_of_logs_and_traces_are_read_or_rejected(name: str, text: str, read: object) -> None:
+    section, setting = {"O": ("otel", "endpoint")}.get(name[0]) or name.lower().split("__")[1:]
+    try:
+        found = getattr(getattr(load_settings(environ={name: text}), section), setting)
+    except SettingsError as error:
+        assert isinstance(read, str)
+        assert read in str(error)
+    else:
+        assert (dict(found) if isinstance(read, dict) else found) == read

@@ -17,8 +17,6 @@ from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.retry_queues import Turn
 from shared.limits.values import CLOSED, Decision, Limit
-from shared.metrics.names import LIMIT_DEGRADED
-from shared.metrics.registry import REGISTRY
 from shared.redis_client.protocol import ErrorReply, raise_store_down
 
 #: Seconds between two probes of a Redis that does not respond.
@@ -32,8 +30,6 @@ _OPEN_AFTER, _CLOSE_AFTER = 3, 2
 _SLICE = 256
 
 _TEND, _SWEEP, _PROBE = "heartbeat of leases", "sweep of local limits", "probe of Redis"
-
-_DECIDED_ALONE = REGISTRY.value(LIMIT_DEGRADED)
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +179,6 @@ class GuardedLimiter:
 
     def _acquire_alone(self, limits: Sequence[Limit], error: StoreDown) -> Decision:
         _raise_if_closed(limits, error)
-        _DECIDED_ALONE.value += 1
         decision = self._share.acquire(limits, self._now())
         if decision.allowed:
             self._leases.acquire(limits, known=False)
