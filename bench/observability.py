@@ -1,8 +1,8 @@
-"""What a request costs to be observed: CPU time of a worker with metrics, records, log and spans, and without.
+"""The cost of observing a request: CPU time of a worker with metrics, records, log and spans, and without.
 
     python -m bench.observability [--requests N] [--rounds N] [--calls]
 
-Proxies that observe more or less share one store, and take turns. CPU time is that of all threads of a worker.
+Proxies that observe more or less share one store, and take turns. CPU time is that of all their processes.
 `--calls` counts function calls in their place, which a busy machine does not change.
 """
 
@@ -67,7 +67,10 @@ def _collector() -> Iterator[str]:
 
 
 def measure(rounds: int, requests: int, *, counts_calls: bool = False) -> Mapping[str, list[float]]:
-    """Microseconds of CPU time per request and round, or calls per request, by what is on. Raises `BenchFailed`."""
+    """The microseconds of CPU time, or the calls, per request, for each round by what is on.
+
+    Raises `BenchFailed`.
+    """
     with ExitStack() as stack:
         upstream = Upstream(stack)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))

@@ -9,6 +9,7 @@ import pytest
 from shared.settings.files import check_export, check_tls, tls_warning
 from shared.settings.observe import Otel
 from shared.settings.sections import Tls
+from shared.settings.sources import SettingsError
 from tests.support.certificates import Authority
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -74,5 +75,5 @@ def test_collector_without_the_packages_that_call_it_ends_the_start(monkeypatch:
     check_export(Otel(endpoint="http://localhost:4318"))  # they are those of the tests, too
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     check_export(Otel())
-    with pytest.raises(SettingsError, match=r"otel\.endpoint: .* pip install .* requirements-otel\.txt"):
+    with pytest.raises(SettingsError, match=r"otel\.endpoint: .*`pip install .* requirements-otel\.txt`"):
         check_export(Otel(endpoint="http://localhost:4318"))
