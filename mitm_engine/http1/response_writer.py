@@ -102,9 +102,12 @@ class ResponseWriter:
             return None
         try:
             result = self._stream(data)
-            if type(result) is bytes:  # most functions return the piece
+            # Most functions return the piece, or pieces.
+            if type(result) is bytes:
                 if result:
                     self._add(result)
+            elif type(result) is list:
+                self._add_all(result)
             elif isinstance(result, bytes):
                 self._add(result)
             elif inspect.isawaitable(result):

@@ -24,6 +24,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")
 _LOOKED_AT = 1000
 _BOM = b"\xef\xbb\xbf"
 _DATA, _LF = b"data: ", 10
+_BEFORE_DATA = len(_DATA)
 _BLANK = re.compile(rb"[\r\n]{0,%d}" % MAX_BLANK)
 
 
@@ -102,7 +103,7 @@ def _is_one_event(raw: bytes) -> bool:
 
 
 def _plain_event(raw: bytes) -> Event:
-    return Event(raw, raw[len(_DATA) : -2].decode(errors="replace"))
+    return Event(raw, raw[_BEFORE_DATA:-2].decode(errors="replace"))
 
 
 def event_splitter(kind: MediaType, longest: int) -> EventSplitter | None:

@@ -19,19 +19,19 @@ IN_PLACE_BYTES = 16_384
 
 
 class ActiveJudge:
-    """A judge of one stream. `held` counts the bytes of the events that it has not returned."""
+    """A judge of one stream. `given` are the events that it has not returned, `held` counts their bytes."""
 
-    __slots__ = ("_given", "held", "is_async", "judge", "step")
+    __slots__ = ("given", "held", "is_async", "judge", "step")
 
     def __init__(self, step: Step, judge: EventJudge) -> None:
         self.step = step
         self.judge = judge
         self.is_async = inspect.iscoroutinefunction(type(judge).feed)
         self.held = 0
-        self._given: deque[Event] = deque()
+        self.given: deque[Event] = deque()
 
     def give(self, events: Sequence[Event]) -> None:
-        self._given += events
+        self.given += events
         for event in events:
             self.held += len(event.raw)
 
@@ -40,24 +40,24 @@ class ActiveJudge:
         if not all([type(event) is Event or isinstance(event, Event) for event in output.events]):
             return "it returned values other than events"
         over = is_last and output.reject is None
-        if len(output.events) > len(self._given) or (over and len(output.events) < len(self._given)):
+        if len(output.events) > len(self.given) or (over and len(output.events) < len(self.given)):
             return "it did not return each event once"
         if "body" not in self.step.plugin.changes and any(
-            [one is not other for one, other in zip(output.events, self._given, strict=False)]
+            [one is not other for one, other in zip(output.events, self.given, strict=False)]
         ):
             return "it changed the body, which it does not declare"
         return None
 
     def take(self, count: int) -> list[Event]:
         """Remove the next `count` events from those that are held, and return them."""
-        if count == len(self._given):
+        if count == len(self.given):
             return self.take_all()
-        taken = [self._given.popleft() for _ in range(count)]
+        taken = [self.given.popleft() for _ in range(count)]
         self.held -= sum([len(event.raw) for event in taken])
         return taken
 
     def take_all(self) -> list[Event]:
-        taken, self._given, self.held = list(self._given), deque(), 0
+        taken, self.given, self.held = list(self.given), deque(), 0
         return taken
 
 
@@ -78,10 +78,13 @@ class JudgeOutput:
 
     def add(self, result: object) -> bool:
         """Add a result of the judge; False if it rejects. Raises TypeError for a result of another type."""
+        if type(result) is list:  # the usual case
+            self.events += result
+            return True
         if isinstance(result, Reject):
             self.reject = result
             return False
-        if type(result) is not list and not isinstance(result, list | tuple):
+        if not isinstance(result, list | tuple):
             raise TypeError(f"it returned {type(result).__name__}, not a list of events or a Reject")
         self.events += result
         return True
@@ -120,8 +123,11 @@ class Stream:
         if self._may_wait and (self._always_awaits or _is_long(events)):
             return self._later(events, is_last=is_last)
         for one in tuple(self._active_judges):
-            one.give(events)
-            events = self._settled(one, call_safely(_batch, one.judge, events, is_last), is_last=is_last)
+            outcome = call_safely(_batch, one.judge, events, is_last)
+            if one.given or type(outcome) is not JudgeOutput or outcome.reject or outcome.events != events:
+                one.give(events)
+                events = self._settled(one, outcome, is_last=is_last)
+            # Else it holds nothing, and has returned what it got, as is usual.
         self._measure()
         return events
 

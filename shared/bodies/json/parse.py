@@ -89,11 +89,12 @@ def _plain_document(body: bytes, bounds: JsonBounds) -> Any:
     Written again, it is the body apart from spaces. So it has no key twice, no number that would change and
     no escapes of surrogates.
     """
-    if len(body) > _SHORT:
+    size = len(body)
+    if size > _SHORT:
         return _OTHER
-    count = body.count if len(body) < SLICE else partial(_count, body)
+    count = body.count if size < SLICE else partial(_count, body)
     openings = count(b"[") + count(b"{")
-    if len(body) > bounds.parts:  # a shorter one cannot weigh too much
+    if size > bounds.parts:  # a shorter one cannot weigh too much
         weight = openings * _ARRAY + count(b'"') * _QUOTE + count(b",") * _NUMBER
         if weight > bounds.parts * _ARRAY:
             return _OTHER

@@ -26,7 +26,7 @@ from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 from shared.providers.apis import events, text_fields
 from shared.providers.apis.events import Place
-from shared.providers.apis.text_fields import Holder
+from shared.providers.apis.text_fields import Holder, is_given
 
 # The places of the text of plain data: as it is, and as the string that it is in JSON.
 _RAW, _UNQUOTED = ("raw",), ("",)
@@ -98,11 +98,12 @@ class EventText:
                 place += events.numbers_of(node, kind, holder)
             is_known = kind != events.OTHER
             for key, child in node.items():
+                is_special = is_known and key in text_fields.SPECIAL_NAMES
                 if type(child) is str:
-                    if not is_known or self._is_text(node, key, child, holder):
+                    if not is_special or self._is_text(node, key, child, holder):
                         self.pieces.append(_piece(node, key, kind, place))
                 elif (type(child) is dict or type(child) is list) and (
-                    not is_known or self._may_be_text(node, key, holder)
+                    not is_special or self._may_be_text(node, key, holder)
                 ):
                     self._find_in_member(key, child, kind, place, holder)
         elif type(node) is list:
@@ -121,18 +122,19 @@ class EventText:
         return self._may_be_text(node, key, holder)
 
     def _may_be_text(self, node: dict[str, Any], key: str, holder: Holder) -> bool:
-        if key not in text_fields.SPECIAL_NAMES:
-            return True
+        """Whether a member of `SPECIAL_NAMES` may hold text."""
         if key in text_fields.MEDIA_NAMES:
             self.texts += hidden_texts(holder, node, key)
         return text_fields.is_text_member(holder, node, key)
 
     def _find_in_member(self, key: str, child: Any, kind: str, place: Place, holder: Holder) -> None:
-        if kind != events.OTHER and text_fields.is_given(holder, key, child):
+        if kind != events.OTHER and key in text_fields.GIVEN_NAMES and is_given(holder, key, child):
             self.texts += given_texts(key, child) if child else ()
             return
         is_wrapper = kind != events.CHAT and key in events.WRAPPERS
-        self._find(child, kind, place if is_wrapper else (*place, key), text_fields.inner(holder, key))
+        place = place if is_wrapper else (*place, key)
+        is_place = holder is not None and key in text_fields.PLACES
+        self._find(child, kind, place, key if is_place else None)
 
     def _read_text(self, data: str, document: str) -> None:
         """Read an event that is only a text. If it is a JSON string, its reader may parse it, or not."""
@@ -170,7 +172,7 @@ class EventText:
 def _parsed(data: str, is_line: bool, bounds: JsonBounds) -> tuple[Any, bool]:
     """Return the document and True, or plain data and False."""
     raw = data.encode()
-    if is_line or data.lstrip()[:1] in ("{", "[", '"'):
+    if is_line or data[:1] == "{" or data.lstrip()[:1] in ("{", "[", '"'):
         try:
             return parse_body(raw, bounds), True
         except ValueError as error:

@@ -107,6 +107,11 @@ class _HeldEvent:
     text: EventText
     needs: list[tuple[_Passage, int]]
 
+    @property
+    def is_safe(self) -> bool:
+        """Whether no match can contain a part of it any more."""
+        return not [1 for passage, needed in self.needs if passage.safe < needed]
+
 
 class TextJudge:
     """Judges the events of one stream. `feed` and `end` return the events that may be sent now.
@@ -134,7 +139,8 @@ class TextJudge:
 
     def feed(self, event: Event, read: EventText | None = None) -> list[Event]:
         """Judge the next event. `read` are its texts, if they were read before."""
-        self._size += len(event.raw)
+        size = len(event.raw)
+        self._size += size
         if self._max_size is not None and self._size > self._max_size:
             raise body_too_long(self._max_size)
         if self._rules is None or (event.data is None and not self._queue):
@@ -149,14 +155,17 @@ class TextJudge:
         ]
         if event.data is not None:
             self._newest = event
-        self._queue.append(_HeldEvent(event, read, needs))
-        self._queued += len(event.raw)
         for ended in read.ended:
             for (place, _), passage in self._passages.items():
                 if place[: len(ended)] == ended:
                     passage.mark_over()
         if self._missing:
             self._missing -= {number for passage, _ in needs for number in passage.found}
+        held = _HeldEvent(event, read, needs)
+        if not self._queue and not self._missing and held.is_safe:  # as are most
+            return [self._sent(held)]
+        self._queue.append(held)
+        self._queued += size
         return self._free()
 
     def end(self) -> list[Event]:
@@ -188,7 +197,7 @@ class TextJudge:
             if self._missing and first.event is self._newest:
                 # Keep the last event until all required text was seen: readers may stop after it.
                 break
-            if [1 for passage, needed in first.needs if passage.safe < needed]:
+            if not first.is_safe:
                 if self._queued - len(first.event.raw) <= MAX_HELD:
                     break
                 for passage, _ in first.needs:
@@ -199,5 +208,8 @@ class TextJudge:
     def _next(self) -> Event:
         first = self._queue.popleft()
         self._queued -= len(first.event.raw)
-        can_mask = self._rules is not None and self._rules.masks and (first.needs or first.text.texts)
-        return first.text.masked() if can_mask else first.event
+        return self._sent(first)
+
+    def _sent(self, held: _HeldEvent) -> Event:
+        can_mask = self._rules is not None and self._rules.masks and (held.needs or held.text.texts)
+        return held.text.masked() if can_mask else held.event

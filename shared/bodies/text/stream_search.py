@@ -4,7 +4,7 @@ The search keeps the end of the text: from one character before the first partia
 ``^`` see the character before a match. A match is reported once no later text can change it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 
 from shared.bodies.text.patterns import Match, Patterns
@@ -39,33 +39,35 @@ class StreamSearch:
             self._later.append(piece)
         else:
             self._tail += piece
-            settled = self._base + self._patterns.partial_start(self._tail, self.settled - self._base)
-            self._report(settled, on_match)
+            partial, found = self._patterns.look(self._tail, self.settled - self._base)
+            settled = self._base + partial
+            if found:
+                self._report(found, settled, on_match)
             self._settle(settled)
 
     def report_if_over(self, on_match: OnMatch) -> None:
         """Report the further matches if the text ended here. More text may follow."""
         before = dict(self._next)
-        self._report(inf, on_match)
+        self._report(self._patterns.found_in(self._tail), inf, on_match)
         self._next = before
 
     def end(self, on_match: OnMatch) -> None:
         """Report the last matches: the text is complete."""
         self._tail = "".join((self._tail, *self._later))
         self._later.clear()
-        self._report(inf, on_match)
+        self._report(self._patterns.found_in(self._tail), inf, on_match)
         self._settle(self.length)
 
-    def _report(self, before: float, on_match: OnMatch) -> None:
-        """Report the matches that begin before the character `before`."""
-        for number in self._patterns.found_in(self._tail):
+    def _report(self, found: Iterable[int], before: float, on_match: OnMatch) -> None:
+        """Report the matches of the patterns `found` that begin before the character `before`."""
+        for number in found:
             start = max(self._next.get(number, 0), self.settled)
             for match in self._patterns.matches_of(number, self._tail, start - self._base):
                 if match.start + self._base >= before:
                     break
-                found = Match(number, match.start + self._base, match.end + self._base)
-                self._next[number] = max(found.end, found.start + 1)
-                if not on_match(found):
+                hit = Match(number, match.start + self._base, match.end + self._base)
+                self._next[number] = max(hit.end, hit.start + 1)
+                if not on_match(hit):
                     break
 
     def _settle(self, settled: int) -> None:

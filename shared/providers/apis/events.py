@@ -112,7 +112,7 @@ def numbers_of(node: dict[str, Any], kind: str, holder: Holder) -> Place:
     Raises `BodyRejected` (``invalid_json``) when the API defines a number and the value is another thing.
     """
     numbers = []
-    for name in _NUMBERS.get(kind, {}).get(holder, ()):
+    for name in _NUMBERS[kind][holder] if (kind, holder) in NUMBERED else ():
         value = node.get(name)
         number = value if type(value) is int and 0 <= value <= _MAX_NUMBER else _integer(value)
         if number is not None:
@@ -170,6 +170,6 @@ def ended_places(document: Any, kind: str) -> Iterator[Place]:
 
 def _ended(document: Any, kind: str, name: str, reason: str) -> Iterator[Place]:
     items = document.get(name)
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and item.get(reason):
+    for item in items if type(items) is list else ():
+        if type(item) is dict and reason in item and item[reason]:
             yield (name, *numbers_of(item, kind, name))

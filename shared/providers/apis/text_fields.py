@@ -227,6 +227,9 @@ def is_given(holder: Holder, name: str, value: Any) -> bool:
     return name in _FREE_ANYWHERE or (holder, name) in _FREE
 
 
+#: The names of members for which `is_given` may hold, and of those that are the place of the members below.
+GIVEN_NAMES: Final = frozenset({TOOL_INPUT, *_FREE_ANYWHERE, *(name for _, name in _FREE)})
+PLACES: Final = _PLACES
 #: The names of members that may be media.
 MEDIA_NAMES: Final = frozenset(
     name for name, at in _RULES.items() if any(rule.is_media for rules in at.values() for rule in rules)

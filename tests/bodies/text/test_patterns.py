@@ -138,17 +138,17 @@ def test_unused_pattern_list_is_dropped_from_the_cache_after_some_others() -> No
 def test_patterns_of_a_window_can_be_prepared_before_the_first_search() -> None:
     for sources in (["secret"], ["a.*b"], []):
         Patterns(sources).make_ready()
-    assert Patterns(["secret"]).partial_start("my se", 0) == 3
+    assert Patterns(["secret"]).look("my se", 0)[0] == 3
 
 
 def test_beginnings_that_do_not_fit_hold_back_the_longest_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.bodies.text.patterns._SET_MEMORY", 100)
-    assert Patterns(["secret"]).partial_start("-" * 100, 0) == 94
+    assert Patterns(["secret"]).look("-" * 100, 0)[0] == 94
 
 
 def test_patterns_with_too_many_prefixes_to_compile_hold_the_longest_match() -> None:
     many = Patterns([f"(?i)word{number}" + "abcdefgh" * 8 for number in range(100)])
-    assert many.partial_start("-" * 100, 0) == 100 - many.longest
+    assert many.look("-" * 100, 0)[0] == 100 - many.longest
 
 
 @pytest.mark.parametrize(
