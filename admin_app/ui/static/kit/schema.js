@@ -34,7 +34,7 @@ const KINDS = [
   [() => true, ofJson],
 ];
 
-/** A field for `given`: {node, read}. `read` gives undefined for what is not set. It throws on broken JSON. */
+/** A field for `given`: {node, read}. `read` gives undefined for what is not set, and throws on bad JSON. */
 function fromSchema(name, given, value, { pointer, required, secret }) {
   const schema = alternative(given, value);
   const types = typesOf(schema);

@@ -30,8 +30,8 @@ const classes = ({ num, opt, wide }) =>
 /**
  * A table. Each of `columns` is {key, title, cell(row), sort(row), num, opt, wide}: `cell` makes the content,
  * `sort` the value to sort by; `num` is for numbers, `opt` columns go on phones, one `wide` column takes the
- * rest of the width and cuts long texts. `sort` is {key, down}. `none` is what stands there without rows: {title,
- * text, action}. `onMore` reads the next page, by a button while `more`.
+ * rest of the width and cuts long texts. `sort` is {key, down}. `none` is what stands there without rows:
+ * {title, text, action}. `onMore` reads the next page, by a button while `more`.
  *
  * Returns {node, show(rows, {more, none})}. `show` leaves the rows alone while the focus is inside of them.
  */
@@ -44,7 +44,7 @@ export function dataTable({ label, columns, sort = null, none, onMore }) {
   const foot = h("div", { className: "more-rows", hidden: true },
     h("button", { type: "button", className: "button small", onclick: () => onMore() }, "Show more"));
   const node = h("div", {},
-    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": label },
+    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `${label}, table` },
       h("table", {}, h("thead", {}, heads), body)),
     foot);
 

@@ -25,7 +25,7 @@ const servedOf = (figures) => figures.requests - figures.rejected - failedOf(fig
 const share = (part, whole) => (whole ? part / whole : 0);
 const steps = (value) => found.overview.minutes.map(value);
 
-/** How a figure differs from the window before, by an arrow and a word. `worse`: the sign that is bad, or 0. */
+/** How a figure differs from the window before, by arrow and word. `worse`: the sign that is bad, or 0. */
 function change(now, before, worse) {
   if (before == null || now == null) return h("p", { className: "change" }, "No figures to compare with");
   const relative = before ? (now - before) / before : now ? Infinity : 0;
@@ -210,7 +210,8 @@ function troubles() {
     }
     if (rejected > MANY_REJECTED) {
       const text = `${whole(one.rejected)} of ${plural(one.requests, "request")}.`;
-      list.push(["warn", `${title}${percent(rejected)} of requests are rejected`, text, `${path}&status=4xx`]);
+      const name = `${title}${percent(rejected)} of requests are rejected`;
+      list.push(["warn", name, text, `${path}&status=4xx`]);
     }
   }
   return list.sort(([a], [b]) => a.localeCompare(b)).slice(0, 5);
