@@ -88,9 +88,9 @@ def file(version: str, name: str) -> Response:
 def _view(page: Page) -> Callable[..., Response]:
     @requires(Access.PUBLIC)
     def view(**ids: str) -> Response:
-        prefix = path_prefix()
+        prefix, template = path_prefix(), page.template or page.name
         text = render_template(
-            f"pages/{page.template or page.name}.html",
+            [f"pages/{template}.html", f"{template}.html"],
             files=f"{prefix}/ui/files/{VERSION}",
             prefix=prefix,
             menu=page.menu or page.name,
