@@ -77,7 +77,8 @@ def _workers(fleet: Fleet, revision: int) -> dict[str, Any]:
     now = services().clock.now()
     states = [(one.state(revision, now), one) for one in fleet.heartbeats]
     counted = Counter(state for state, _ in states)
-    states.sort(key=lambda each: (each[0] is WorkerState.OK, each[1].plane, each[1].machine, each[1].pid))
+    urgency = [*WorkerState].index
+    states.sort(key=lambda each: (urgency(each[0]), each[1].plane, each[1].machine, each[1].pid))
     return {
         "total": fleet.total,
         "states": {state.value: counted[state] for state in WorkerState},

@@ -64,7 +64,7 @@ class StatusWorkers(Schema):
     listed = fields.List(
         fields.Nested(StatusWorker),
         required=True,
-        metadata={"description": "At most 200: those that are not ok first, then by machine and process."},
+        metadata={"description": "At most 200: first those behind, degraded and draining; then by machine."},
     )
 
 
@@ -185,7 +185,7 @@ STATUS: Final[dict[str, Any]] = {
     "parts": {"store": "ok", "plugins": "ok"},
     "workers": {
         "total": 1,
-        "states": {"ok": 1, "behind": 0, "degraded": 0, "draining": 0},
+        "states": {"behind": 0, "degraded": 0, "draining": 0, "ok": 1},
         "listed": [
             {
                 "id": "5f0c9e1d7a3b2846",

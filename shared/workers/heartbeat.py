@@ -42,12 +42,12 @@ class Plane(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """What there is to know of a worker first."""
+    """What there is to know of a worker first. The most urgent one is first."""
 
-    OK = "ok"
     BEHIND = "behind"
     DEGRADED = "degraded"
     DRAINING = "draining"
+    OK = "ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

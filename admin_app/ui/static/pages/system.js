@@ -15,7 +15,6 @@ const TONES = { ok: "good", behind: "warn", degraded: "warn", draining: "" };
 
 const small = (text) => h("small", {}, text);
 const isOk = (state) => state === "ok";
-const listed = (items) => items.join(", ");
 /** Text with `code` in it. */
 const code = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 
@@ -55,11 +54,11 @@ const redisTile = ({ round_trip_ms: time, workers_alone: alone }) =>
 
 /* Workers */
 
-function stateOf(worker) {
-  if (worker.state === "behind") return `${plural(worker.behind, "change")} behind`;
-  if (worker.state !== "degraded") return worker.state;
-  return listed(Object.entries(worker.trouble).map(([part, state]) =>
-    part === "limits" ? "counts limits alone" : `${part} ${state}`));
+function statesOf(worker) {
+  if (worker.state === "behind") return [`${plural(worker.behind, "change")} behind`];
+  if (worker.state !== "degraded") return [worker.state];
+  return Object.entries(worker.trouble).map(([part, state]) =>
+    part === "limits" ? "counts limits alone" : `${part} ${state}`);
 }
 
 const none = (text) => h("span", { className: "muted" }, text);
@@ -77,15 +76,16 @@ const workerTable = dataTable({
       key: "worker",
       title: "Worker",
       sort: (one) => `${one.machine} ${one.pid}`,
-      cell: ({ machine, pid }) =>
-        h("div", { className: "worker" }, h("b", {}, machine), small(`process ${pid}`)),
+      cell: ({ machine, plane, pid }) =>
+        h("div", { className: "worker" }, h("b", {}, machine), small(`${PROGRAMS[plane]}, process ${pid}`)),
     },
-    { key: "plane", title: "Program", sort: (one) => one.plane, cell: (one) => PROGRAMS[one.plane] },
     {
       key: "state",
       title: "State",
       sort: (one) => one.state,
-      cell: (one) => badge(stateOf(one), TONES[one.state], isOk(one.state) ? "check" : ""),
+      cell: (one) =>
+        h("div", { className: "trouble" }, statesOf(one).map((text) =>
+          badge(text, TONES[one.state], isOk(one.state) ? "check" : ""))),
     },
     number("revision", "Change"),
     { ...number("in_flight", "In flight"), opt: true },
@@ -131,7 +131,7 @@ function memory({ used_bytes: used, max_bytes: most, policy }) {
     `${bytes(used)} of ${bytes(most)} (${percent(share)})`,
     h("div", { className: share >= NEARLY_FULL ? "share warn" : "share" },
       h("span", { style: `width: ${Math.min(100, 100 * share).toFixed(1)}%` })),
-    small(`Above it: ${policy}`),
+    small(policy === "noeviction" ? "When full, it rejects changes" : `When full, it evicts: ${policy}`),
   ];
 }
 
@@ -202,7 +202,7 @@ const addressFacts = ({ proxy, admin, metrics, base_domain: domain }) =>
 function written({ is_secret: isSecret, is_set: isSet, value }) {
   if (isSecret && isSet) return badge("set, not shown", "accent", "lock");
   if (value == null) return none("not set");
-  if (Array.isArray(value)) return h("code", { className: "written" }, listed(value) || "[]");
+  if (Array.isArray(value)) return h("code", { className: "written" }, value.join(", ") || "[]");
   if (typeof value === "object") {
     return h("code", { className: "written long", tabIndex: 0 }, JSON.stringify(value, null, 1));
   }
