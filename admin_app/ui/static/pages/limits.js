@@ -87,7 +87,7 @@ let table;
 
 function showTable() {
   table = dataTable({
-    label: "Limits",
+    label: "Table of limits",
     columns: isOne() ? COLUMNS : [TENANT_COLUMN, ...COLUMNS],
     sort: { key: "used", down: true },
     none: {

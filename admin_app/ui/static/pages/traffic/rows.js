@@ -83,7 +83,7 @@ function makeNode() {
     cell("opt-col", node.model),
     cell("opt-col", node.key),
     cell("num opt-col", node.tokens, node.cost),
-    cell("num", node.duration, node.first),
+    cell("num opt-col", node.duration, node.first),
   );
   return node;
 }
