@@ -37,6 +37,7 @@ from admin_app.views.ai import (
     providers_health,
     usage,
 )
+from admin_app.views.history import audit, versions
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
 from shared.services import Services
@@ -78,6 +79,8 @@ _VIEWS = (
     connection,
     rate_limits,
     usage,
+    versions,
+    audit,
     requests,
     overview,
     status,

@@ -12,6 +12,7 @@ from typing import Any, Self
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
 from shared.config_store.client import open_client
+from shared.config_store.history.audit import AuditKey
 from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.records.parts import PartNames
@@ -345,7 +346,8 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         known = KnownStore(SecretIds.of(pepper, keys), seen, file.save_soon if remembers else lambda _: None)
         hasher = PepperedHasher(pepper)
         names = PartNames.of(hasher)
-        store = open_store(address.options, settings.admin.subdomain_quarantine, known, names)
+        quarantine, audit_key = settings.admin.subdomain_quarantine, AuditKey.of(hasher)
+        store = open_store(address.options, quarantine, known, names, audit_key)
         _look_at(store, address)
     except BaseException:
         address.close()

@@ -1,21 +1,27 @@
-"""How a change is written: repeated while other processes write the same, and logged once."""
+"""How a change is written: repeated while others write the same, noted with its author, and logged once."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from flask import g
+from flask import g, request
 
 from admin_app.auth.access import caller, operation_name
 from admin_app.context import services
+from admin_app.http.errors import ApiError
+from admin_app.http.forwarded import client
+from shared.config_store.history.edit import MAX_MESSAGE, Edit
 from shared.core.errors import Conflict
+from shared.documents.history.differences import Difference, summary
 from shared.log_lines import CHANGE
 from shared.logs import FIELDS
 
 logger = logging.getLogger(CHANGE)
 
+#: The header with the reason for a change.
+MESSAGE = "X-Gateway-Message"
 #: Attempts to write a change while other processes write to the same record.
 MAX_ATTEMPTS = 100
 # Before an attempt is repeated: a random part of this time, which doubles up to the maximum.
@@ -32,6 +38,23 @@ def repeat[T](record: str, attempt: Callable[[], T]) -> T:
                 return attempt()
             time.sleep(_pause(number))
     raise Conflict(f"{record} is changed too often.")
+
+
+def edit_of(differences: Sequence[Difference], names: Mapping[str, str]) -> Edit:
+    """The edit of the current call. `names` are as in `summary`. Raises 400 on a message that is too long."""
+    message = request.headers.get(MESSAGE)
+    if message is not None and len(message) > MAX_MESSAGE:
+        raise ApiError("bad_request", f"{MESSAGE} has more than {MAX_MESSAGE} characters. Shorten it.")
+    return Edit(
+        actor=caller().actor,
+        at=services().clock.now(),
+        address=client() or None,
+        request_id=g.request_id,
+        operation=operation_name(),
+        message=message,
+        summary=summary(differences, names),
+        changes=differences,
+    )
 
 
 def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:

@@ -5,11 +5,12 @@ from typing import cast
 
 from flask import g
 
-from admin_app.auth.access import caller
-from admin_app.changes.attempts import log_change, repeat
+from admin_app.changes.attempts import edit_of, log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.context import services
 from shared.config_store.layout import PLATFORM_ID
+from shared.config_store.records.contents import PlatformContent
+from shared.documents.history.differences import content_differences, names_of
 from shared.model.config import Tenant
 from shared.model.providers import PlatformDocument
 
@@ -39,7 +40,9 @@ def change_platform(
         forget_platform()
         before = platform()
         after = change(before)
-        stored = services().store.write_platform(before, after, actor=caller().actor, claim=claim_of(respond))
+        contents = [PlatformContent.of(one) for one in (before, after)]
+        edit = edit_of(content_differences(*contents), names_of(*contents))
+        stored = services().store.write_platform(before, after, edit=edit, claim=claim_of(respond))
         old, new = ai_items(before), ai_items(stored)
         changed = [one for one in {*old, *new} if old.get(one) != new.get(one)]
         if before.prices != stored.prices:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
-from admin_app.auth.access import caller, check_tenant_access
-from admin_app.changes.attempts import log_change, repeat
+from admin_app.auth.access import check_tenant_access
+from admin_app.changes.attempts import edit_of, log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.changes.platform import ai_items, forget_platform, platform
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
 from shared.core.errors import Problem
+from shared.documents.history.differences import names_of, snapshot_differences
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant
 from shared.model.uses import uses_of
 from shared.secrets.api_keys import mint_key
@@ -74,9 +75,9 @@ def write(
 ) -> Snapshot | None:
     """Write one change, and log it. Raises as the store."""
     revision = platform().revision if after and uses_of(after) else None
-    stored = services().store.write(
-        before, after, actor=caller().actor, claim=claim_of(respond), platform=revision
-    )
+    differences = snapshot_differences(before, after, services().clock.now())
+    edit = edit_of(differences, names_of(before, after))
+    stored = services().store.write(before, after, edit=edit, claim=claim_of(respond), platform=revision)
     tenant = (stored or after or before).tenant  # type: ignore[union-attr]  # one of them is there
     log_change(tenant.id, tenant.version, _changed_ids(before, stored))
     return stored

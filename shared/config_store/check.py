@@ -4,18 +4,19 @@ It reads all tenants, a page at a time, and changes nothing. A change that comes
 a violation, so a check that meets one begins again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.history.check import VersionsCheck
 from shared.config_store.records.parts import PartNames
-from shared.config_store.records.platform import PlatformParser, read_platform_call
 from shared.config_store.store import RedisStore
 from shared.core.errors import BadRecord, StoreDown
 from shared.model.config import Snapshot
+from shared.model.providers import PlatformDocument
 from shared.model.uses import uses_of
 
 _PAGE = 500  # keys per command, so that Redis serves others meanwhile
@@ -59,7 +60,7 @@ def violations(client: Redis, names: PartNames | None = None) -> list[str]:
 def _check(client: Redis, indexes: _Indexes, names: PartNames) -> Iterator[str]:
     store = RedisStore(client, 0, names=names)
     snapshots: dict[str, Snapshot] = {}
-    parts: dict[str, Sequence[str]] = {}
+    needed: set[str] = set()
     for tenant_id in indexes.order:
         try:
             snapshot = store.read(tenant_id)
@@ -69,12 +70,34 @@ def _check(client: Redis, indexes: _Indexes, names: PartNames) -> Iterator[str]:
         if snapshot is None:
             yield f"Tenant {tenant_id} is listed and has no record."
         else:
-            snapshots[tenant_id], parts[tenant_id] = snapshot, store.part_keys(tenant_id)
+            snapshots[tenant_id] = snapshot
+            needed.add(layout.root_key(tenant_id, snapshot.tenant.version))
             yield from _check_tenant(snapshot, indexes)
-    yield from _check_platform(client, indexes)
+            yield from _check_versions(client, store, names, tenant_id, needed)
+    unreadable = indexes.order.keys() - snapshots.keys()
+    try:
+        platform = store.read_platform()
+    except BadRecord as error:
+        yield str(error)
+        unreadable |= {layout.PLATFORM_ID}
+    else:
+        yield from _check_platform(platform, indexes)
+        needed |= {
+            key_of(layout.PLATFORM_ID, platform.version) for key_of in (layout.root_key, layout.whole_key)
+        }
+        yield from _check_versions(client, store, names, layout.PLATFORM_ID, needed)
     yield from _check_uses(client, snapshots, indexes)
     yield from _check_indexes(snapshots, indexes)
-    yield from _check_keys(client, snapshots, parts, indexes)
+    yield from _check_keys(client, snapshots, needed, unreadable)
+
+
+def _check_versions(
+    client: Redis, store: RedisStore, names: PartNames, owner: str, needed: set[str]
+) -> Iterator[str]:
+    """The versions of an owner that was read. `needed` gets the keys that they need."""
+    check = VersionsCheck(client, names, owner, store.part_keys(owner))
+    yield from check.violations()
+    needed.update(check.needed)
 
 
 def _check_tenant(snapshot: Snapshot, indexes: _Indexes) -> Iterator[str]:
@@ -93,23 +116,13 @@ def _check_tenant(snapshot: Snapshot, indexes: _Indexes) -> Iterator[str]:
         yield f"Tenant {tenant.id} exists, and is listed as deleted."
 
 
-def _check_platform(client: Redis, indexes: _Indexes) -> Iterator[str]:
-    """The document of the platform, with its place in the list of changes, and its other versions."""
-    call = read_platform_call()
-    reply = client.register_script(layout.script("read_platform"))(call.keys, call.arguments)
-    try:
-        document = PlatformParser()(reply)
-    except BadRecord as error:
-        yield str(error)
-        return
+def _check_platform(document: PlatformDocument, indexes: _Indexes) -> Iterator[str]:
+    """The platform, with its place in the list of changes."""
     listed = indexes.changes.get(layout.PLATFORM_ID, 0)
     if listed < document.revision:
         yield f"The platform has the revision {document.revision}, and the list of changes {listed}."
     if document.revision > indexes.revision:
         yield f"The platform has a newer revision than the store, {document.revision}."
-    for key in client.scan_iter(match=layout.platform_document_key("*"), count=_PAGE):
-        if key.decode() != layout.platform_document_key(document.version):
-            yield f"The key {key.decode()} is an old version of the platform."
 
 
 def _check_uses(client: Redis, snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
@@ -152,16 +165,16 @@ def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iter
 def _check_keys(
     client: Redis,
     snapshots: Mapping[str, Snapshot],
-    parts: Mapping[str, Sequence[str]],
-    indexes: _Indexes,
+    needed: set[str],
+    unreadable: Set[str],
 ) -> Iterator[str]:
-    """Records, documents and parts of no tenant, and those of other versions."""
-    unreadable = indexes.order.keys() - snapshots.keys()  # they were reported before
-    known = {layout.document_key(one, found.tenant.version) for one, found in snapshots.items()}
+    """Records, roots and parts that no kept version needs. `unreadable` owners were reported before."""
+    known = set(needed)
     for key_of in (layout.tenant_key, layout.keys_key):
         known.update(map(key_of, snapshots))
-    known.update(*parts.values())
-    for kind in ("tenant", "doc", "part", "keys"):
+    for owner in (*snapshots, layout.PLATFORM_ID):
+        known.update(layout.version_keys(owner))
+    for kind in ("tenant", "doc", "part", "keys", "platformdoc", *layout.VersionKeys._fields):
         for key in client.scan_iter(match=f"{{cfg}}:{kind}:*", count=_PAGE):
             name = key.decode()
             if name not in known and name.split(":")[2] not in unreadable:

@@ -4,12 +4,18 @@
 {cfg}:doc:<id>:<version>     string  the root of that version, which names its parts; never changed. Without
                                      root in the record it is a whole document, of layout 2
 {cfg}:part:<id>:<name>       string  a rule, provider or model that a root names; never changed
+{cfg}:versions:<id>          zset    the versions that are kept, by their numbers
+{cfg}:notes:<id>             hash    version -> its note: author, time, summary; see history/versions.py
+{cfg}:dropped:<id>           zset    parts that only old versions name, by the version that dropped them
+{cfg}:pinned:<id>            set     the versions that stay however old they are
+{cfg}:pinned_parts:<id>      hash    part -> how many of the pinned versions name it
 {cfg}:keys:<id>              list    the API keys, in order
 {cfg}:used:<id>              hash    key id -> time of its last use; written by the proxies
 {cfg}:subdomains             hash    subdomain -> tenant id
 {cfg}:hashes                 hash    hash of an API key -> tenant id, a space, key id
-{cfg}:platform               hash    version, revision, updated_at of the document of the platform
-{cfg}:platformdoc:<version>  string  the document of that version; never changed
+{cfg}:platform               hash    version, revision, root, updated_at of the platform. Its content has keys
+                                     like those of a tenant, with the id "platform"
+{cfg}:platformdoc:<version>  string  its whole document, of layout 3; without root in the record
 {cfg}:uses:<use>             set     ids of the tenants that name it: provider:<name> or model:<name>
 {cfg}:discovered:<id>        string  the models that a provider listed, and when; never authoritative
 {cfg}:order                  zset    tenant ids by the number of the change that created them
@@ -19,6 +25,7 @@
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
 {cfg}:revision               string  the number of the newest change
+{cfg}:audit                  stream  the changes, newest last; see history/audit.py
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
 {cfg}:format                 string  the layout that a reader must know; without it, one older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
@@ -26,6 +33,7 @@
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 SUBDOMAINS = "{cfg}:subdomains"
 HASHES = "{cfg}:hashes"
@@ -38,29 +46,55 @@ LAYOUT = "{cfg}:format"
 IDENTITY = "{cfg}:identity"
 CHANNEL = "{cfg}:changed"
 PLATFORM = "{cfg}:platform"
+AUDIT = "{cfg}:audit"
+
+#: The beginning of the keys of whole documents of the platform.
+WHOLE_PLATFORM = "{cfg}:platformdoc:"
 
 #: What stands for the platform where other changes have the id of a tenant.
 PLATFORM_ID = "platform"
-#: The newest layout. A release reads its own and the one before it. 3 has the documents of tenants in parts.
-#: A store gets it with the first of them, so two releases can run side by side until then.
-FORMAT = 3
+#: The newest layout. A release reads its own and those before it. 3 has the documents of tenants in parts, 4
+#: keeps old versions, and has the document of the platform in parts. A store gets it with the first content
+#: that is written in it, so two releases can run side by side until then.
+FORMAT = 4
 #: The layout of a store that has nothing newer.
 OLDEST_FORMAT = 2
-
-#: The beginning of the keys of documents; the version follows.
-DOCUMENT = "{{cfg}}:doc:{}:"
 
 
 def tenant_key(tenant_id: str) -> str:
     return f"{{cfg}}:tenant:{tenant_id}"
 
 
-def document_key(tenant_id: str, version: int) -> str:
-    return f"{DOCUMENT.format(tenant_id)}{version}"
+def root_prefix(owner: str) -> str:
+    """The beginning of the keys of the roots of an owner; the version follows."""
+    return f"{{cfg}}:doc:{owner}:"
 
 
-def part_key(tenant_id: str, name: str) -> str:
-    return f"{{cfg}}:part:{tenant_id}:{name}"
+def root_key(owner: str, version: int | str) -> str:
+    return f"{root_prefix(owner)}{version}"
+
+
+def part_prefix(owner: str) -> str:
+    """The beginning of the keys of the parts of an owner; the name follows."""
+    return f"{{cfg}}:part:{owner}:"
+
+
+def part_key(owner: str, name: str) -> str:
+    return f"{part_prefix(owner)}{name}"
+
+
+class VersionKeys(NamedTuple):
+    """The keys of the versions of one owner."""
+
+    versions: str
+    notes: str
+    dropped: str
+    pinned: str
+    pinned_parts: str
+
+
+def version_keys(owner: str) -> VersionKeys:
+    return VersionKeys(*(f"{{cfg}}:{name}:{owner}" for name in VersionKeys._fields))
 
 
 def keys_key(tenant_id: str) -> str:
@@ -71,8 +105,9 @@ def used_key(tenant_id: str) -> str:
     return f"{{cfg}}:used:{tenant_id}"
 
 
-def platform_document_key(version: int | str) -> str:
-    return f"{{cfg}}:platformdoc:{version}"
+def whole_key(owner: str, version: int | str) -> str:
+    """The key of a document of an older layout, which is not in parts."""
+    return f"{WHOLE_PLATFORM}{version}" if owner == PLATFORM_ID else root_key(owner, version)
 
 
 def uses_key(use: str) -> str:

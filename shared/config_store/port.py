@@ -4,7 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.config_store.history.audit import Logged
+from shared.config_store.history.edit import Edit
+from shared.config_store.history.versions import VersionNote
 from shared.config_store.idempotency import Claim
+from shared.config_store.records.contents import Content
 from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 
@@ -17,11 +21,44 @@ class Page:
     next_cursor: str | None
 
 
+class History(Protocol):
+    """The versions of contents, and the audit log. An owner is the id of a tenant, or ``platform``.
+
+    Every method raises `errors.StoreDown` when Redis does not respond.
+    """
+
+    def notes(self, owner: str, limit: int, before: int | None = None) -> Sequence[VersionNote]:
+        """The newest versions, or those before a number, the newest first."""
+        ...
+
+    def note(self, owner: str, number: int) -> VersionNote | None:
+        """One version; None when it is not kept."""
+        ...
+
+    def content(self, owner: str, note: VersionNote) -> Content | None:
+        """The content of a version; None when it has gone meanwhile. Raises `errors.BadRecord`."""
+        ...
+
+    def pin(self, owner: str, note: VersionNote, *, pinned: bool) -> bool | None:
+        """Keep a version however old it is, or no longer.
+
+        Returns False when too many are pinned, and None when it has gone meanwhile.
+        """
+        ...
+
+    def entries(self, limit: int, before: str | None = None) -> Sequence[Logged]:
+        """The newest entries of the audit log, or those before an id, the newest first."""
+        ...
+
+
 class ConfigStore(Protocol):
     """The configuration as the admin API uses it. Synchronous.
 
     Every method raises `errors.StoreDown` when Redis does not respond.
     """
+
+    @property
+    def history(self) -> History: ...
 
     def read(self, tenant_id: str) -> Snapshot | None:
         """The stored data of a tenant; None when there is no such tenant."""
@@ -32,15 +69,15 @@ class ConfigStore(Protocol):
         before: Snapshot | None,
         after: Snapshot | None,
         *,
-        actor: str,
+        edit: Edit,
         claim: Claim[Snapshot] | None = None,
         platform: int | None = None,
     ) -> Snapshot | None:
         """Replace `before` by `after` in one atomic step, with every index, and publish the change.
 
-        `before` is None for a new tenant, `after` for a deleted one. `actor` is ``platform`` or
-        ``key:<id>``. The step also replaces the `claim` of a call. Returns `after` with its new revision.
-        The version of the document grows by one when the document of the tenant changed.
+        `before` is None for a new tenant, `after` for a deleted one. `edit` is noted in the version
+        and in the audit log. The step also replaces the `claim` of a call. Returns `after` with its new
+        revision. The version of the document grows by one when the document of the tenant changed.
 
         `platform` is the revision of the platform's document by which `after` was checked; None: it was not
         checked. The store keeps a list of the tenants that name a provider or model of the platform
@@ -63,7 +100,7 @@ class ConfigStore(Protocol):
         before: PlatformDocument,
         after: PlatformDocument,
         *,
-        actor: str,
+        edit: Edit,
         claim: Claim[PlatformDocument] | None = None,
     ) -> PlatformDocument:
         """Replace the document of the platform in one atomic step, and publish the change as ``platform``.

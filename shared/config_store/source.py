@@ -13,14 +13,9 @@ from redis.backoff import NoBackoff
 from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
-from shared.config_store.records.documents import Ask, Done, TenantDocuments, advance
 from shared.config_store.records.parts import PartNames
-from shared.config_store.records.platform import (
-    PlatformParser,
-    discovering,
-    parse_discovered,
-    read_platform_call,
-)
+from shared.config_store.records.platform import discovering, parse_discovered
+from shared.config_store.records.stored import Ask, Done, Reading, StoredContents, advance
 from shared.config_store.records.tenants import ScriptCall, parse_state, touch_call
 from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
@@ -57,14 +52,13 @@ class RedisSource:
         names: PartNames | None = None,
     ) -> None:
         self._client = client
-        self._documents = TenantDocuments(names or PartNames())
+        self._contents = StoredContents(names or PartNames())
         self._notice = notice
         self._jitter = jitter
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
-        self._parse_platform = PlatformParser()
         self._touch = client.register_script(layout.script("touch"))
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
@@ -74,7 +68,7 @@ class RedisSource:
         return await self._look_up(layout.HASHES, key_hash)
 
     async def read(self, tenant_id: str) -> Snapshot | None:
-        snapshot = await self._stored(tenant_id)
+        snapshot = await self._finish(self._contents.tenant(tenant_id), tenant_id)
         if snapshot is None:
             return None
         owners = [tenant_id] if any(rule.targets for rule in snapshot.rules) else []
@@ -86,13 +80,7 @@ class RedisSource:
         return replace(snapshot, discovered=await self._discovered(asked))
 
     async def read_platform(self) -> PlatformDocument:
-        call = read_platform_call()
-        before = self._known.seen
-        with redis_errors(layout.PLATFORM_ID):
-            reply = await self._read_platform(call.keys, call.arguments)
-        self._known.check(parse_state(reply), before)
-        # A document with thousands of models takes longer than requests may wait.
-        document = await asyncio.to_thread(self._parse_platform, reply)
+        document = await self._finish(self._contents.platform(), layout.PLATFORM_ID)
         if document.providers:
             await self._notice([provider.id for provider in document.providers])
         asked = discovering(document.providers)
@@ -140,25 +128,26 @@ class RedisSource:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _stored(self, tenant_id: str) -> Snapshot | None:
-        reading = self._documents.read(tenant_id)
+    async def _finish[T](self, reading: Reading[T], record: str) -> T:
+        """The result of a reading. `record` is the id of what is read."""
         step = advance(reading)
         while not isinstance(step, Done):
-            reply = await self._ask(tenant_id, step)
-            # The parts of a large tenant take longer than requests may wait.
-            if isinstance(step, ScriptCall) or len(step) <= _FEW_PARTS:
+            reply = await self._ask(record, step)
+            if _is_short(record, step):
                 step = advance(reading, reply)
             else:
                 step = await asyncio.to_thread(advance, reading, reply)
-        return step.snapshot
+        result: T = step.result
+        return result
 
-    async def _ask(self, tenant_id: str, ask: Ask) -> Any:
+    async def _ask(self, record: str, ask: Ask) -> Any:
         """The reply of the known store."""
         before = self._known.seen
-        with redis_errors(tenant_id):
+        with redis_errors(record):
             if not isinstance(ask, ScriptCall):
                 return await self._client.mget(ask)
-            reply = await self._read(ask.keys, ask.arguments)
+            script = self._read_platform if layout.PLATFORM in ask.keys else self._read
+            reply = await script(ask.keys, ask.arguments)
         self._known.check(parse_state(reply), before)
         return reply
 
@@ -176,6 +165,11 @@ class RedisSource:
                 found, *state = await ask_state(pipeline).execute()
         self._known.check(StoreState.parse(*state), before)
         return None if found is None else found.decode(errors="replace").partition(" ")[0]
+
+
+def _is_short(record: str, ask: Ask) -> bool:
+    """Whether requests may wait until the reply is parsed: not for many parts, nor for the root of many."""
+    return record != layout.PLATFORM_ID if isinstance(ask, ScriptCall) else len(ask) <= _FEW_PARTS
 
 
 def open_source(

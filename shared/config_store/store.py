@@ -12,20 +12,21 @@ from shared.config_store import layout
 from shared.config_store.client import ask_state, open_client, read_state
 from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.durability import save
+from shared.config_store.history.audit import AuditKey
+from shared.config_store.history.edit import KEPT_VERSIONS, Edit
+from shared.config_store.history.reader import RedisHistory
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
-from shared.config_store.records.documents import Ask, Done, Reading, TenantDocuments, advance
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import (
     PLATFORM_CHANGED,
     PlatformChange,
-    PlatformParser,
     discovered_call,
     parse_discovered,
-    read_platform_call,
     write_platform_call,
 )
+from shared.config_store.records.stored import Ask, Done, Reading, StoredContents, advance
 from shared.config_store.records.tenants import CHANGED, Change, ScriptCall, taken, write_call
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import BadRecord, CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
@@ -46,9 +47,11 @@ class RedisStore:
 
     The client must return bytes (``decode_responses=False``). A read of a tenant whose record is damaged
     raises `errors.BadRecord`; lists leave it out and log a warning. `known` is the store that was served
-    last, `names` those of the parts of documents.
+    last, `names` those of the parts of contents, `audit_key` that of the audit log.
     """
 
+    #: Versions of a content that are kept besides the pinned ones.
+    kept_versions = KEPT_VERSIONS
     #: Calls of SCAN, about a second, after which the counters of a deleted tenant are left to expire.
     max_scans = 1_000
 
@@ -58,56 +61,70 @@ class RedisStore:
         quarantine: float,
         known: KnownStore | None = None,
         names: PartNames | None = None,
+        audit_key: AuditKey | None = None,
     ) -> None:
         self._client = client
-        self._documents = TenantDocuments(names or PartNames())
+        self._contents = StoredContents(names or PartNames())
+        self._audit_key = audit_key or AuditKey()
+        self._history = RedisHistory(client, self._contents, self._finish)
         self._quarantine = quarantine
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
-        self._parse_platform = PlatformParser()
         self._write = client.register_script(layout.script("write"))
         self._claim = client.register_script(layout.script("claim"))
         self._release = client.register_script(layout.script("release"))
 
+    @property
+    def history(self) -> RedisHistory:
+        return self._history
+
     def read(self, tenant_id: str) -> Snapshot | None:
-        reading = self._documents.read(tenant_id)
-        step = advance(reading)
-        while not isinstance(step, Done):
-            with redis_errors(tenant_id):
-                reply = self._ask(step)
-            step = advance(reading, reply)
-        return step.snapshot
+        return self._finish(self._contents.tenant(tenant_id), tenant_id)
 
     def part_keys(self, tenant_id: str) -> Sequence[str]:
         """The keys of the parts of a tenant that was read before."""
-        return self._documents.part_keys(tenant_id)
+        return self._contents.part_keys(tenant_id)
+
+    def _finish[T](self, reading: Reading[T], record: str) -> T:
+        """The result of a reading. `record` is the id of what is read."""
+        step = advance(reading)
+        while not isinstance(step, Done):
+            with redis_errors(record):
+                reply = self._ask(step)
+            step = advance(reading, reply)
+        result: T = step.result
+        return result
 
     def _ask(self, ask: Ask, client: Any = None) -> Any:
-        if isinstance(ask, ScriptCall):
-            return self._read(ask.keys, ask.arguments, client=client)
-        return (client or self._client).mget(ask)
+        if not isinstance(ask, ScriptCall):
+            return (client or self._client).mget(ask)
+        script = self._read_platform if layout.PLATFORM in ask.keys else self._read
+        return script(ask.keys, ask.arguments, client=client)
 
     def write(
         self,
         before: Snapshot | None,
         after: Snapshot | None,
         *,
-        actor: str,
+        edit: Edit,
         claim: Claim[Snapshot] | None = None,
         platform: int | None = None,
     ) -> Snapshot | None:
         change = Change.between(before, after)
-        if not self._documents.knows(before):
+        if before and not self._contents.knows(change.tenant_id, before.tenant.version):
             self.read(change.tenant_id)
-        parts = self._documents.change(change, actor)
+        content = self._contents.change(change, edit.actor)
 
         def call() -> ScriptCall:
             return write_call(
                 change,
-                parts,
+                content,
+                edit,
+                self._audit_key,
                 quarantine=self._quarantine,
+                kept=self.kept_versions,
                 known=self._known.seen,
                 claim=claim,
                 platform=platform,
@@ -118,37 +135,48 @@ class RedisStore:
             raise Conflict(CHANGED)
         if number == -1:
             raise SubdomainTaken(self._taken(change.claimed_subdomain or ""))
-        self._documents.written(change, parts)
         if change.after is None:
+            self._contents.drop(change.tenant_id)
             self._purge_counters(change.tenant_id)
             return None
+        self._contents.written(change.tenant_id, content)
         return replace(change.after, revision=number)
 
     def read_platform(self) -> PlatformDocument:
-        call = read_platform_call()
-        with redis_errors(layout.PLATFORM_ID):
-            reply = self._read_platform(call.keys, call.arguments)
-        return self._parse_platform(reply)
+        return self._finish(self._contents.platform(), layout.PLATFORM_ID)
 
     def write_platform(
         self,
         before: PlatformDocument,
         after: PlatformDocument,
         *,
-        actor: str,
+        edit: Edit,
         claim: Claim[PlatformDocument] | None = None,
     ) -> PlatformDocument:
         change = PlatformChange.between(before, after)
+        if before.version and not self._contents.knows(layout.PLATFORM_ID, before.version):
+            self.read_platform()
         users = self._keeping_users(change)
+        content = self._contents.change_platform(change, edit.actor)
 
         def call() -> ScriptCall:
-            return write_platform_call(change, actor=actor, users=users, known=self._known.seen, claim=claim)
+            return write_platform_call(
+                change,
+                content,
+                edit,
+                self._audit_key,
+                users=users,
+                kept=self.kept_versions,
+                known=self._known.seen,
+                claim=claim,
+            )
 
         number = self._save(call, layout.PLATFORM_ID)
         if number == 0:
             raise Conflict(PLATFORM_CHANGED)
         if number == -4:
             raise NamesInUse(self.users_of(change.removed_uses))
+        self._contents.written(layout.PLATFORM_ID, content)
         return replace(change.after, revision=number)
 
     def _keeping_users(self, change: PlatformChange) -> Sequence[Tenant]:
@@ -284,7 +312,7 @@ class RedisStore:
 
     def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
         """The tenants that are there and can be read. All are asked for together, then all of their parts."""
-        readings = {tenant_id: self._documents.read(tenant_id) for tenant_id in tenant_ids}
+        readings = {tenant_id: self._contents.tenant(tenant_id) for tenant_id in tenant_ids}
         steps = {one: advance(reading) for one, reading in readings.items()}
         while asks := {one: step for one, step in steps.items() if not isinstance(step, Done)}:
             with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
@@ -298,8 +326,8 @@ class RedisStore:
                     logger.warning("A tenant was left out of a list. %s", error)
                     steps[tenant_id] = Done(None)
         for step in steps.values():
-            if isinstance(step, Done) and step.snapshot is not None:
-                yield step.snapshot
+            if isinstance(step, Done) and step.result is not None:
+                yield step.result
 
     def _purge_counters(self, tenant_id: str) -> None:
         """Drop the rate-limit counters of a deleted tenant. They hold no secrets, and also expire.
@@ -323,7 +351,7 @@ class RedisStore:
         )
 
 
-def _after(reading: Reading[Snapshot | None], tenant_id: str, reply: Any) -> Ask | Done:
+def _after[T](reading: Reading[T], tenant_id: str, reply: Any) -> Ask | Done[T]:
     """What follows a reply of a pipeline."""
     with redis_errors(tenant_id):
         if isinstance(reply, RedisError):
@@ -336,6 +364,7 @@ def open_store(
     quarantine: float,
     known: KnownStore | None = None,
     names: PartNames | None = None,
+    audit_key: AuditKey | None = None,
 ) -> RedisStore:
     """A store with its own client; `options` are keyword arguments of redis.Redis."""
-    return RedisStore(open_client(options), quarantine, known, names)
+    return RedisStore(open_client(options), quarantine, known, names, audit_key)

@@ -15,6 +15,7 @@ from contextlib import closing
 from shared.config_store import layout
 from shared.config_store.check import violations
 from shared.config_store.client import open_client, read_state
+from shared.config_store.history.rename import rename_parts
 from shared.config_store.identity import SecretIds, StoreState
 from shared.config_store.redis_errors import redis_errors
 from shared.config_store.seen_file import SeenFile
@@ -22,7 +23,7 @@ from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.store import open_store
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
-from shared.redis_server.store_secrets import part_names, read_own_secrets, rename_parts
+from shared.redis_server.store_secrets import part_names, read_own_secrets
 from shared.settings import Settings, load_settings_or_exit
 
 _PROGRAM = "python -m shared.redis_server"

@@ -7,8 +7,7 @@ So the start is rejected, and a file that is missing is created only for a store
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,7 @@ from redis import Redis
 from shared.config_store import layout
 from shared.config_store.client import open_client, read_state
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
-from shared.config_store.records.codec import decode, encode
-from shared.config_store.records.parts import KINDS, PartNames, Root
+from shared.config_store.records.parts import PartNames
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.process.data_files import writing_to
@@ -106,38 +104,6 @@ def part_names(settings: Settings) -> PartNames:
     pepper, _ = _files(settings)
     secret = os.urandom(SECRET_BYTES) if pepper.is_missing else pepper.read(os.urandom)[0]
     return PartNames.of(PepperedHasher(secret))
-
-
-def rename_parts(client: Redis, names: PartNames) -> None:
-    """Give all stored parts their names by another pepper. What is stored is taken as it is, unchecked."""
-    found: Any = client.zrange(layout.ORDER, 0, -1)
-    for tenant_id in map(bytes.decode, found):
-        try:
-            client.transaction(partial(_rename, tenant_id, names), layout.tenant_key(tenant_id))
-        except ValueError as error:
-            logger.warning("The parts of the tenant %s keep their names: %s", tenant_id, error)
-
-
-def _rename(tenant_id: str, names: PartNames, pipeline: Any) -> None:
-    """Read one tenant, and queue the commands of a transaction."""
-    record = layout.tenant_key(tenant_id)
-    version, name = pipeline.hmget(record, "version", "root")
-    if name is None:
-        return  # a whole document, of layout 2
-    document = layout.document_key(tenant_id, int(version))
-    root = decode(Root, pipeline.get(document) or "")
-    places = [*root.places()]
-    texts = pipeline.mget(layout.part_key(tenant_id, old) for _, _, old in places) if places else []
-    if None in texts:
-        raise ValueError("a part is missing.")
-    pipeline.multi()
-    named: dict[str, Any] = {kind: {} for kind in KINDS}
-    for (kind, part_id, old), text in zip(places, texts, strict=True):
-        new = named[kind][part_id] = names(tenant_id, kind, text)
-        pipeline.rename(layout.part_key(tenant_id, old), layout.part_key(tenant_id, new))
-    text = encode(replace(root, dropped=(), **named))
-    pipeline.set(document, text)
-    pipeline.hset(record, "root", names.root(tenant_id, text.encode()))
 
 
 def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.config_store.cursor import format_cursor, parse_cursor
+from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import Page
@@ -16,6 +17,7 @@ from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTa
 from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from shared.model.uses import uses_of
+from shared.testing.memory_history import MemoryHistory
 
 
 class MemoryStore:
@@ -33,6 +35,7 @@ class MemoryStore:
         self._claims: dict[str, tuple[str, float]] = {}
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
+        self.history = MemoryHistory()
         self._used: dict[tuple[str, str], float] = {}
         #: The number of the newest change, and that of the last one of each tenant and of the platform.
         self.revision = 0
@@ -54,7 +57,7 @@ class MemoryStore:
         before: Snapshot | None,
         after: Snapshot | None,
         *,
-        actor: str,
+        edit: Edit,
         claim: Claim[Snapshot] | None = None,
         platform: int | None = None,
     ) -> Snapshot | None:
@@ -67,6 +70,7 @@ class MemoryStore:
             self._remove_old(change)
             self._put_new(change)
             self.changed_at[change.tenant_id] = self.revision
+            self.history.add_tenant(change, edit, self.revision)
         self._announce(change.tenant_id)
         return change.after and replace(change.after, revision=self.revision)
 
@@ -78,7 +82,7 @@ class MemoryStore:
         before: PlatformDocument,
         after: PlatformDocument,
         *,
-        actor: str,
+        edit: Edit,
         claim: Claim[PlatformDocument] | None = None,
     ) -> PlatformDocument:
         change = PlatformChange.between(before, after)
@@ -97,6 +101,7 @@ class MemoryStore:
             self._forget_providers(change.removed_providers)
             self.changed_at[PLATFORM_ID] = self.revision
             written = self._platform
+            self.history.add_platform(before, written, edit)
         self._announce(PLATFORM_ID)
         return written
 

@@ -98,7 +98,7 @@ def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
 
 
 #: What any tenant may read.
-OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me")
+OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me", "/audit")
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants"): {"name": "Evil", "subdomain": "evil"},
     ("PUT", "/tenants/<tenant_id>"): {"name": "Evil", "subdomain": "evil"},
@@ -106,6 +106,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/api-keys"): {"scopes": ["admin"]},
     ("POST", "/tenants/<tenant_id>/api-keys/<key_id>/rotate"): {},
     ("POST", "/tenants/<tenant_id>/explain"): examples.EXPLAIN,
+    ("POST", "/tenants/<tenant_id>/versions/<version>/pin"): {},
+    ("POST", "/platform/versions/<version>/pin"): {},
     ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
     ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
     ("PATCH", "/tenants/<tenant_id>/rules/<rule_id>"): {"active": False},
@@ -142,6 +144,7 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "<rule_id>": rule,
         "<key_id>": key,
         "<name>": "rate_limiter",
+        "<version>": "1",
         "<provider_id>": provider["id"],
         "<provider_key_id>": provider["keys"][0]["id"],
         "<path:model_name>": ai.MODEL["name"],
@@ -227,7 +230,7 @@ class TestScopes:
         world.store.write = write = Mock(wraps=world.store.write)  # type: ignore[method-assign]
         api.patch(tenant.url, {"name": "x"})
         api.patch(tenant.url, {"name": "y"}, key=tenant.key)
-        actors = [call.kwargs["actor"] for call in write.call_args_list]
+        actors = [call.kwargs["edit"].actor for call in write.call_args_list]
         assert actors == ["platform", f"key:{api.first_key(tenant)}"]
 
 

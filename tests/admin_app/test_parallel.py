@@ -12,6 +12,7 @@ import redis
 from flask import Flask
 
 from admin_app.changes import attempts
+from shared.config_store.history.edit import Edit
 from shared.config_store.store import RedisStore
 from shared.model.config import Rule, Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
@@ -58,7 +59,7 @@ def large(api: Api, world: World) -> Tenant:
     before = world.store.read(tenant.id)
     assert before is not None
     many = [Rule(f"rule_{i}", f"/old/{i}", "https://api.openai.com") for i in range(200)]
-    world.store.write(before, replace(before, rules=tuple(many)), actor="platform")
+    world.store.write(before, replace(before, rules=tuple(many)), edit=Edit(actor="platform"))
     return tenant
 
 
@@ -97,7 +98,9 @@ def test_create_that_another_writer_overtakes_is_made_all_the_same(
         """What is stored, which changes right after."""
         found = read(tenant_id)
         if found and (name := next(names, None)):
-            world.store.write(found, replace(found, tenant=replace(found.tenant, name=name)), actor="other")
+            world.store.write(
+                found, replace(found, tenant=replace(found.tenant, name=name)), edit=Edit(actor="other")
+            )
         return found
 
     monkeypatch.setattr(world.store, "read", overtaken)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from admin_app.views import rate_limits
+from shared.config_store.history.edit import Edit
 from shared.core.errors import StoreDown
 from shared.limits.values import Decision, Limit
 from shared.model.config import PluginConfig
@@ -248,5 +249,5 @@ def test_a_tenant_whose_chain_cannot_be_used_has_no_limits_in_force(api: Api, wo
     assert before is not None
     broken = PluginConfig("rate_limiter", settings={"limit": "from another version"})
     after = replace(before, tenant=replace(before.tenant, plugin_chain=(*before.tenant.plugin_chain, broken)))
-    world.store.write(before, after, actor="platform")
+    world.store.write(before, after, edit=Edit(actor="platform"))
     assert shown(api, tenant) == []

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, cast
 
+from shared.config_store.history.edit import Edit
 from shared.model.config import PluginConfig
 from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import Api, Tenant, World
@@ -37,7 +38,7 @@ def test_plugin_that_is_gone_is_told_as_a_reason_for_rejections(
     assert before is not None
     gone = PluginConfig("gone", settings={})
     rules = tuple(replace(one, plugin_chain=(gone,)) for one in before.rules)
-    world.store.write(before, replace(before, rules=rules), actor="test")
+    world.store.write(before, replace(before, rules=rules), edit=Edit(actor="test"))
     [found] = warnings_of(api, tenant, tenant.key)["warnings"]
     assert (found["rule_id"], found["rejects"], found["pointer"]) == (
         rule["id"],

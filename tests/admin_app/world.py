@@ -98,6 +98,9 @@ class OneRecord:
     def find(self, owner: str, id: str) -> Record | None:
         return self.record if id == "req-1" else None
 
+    def find_same(self, owner: str, event: Mapping[str, Any]) -> Record | None:
+        return self.record
+
     def minutes(self, owner: str, minutes: Sequence[int]) -> list[dict[str, int]]:
         return [{"n:upstream:2xx": 1, "added:2": 1}] * len(minutes)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
 from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Scope, Snapshot, Stage, Tenant
 from shared.model.rule_timeouts import RuleTimeouts
@@ -41,7 +42,7 @@ def create(store: ConfigStore, snapshot: Snapshot) -> Snapshot:
 
 
 def change(store: ConfigStore, before: Snapshot | None, after: Snapshot) -> Snapshot:
-    written = store.write(before, after, actor=ACTOR)
+    written = store.write(before, after, edit=Edit(actor=ACTOR))
     assert written is not None
     return written
 

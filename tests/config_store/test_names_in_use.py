@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from shared.config_store.check import violations
+from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
 from shared.config_store.store import RedisStore
 from shared.core.errors import Conflict, NamesInUse
@@ -95,7 +96,7 @@ class Writers(RuleBasedStateMachine):
     def change_platform(self, data: st.DataObject, providers: list[str], models: list[str]) -> None:
         before = data.draw(st.sampled_from(self.platforms[-2:]))
         after = a_platform(before, providers, models)
-        written = self.in_both(lambda store: store.write_platform(before, after, actor=ACTOR))
+        written = self.in_both(lambda store: store.write_platform(before, after, edit=Edit(actor=ACTOR)))
         if isinstance(written, PlatformDocument):
             self.platforms.append(written)
 
@@ -110,7 +111,7 @@ class Writers(RuleBasedStateMachine):
         )
         after = a_user(name, providers, models, own)
         written = self.in_both(
-            lambda store: store.write(before, after, actor=ACTOR, platform=platform.revision)
+            lambda store: store.write(before, after, edit=Edit(actor=ACTOR), platform=platform.revision)
         )
         if isinstance(written, Snapshot):
             self.tenants.append(written)
@@ -119,7 +120,7 @@ class Writers(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete_tenant(self, data: st.DataObject) -> None:
         before = data.draw(st.sampled_from(self.tenants[-3:]))
-        if self.in_both(lambda store: store.write(before, None, actor=ACTOR)) is None:
+        if self.in_both(lambda store: store.write(before, None, edit=Edit(actor=ACTOR))) is None:
             self.tenants = [one for one in self.tenants if one.tenant.name != before.tenant.name]
 
     @invariant()
@@ -170,7 +171,7 @@ class Crowd:
     def _change_platform(self, _: int, draw: random.Random) -> None:
         before = self.store.read_platform()
         names = draw.sample(NAMES, draw.randrange(4))
-        self.store.write_platform(before, a_platform(before, names, names), actor=ACTOR)
+        self.store.write_platform(before, a_platform(before, names, names), edit=Edit(actor=ACTOR))
         self.written.add("platform")
 
     def _change_tenant(self, number: int, draw: random.Random) -> None:
@@ -178,7 +179,7 @@ class Crowd:
         offered = [provider.name for provider in platform.providers]
         names = draw.sample(offered, draw.randrange(len(offered) + 1))
         after = None if before and not draw.randrange(4) else a_user(f"t{number}", names, names, [])
-        self.store.write(before, after, actor=ACTOR, platform=platform.revision)
+        self.store.write(before, after, edit=Edit(actor=ACTOR), platform=platform.revision)
         self.written.add("tenant")
 
     def _look(self, _: int, __: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""The parts of documents in Redis: always those that the newest root names, whatever was written and failed."""
+"""The parts of documents in Redis: always those that a kept version names, whatever was written and failed."""
 
 import asyncio
 import threading
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from shared.config_store.check import violations
+from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import Claim
 from shared.config_store.records.parts import PartNames
 from shared.config_store.source import RedisSource, open_source
@@ -47,8 +48,10 @@ def store(client: redis.Redis) -> RedisStore:
     return a_store(client)
 
 
-def a_store(client: redis.Redis) -> RedisStore:
-    return RedisStore(client, quarantine=0, names=NAMES)
+def a_store(client: redis.Redis, kept: int = 1) -> RedisStore:
+    store = RedisStore(client, quarantine=0, names=NAMES)
+    store.kept_versions = kept
+    return store
 
 
 def part_keys(client: redis.Redis) -> list[bytes]:
@@ -56,15 +59,20 @@ def part_keys(client: redis.Redis) -> list[bytes]:
 
 
 class Writers(RuleBasedStateMachine):
-    """Two processes write any sequence, also on old states. All readers see the same, and no part is left."""
+    """Two processes write any sequence, also on old states, and pin versions.
+
+    All readers see the same, also in old versions, and no part is left.
+    """
 
     client: redis.Redis
+    kept: int
 
     @initialize()
     def empty(self) -> None:
         self.client.flushall()
         self.memory = MemoryStore(StillClock(), quarantine=0)
-        self.stores = [a_store(self.client), a_store(self.client)]
+        self.memory.history.kept_versions = self.kept
+        self.stores = [a_store(self.client, self.kept), a_store(self.client, self.kept)]
         self.seen: list[Snapshot | None] = [None]
 
     @rule(
@@ -87,12 +95,32 @@ class Writers(RuleBasedStateMachine):
         outcomes = []
         for one in (self.memory, self.stores[first]):
             try:
-                outcomes.append(one.write(before, after, actor=ACTOR))
+                outcomes.append(one.write(before, after, edit=Edit(actor=ACTOR)))
             except Conflict:
                 outcomes.append("conflict")
         assert outcomes[0] == outcomes[1]
         if outcomes[1] != "conflict":
             self.seen.append(outcomes[1])
+
+    @rule(first=st.booleans(), age=st.integers(0, 4), pinned=st.booleans())
+    def pin(self, first: bool, age: int, pinned: bool) -> None:
+        notes = self.memory.history.notes("id-acme", 100)
+        if age < len(notes):
+            number = notes[age].version
+            for one in (self.memory, self.stores[first]):
+                note = one.history.note("id-acme", number)
+                assert note is not None
+                assert one.history.pin("id-acme", note, pinned=pinned) is True
+
+    @invariant()
+    def all_read_the_same_versions(self) -> None:
+        expected = self.memory.history.notes("id-acme", 100)
+        for one in (*self.stores, a_store(self.client)):
+            found = one.history.notes("id-acme", 100)
+            assert [replace(note, root="") for note in found] == [replace(note, root="") for note in expected]
+            for note, other in zip(found, expected, strict=True):
+                content = self.memory.history.content("id-acme", other)
+                assert one.history.content("id-acme", note) == content is not None
 
     @invariant()
     def all_read_the_same(self) -> None:
@@ -105,9 +133,10 @@ class Writers(RuleBasedStateMachine):
         assert violations(self.client, NAMES) == []
 
 
-def test_any_sequence_of_edits_of_two_writers_is_read_back(valkey_socket: str) -> None:
+@pytest.mark.parametrize("kept", [1, 3])
+def test_any_sequence_of_edits_of_two_writers_is_read_back(valkey_socket: str, kept: int) -> None:
     with redis.Redis(unix_socket_path=valkey_socket) as client:
-        machine: Any = type("OnValkey", (Writers,), {"client": client})
+        machine: Any = type("OnValkey", (Writers,), {"client": client, "kept": kept})
         run_state_machine_as_test(
             machine, settings=settings(max_examples=20, stateful_step_count=12, deadline=None)
         )
@@ -163,13 +192,13 @@ def test_failed_saves_leave_all_parts_as_they_were(client: redis.Redis, store: R
     before = part_keys(client)
     after = replace(acme, rules=(replace(RULES[0], path="/new"),))
     with pytest.raises(CallInProgress):
-        store.write(acme, after, actor=ACTOR, claim=Claim("call", "gone", lambda _: ""))
+        store.write(acme, after, edit=Edit(actor=ACTOR), claim=Claim("call", "gone", lambda _: ""))
     with pytest.raises(Conflict):
-        store.write(replace(acme, revision=77), after, actor=ACTOR)
+        store.write(replace(acme, revision=77), after, edit=Edit(actor=ACTOR))
     client.config_set("maxmemory", "1")
     try:
         with pytest.raises(StoreDown):
-            store.write(acme, after, actor=ACTOR)
+            store.write(acme, after, edit=Edit(actor=ACTOR))
     finally:
         client.config_set("maxmemory", "0")
     assert part_keys(client) == before
@@ -181,7 +210,7 @@ def test_failed_saves_leave_all_parts_as_they_were(client: redis.Redis, store: R
 
 def test_deleted_tenant_leaves_no_part(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_full_tenant("acme"))
-    a_store(client).write(acme, None, actor=ACTOR)  # a process that has not read it
+    a_store(client).write(acme, None, edit=Edit(actor=ACTOR))  # a process that has not read it
     assert part_keys(client) == []
     assert store.read("id-acme") is None
 
@@ -318,6 +347,6 @@ def test_writer_that_was_overtaken_by_another_store_is_refused(
     other = create(a_store(client), replace(a_tenant("acme"), rules=RULES))
     assert other.revision == acme.revision
     with pytest.raises(GatewayError):
-        store.write(acme, replace(acme, rules=RULES[:1]), actor=ACTOR)
+        store.write(acme, replace(acme, rules=RULES[:1]), edit=Edit(actor=ACTOR))
     assert violations(client, NAMES) == []
     assert store.read("id-acme") == other

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
 from shared.config_store.records.platform import PlatformChange
@@ -73,7 +74,7 @@ def a_full_provider(name: str) -> Provider:
 
 def write_platform(store: ConfigStore, **members: Any) -> PlatformDocument:
     before = store.read_platform()
-    return store.write_platform(before, replace(before, **members), actor=ACTOR)
+    return store.write_platform(before, replace(before, **members), edit=Edit(actor=ACTOR))
 
 
 def an_ai_tenant(name: str, *providers: str, **members: Any) -> Snapshot:
@@ -116,7 +117,7 @@ def test_platform_write_from_an_outdated_read_conflicts(store: ConfigStore) -> N
     old = store.read_platform()
     new = write_platform(store, providers=(OPENAI,))
     with pytest.raises(Conflict):
-        store.write_platform(old, replace(old, providers=(ANTHROPIC,)), actor=ACTOR)
+        store.write_platform(old, replace(old, providers=(ANTHROPIC,)), edit=Edit(actor=ACTOR))
     assert store.read_platform() == new
 
 
@@ -131,7 +132,7 @@ def test_platform_cannot_lose_what_tenants_name(store: ConfigStore) -> None:
         write_platform(store, models=())
     assert store.read_platform() == platform
     write_platform(store, providers=(OPENAI,))
-    store.write(beta, None, actor=ACTOR)
+    store.write(beta, None, edit=Edit(actor=ACTOR))
     assert store.users_of(["provider:o", "model:fast", "provider:a"]) == {
         "provider:o": ["id-acme"],
         "model:fast": ["id-acme"],
@@ -164,30 +165,32 @@ def test_tenant_that_was_checked_by_an_older_platform_conflicts(store: ConfigSto
     new = write_platform(store, providers=(OPENAI, ANTHROPIC))
     acme = an_ai_tenant("acme", "o")
     with pytest.raises(Conflict):
-        store.write(None, acme, actor=ACTOR, platform=old.revision)
+        store.write(None, acme, edit=Edit(actor=ACTOR), platform=old.revision)
     assert store.read("id-acme") is None
-    stored = store.write(None, acme, actor=ACTOR, platform=new.revision)
+    stored = store.write(None, acme, edit=Edit(actor=ACTOR), platform=new.revision)
     assert stored
     newest = write_platform(store, providers=(OPENAI,))
     with pytest.raises(Conflict):
-        store.write(stored, with_tenant(stored, name="A"), actor=ACTOR, platform=new.revision)
-    assert store.write(stored, with_tenant(stored, name="A"), actor=ACTOR, platform=newest.revision)
+        store.write(stored, with_tenant(stored, name="A"), edit=Edit(actor=ACTOR), platform=new.revision)
+    assert store.write(
+        stored, with_tenant(stored, name="A"), edit=Edit(actor=ACTOR), platform=newest.revision
+    )
 
 
 def test_tenant_without_names_of_the_platform_takes_no_notice_of_it(store: ConfigStore) -> None:
     old = store.read_platform()
     write_platform(store, providers=(OPENAI,))
-    assert store.write(None, a_tenant("acme"), actor=ACTOR, platform=old.revision)
+    assert store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR), platform=old.revision)
 
 
 def test_claim_is_replaced_with_the_change_of_the_platform(store: ConfigStore) -> None:
     store.claim("call", "mine")
     claim = Claim[PlatformDocument]("call", "mine", lambda after: f"version {after.version}")
     before = store.read_platform()
-    store.write_platform(before, before, actor=ACTOR, claim=claim)
+    store.write_platform(before, before, edit=Edit(actor=ACTOR), claim=claim)
     assert store.claim("call", "theirs") == "version 1"
     with pytest.raises(CallInProgress):
-        store.write_platform(store.read_platform(), before, actor=ACTOR, claim=claim)
+        store.write_platform(store.read_platform(), before, edit=Edit(actor=ACTOR), claim=claim)
 
 
 def test_platform_cannot_withdraw_what_tenants_name(store: ConfigStore) -> None:
@@ -247,7 +250,7 @@ def test_changes_since_a_number_name_tenants_and_the_platform(store: ConfigStore
     platform = write_platform(store, providers=(OPENAI,))
     assert store.changes(0) == (platform.revision, ["id-acme", "id-globex", "platform"])
     assert store.changes(globex.revision) == (platform.revision, ["platform"])
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     number, changed = store.changes(platform.revision)
     assert (number > platform.revision, changed) == (True, ["id-acme"])
     assert store.changes(number) == (number, [])
@@ -261,7 +264,7 @@ def test_new_list_of_models_is_a_change_of_the_owner_of_its_provider(store: Conf
     assert store.changes(acme.revision) == (acme.revision + 2, ["id-acme"])
     store.write_discovered("platform", "prv_o", Discovered(("a",), 5.5))
     assert store.changes(acme.revision + 2) == (acme.revision + 3, ["platform"])
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     store.write_discovered("id-acme", "prv_a", Discovered((), 5.5))  # the tenant was deleted meanwhile
     assert store.changes(acme.revision + 3) == (acme.revision + 4, ["id-acme"])
     assert store.discovered(["prv_a"]) == {}
@@ -277,5 +280,5 @@ def test_discovered_models_are_kept_until_their_provider_is_removed(store: Confi
     assert store.discovered(asked) == {"prv_o": first, "prv_a": second}
     write_platform(store, providers=())
     assert store.discovered(asked) == {"prv_a": second}
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     assert store.discovered(asked) == {} == store.discovered([])

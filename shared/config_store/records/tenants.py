@@ -13,10 +13,14 @@ from itertools import batched
 from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
+from shared.config_store.history.audit import AuditEntry, AuditKey
+from shared.config_store.history.edit import KEPT_VERSIONS, Edit
+from shared.config_store.history.versions import note_of
 from shared.config_store.idempotency import KEPT_SECONDS, Claim
 from shared.config_store.identity import StoreState
 from shared.config_store.records.codec import decode, encode
-from shared.config_store.records.parts import Document, Split
+from shared.config_store.records.contents import Content, Document
+from shared.config_store.records.parts import Held, Split
 from shared.model.config import ApiKey, Snapshot, Tenant
 from shared.model.uses import uses_of
 
@@ -66,6 +70,13 @@ class Change:
         if len(ids) != 1:
             raise ValueError("A write needs the snapshots of one tenant.")
         return cls(ids.pop(), before, after and _with_version(before, after))
+
+    @property
+    def action(self) -> str:
+        """``create``, ``update`` or ``delete``."""
+        if self.before is None:
+            return "create"
+        return "update" if self.after else "delete"
 
     @property
     def freed_subdomain(self) -> str | None:
@@ -121,16 +132,21 @@ def _with_version(before: Snapshot | None, after: Snapshot) -> Snapshot:
     return replace(after, tenant=replace(after.tenant, version=version))
 
 
-class PartsChange(NamedTuple):
-    """What a write does to the parts of a document.
+@dataclass(frozen=True, slots=True)
+class ContentChange[C: Content]:
+    """What a write does to a content.
 
-    `replaces` is the name of the root that must be there, empty for none; `split` is the new document, None
-    when it does not change; `dropped` are the names of the parts that go.
+    `before` is the version that must be there, None when the owner is new; `split` is the new one, None when
+    it does not change.
     """
 
-    replaces: str = ""
-    split: Split | None = None
-    dropped: Sequence[str] = ()
+    before: Held[C] | None = None
+    split: Split[C] | None = None
+
+    @property
+    def replaces(self) -> str:
+        """The name of the root that must be there; empty for none."""
+        return self.before.name if self.before else ""
 
 
 class ScriptCall(NamedTuple):
@@ -143,7 +159,7 @@ class ScriptCall(NamedTuple):
 def read_call(tenant_id: str, held: str = "") -> ScriptCall:
     """The call of ``read.lua``. `held` is the name of a root that need not be sent again."""
     tenant = (layout.tenant_key(tenant_id), layout.keys_key(tenant_id), layout.used_key(tenant_id))
-    arguments = (layout.DOCUMENT.format(tenant_id), held)
+    arguments = (layout.root_prefix(tenant_id), held)
     return ScriptCall((layout.IDENTITY, layout.REVISION, *tenant), arguments)
 
 
@@ -154,25 +170,36 @@ def touch_call(tenant_id: str, key_id: str, when: float) -> ScriptCall:
 
 def write_call(
     change: Change,
-    parts: PartsChange,
+    content: ContentChange[Document],
+    edit: Edit,
+    audit_key: AuditKey,
     *,
     quarantine: float,
+    kept: int = KEPT_VERSIONS,
     known: StoreState | None = None,
     claim: Claim[Snapshot] | None = None,
     platform: int | None = None,
 ) -> ScriptCall:
     """The call of ``write.lua``. `quarantine` is in seconds; `known` is the store that must have the data.
 
-    `platform` is the revision of the platform's document by which the change was checked.
+    `kept` is how many versions are kept besides the pinned ones. `platform` is the revision of the platform's
+    document by which the change was checked.
     """
     after, used, unused = change.after, change.used, change.no_longer_used
-    new = parts.split.new if parts.split else {}
+    before = str(change.before.revision) if change.before else ""
+    entry = AuditEntry.of(
+        edit,
+        owner=change.tenant_id,
+        action=change.action,
+        version=after.tenant.version if after else None,
+        before=before,
+    )
     members = {
         **call_members(known, claim, after),
-        "format": layout.FORMAT if parts.split else layout.OLDEST_FORMAT,
-        "id": change.tenant_id,
-        "before": str(change.before.revision) if change.before else "",
-        "replaces": parts.replaces,
+        **content_members(change.tenant_id, content, edit, kept),
+        "audit": audit_key.sign(entry),
+        "format": layout.FORMAT if content.split else layout.OLDEST_FORMAT,
+        "before": before,
         "freed": change.freed_subdomain,
         "claimed": change.claimed_subdomain,
         "quarantine_ms": int(quarantine * 1000),
@@ -180,21 +207,23 @@ def write_call(
         "platform": platform if used else None,
         "used": len(used),
         "unused": len(unused),
-        "parts": len(new),
-        "record": None if after is None else _record(after.tenant, parts.split),
+        "record": None if after is None else _record(after.tenant, content.split),
+        "current": _current(content.before) if after is None else None,
         "keys": [_key_record(key) for key in after.keys] if after and change.has_new_keys else None,
     }
-    # In Lua a null of JSON is a value that counts as true, so it is left out.
-    present = {name: value for name, value in members.items() if value is not None}
     keys = [
-        *common_keys(claim),
+        *common_keys(change.tenant_id, claim),
         *_write_keys(change),
         *map(layout.uses_key, (*used, *unused)),
-        *(layout.part_key(change.tenant_id, name) for name in new),
         *map(layout.discovered_key, change.removed_providers),
-        *(layout.part_key(change.tenant_id, name) for name in parts.dropped),
     ]
-    texts = (parts.split.text, *new.values()) if parts.split else ()
+    return script_call(keys, members, content.split)
+
+
+def script_call(keys: Sequence[str], members: Mapping[str, Any], split: Split[Any] | None) -> ScriptCall:
+    """A call of ``write.lua`` with the texts of a new version. In Lua, null would count as true."""
+    present = {name: value for name, value in members.items() if value is not None}
+    texts = (split.text, *split.new.values()) if split else ()
     return ScriptCall(keys, (json.dumps(present), *texts))
 
 
@@ -209,11 +238,46 @@ def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T |
     return members
 
 
-def common_keys(claim: Claim[Any] | None) -> Sequence[str]:
+def content_members(owner: str, content: ContentChange[Any], edit: Edit, kept: int) -> dict[str, Any]:
+    """What a call of ``write.lua`` says of the content of an owner. `kept` is how many versions are kept."""
+    members: dict[str, Any] = {
+        "id": owner,
+        "roots": layout.root_prefix(owner),
+        "parts": layout.part_prefix(owner),
+        "replaces": content.replaces,
+    }
+    before, split = content.before, content.split
+    if split is None:
+        return members
+    held = split.held
+    new = members["content"] = {
+        "version": held.version,
+        "note": note_of(held.version, held.name, held.root, edit).stored(),
+        "names": list(split.new),
+        "dropped": held.root.dropped,
+        "most": kept,
+    }
+    if before is not None and before.name:
+        new["before"] = before.version
+        new["before_note"] = note_of(before.version, before.name, before.root).stored()
+    elif before is not None:
+        new["whole"] = layout.whole_key(owner, before.version)
+    return members
+
+
+def _current(before: Held[Document] | None) -> dict[str, Any]:
+    """The version that is deleted, and the names of its parts."""
+    names = [name for _, _, name in before.root.places()] if before else []
+    return {"version": before.version if before else 0, "names": names}
+
+
+def common_keys(owner: str, claim: Claim[Any] | None) -> Sequence[str]:
     """The keys that each call of ``write.lua`` has first."""
     return (
         *(layout.IDENTITY, layout.REVISION, layout.LAYOUT, layout.CHANGES, layout.DELETED, layout.PLATFORM),
         layout.idempotency_key(claim.name if claim else ""),
+        layout.AUDIT,
+        *layout.version_keys(owner),
     )
 
 
@@ -264,7 +328,7 @@ class StoredTenant(NamedTuple):
         return Snapshot(tenant, document.rules, with_uses, int(members["revision"]))
 
 
-def _record(tenant: Tenant, parts: Split | None) -> dict[str, str]:
+def _record(tenant: Tenant, parts: Split[Document] | None) -> dict[str, str]:
     """The record after the write. Without new parts the stored root stays."""
     return {
         "version": str(tenant.version),
@@ -283,15 +347,11 @@ def _key_record(key: ApiKey) -> dict[str, str]:
 def _write_keys(change: Change) -> list[str]:
     """The keys that each write of a tenant has, after the common ones."""
     tenant_id = change.tenant_id
-    old = change.before.tenant.version if change.before else 0
-    new = change.after.tenant.version if change.after else 0
     return [
         *(layout.SUBDOMAINS, layout.HASHES, layout.ORDER),
         layout.tenant_key(tenant_id),
         layout.keys_key(tenant_id),
         layout.used_key(tenant_id),
-        layout.document_key(tenant_id, old),
-        layout.document_key(tenant_id, new),
         layout.quarantine_key(change.freed_subdomain or ""),
         layout.quarantine_key(change.claimed_subdomain or ""),
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.config_store.history.edit import Edit
 from shared.documents.ai.provider_key import MAX_KEYS
 from shared.model.providers import Provider
 from shared.secrets.context import PLATFORM, provider_key_context
@@ -116,6 +117,6 @@ def test_ciphertext_that_was_moved_to_another_key_does_not_open(api: Api, world:
     [provider] = before.providers
     first, second = provider.keys
     moved = replace(provider, keys=(replace(first, secret=second.secret), second))
-    world.store.write_platform(before, replace(before, providers=(moved,)), actor="platform")
+    world.store.write_platform(before, replace(before, providers=(moved,)), edit=Edit(actor="platform"))
     with pytest.raises(ValueError, match="cannot be opened"):
         opened(world)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.config_store.history.edit import Edit
 from tests.admin_app.world import Api, Tenant, World, error_of, pointers
 
 SECRET = "sk-0123456789abcdef012345"
@@ -187,7 +188,7 @@ class TestAi:
         assert before is not None
         # The admin API rejects this.
         after = replace(before, tenant=replace(before.tenant, tier="enterprise"))
-        world.store.write(before, after, actor="test", platform=revision)
+        world.store.write(before, after, edit=Edit(actor="test"), platform=revision)
         assert api.patch(one, {"active": False}).status_code == 200
         assert pointers(api.patch(one, {"ai": AI["ai"] | {"models": ["a"]}})) == ["/ai/providers/0"]
         assert api.patch(one, {"ai": {}}).status_code == 200

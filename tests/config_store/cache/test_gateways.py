@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.config_store.history.edit import Edit
 from tests.config_store.cache.reader_world import EVERYTHING, Knobs, World, renamed
 from tests.config_store.configurations import ACTOR, a_tenant, an_api_key, with_tenant
 
@@ -94,7 +95,7 @@ async def test_a_new_key_of_a_held_tenant_works_before_the_news_of_it_came(world
 
 async def test_a_deleted_tenant_and_a_dropped_key_are_gone_at_once(live: World) -> None:
     acme, other = await live.hold("acme", "other")
-    live.store.write(acme, None, actor=ACTOR)
+    live.store.write(acme, None, edit=Edit(actor=ACTOR))
     live.write(other, replace(other, keys=()))
     await live.settle()
     assert live.cache.peek("acme", None) is None
@@ -147,7 +148,7 @@ async def test_a_tenant_changed_during_its_look_up_has_no_old_names(world: World
             "deleted": None,
             "key dropped": replace(acme, keys=()),
         }
-        world.store.write(acme, after[change], actor=ACTOR)
+        world.store.write(acme, after[change], edit=Edit(actor=ACTOR))
 
     world.source.meanwhile["look-up"] = meanwhile
     by_key = change == "key dropped"

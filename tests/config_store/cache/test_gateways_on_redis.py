@@ -11,6 +11,7 @@ import redis
 
 from shared.config_store import layout
 from shared.config_store.cache.gateways import GatewayCache
+from shared.config_store.history.edit import Edit
 from shared.config_store.source import open_source
 from shared.config_store.store import RedisStore, open_store
 from shared.core.errors import StoreDown
@@ -59,7 +60,7 @@ async def test_a_revoked_key_is_rejected_as_soon_as_the_news_comes(tmp_path: Pat
             await world.cache.start()
             acme = create(world.store, a_tenant("acme"))
             await world.until("acme", lambda found: found is not None)
-            world.store.write(acme, replace(acme, keys=()), actor=ACTOR)
+            world.store.write(acme, replace(acme, keys=()), edit=Edit(actor=ACTOR))
             await world.until("acme", lambda found: found is not None and not found.keys)
 
 

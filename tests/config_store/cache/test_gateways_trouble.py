@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.config_store.history.edit import Edit
 from shared.core.errors import StoreDown
 from shared.model.config import Snapshot
 from tests.config_store.cache.reader_world import EVERYTHING, Compiled, World, renamed
@@ -162,7 +163,7 @@ async def test_tenant_serves_its_old_version_until_a_newer_one_is_compiled(world
 
 async def test_a_tenant_that_is_deleted_while_it_is_compiled_is_not_held(world: World) -> None:
     held_back, acme, finding = await under_way(world)
-    world.store.write(acme, None, actor=ACTOR)
+    world.store.write(acme, None, edit=Edit(actor=ACTOR))
     world.cache._changed("id-acme")
     held_back.waiting[0].set()
     assert await finding is None

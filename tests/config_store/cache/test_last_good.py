@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
+from shared.config_store.history.edit import Edit
 from shared.config_store.identity import KnownStore, SecretIds, StoreState
 from shared.config_store.layout import FORMAT
 from shared.config_store.seen_file import EXTERNAL
@@ -69,7 +70,7 @@ async def test_snapshot_follows_the_changes(machine: Machine) -> None:
     stores = {EXTERNAL: STATE.to_json()}
     assert machine.disk.meta() == {"revision": 2, "stores": stores, "workers": 4, "format": FORMAT}
     world.write(acme, renamed(acme, "Acme"))
-    world.store.write(gone, None, actor=ACTOR)
+    world.store.write(gone, None, edit=Edit(actor=ACTOR))
     await machine.keeper.update()
     assert machine.disk.tenants() == {"id-acme"}
     stored = machine.disk.find("id", "id-acme")
@@ -93,7 +94,7 @@ async def test_keeper_that_starts_later_removes_what_was_deleted_meanwhile(machi
     world.create("acme")
     gone = world.create("gone")
     await machine.keeper.update()
-    world.store.write(gone, None, actor=ACTOR)
+    world.store.write(gone, None, edit=Edit(actor=ACTOR))
     del world.store.changed_at["id-gone"]  # a deletion leaves the changes after a day
     machine.keeper._stored = None
     await machine.keeper.update()

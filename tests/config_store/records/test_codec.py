@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config_store.records.codec import decode, encode
-from shared.config_store.records.parts import Document
+from shared.config_store.records.contents import Document
 from shared.config_store.records.tenants import Version
 from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Stage
 from shared.model.sealed import Sealed

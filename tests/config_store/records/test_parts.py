@@ -9,17 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config_store.records.codec import encode
-from shared.config_store.records.parts import (
-    Document,
-    Held,
-    HeldDocuments,
-    Part,
-    PartNames,
-    Root,
-    Split,
-    join,
-    split,
-)
+from shared.config_store.records.contents import Document, Part, PlatformContent, PlatformRoot, Root
+from shared.config_store.records.parts import Held, HeldContents, PartNames, Split, Writing, split
 from shared.model.config import Rule, Snapshot
 from shared.model.providers import Model, ModelTarget, Provider
 from tests.config_store.configurations import a_full_tenant, a_tenant, with_tenant
@@ -28,17 +19,32 @@ NAMES = PartNames(b"p" * 32)
 ONE, TWO, THREE = (Rule(f"rule-{number}", f"/{number}", "https://u.example") for number in (1, 2, 3))
 
 
-def written(snapshot: Snapshot, before: Split | None = None) -> Split:
-    return split(NAMES, snapshot, before.held if before else None, "platform")
+def written(snapshot: Snapshot, before: Split[Document] | None = None) -> Split[Document]:
+    tenant = snapshot.tenant
+    writing = Writing(
+        owner=tenant.id,
+        content=Document.of(snapshot),
+        version=tenant.version,
+        actor="platform",
+        written_at=tenant.updated_at,
+    )
+    return split(NAMES, writing, before.held if before else None)
 
 
-def read(tenant_id: str, stored: Mapping[str, str], parts: Split) -> Document:
+def written_platform(
+    content: PlatformContent, before: Split[PlatformContent] | None = None
+) -> Split[PlatformContent]:
+    writing = Writing(owner="platform", content=content, version=1, actor="platform", written_at=1.0)
+    return split(NAMES, writing, before.held if before else None)
+
+
+def read(tenant_id: str, stored: Mapping[str, str], parts: Split[Document]) -> Document:
     """The document as a reader gets it that has nothing yet."""
-    root = NAMES.decode_root(tenant_id, parts.held.name, parts.text.encode())
+    root = NAMES.decode_root(tenant_id, parts.held.name, parts.text.encode(), Root)
     found: dict[str, Part] = {
         place[2]: NAMES.decode_part(tenant_id, place, stored[place[2]].encode()) for place in root.places()
     }
-    return join(root, found)
+    return root.join(found)
 
 
 RULES = st.lists(
@@ -77,8 +83,34 @@ def test_any_sequence_of_edits_is_read_back_and_leaves_no_other_part(
         stored.update(last.new)
         for dropped in last.held.root.dropped:
             del stored[dropped]
-        assert read("id-acme", stored, last) == last.held.document == Document.of(snapshot)
+        assert read("id-acme", stored, last) == last.held.content == Document.of(snapshot)
         assert stored.keys() == {name for _, _, name in last.held.root.places()}
+
+
+PLATFORMS = st.builds(
+    PlatformContent,
+    PROVIDERS.map(tuple),
+    MODELS.map(tuple),
+    st.dictionaries(st.sampled_from(["openai/m", "plain"]), st.dictionaries(st.just("input"), st.just("1"))),
+)
+
+
+@given(st.lists(PLATFORMS, min_size=1, max_size=5))
+def test_any_sequence_of_platforms_is_read_back_and_leaves_no_other_part(
+    platforms: Sequence[PlatformContent],
+) -> None:
+    stored: dict[str, str] = {}
+    last = None
+    for content in platforms:
+        last = written_platform(content, last)
+        assert not last.new.keys() & stored.keys(), "what is stored is not written again"
+        stored.update(last.new)
+        for dropped in last.held.root.dropped:
+            del stored[dropped]
+        root = NAMES.decode_root("platform", last.held.name, last.text.encode(), PlatformRoot)
+        found = {one[2]: NAMES.decode_part("platform", one, stored[one[2]].encode()) for one in root.places()}
+        assert root.join(found) == last.held.content == content
+        assert stored.keys() == found.keys()
 
 
 def test_one_changed_rule_is_one_new_part_and_one_that_is_dropped() -> None:
@@ -88,7 +120,7 @@ def test_one_changed_rule_is_one_new_part_and_one_that_is_dropped() -> None:
     changed = replace(acme, rules=(ONE, replace(TWO, path="/other"), THREE))
     second = written(changed, first)
     assert len(second.new) == len(second.held.root.dropped) == 1
-    assert second.held.document.rules[0] is first.held.document.rules[0], "it is not decoded again"
+    assert second.held.content.rules[0] is first.held.content.rules[0], "it is not decoded again"
     assert written(replace(changed, rules=changed.rules[::-1]), second).new == {}
 
 
@@ -126,7 +158,7 @@ def test_part_or_root_with_another_text_or_place_is_refused() -> None:
         NAMES.decode_part("id-acme", ("rules", "rule-2", one), first.encode())
     for tenant_id, text in (("id-beta", stored.text), ("id-acme", stored.text.replace("acme", "evil"))):
         with pytest.raises(ValueError, match="not the one that was stored"):
-            NAMES.decode_root(tenant_id, stored.held.name, text.encode())
+            NAMES.decode_root(tenant_id, stored.held.name, text.encode(), Root)
 
 
 def test_a_writers_own_values_are_held_as_they_will_be_read() -> None:
@@ -134,20 +166,19 @@ def test_a_writers_own_values_are_held_as_they_will_be_read() -> None:
     chain = replace(full.rules[0].plugin_chain[0], settings={"list": (1, 2)})
     acme = with_tenant(replace(full, rules=(replace(ONE, plugin_chain=(chain,)),)), plugin_chain=(chain,))
     held = written(acme).held
-    assert held.document.rules[0].plugin_chain[0].settings == {"list": [1, 2]}
-    assert held.document.plugin_chain[0].settings == {"list": [1, 2]}
+    assert held.content.rules[0].plugin_chain[0].settings == {"list": [1, 2]}
+    assert held.content.plugin_chain[0].settings == {"list": [1, 2]}
 
 
-def held(parts: int) -> Held:
+def held(parts: int) -> Held[Document]:
     rules = tuple(replace(ONE, id=str(number)) for number in range(parts))
     document = Document.of(replace(a_tenant("acme"), rules=rules))
-    return Held(
-        version=1, name="n", root=Root(document=document, actor="a", written_at=0.0), document=document
-    )
+    root = Root(document=document, actor="a", written_at=0.0)
+    return Held(version=1, name="n", root=root, content=document)
 
 
 def test_documents_that_were_not_used_are_forgotten_first() -> None:
-    documents = HeldDocuments(most=9)
+    documents = HeldContents(most=9)
     for tenant_id in ("a", "b", "c"):
         documents.put(tenant_id, held(2))
     assert documents.get("a") is not None

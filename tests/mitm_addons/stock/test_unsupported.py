@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from mitm_addons.stock.serve import unsupported
+from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
 from shared.model.config import Rule
@@ -32,10 +33,10 @@ def test_settings_without_effect_are_named() -> None:
 def test_rules_with_timeouts_are_found_among_many_tenants() -> None:
     store = MemoryStore(StillClock(), 60)
     for number in range(501):
-        store.write(None, a_tenant(f"t{number}", rules=(Rule("r", "/", "http://u"),)), actor=ACTOR)
+        store.write(None, a_tenant(f"t{number}", rules=(Rule("r", "/", "http://u"),)), edit=Edit(actor=ACTOR))
     assert said(store) == []
     rule = Rule("r", "/", "http://u", timeouts=RuleTimeouts(total=5))
-    store.write(None, a_tenant("last", rules=(rule,)), actor=ACTOR)
+    store.write(None, a_tenant("last", rules=(rule,)), edit=Edit(actor=ACTOR))
     assert said(store) == ["the timeouts of rules"]
 
 

@@ -1,0 +1,1 @@
+"""The past of the configuration: versions, and the audit log."""

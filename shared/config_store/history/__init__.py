@@ -1,0 +1,1 @@
+"""The past of the configuration: its versions, and the audit log of its changes."""

@@ -1,0 +1,151 @@
+"""The audit log: one entry per change of the configuration, in a stream, each with a code that proves it.
+
+The script that writes a change adds its entry, so there is neither without the other. An entry has the
+revision that its writer read, `before`, and gets that of the change, `number`. So for each owner `before` is
+the `number` of the entry before: an entry that was changed, added or removed is found (`verify`).
+"""
+
+import hmac
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
+
+from shared.config_store.history.edit import Edit
+
+#: How many entries are kept, about. Older ones are in the files of the archive.
+MAX_ENTRIES = 100_000
+#: The largest list of changes in one entry, as JSON.
+MAX_CHANGES_BYTES = 8_192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One change, as it is stored.
+
+    Attributes:
+        at: the time of the writer.
+        owner: the id of a tenant, or ``platform``.
+        action: ``create``, ``update`` or ``delete`` of the owner's data.
+        version: that of the content afterwards; None when the owner is deleted.
+        before: the revision that the writer read; empty for a new owner.
+        cut: whether `changes` were too many to be stored.
+        actor, address, source, request_id, operation, message, changes: as in `Edit`.
+    """
+
+    at: float
+    owner: str
+    action: str
+    version: int | None
+    before: str
+    actor: str
+    address: str | None
+    source: str
+    request_id: str | None
+    operation: str
+    message: str | None
+    changes: Sequence[Any]
+    cut: bool = False
+
+    @classmethod
+    def of(cls, edit: Edit, *, owner: str, action: str, version: int | None, before: str) -> Self:
+        changes = list(edit.changes)
+        cut = len(json.dumps(changes)) > MAX_CHANGES_BYTES
+        return cls(
+            at=edit.at,
+            owner=owner,
+            action=action,
+            version=version,
+            before=before,
+            actor=edit.actor,
+            address=edit.address,
+            source=edit.source,
+            request_id=edit.request_id,
+            operation=edit.operation,
+            message=edit.message,
+            changes=_beginning(changes) if cut else changes,
+            cut=cut,
+        )
+
+
+def _beginning(changes: Sequence[Any]) -> Sequence[Any]:
+    """The changes that there is space for."""
+    size, found = 0, []
+    for change in changes:
+        size += len(json.dumps(change)) + 2
+        if size > MAX_CHANGES_BYTES:
+            break
+        found.append(change)
+    return found
+
+
+class Logged(NamedTuple):
+    """An entry as the log has it: its id in the stream, its text and code, and the number of the change."""
+
+    id: str
+    text: bytes
+    mac: str
+    number: int
+
+    @classmethod
+    def parse(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Self:
+        """Raises ValueError and KeyError."""
+        number = int(fields[b"number"])
+        return cls(entry_id.decode(), fields[b"entry"], fields[b"mac"].decode(), number)
+
+    @property
+    def entry(self) -> AuditEntry:
+        """Raises ValueError."""
+        try:
+            return AuditEntry(**json.loads(self.text))
+        except TypeError as error:
+            raise ValueError(f"The entry {self.id} of the audit log cannot be read.") from error
+
+
+class AuditKey:
+    """The key of the codes of entries. Without a `secret` it is known to everybody, as in tests."""
+
+    def __init__(self, secret: bytes = b"") -> None:
+        self._keyed = hmac.new(secret, digestmod="sha256")
+
+    @classmethod
+    def of(cls, hasher: Callable[[str], str]) -> Self:
+        """The key of a deployment, whose API keys `hasher` hashes."""
+        return cls(hasher("audit log").encode())
+
+    def mac(self, text: bytes) -> str:
+        """The code of an entry."""
+        keyed = self._keyed.copy()
+        keyed.update(text)
+        return keyed.hexdigest()
+
+    def sign(self, entry: AuditEntry) -> dict[str, Any]:
+        """What ``write.lua`` is told: the text of an entry, its code, and how many entries are kept."""
+        text = json.dumps(asdict(entry), separators=(",", ":"))
+        return {"entry": text, "mac": self.mac(text.encode()), "most": MAX_ENTRIES}
+
+
+def verify(entries: Iterable[Logged], key: AuditKey, newest: Mapping[str, int]) -> Iterator[str]:
+    """A sentence about each entry that is wrong or missing. `entries` begin with the oldest that is kept.
+
+    `newest` has the revision of each owner that exists. Entries before the oldest one cannot be missed.
+    """
+    last: dict[str, int] = {}
+    oldest = None
+    for logged in entries:
+        oldest = logged.number if oldest is None else oldest
+        if not hmac.compare_digest(key.mac(logged.text), logged.mac):
+            yield f"The entry {logged.id} was changed, or signed with another pepper."
+            continue
+        entry = logged.entry
+        before = int(entry.before or 0)
+        # Of what came before the oldest entry, nothing is known.
+        known = last.get(entry.owner, before if before < oldest else 0)
+        if known != before and entry.action != "create":
+            yield f"Before the entry {logged.id} of {entry.owner}, an entry is missing or out of order."
+        if logged.number <= before:
+            yield f"The entry {logged.id} of {entry.owner} has a number that was changed."
+        last[entry.owner] = logged.number
+    for owner, revision in newest.items():
+        if last.get(owner) != revision and (owner in last or (oldest is not None and revision >= oldest)):
+            yield f"The newest entry of {owner} is missing: its revision is {revision}."

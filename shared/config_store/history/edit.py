@@ -1,0 +1,40 @@
+"""A change as its author sees it, for the note of a version and for the audit log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: How many versions of a content are kept besides the pinned ones.
+KEPT_VERSIONS = 200
+#: How many versions of a content may be pinned.
+MAX_PINNED = 50
+MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """Author, way and content of a change.
+
+    Attributes:
+        actor: ``platform`` or ``key:<id>``.
+        at: the time.
+        address: the address of the client.
+        source: the client: ``api``, ``ui``, ``gw``, ``rollback``, or ``gateway`` for a job.
+        request_id: that of the call.
+        operation: the operation of the API.
+        message: the reason in the author's words.
+        summary: what changed, in one line.
+        changes: what differs, with secrets masked (`shared.documents.diff`).
+        restored: the version that a rollback restored.
+    """
+
+    actor: str
+    at: float = 0.0
+    address: str | None = None
+    source: str = "api"
+    request_id: str | None = None
+    operation: str = ""
+    message: str | None = None
+    summary: str = ""
+    changes: Sequence[Any] = ()
+    restored: int | None = None

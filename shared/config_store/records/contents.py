@@ -1,0 +1,174 @@
+"""What has versions: the content of a tenant, and that of the platform. Each is stored as a root and parts.
+
+Each rule, provider and model is a part, and so are the prices of the platform together. A root has all else,
+and the names of the parts by their ids, in order.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+from shared.config_store.layout import PLATFORM_ID
+from shared.model.config import Cors, PluginConfig, Rule, Snapshot
+from shared.model.providers import Model, PlatformDocument, Provider
+
+type Prices = Mapping[str, Mapping[str, str]]
+type Part = Rule | Provider | Model | Prices
+
+#: What a part of each kind is decoded to.
+KINDS: Mapping[str, Any] = {
+    "rules": Rule,
+    "providers": Provider,
+    "models": Model,
+    "prices": Mapping[str, Mapping[str, str]],
+}
+# The id of the one part that has the prices.
+_ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The part of a tenant that has versions. The fields are those of `Tenant` and `Snapshot`."""
+
+    name: str
+    tier: str
+    enabled_plugins: tuple[str, ...] | None
+    required_plugins: Mapping[str, PluginConfig]
+    plugin_chain: tuple[PluginConfig, ...]
+    rules: tuple[Rule, ...] = ()
+    cors: Cors | None = None
+    providers: tuple[Provider, ...] = ()
+    models: tuple[Model, ...] = ()
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Self:
+        tenant = snapshot.tenant
+        return cls(
+            name=tenant.name,
+            tier=tenant.tier,
+            enabled_plugins=tenant.enabled_plugins,
+            required_plugins=tenant.required_plugins,
+            plugin_chain=tenant.plugin_chain,
+            rules=snapshot.rules,
+            cors=tenant.cors,
+            providers=tenant.providers,
+            models=tenant.models,
+        )
+
+    def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
+        """The parts of one kind, each with its id."""
+        return [(id_of(part), part) for part in getattr(self, kind)]
+
+    def bare(self) -> Self:
+        """What is left without the parts."""
+        return replace(self, rules=(), providers=(), models=())
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformContent:
+    """The part of the platform that has versions. The fields are those of `PlatformDocument`."""
+
+    providers: tuple[Provider, ...] = ()
+    models: tuple[Model, ...] = ()
+    prices: Prices = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, document: PlatformDocument) -> Self:
+        return cls(document.providers, document.models, document.prices)
+
+    def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
+        """The parts of one kind, each with its id."""
+        if kind == "prices":
+            return [(_ALL, self.prices)] if self.prices else []
+        return [(id_of(part), part) for part in getattr(self, kind)]
+
+    def bare(self) -> Self:
+        """What is left without the parts: nothing."""
+        return type(self)()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A stored version of a tenant.
+
+    Attributes:
+        document: the document without its parts.
+        rules: the names of its rules by their ids, in order.
+        providers: the same of its providers.
+        models: the same of its models, by their names.
+        dropped: the parts of the version before that this one has not.
+        actor: the author.
+        written_at: the time (the tenant's `updated_at`).
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("rules", "providers", "models")
+
+    document: Document
+    rules: Mapping[str, str] = field(default_factory=dict)
+    providers: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    actor: str
+    written_at: float
+
+    def places(self) -> Iterator[tuple[str, str, str]]:
+        """The kind, the id and the name of each part."""
+        return _places(self)
+
+    def join(self, parts: Mapping[str, Any]) -> Document:
+        """The document with its parts, which are by their names."""
+        return replace(self.document, **_found(self, parts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformRoot:
+    """A stored version of the platform. The attributes are as in `Root`; `prices` has one name."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("providers", "models", "prices")
+
+    providers: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    prices: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    actor: str
+    written_at: float
+
+    @property
+    def document(self) -> PlatformContent:
+        """The content without its parts."""
+        return PlatformContent()
+
+    def places(self) -> Iterator[tuple[str, str, str]]:
+        """The kind, the id and the name of each part."""
+        return _places(self)
+
+    def join(self, parts: Mapping[str, Any]) -> PlatformContent:
+        """The content with its parts, which are by their names."""
+        found = _found(self, parts)
+        return PlatformContent(**{**found, "prices": next(iter(found["prices"]), {})})
+
+
+type Content = Document | PlatformContent
+type AnyRoot = Root | PlatformRoot
+
+
+def kind_of_root(owner: str) -> type[AnyRoot]:
+    """The kind of the roots of an owner."""
+    return PlatformRoot if owner == PLATFORM_ID else Root
+
+
+def _places(root: AnyRoot) -> Iterator[tuple[str, str, str]]:
+    for kind in root.kinds:
+        for part_id, name in getattr(root, kind).items():
+            yield kind, part_id, name
+
+
+def _found(root: AnyRoot, parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: tuple(parts[name] for name in getattr(root, kind).values()) for kind in root.kinds}
+
+
+def id_of(part: Part) -> str:
+    """What a part is called in its content."""
+    if isinstance(part, Rule | Provider):
+        return part.id
+    return part.name if isinstance(part, Model) else _ALL

@@ -1,0 +1,100 @@
+"""Entries of the audit log as JSON."""
+
+from typing import Any, Final
+
+from marshmallow import Schema, fields, validate
+
+from shared.config_store.history.audit import Logged
+from shared.core.fields import Pattern, Strict, Timestamp
+from shared.documents.history.versions import DIFFERENCES, DifferenceOutput
+from shared.documents.request import maybe
+
+MAX_PAGE: Final = 200
+
+
+class AuditQuery(Strict):
+    """The entries that are wanted."""
+
+    tenant = fields.String(
+        load_default=None,
+        validate=validate.Length(max=100),
+        metadata={"description": "The id of a tenant, or `platform`."},
+    )
+    actor = fields.String(
+        load_default=None,
+        validate=validate.Length(max=100),
+        metadata={"description": "`platform`, or `key:` with the id of a key."},
+    )
+    operation = fields.String(
+        load_default=None,
+        validate=validate.Length(max=100),
+        metadata={"description": "The name of an operation, such as `updateRule`."},
+    )
+    since = Timestamp("Only changes at that time or later.", load_default=None)
+    until = Timestamp("Only changes before that time.", load_default=None)
+    cursor = fields.String(
+        load_default=None,
+        validate=Pattern(r"^[0-9]{1,19}(-[0-9]{1,19})?$", "Must be the `next_cursor` of a page."),
+        metadata={"description": "`next_cursor` of the previous page."},
+    )
+    limit = fields.Integer(
+        load_default=50,
+        validate=validate.Range(1, MAX_PAGE),
+        metadata={"description": "Maximum number of entries."},
+    )
+
+
+class AuditOutput(Schema):
+    """One change."""
+
+    id = fields.String(required=True)
+    at = Timestamp("The time of the change.", required=True)
+    tenant_id = fields.String(**maybe("null for the platform."))
+    action = fields.String(required=True, metadata={"description": "create, update or delete."})
+    operation = fields.String(required=True, metadata={"description": "The operation of the API."})
+    actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
+    address = fields.String(**maybe("The address of the client."))
+    source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
+    request_id = fields.String(**maybe("X-Request-ID of the call."))
+    message = fields.String(**maybe("X-Gateway-Message of the call."))
+    version = fields.Integer(**maybe("The version afterwards; null if the tenant was deleted."))
+    changes = fields.List(fields.Nested(DifferenceOutput), required=True)
+    cut = fields.Boolean(required=True, metadata={"description": "Whether there were more changes."})
+
+
+class AuditList(Schema):
+    """Changes, the newest first."""
+
+    entries = fields.List(fields.Nested(AuditOutput), required=True)
+    next_cursor = fields.String(**maybe("`cursor` of the next page; null on the last."))
+
+
+_ENTRY = AuditOutput()
+
+
+def audit_document(logged: Logged, platform_id: str) -> dict[str, Any]:
+    """The JSON of an entry. Raises ValueError when it cannot be read."""
+    entry = logged.entry
+    names = (name for name in _ENTRY.fields if hasattr(entry, name))
+    members = {name: getattr(entry, name) for name in names}
+    tenant = None if entry.owner == platform_id else entry.owner
+    document: dict[str, Any] = _ENTRY.dump({**members, "id": logged.id, "tenant_id": tenant})
+    return document
+
+
+ENTRY = {
+    "id": "1780315200000-0",
+    "at": "2026-06-01T12:00:00.000Z",
+    "tenant_id": "tenant_5f0c1d2e3a4b5c6d7e8f9a0b",
+    "action": "update",
+    "operation": "updateRule",
+    "actor": "platform",
+    "address": "203.0.113.7",
+    "source": "api",
+    "request_id": "3f2a9c0e6b1d4f5a8c7e9d0b1a2f3c4d",
+    "message": "Move to the new upstream.",
+    "version": 41,
+    "changes": DIFFERENCES,
+    "cut": False,
+}
+ENTRIES = {"entries": [ENTRY], "next_cursor": None}

@@ -1,0 +1,214 @@
+"""What differs between two states of an owner, as JSON pointers into the API's own documents.
+
+Lists of things with ids are by id, so a pointer stays right when others are added: ``/rules/rule_1/target``.
+A secret is never shown: ``{"set": true}``, with ``changed`` when another one was stored.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any
+
+from shared.config_store.records.contents import Content, Document, PlatformContent
+from shared.core.json_pointer import escape_step
+from shared.documents.ai.model import model_document
+from shared.documents.ai.provider import provider_document
+from shared.documents.api_key import api_key_document
+from shared.documents.rule import rule_document
+from shared.documents.tenant import TenantOutput
+from shared.model.config import Snapshot
+from shared.model.sealed import Sealed
+
+#: Members that differ with every change, or never.
+_TIMES = frozenset({"id", "created_at", "updated_at", "version", "last_used_at", "status_at"})
+_TENANT = TenantOutput(only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors"))
+
+#: One difference: `op` is ``add``, ``remove`` or ``change``; `path`; `before` and `after`, if they exist.
+type Difference = dict[str, Any]
+type _Dump = Callable[[Any], Mapping[str, Any]]
+
+
+def content_differences(before: Content | None, after: Content | None) -> list[Difference]:
+    """What differs between two versions; None stands for an empty one."""
+    platform = isinstance(after or before, PlatformContent)
+    found: list[Difference] = []
+    if not platform:
+        found += _differences("", _fields(before), _fields(after))
+        found += _items("rules", _by_id(before, "rules"), _by_id(after, "rules"), rule_document)
+    for kind, document in (("providers", provider_document), ("models", model_document)):
+        dump: _Dump = partial(document, is_platforms=platform)
+        found += _items(kind, _by_id(before, kind), _by_id(after, kind), dump)
+    if platform:
+        found += _items("prices", _by_id(before, "prices"), _by_id(after, "prices"), lambda one: one)
+    return found
+
+
+def snapshot_differences(before: Snapshot | None, after: Snapshot | None, now: float) -> list[Difference]:
+    """What differs between two states of a tenant, with its API keys, status and subdomain."""
+    states = (before, after)
+    old, new = ({key.id: key for key in one.keys} if one else {} for one in states)
+    return [
+        *content_differences(*(Document.of(one) if one else None for one in states)),
+        *_differences("", *map(_state, states)),
+        *_items("api_keys", old, new, partial(api_key_document, now=now)),
+    ]
+
+
+def _by_id(content: Content | None, kind: str) -> Mapping[str, Any]:
+    """The things of a kind by what they are called."""
+    if content is None:
+        return {}
+    if kind == "prices":
+        prices: Mapping[str, Any] = getattr(content, kind)
+        return prices
+    return dict(content.parts(kind))
+
+
+def _fields(content: Any) -> Mapping[str, Any]:
+    """The members of a tenant that are neither rules, providers nor models."""
+    if content is None:
+        return {}
+    shown: Mapping[str, Any] = _told(_TENANT.dump(content), content)
+    return shown
+
+
+def _state(snapshot: Snapshot | None) -> Mapping[str, Any]:
+    tenant = snapshot and snapshot.tenant
+    return {"status": tenant.status, "subdomain": tenant.subdomain} if tenant else {}
+
+
+def _items(
+    kind: str, before: Mapping[str, Any], after: Mapping[str, Any], dump: _Dump
+) -> Iterator[Difference]:
+    """The differences of things with ids. Those that are the same objects are not looked at."""
+    for one in {**before, **after}:
+        old, new = before.get(one), after.get(one)
+        if old is new or old == new:
+            continue
+        path = f"/{kind}/{escape_step(one)}"
+        if old is None:
+            yield {"op": "add", "path": path, "after": dump(new)}
+        elif new is None:
+            yield {"op": "remove", "path": path, "before": dump(old)}
+        else:
+            yield from _differences(path, _told(dump(old), old), _told(dump(new), new))
+
+
+class _Secret:
+    """A secret in a document that is compared: equal only to the same stored one. `shown` is what is seen."""
+
+    def __init__(self, text: str, shown: Mapping[str, Any]) -> None:
+        self.text = text
+        self.shown = shown
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Secret) and other.text == self.text
+
+    __hash__ = None  # type: ignore[assignment]  # it is only compared
+
+
+def _told(document: Any, value: Any) -> Any:
+    """A document with each secret in the place where it is shown. `value` is what the document shows."""
+    if isinstance(document, Mapping):
+        if isinstance(value, Sealed):
+            return _Secret(value.text, document)
+        return {name: _told(one, _member(value, name)) for name, one in document.items()}
+    if isinstance(document, list) and isinstance(value, list | tuple) and len(value) == len(document):
+        return [_told(one, inner) for one, inner in zip(document, value, strict=True)]
+    return document
+
+
+def _member(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    is_record = is_dataclass(value) and any(one.name == name for one in fields(value))
+    return getattr(value, name) if is_record else None
+
+
+def _shown(value: Any) -> Any:
+    """A value without what only compares."""
+    if isinstance(value, _Secret):
+        return value.shown
+    if isinstance(value, Mapping):
+        return {name: _shown(one) for name, one in value.items()}
+    return [_shown(one) for one in value] if isinstance(value, list) else value
+
+
+def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:
+    """What differs between two JSON values."""
+    if before == after:
+        return
+    if isinstance(before, _Secret) and isinstance(after, _Secret):
+        yield {
+            "op": "change",
+            "path": path,
+            "before": before.shown,
+            "after": {**after.shown, "changed": True},
+        }
+    elif isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in {**before, **after}:
+            if name not in _TIMES or path.count("/") > 2:
+                yield from _step(f"{path}/{escape_step(name)}", before, after, name)
+    elif isinstance(before, list) and isinstance(after, list):
+        for at in range(max(len(before), len(after))):
+            yield from _step(f"{path}/{at}", dict(enumerate(before)), dict(enumerate(after)), at)
+    else:
+        yield {"op": "change", "path": path, "before": _shown(before), "after": _shown(after)}
+
+
+def _step(
+    path: str, before: Mapping[Any, Any], after: Mapping[Any, Any], name: object
+) -> Iterator[Difference]:
+    if name not in before:
+        yield {"op": "add", "path": path, "after": _shown(after[name])}
+    elif name not in after:
+        yield {"op": "remove", "path": path, "before": _shown(before[name])}
+    else:
+        yield from _differences(path, before[name], after[name])
+
+
+#: The longest summary, in characters.
+MAX_SUMMARY = 200
+_VERBS = {"add": "added", "remove": "removed", "change": "changed"}
+# What the members with ids are called.
+_KINDS = {
+    "rules": "rule",
+    "providers": "provider",
+    "models": "model",
+    "prices": "price",
+    "api_keys": "API key",
+}
+
+
+def summary(differences: Sequence[Difference], names: Mapping[str, str]) -> str:
+    """The differences in one line: ``rule /v1 changed (target); provider a added``.
+
+    `names` are those of things by their pointers, such as ``/rules/rule_1``.
+    """
+    said: dict[str, list[str]] = {}
+    for one in differences:
+        kind, thing, member = (*one["path"].split("/")[1:4], "", "")[:3]
+        if kind not in _KINDS:
+            said.setdefault(f"{kind} changed", [])
+        elif member:
+            members = said.setdefault(f"{_KINDS[kind]} {names.get(f'/{kind}/{thing}', thing)} changed", [])
+            members.extend([member] if member not in members else [])
+        else:
+            verb = _VERBS[one["op"]]
+            said.setdefault(f"{_KINDS[kind]} {names.get(f'/{kind}/{thing}', thing)} {verb}", [])
+    text = "; ".join(f"{what} ({', '.join(members)})" if members else what for what, members in said.items())
+    return text if len(text) <= MAX_SUMMARY else f"{text[: MAX_SUMMARY - 1]}…"
+
+
+def names_of(*states: Snapshot | Content | None) -> Mapping[str, str]:
+    """The names of the things of some states, for `summary`."""
+    found: dict[str, str] = {}
+    for state in states:
+        if state is None:
+            continue
+        content: Any = Document.of(state) if isinstance(state, Snapshot) else state
+        found |= {f"/rules/{rule.id}": rule.path for rule in getattr(content, "rules", ())}
+        found |= {f"/providers/{provider.id}": provider.name for provider in content.providers}
+        if isinstance(state, Snapshot):
+            found |= {f"/api_keys/{key.id}": key.name for key in state.keys}
+    return found

@@ -1,0 +1,139 @@
+"""Versions of a tenant and of the platform as JSON."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from shared.config_store.history.versions import VersionNote
+from shared.config_store.records.contents import Content, Document, PlatformContent
+from shared.core.fields import Flag, Strict, Timestamp
+from shared.documents.ai.model import model_document
+from shared.documents.ai.provider import provider_document
+from shared.documents.fields import Page
+from shared.documents.rule import rule_document
+from shared.documents.tenant import TenantOutput
+
+_TENANT = TenantOutput(only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors"))
+
+
+class VersionOutput(Schema):
+    """One version: a state that never changes."""
+
+    version = fields.Integer(required=True)
+    at = Timestamp("The time of the change.", required=True)
+    actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
+    source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
+    message = fields.String(required=True, allow_none=True, metadata={"description": "X-Gateway-Message."})
+    summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
+    restored = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "The version that a rollback restored."}
+    )
+    pinned = fields.Boolean(required=True, metadata={"description": "Whether it stays, however old it is."})
+
+
+class VersionList(Page):
+    """One page of versions, the newest first."""
+
+    versions = fields.List(fields.Nested(VersionOutput), required=True)
+
+
+class VersionDetail(VersionOutput):
+    """One version with its document."""
+
+    document = fields.Dict(
+        required=True,
+        metadata={
+            "description": "What the version has: rules, providers and models by their ids, and the other "
+            'fields. Secrets are shown as {"set": true}.'
+        },
+    )
+
+
+class DifferenceOutput(Schema):
+    """One difference."""
+
+    op = fields.String(required=True, validate=validate.OneOf(["add", "remove", "change"]))
+    path = fields.String(
+        required=True, metadata={"description": "JSON pointer; things in lists by their ids."}
+    )
+    before = fields.Raw(metadata={"description": "The older value; missing for `add`.", "nullable": True})
+    after = fields.Raw(metadata={"description": "The newer value; missing for `remove`.", "nullable": True})
+
+
+class VersionDiff(Schema):
+    """What differs between two versions."""
+
+    version = fields.Integer(required=True)
+    against = fields.Integer(
+        required=True, allow_none=True, metadata={"description": "The older one; null: an empty one."}
+    )
+    summary = fields.String(required=True)
+    differences = fields.List(fields.Nested(DifferenceOutput), required=True)
+
+
+class PinInput(Strict):
+    """Whether a version is pinned."""
+
+    pinned = Flag(
+        load_default=True,
+        metadata={"description": "Whether it stays, however old it is."},
+    )
+
+
+class DiffQuery(Strict):
+    """The version to compare with."""
+
+    against = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1),
+        metadata={"description": "A version. Omit it for the one before, as far as it is kept."},
+    )
+
+
+_NOTE = VersionOutput()
+
+
+def version_document(note: VersionNote) -> dict[str, Any]:
+    """The JSON of a version."""
+    document: dict[str, Any] = _NOTE.dump(note)
+    return document
+
+
+def content_document(content: Content) -> dict[str, Any]:
+    """The JSON of what a version has."""
+    is_platforms = isinstance(content, PlatformContent)
+    document: dict[str, Any] = {}
+    if isinstance(content, Document):
+        document = {
+            **_TENANT.dump(content),
+            "rules": {rule.id: rule_document(rule) for rule in content.rules},
+        }
+    document["providers"] = {
+        one.id: provider_document(one, is_platforms=is_platforms) for one in content.providers
+    }
+    document["models"] = {one.name: model_document(one, is_platforms=is_platforms) for one in content.models}
+    if isinstance(content, PlatformContent):
+        document["prices"] = content.prices
+    return document
+
+
+VERSION = {
+    "version": 41,
+    "at": "2026-06-01T12:00:00.000Z",
+    "actor": "platform",
+    "source": "api",
+    "message": "Move to the new upstream.",
+    "summary": "rule /v1 changed (target)",
+    "restored": None,
+    "pinned": False,
+}
+DIFFERENCES = [
+    {
+        "op": "change",
+        "path": "/rules/rule_5f0c1d2e3a4b5c6d7e8f9a0b/target",
+        "before": "https://old.example.com",
+        "after": "https://api.example.com",
+    }
+]
+DIFF = {"version": 41, "against": 40, "summary": VERSION["summary"], "differences": DIFFERENCES}
+DETAIL = {**VERSION, "document": {"name": "Acme", "tier": "pro", "rules": {}, "providers": {}, "models": {}}}
