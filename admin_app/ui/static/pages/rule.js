@@ -20,7 +20,7 @@ const IS_NEW = page.rule === "new";
 const AT = IS_NEW ? `${TENANT}/rules` : `${TENANT}/rules/${page.rule}`;
 const CHECK_AFTER = 400; // milliseconds without another change
 
-// tenant, rule, faults, providers, address, may, reason, isPlatform; then model, form, node, lanes, saved
+// tenant, rule, faults, remarks, providers, address, may, reason, isPlatform; then model, form, node, lanes, saved
 const state = { isLeaving: false };
 
 const values = () => ({ ...state.form.read(), plugin_chain: state.model.chain });
@@ -45,6 +45,7 @@ async function load() {
   Object.assign(state, { tenant, rule, may, reason, address: connection.address });
   state.isPlatform = caller.is_platform;
   state.faults = found.warnings.filter((one) => one.rejects && [rule.id, null].includes(one.rule_id));
+  state.remarks = found.warnings.filter((one) => !one.rejects && one.rule_id === rule.id);
   state.providers = providers.map((one) => one.name);
   state.model = chainModel({ rule, tenant, tier, plugins, locked: !may });
 }
@@ -64,11 +65,12 @@ function showHead() {
     h("button", { className: "button", id: "test", onclick: tryRequest }, icon("test"), "Test a request"));
 }
 
-/** Why the stored rule rejects every request, and why nothing can be changed here. */
+/** What is wrong with the stored rule, and why nothing can be changed here. */
 function notes() {
-  const sentences = state.faults.map((one) => one.detail);
+  const [faults, remarks] = [state.faults, state.remarks].map((list) => list.map((one) => one.detail));
   return [
-    sentences.length > 0 && banner("bad", "This rule is closed: it rejects every request.", ...sentences),
+    faults.length > 0 && banner("bad", "This rule is closed: it rejects every request.", ...faults),
+    remarks.length > 0 && banner("warn", "This rule may not work as intended.", ...remarks),
     !state.may && locked(state.reason),
   ];
 }
@@ -265,7 +267,9 @@ async function update() {
   const stored = await write("PATCH", AT, changes());
   await start();
   toast("Saved. The proxies have it within a second.");
-  byId("problem").replaceChildren(...[warnings(stored.warnings)].filter(Boolean));
+  // Warnings that are told once only: the others stand on the page while they hold.
+  const once = stored.warnings.filter(({ detail }) => !state.remarks.some((one) => one.detail === detail));
+  byId("problem").replaceChildren(...[warnings(once)].filter(Boolean));
 }
 
 async function remove() {
