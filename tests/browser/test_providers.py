@@ -62,6 +62,7 @@ def test_provider_is_added_from_a_preset_and_tested_from_its_card(
     assert SECRET not in page.content()
 
 
+@pytest.mark.slow
 def test_rejected_provider_keeps_the_panel_with_the_error_at_its_field(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
