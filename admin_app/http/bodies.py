@@ -22,6 +22,9 @@ MAX_BODY_BYTES = 1024 * 1024
 #: Stands for a malformed entry of a chain, so that the others keep their places.
 _MALFORMED_ENTRY = {"name": "?", "settings": {}, "enabled": False}
 _CHAINS = ("plugin_chain", "required_plugins")
+#: The members of an entry that are judged though others are malformed.
+_JUDGED = ("name", "settings")
+_OTHERS = frozenset(RequiredPluginInput().fields).difference(_JUDGED)
 
 
 class Malformed(Invalid):
@@ -53,9 +56,11 @@ class Malformed(Invalid):
 
 
 def _part(pointer: str) -> str:
-    """The field, or the entry of a chain, that `pointer` leads into."""
+    """The field, or the part of an entry of a chain, that `pointer` leads into."""
     steps = pointer.split("/")
-    return "/".join(steps[: 3 if steps[1:2] and steps[1] in _CHAINS else 2])
+    if not (steps[1:2] and steps[1] in _CHAINS):
+        return "/".join(steps[:2])
+    return "/".join(steps[: 4 if steps[3:4] and steps[3] not in _JUDGED else 3])
 
 
 class BodyParser(FlaskParser):
@@ -104,10 +109,13 @@ def _well_formed(messages: Any, loaded: Any, body: Any) -> dict[str, Any]:
 def _well_formed_entries(sent: Any, wrong: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """The entries with their names in a map or their places in a list."""
     for key, entry in sent.items() if isinstance(sent, Mapping) else enumerate(sent):
-        if key in wrong:
+        if key not in wrong:
+            yield str(key), {"name": key, **RequiredPluginInput().load(entry)}
+        elif not isinstance(wrong[key], Mapping) or not _OTHERS.issuperset(wrong[key]):
             yield str(key), _MALFORMED_ENTRY
         else:
-            yield str(key), {"name": key, **RequiredPluginInput().load(entry)}
+            judged = {name: entry[name] for name in _JUDGED if name in entry}
+            yield str(key), {"name": key, **RequiredPluginInput().load({**judged, "enabled": False})}
 
 
 def check_content_type(request: Request) -> None:

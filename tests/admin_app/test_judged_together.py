@@ -101,6 +101,23 @@ def test_two_faults_of_any_layers_are_told_in_one_response(api: Api, tenant: Ten
             assert found >= alone[i] | alone[j], (one, other)
 
 
+@pytest.mark.parametrize("member", [{"priority": 5000}, {"stage": "never"}, {"timeout": "soon"}])
+def test_settings_of_an_entry_are_judged_beside_its_malformed_members(
+    api: Api, tenant: Tenant, member: dict[str, Any]
+) -> None:
+    [name] = member
+    entry = {**NO_LIMIT[0], **member}
+    for url, body, place in (
+        (f"{tenant.url}/rules", {"path": "/new", **PLAIN_RULE, "plugin_chain": [entry]}, "/plugin_chain/0"),
+        (
+            "/tenants",
+            {"name": "New", "subdomain": "new", "required_plugins": {"rate_limiter": entry}},
+            "/required_plugins/rate_limiter",
+        ),
+    ):
+        assert faults_of(api, url, body) == {f"{place}/{name}", f"{place}/settings/limit"}
+
+
 def test_conflict_keeps_its_status_while_nothing_else_is_wrong(api: Api, tenant: Tenant) -> None:
     taken = {"name": "Another", "subdomain": "acme"}
     assert error_of(api.post("/tenants", taken)) == (409, "subdomain_taken")

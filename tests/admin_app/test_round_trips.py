@@ -110,7 +110,7 @@ class TestProblemsOfSeveralLayers:
             "methods": ["FOO"],
             "headers": {"X-A": {"set": True}},
             "plugin_chain": [
-                {"name": "rate_limiter", "priority": 5000},
+                {"name": "rate_limiter", "priority": 5000, "settings": {"limit": 1, "window": "1m"}},
                 {"name": "rate_limiter", "settings": {"limit": -1, "window": "1m"}},
                 {"name": "nothing"},
             ],

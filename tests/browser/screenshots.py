@@ -20,6 +20,12 @@ from tests.support.gateway import ROOT, RunningGateway
 from tests.support.packages import need_command
 
 FOLDER = ROOT / "build" / "screenshots"
+TABS = ("keys", "limits", "plugins", "usage", "settings")
+TENANT = next(page.path for page in PAGES if page.name == "tenant")
+PICTURES = [
+    *((page.name, page.path) for page in PAGES),
+    *((f"tenant-{tab}", f"{TENANT}?tab={tab}") for tab in TABS),
+]
 
 
 @contextmanager
@@ -44,11 +50,11 @@ def take(browser: Browser, seeded: Seeded, names: list[str]) -> list[str]:
             dashboard = Dashboard(seeded.gateway, context, context.new_page())
             dashboard.watch(dashboard.page)
             dashboard.log_in()
-            for page in PAGES:
-                if names and page.name not in names:
+            for name, path in PICTURES:
+                if names and name not in names:
                     continue
-                dashboard.open(seeded.path(page.path)).wait_for_timeout(300)
-                dashboard.page.screenshot(path=FOLDER / f"{page.name}-{width}-{theme}.png", full_page=True)
+                dashboard.open(seeded.path(path)).wait_for_timeout(300)
+                dashboard.page.screenshot(path=FOLDER / f"{name}-{width}-{theme}.png", full_page=True)
             complaints += dashboard.complaints
             context.close()
     return complaints

@@ -1,13 +1,17 @@
 """The page of a tenant: its rules, keys, limits, plugins, usage and settings."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from examples.demo_upstream.server import DemoUpstream
 from tests.support.browser import Dashboard
-from tests.support.gateway import TenantInUse
+from tests.support.commands import serving
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.wait import until
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 NAUGHTY = (HOSTILE, "${7*7}{{7*7}}", "'; DROP TABLE --", "مرحبا ‮abc", "Ṱ̺̺̕o͞ ̷i̲̬n", "ﷺ" * 20)
@@ -18,7 +22,7 @@ def opened(dashboard: Dashboard, tenant: TenantInUse, tab: str = "rules") -> Pag
     return dashboard.open(f"/ui/tenants/{tenant.id}?tab={tab}")
 
 
-def call(tenant: TenantInUse, method: str, path: str = "", **document: Any) -> Any:
+def call(tenant: TenantInUse, method: str, path: str = "", /, **document: Any) -> Any:
     """Call the API below the tenant as the platform."""
     response = tenant.gateway.call(method, f"/tenants/{tenant.id}{path}", json=document or None)
     assert response.ok, response.text
@@ -231,3 +235,31 @@ def test_tenant_that_is_not_there_is_told(dashboard: Dashboard) -> None:
     dashboard.allow("404: ")
     page = dashboard.open("/ui/tenants/tenant_0")
     expect(page.get_by_role("alert")).to_contain_text("The tenant does not exist.")
+
+
+@pytest.mark.slow
+def test_usage_of_a_call_is_shown_by_day_and_by_key(
+    dashboard: Dashboard, proxy: RunningGateway, tenant: TenantInUse
+) -> None:
+    with serving(DemoUpstream(0)) as port:
+        where = {"kind": "custom", "base_url": f"http://127.0.0.1:{port}/v1", "apis": ["openai.chat"]}
+        model = {"id": "demo-small", "prices": {"input": "1000", "output": "1000"}}
+        call(tenant, "POST", "/providers", name="demo", models=[model], **where)
+        rule = call(tenant, "POST", "/rules", path="/demo", ai={})
+        tenant.await_rule("/demo")
+        body = {"model": "demo-small", "messages": [{"role": "user", "content": "hello"}]}
+        assert tenant.request("POST", "/demo/v1/chat/completions", json=body).status_code == 200
+    for _ in until(10.0):
+        if call(tenant, "GET", "/usage")["usage"]:
+            break
+    page = opened(dashboard, tenant, "usage")
+    expect(page.locator(".totals")).to_contain_text("Calls1")
+    page.get_by_label("Group by").select_option("key")
+    expect(page.locator("tbody tr")).to_contain_text("first key")
+    page.get_by_label("Group by").select_option("rule")
+    expect(page.locator("tbody tr")).to_contain_text(rule["path"])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.path().read_text().startswith("day,rule,calls,")
+    page.get_by_role("radio", name="Tokens").check()
+    expect(page.get_by_role("slider")).to_have_accessible_name(re.compile("Tokens by day"))
