@@ -1,16 +1,17 @@
 """Pictures of every page of the dashboard, from a gateway with a past: ``python -m tests.browser.screenshots``.
 
 Each page is taken at 1440 and 390 pixels, light and dark, into build/screenshots. Arguments name the pages to take.
-What a page complains of is printed; the status is 1 then.
+What a page complains of is printed; the status is 1 then. The pictures of the documentation are taken besides.
 """
 
+import base64
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from admin_app.ui.pages import PAGES
 from examples.demo_upstream.control import ControlledUpstream
@@ -26,6 +27,8 @@ PICTURES = [
     *((page.name, page.path) for page in PAGES),
     *((f"tenant-{tab}", f"{TENANT}?tab={tab}") for tab in TABS),
 ]
+#: The pages with a picture in the documentation.
+SHOWN, IMAGES = ("overview",), ROOT / "docs" / "images"
 
 
 @contextmanager
@@ -55,9 +58,19 @@ def take(browser: Browser, seeded: Seeded, names: list[str]) -> list[str]:
                     continue
                 dashboard.open(seeded.path(path)).wait_for_timeout(300)
                 dashboard.page.screenshot(path=FOLDER / f"{name}-{width}-{theme}.png", full_page=True)
+                if name in SHOWN and (width, theme) == (1440, "light"):
+                    _illustrate(dashboard.page, name)
             complaints += dashboard.complaints
             context.close()
     return complaints
+
+
+def _illustrate(page: Page, name: str) -> None:
+    """Write a picture for the documentation, as WebP, which is smaller."""
+    session = page.context.new_cdp_session(page)
+    taken = session.send("Page.captureScreenshot", {"format": "webp", "quality": 80})
+    IMAGES.mkdir(exist_ok=True)
+    (IMAGES / f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
 
 
 def main(names: list[str]) -> int:

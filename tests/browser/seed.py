@@ -160,7 +160,7 @@ def _calls(seeded: Seeded, upstream: ControlledUpstream) -> None:
         _call(tenant, "/nothing", message)
     for _ in range(30):
         _call(seeded.tenants[2], _CHAT, message)
-    for _ in range(12):
+    for _ in range(16):
         _call(seeded.tenants[1], _CHAT, {**message, "model": "gpt-eu"})
     upstream.set(Fault(fail="503"))
     _call(seeded.tenants[1], _CHAT, message)

@@ -118,8 +118,8 @@ function legendOf({ series, stacked, format }) {
  * Draw `series` [{name, values, color}] over `times` (Unix seconds) into `host`.
  *
  * `stacked` sums them as bars, the last on top; otherwise they are lines, with gaps for null. `format` writes
- * a value, `axis` one of the axis, `when` a time. `label` names the chart for screen readers. Called again, it
- * redraws.
+ * a value, `axis` one of the axis, `when` a time. `label` names the chart for screen readers. Called again,
+ * it redraws.
  */
 export function timeChart(host, chart) {
   const { times, series, format, label } = chart;

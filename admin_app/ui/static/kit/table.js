@@ -60,6 +60,7 @@ export function dataTable({ label, columns, sort = null, none, onMore }) {
     const by = sorted && columns.find((one) => one.key === sorted.key)?.sort;
     const shown = by ? [...rows].sort((a, b) => compare(by(a), by(b)) * (sorted.down ? -1 : 1)) : rows;
     body.replaceChildren(...(shown.length ? shown.map(line) : [nothing()]));
+    heads.parentNode.hidden = !shown.length; // a head wider than a phone would push the text aside
     foot.hidden = !options.more;
   }
 

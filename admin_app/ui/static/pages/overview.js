@@ -11,6 +11,7 @@ import { dataTable } from "../kit/table.js";
 const SECONDS = { "15m": 5, "1h": 5, "6h": 30, "24h": 60 }; // between two readings of a window
 const MANY = 20; // requests; shares of fewer say nothing
 const [MANY_FAIL, MANY_REJECTED] = [0.02, 0.1]; // shares of requests that need attention
+const MANY_CALLS_FAIL = 0.2; // of calls of a provider; a few are repeated elsewhere
 const STATES = {
   ok: ["good", "check"],
   degraded: ["warn", "warn"],
@@ -196,6 +197,11 @@ function troubles() {
     list.push(["bad", "A tenant cannot be read", text, `/ui/tenants/${id}`]);
   }
   for (const one of found.health.providers) {
+    if (one.calls >= MANY && one.state === "ok" && share(one.failed, one.calls) > MANY_CALLS_FAIL) {
+      const text = `${whole(one.failed)} of ${plural(one.calls, "call")} in the last minutes.`;
+      const title = `${one.name}: ${percent(share(one.failed, one.calls))} of calls fail`;
+      list.push(["warn", title, text, "/ui/providers"]);
+    }
     if (one.state !== "down" && one.state !== "degraded") continue;
     const since = one.since ? ` Since ${ago(one.since).replace(" ago", "")}.` : "";
     const tone = one.state === "down" ? "bad" : "warn";

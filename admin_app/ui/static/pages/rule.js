@@ -20,7 +20,8 @@ const IS_NEW = page.rule === "new";
 const AT = IS_NEW ? `${TENANT}/rules` : `${TENANT}/rules/${page.rule}`;
 const CHECK_AFTER = 400; // milliseconds without another change
 
-// tenant, rule, faults, remarks, providers, address, may, reason, isPlatform; then model, form, node, lanes, saved
+// tenant, rule, faults, remarks, providers, address, may, reason, isPlatform; then model, form, node, lanes,
+// saved
 const state = { isLeaving: false };
 
 const values = () => ({ ...state.form.read(), plugin_chain: state.model.chain });

@@ -41,7 +41,8 @@ const fill = (rule) => state.form.fill(rule ?? likely(state.rules));
 function startOf(rule) {
   const isChat = !asked.path || asked.model;
   const named = IN_ADDRESS.filter((name) => asked[name]).map((name) => [name, asked[name]]);
-  return { ...(isChat ? chatRequest(rule, asked.model) : {}), ...Object.fromEntries(named), key_id: asked.key };
+  const chat = isChat ? chatRequest(rule, asked.model) : {};
+  return { ...chat, ...Object.fromEntries(named), key_id: asked.key };
 }
 
 async function choose(tenantId) {

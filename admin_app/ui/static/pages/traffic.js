@@ -9,7 +9,15 @@ import { MOST, folded, liveRows } from "./traffic/rows.js";
 
 const body = byId("list").tBodies[0];
 const isHeld = () => body.contains(document.activeElement);
-const state = { turn: 0, newest: null, began: 0, since: Date.now() / 1000, listed: 0, passed: 0, recorded: 0 };
+const state = {
+  turn: 0,
+  newest: null,
+  began: 0,
+  since: Date.now() / 1000,
+  listed: 0,
+  passed: 0,
+  recorded: 0,
+};
 let live;
 let own; // the tenant whose key the caller has; null for the platform
 let filters;

@@ -115,8 +115,8 @@ function switcher(view) {
 }
 
 /**
- * The form of an entry at the pointer `at`: {node, read}; without a plugin it is the entry as JSON. `read` throws
- * SyntaxError on broken JSON. `fixed` forms are only looked at.
+ * The form of an entry at the pointer `at`: {node, read}; without a plugin it is the entry as JSON. `read`
+ * throws SyntaxError on broken JSON. `fixed` forms are only looked at.
  */
 export function entryForm(plugin, entry, at, { fixed = false } = {}) {
   const host = h("div", { className: "section" });

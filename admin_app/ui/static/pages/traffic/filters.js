@@ -21,7 +21,7 @@ export function queryOf(filters) {
 /** Whether any filter but the tenant is set. */
 export const isFiltered = (filters) => FIELDS.some((name) => filters[name]);
 
-/** Offer `options`, pairs of a value and a text. One that is gone stays chosen, with its value as the text. */
+/** Offer `options`, pairs of a value and a text. One that is gone stays chosen, with its value as text. */
 function offer(select, first, options, value) {
   const isKnown = !value || options.some(([one]) => one === value);
   const all = [["", first], ...options, ...(isKnown ? [] : [[value, value]])];
@@ -29,7 +29,7 @@ function offer(select, first, options, value) {
   select.value = value;
 }
 
-/** Offer the rules and keys of a tenant; none without a tenant. Resolves to the names of keys by their ids. */
+/** Offer the rules and keys of a tenant; none without one. Resolves to the names of keys by their ids. */
 async function offerOf(form, tenant, filters) {
   const none = { rules: [], keys: [] };
   const { rules, keys } = tenant ? await listOf(tenant).catch(() => none) : none;
