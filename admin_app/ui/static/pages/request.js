@@ -70,12 +70,10 @@ function testPath(row) {
   const query = {
     tenant: row.tenant_id,
     rule: row.rule_id,
-    key_id: row.key_id,
+    key: row.key_id,
     method: row.method,
     path: row.path,
-    client: row.log.client,
-    headers: row.model_asked && "Content-Type: application/json",
-    body: row.model_asked && JSON.stringify({ model: row.model_asked }),
+    model: row.model_asked,
   };
   return `/ui/test?${new URLSearchParams(Object.entries(query).filter(([, value]) => value))}`;
 }
