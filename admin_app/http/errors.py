@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, g, jsonify, request
 from marshmallow import Schema, fields
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -26,6 +26,8 @@ from shared.core.errors import (
     StoreUnsure,
     SubdomainTaken,
 )
+from shared.http.trace_context import read_context
+from shared.model.messages import Headers
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +125,7 @@ class ProblemDocument(Schema):
     request_id = fields.String(
         required=True, metadata={"description": "The X-Request-ID, which the log has too."}
     )
+    trace_id = fields.String(metadata={"description": "The trace of the caller's valid traceparent."})
     errors = fields.List(
         fields.Nested(FieldProblem), required=True, metadata={"description": "The invalid fields."}
     )
@@ -250,7 +253,10 @@ def example(status: HTTPStatus) -> dict[str, Any]:
 
 
 def _response(error: ApiError) -> Response:
-    response = jsonify(problem_document(error, g.request_id))
+    document = problem_document(error, g.request_id)
+    if (trace := read_context(Headers(request.headers))) is not None:
+        document["trace_id"] = trace.trace_id
+    response = jsonify(document)
     response.status_code = error.status
     response.content_type = CONTENT_TYPE
     response.headers.extend(error.headers)

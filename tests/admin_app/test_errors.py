@@ -223,3 +223,13 @@ class TestConcurrentChanges:
         names = [key["name"] for key in api.get(f"{tenant.url}/api-keys").get_json()["api_keys"]]
         assert sorted(names) == ["first key", "rival"]
         assert api.get(tenant.url).get_json()["name"] == "New"
+
+
+@pytest.mark.parametrize(
+    ("sent", "trace"), [(f"00-{'a1' * 16}-{'b2' * 8}-01", "a1" * 16), (f"00-{'0' * 32}-{'b2' * 8}-01", None)]
+)
+def test_problem_names_the_trace_of_its_caller_if_that_is_valid(
+    api: Api, sent: str, trace: str | None
+) -> None:
+    body = api.get("/tenants/nobody", headers={"traceparent": sent}).get_json()
+    assert (body["code"], body.get("trace_id")) == ("not_found", trace)

@@ -98,3 +98,9 @@ class Collector(ThreadingHTTPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
+
+
+if __name__ == "__main__":  # a process of its own, which can be stopped
+    with Collector() as alone:
+        print(alone.url, flush=True)
+        threading.Event().wait()
