@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from admin_app.ui.pages import PAGES
-from tests.support.browser import TOKEN, Dashboard
+from tests.support.browser import PHONE, TOKEN, Dashboard
 from tests.support.gateway import TenantInUse
 
 PATHS = [page.path for page in PAGES]
@@ -48,3 +48,58 @@ def test_log_in_with_a_wrong_key_says_so_and_with_the_right_one_leads_back(dashb
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url("**/ui/login")
     assert dashboard.context.cookies() == []
+
+
+@pytest.mark.parametrize(
+    "next_page", ["https://evil.example/", "//evil.example/", "/docs", "/ui/../docs", ""]
+)
+def test_log_in_leads_to_pages_of_the_dashboard_only(dashboard: Dashboard, next_page: str) -> None:
+    page = dashboard.open(f"/ui/login?next={next_page}")
+    page.get_by_label("Platform token or tenant API key").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{dashboard.url}/ui/")
+    dashboard.await_ready()
+
+
+def test_key_of_a_tenant_lands_on_its_tenant_and_sees_no_page_of_the_platform(
+    dashboard: Dashboard, tenant: TenantInUse
+) -> None:
+    dashboard.log_in(tenant.key)
+    page = dashboard.page
+    page.goto(f"{dashboard.url}/ui/")
+    page.wait_for_url(f"**/ui/tenants/{tenant.id}")
+    menu = page.get_by_role("navigation", name="Main")
+    expect(menu.get_by_role("link", name="Tenant", exact=True)).to_have_attribute("aria-current", "page")
+    for name in ("Overview", "Tenants", "System"):
+        expect(menu.get_by_role("link", name=name, exact=True)).to_have_count(0)
+
+
+def test_menu_of_a_phone_opens_closes_and_gives_the_focus_back(dashboard: Dashboard) -> None:
+    dashboard.page.set_viewport_size(PHONE)
+    page = dashboard.open("/ui/")
+    link = page.get_by_role("link", name="Tenants", exact=True)
+    expect(link).not_to_be_visible()
+    page.get_by_role("button", name="Menu").click()
+    expect(link).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(link).not_to_be_visible()
+    expect(page.get_by_role("button", name="Menu")).to_be_focused()
+
+
+def test_theme_stays_when_the_page_is_loaded_again(dashboard: Dashboard) -> None:
+    page = dashboard.open("/ui/")
+    page.get_by_role("radio", name="Dark").check(force=True)
+    page.reload()
+    expect(page.locator("html[data-theme=dark]")).to_be_attached()
+    expect(page.get_by_role("radio", name="Dark")).to_be_checked()
+
+
+def test_page_keeps_its_data_while_the_gateway_is_away_and_recovers(dashboard: Dashboard) -> None:
+    dashboard.allow("failed: ", "console: ")
+    page = dashboard.open("/ui/")
+    page.route("**/api/v1/overview*", lambda route: route.abort())
+    page.get_by_role("radio", name="15 min").check(force=True)
+    expect(page.get_by_role("alert")).to_contain_text("The gateway cannot be reached")
+    expect(page.locator("#tiles .tile")).to_have_count(5)
+    page.unroute("**/api/v1/overview*")
+    expect(page.get_by_role("alert")).to_have_count(0)

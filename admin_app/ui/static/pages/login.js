@@ -13,9 +13,9 @@ function show(problem) {
 
 /** The page that led here; only pages of the dashboard. */
 function next() {
-  const path = new URLSearchParams(location.search).get("next") ?? "";
-  const isOwn = path.startsWith("/ui/") && new URL(path, location.origin).origin === location.origin;
-  return isOwn ? path : "/ui/";
+  const given = new URLSearchParams(location.search).get("next") ?? "";
+  const { origin, pathname, search } = new URL(given, location.origin);
+  return origin === location.origin && pathname.startsWith("/ui/") ? pathname + search : "/ui/";
 }
 
 async function logIn() {
