@@ -103,7 +103,14 @@ def _page(owner: str, query: Mapping[str, Any]) -> Response:
             owner, filter_of(query), limit=query["limit"], after=query["after"], before=query["before"]
         )
     documents = [request_document(record) for record in page.records]
-    return response({"requests": documents, "next_cursor": page.next_cursor, "recorded": page.recorded})
+    return response(
+        {
+            "requests": documents,
+            "next_cursor": page.next_cursor,
+            "recorded": page.recorded,
+            "newest": page.newest,
+        }
+    )
 
 
 def _not_found() -> ApiError:

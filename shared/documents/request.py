@@ -104,6 +104,9 @@ class RequestList(Schema):
 
     requests = fields.List(fields.Nested(RequestSummary), required=True)
     next_cursor = fields.String(**maybe("`before` of the next page; null on the last."))
+    newest = fields.String(
+        **maybe("The newest request that was looked at, wanted or not: `after` of the next read.")
+    )
     recorded = fields.Integer(
         **maybe("All requests recorded so far. Two reads differ by the number of those that came between.")
     )
@@ -162,4 +165,4 @@ LISTED: Final[dict[str, Any]] = {
     "length": None,
 }
 #: An example of a list.
-REQUESTS: Final = {"requests": [LISTED], "next_cursor": None, "recorded": 1}
+REQUESTS: Final = {"requests": [LISTED], "next_cursor": None, "recorded": 1, "newest": LISTED["id"]}

@@ -34,12 +34,14 @@ class Record(NamedTuple):
 class RecordPage(NamedTuple):
     """Records, the newest first. `next_cursor` is None on the last page.
 
-    `recorded` counts all that were ever added to the list; None where Redis does not tell.
+    `recorded` counts all that were ever added to the list; None where Redis does not tell. `newest` is the id
+    of the newest record that was looked at, wanted or not.
     """
 
     records: Sequence[Record]
     next_cursor: str | None
     recorded: int | None = None
+    newest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +99,16 @@ class RecordReader:
     ) -> RecordPage:
         """The newest records that are wanted, newer than `after` and older than `before`."""
         found: list[Record] = []
-        recorded = self._recorded(owner)
+        recorded, first = self._recorded(owner), after
         newest = self._newest(owner, after, before, limit if wanted == Filter() else _AT_ONCE)
         for looked_at, record in enumerate(newest, 1):
+            if looked_at == 1:
+                first = record.id
             if wanted.takes(record.event):
                 found.append(Record(record.id, record.event))
             if len(found) == limit or looked_at == _MAX_LOOKED_AT:
-                return RecordPage(found, record.id, recorded)
-        return RecordPage(found, None, recorded)
+                return RecordPage(found, record.id, recorded, first)
+        return RecordPage(found, None, recorded, first)
 
     def _recorded(self, owner: str) -> int | None:
         try:

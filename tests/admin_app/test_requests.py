@@ -146,6 +146,19 @@ def test_requests_that_an_sdk_has_sent_again_are_told_by_their_count_and_length(
     assert [(one["retry_count"], one["length"]) for one in rows] == [(None, None), (1, 512), (0, 512)]
 
 
+def test_list_with_a_filter_goes_on_after_the_newest_request_that_it_has_looked_at(
+    api: Api, valkey_socket: str, tenant: Tenant
+) -> None:
+    url = f"/tenants/{tenant.id}/requests"
+    assert api.get(url).get_json()["newest"] is None
+    record(valkey_socket, [line(1, tenant=tenant.id, status=503), line(2, tenant=tenant.id)])
+    newest = api.get(url).get_json()["requests"][0]["id"]
+    page = api.get(f"{url}?status=503").get_json()
+    assert (len(page["requests"]), page["newest"]) == (1, newest)
+    page = api.get(f"{url}?status=503&after={newest}").get_json()
+    assert (page["requests"], page["newest"]) == ([], newest)
+
+
 def test_list_counts_the_requests_that_came_between_two_reads(
     api: Api, valkey_socket: str, tenant: Tenant
 ) -> None:

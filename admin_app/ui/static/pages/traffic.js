@@ -74,7 +74,7 @@ async function begin(turn) {
   if (turn !== state.turn) return;
   rows.clear(showsTenant());
   Object.assign(state, { recorded: page.recorded ?? 0, began: page.recorded ?? 0, since: Date.now() / 1000 });
-  Object.assign(state, { newest: page.requests[0]?.id ?? "0", listed: 0, passed: 0 });
+  Object.assign(state, { newest: page.newest ?? "0", listed: 0, passed: 0 });
   if (filters.before) state.listed = page.requests.length;
   rows.add(folded(page.requests));
   showPages(page);
@@ -90,7 +90,7 @@ async function follow(turn) {
   if (state.recorded < before) state.began = 0; // the list expired, and began anew
   state.listed += page.requests.length;
   if (page.next_cursor) state.passed = Math.max(state.recorded - state.began - state.listed, 0);
-  state.newest = page.requests[0]?.id ?? state.newest;
+  state.newest = page.newest ?? state.newest;
   rows.add(folded(page.requests));
 }
 
