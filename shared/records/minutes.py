@@ -43,6 +43,9 @@ _MAX_TENANTS: Final = 1_000
 _NANO: Final = 1_000_000_000
 _TOO_MANY: Final = 429
 
+# The target of a call, its status, whether it was served, and the bucket of its time.
+type _Call = tuple[str, int, bool, int]
+
 
 class Batch(NamedTuple):
     """Figures to be added to each of the keys, which are in one slot of a Cluster. `kept` is in seconds."""
@@ -58,7 +61,7 @@ class Minutes:
     def __init__(self) -> None:
         # By tenant and minute; None: requests of no tenant, and of tenants above the bound.
         self._figures: dict[tuple[str | None, float], dict[str, float]] = {}
-        self._calls: dict[tuple[str | None, float], dict[str, int]] = {}
+        self._calls: dict[tuple[str | None, float], dict[_Call, int]] = {}
 
     def add(self, at: float, line: Mapping[str, Any]) -> None:
         """Count a request that ended `at`, in seconds since the epoch, by its line in the access log.
@@ -86,19 +89,17 @@ class Minutes:
                 self._add_calls(line["tenant"], at // 60, calls)
 
     def _add_calls(self, tenant: str | None, minute: float, calls: Sequence[Mapping[str, Any]]) -> None:
-        owner = (tenant, minute)
-        if owner not in self._calls and len(self._calls) >= _MAX_TENANTS:
-            owner = (None, minute)
-        figures = self._calls.setdefault(owner, defaultdict(int))
+        try:
+            found = self._calls[tenant, minute]
+        except KeyError:
+            found = self._begin_calls(tenant, minute)
         for one in calls:
-            provider = one["target"].partition("/")[0]
-            figures[f"{provider}:{CALLED}"] += 1
-            if one["why"]:
-                figures[f"{provider}:{CALL_FAILED}"] += 1
-            else:
-                figures[f"{provider}:{bisect_left(FIRST_MS, one['ms'])}"] += 1
-            if one["status"] == _TOO_MANY:
-                figures[f"{provider}:{LIMITED}"] += 1
+            found[one["target"], one["status"], one["why"] == "", bisect_left(FIRST_MS, one["ms"])] += 1
+
+    def _begin_calls(self, tenant: str | None, minute: float) -> dict[_Call, int]:
+        if len(self._calls) >= _MAX_TENANTS:
+            tenant = None
+        return self._calls.setdefault((tenant, minute), defaultdict(int))
 
     def _begin(self, tenant: str | None, minute: float) -> dict[str, float]:
         if len(self._figures) >= _MAX_TENANTS:
@@ -128,12 +129,25 @@ class Minutes:
     def _take_calls(self) -> Iterator[Batch]:
         taken, self._calls = self._calls, {}
         everything: dict[int, Counter[str]] = defaultdict(Counter)
-        for (tenant, when), figures in taken.items():
+        for (tenant, when), found in taken.items():
+            figures = _of_providers(found)
             everything[int(when)].update(figures)
             if tenant is not None:
                 yield Batch((calls_key(tenant, int(when)),), figures, CALLS_KEPT_SECONDS)
         for minute, sums in everything.items():
             yield Batch((calls_key(ALL, minute),), sums, CALLS_KEPT_SECONDS)
+
+
+def _of_providers(calls: Mapping[_Call, int]) -> Counter[str]:
+    """The figures of calls by providers. Clients choose the names of models, so targets are not counted."""
+    figures: Counter[str] = Counter()
+    for (target, status, is_served, bucket), number in calls.items():
+        provider = target.partition("/")[0]
+        figures[f"{provider}:{CALLED}"] += number
+        figures[f"{provider}:{bucket if is_served else CALL_FAILED}"] += number
+        if status == _TOO_MANY:
+            figures[f"{provider}:{LIMITED}"] += number
+    return figures
 
 
 @lru_cache(1024)
