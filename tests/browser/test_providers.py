@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from examples.demo_upstream.server import DemoUpstream
 from tests.support.browser import Dashboard
 from tests.support.commands import serving
-from tests.support.gateway import TenantInUse
+from tests.support.gateway import RunningGateway, TenantInUse
 
 SECRET = "sk-canary-0123456789abcdef"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -173,6 +173,26 @@ def test_tenant_sees_a_shared_provider_without_address_and_a_key_that_reads_chan
     expect(page.get_by_text("Your key has the scope read.")).to_be_visible()
     for name in ("Add a provider", "Test", "Edit", "Delete", "Rotate the key main"):
         expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
+
+
+@pytest.mark.slow
+def test_card_shows_the_calls_of_the_last_minutes_and_the_key_that_was_rejected(
+    dashboard: Dashboard, proxy: RunningGateway, tenant: TenantInUse, demo: str
+) -> None:
+    wrong = {"name": "wrong", "secret": "sk-wrong-0123456789abcdef", "weight": 1000}
+    provider_of(tenant, demo, keys=[wrong, {"name": "main", "secret": SECRET}])
+    tenant.gateway.create(f"/tenants/{tenant.id}/rules", path="/ai", ai={})
+    tenant.await_rule("/ai")
+    for number in range(3):
+        question = [{"role": "user", "content": f"Hello {number}!"}]
+        body = {"model": "demo-small", "messages": question}
+        assert tenant.request("POST", "/ai/v1/chat/completions", json=body).status_code == 200
+    page = opened(dashboard, tenant)
+    card = page.get_by_role("region", name="own", exact=True)
+    expect(card.get_by_text("Degraded", exact=True)).to_be_visible(timeout=15_000)
+    expect(card.locator("dd").first).to_have_text("4", timeout=15_000)
+    expect(card.get_by_text("Rejected", exact=True)).to_be_visible()
+    expect(card).to_contain_text("1 of 2 keys is not used: invalid_api_key.")
 
 
 @pytest.mark.slow
