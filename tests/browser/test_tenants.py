@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.browser import Dashboard
+from tests.support.browser import PHONE, Dashboard
 from tests.support.gateway import TenantInUse
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -145,3 +145,13 @@ def test_list_without_tenants_leads_on(dashboard: Dashboard, text: str) -> None:
     expect(page.get_by_text("No tenants yet." if not text else "No tenant matches.")).to_be_visible()
     next_step = "Add a tenant" if not text else "Clear the filter"
     expect(page.locator("tbody").get_by_role("button", name=next_step)).to_be_visible()
+
+
+@pytest.mark.slow
+def test_pages_fit_on_a_phone(dashboard: Dashboard, tenant: TenantInUse) -> None:
+    dashboard.gateway.call("POST", f"/tenants/{tenant.id}/api-keys", json={"name": "x" * 120})
+    dashboard.page.set_viewport_size(PHONE)
+    tabs = ("rules", "keys", "limits", "plugins", "usage", "settings")
+    for path in ("/ui/tenants", *(f"/ui/tenants/{tenant.id}?tab={tab}" for tab in tabs)):
+        page = dashboard.open(path)
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path

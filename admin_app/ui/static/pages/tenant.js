@@ -71,6 +71,7 @@ function drawTabs(current) {
       ),
     ),
   );
+  byId("tabs").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 /** A click changes the tab without a new page; with a modifier it is the browser's. */
