@@ -125,7 +125,7 @@ def test_breaker_is_opened_with_a_reason_and_closed_again(
     expect(targets.get_by_text("by an operator: new disks")).to_be_visible()
     expect(page.get_by_text("1 of 1 targets is not called: new disks.")).to_be_visible()
     targets.get_by_role("button", name="Close the breaker of demo-small").click()
-    expect(targets.get_by_text("No calls in the last hour")).to_be_visible()
+    expect(targets.get_by_text("no calls in the last hour")).to_be_visible()
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from shared.records.minutes import CALL_FAILED, CALLED, FIRST_MS, LIMITED
 #: The figures of calls are those of so many minutes, the current one included.
 MINUTES: Final = 5
 OK, DEGRADED, DOWN, DISABLED = "ok", "degraded", "down", "disabled"
+# A provider is degraded when at least half of so many calls within the window failed.
+_MIN_CALLS, _FAILED_SHARE = 10, 0.5
 
 
 class KeysOutput(Schema):
@@ -45,8 +47,8 @@ class ProviderStateOutput(Schema):
         required=True,
         validate=validate.OneOf([OK, DEGRADED, DOWN, DISABLED]),
         metadata={
-            "description": "ok: nothing is wrong. degraded: some of its targets or keys are not used. down: "
-            "none can be used. disabled: it is switched off."
+            "description": "ok: nothing is wrong. degraded: some of its targets or keys are not used, or at "
+            "least half of 10 calls or more failed. down: none can be used. disabled: it is switched off."
         },
     )
     since = Timestamp("When it became degraded or down. null: it did not.", required=True, allow_none=True)
@@ -159,6 +161,7 @@ def _common(provider: Provider, troubles: Sequence[_Trouble], observed: Observed
     def of(figure: str) -> int:
         return observed.calls.get(f"{provider.id}:{figure}", 0)
 
+    troubles = [*troubles, *_of_calls(of(CALLED), of(CALL_FAILED))]
     state = OK if not troubles else DOWN if any(one.state == DOWN for one in troubles) else DEGRADED
     is_wrong = provider.enabled and bool(troubles)
     times = [one.since for one in troubles if one.since is not None and one.state == state]
@@ -173,6 +176,12 @@ def _common(provider: Provider, troubles: Sequence[_Trouble], observed: Observed
         "rate_limited_per_minute": round(of(LIMITED) * 60 / observed.seconds, 2),
         "p95_ms": quantile(observed.calls, provider.id, FIRST_MS, 0.95),
     }
+
+
+def _of_calls(calls: int, failed: int) -> list[_Trouble]:
+    if calls < _MIN_CALLS or failed < calls * _FAILED_SHARE:
+        return []
+    return [_Trouble(DEGRADED, f"{failed} of the last {calls} calls failed.", None)]
 
 
 def _of_targets(targets: Sequence[Mapping[str, Any]], *, with_reason: bool) -> list[_Trouble]:

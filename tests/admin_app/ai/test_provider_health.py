@@ -188,6 +188,19 @@ def test_health_of_all_providers_has_the_figures_of_the_last_five_minutes(world:
     assert [target["target"] for target in one["targets"]] == [f"{name}/m"]
 
 
+@pytest.mark.parametrize(
+    ("calls", "failed", "state"), [(9, 9, "ok"), (10, 4, "ok"), (10, 5, "degraded"), (19, 19, "degraded")]
+)
+def test_provider_is_degraded_when_half_of_its_calls_fail(
+    world: Told, api: Api, calls: int, failed: int, state: str
+) -> None:
+    _, name = provider(api)
+    called(world, ALL, name, n=calls, failed=failed)
+    [one] = states(api, "").values()
+    assert one["state"] == state
+    assert one["reason"] == (None if state == "ok" else f"{failed} of the last {calls} calls failed.")
+
+
 def test_provider_is_degraded_while_a_key_is_rejected_and_down_without_any(world: Told, api: Api) -> None:
     url, name = provider(api)
     first, second = (key["id"] for key in api.get(url).get_json()["keys"])

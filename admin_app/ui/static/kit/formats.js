@@ -22,6 +22,12 @@ export function millis(n) {
   return n >= 10 || n === 0 ? `${Math.round(n)} ms` : `${n.toFixed(n < 1 ? 2 : 1)} ms`;
 }
 
+/** The expected time to the first content, in seconds. A failed call counts as its whole timeout. */
+export function latency(seconds) {
+  if (seconds == null) return null;
+  return seconds < 60 ? `first content after ${millis(seconds * 1000)}` : "calls have failed lately";
+}
+
 /** An amount of US dollars; the API sends it as text. */
 export function money(usd) {
   const amount = Number(usd ?? 0);

@@ -1,6 +1,6 @@
 // What a rule does now: the health of its targets, and what is left of its limits. Read again every 5 s.
 import { Rejected, read } from "../kit/api.js";
-import { badge, byId, h, plural, seconds, span, whole } from "../kit/dom.js";
+import { badge, byId, h, latency, plural, seconds, span, whole } from "../kit/dom.js";
 import { poll } from "../kit/poll.js";
 import { empty } from "../kit/states.js";
 import { healthBadge, showTargetHealth } from "./upstream_form.js";
@@ -41,7 +41,7 @@ function showLimits(limits) {
 
 function targetRow(target) {
   const figures = [
-    target.ewma != null && `first content after ${target.ewma.toFixed(2)} s`,
+    latency(target.ewma),
     target.in_flight != null && `${whole(target.in_flight)} in flight`,
     target.reason,
     target.until && `until ${seconds(target.until)}`,

@@ -1,5 +1,5 @@
 // The cards of the page Providers: state, figures, keys, targets, and what can be done with them.
-import { ago, badge, dateTime, h, icon, millis, percent, plural, seconds, whole } from "../../kit/dom.js";
+import { ago, badge, dateTime, h, icon, latency, millis, percent, plural, seconds, whole } from "../../kit/dom.js";
 import { banner } from "../../kit/states.js";
 
 const STATES = {
@@ -91,11 +91,11 @@ function targetRow(context, provider, target) {
   const about = isOpen
     ? `Since ${ago(target.since)}, ${BY[target.by]}: ${target.reason}. Closes at ${seconds(target.until)}.`
     : [
-        target.ewma != null && `First content in ${millis(target.ewma * 1000)}`,
+        latency(target.ewma),
         target.in_flight != null && `${target.in_flight} under way`,
         target.open_for_tenants > 0 && `not called for ${plural(target.open_for_tenants, "tenant")}`,
         error && `last error ${ago(error.at)}: ${error.reason}`,
-      ].filter(Boolean).join(" · ") || "No calls in the last hour";
+      ].filter(Boolean).join(" · ") || "no calls in the last hour";
   return h("li", { className: "line" },
     h("span", { className: "state" },
       h("span", { className: `dot ${isOpen ? "bad" : "good"}` }), isOpen ? "Open" : "Closed"),
