@@ -321,7 +321,7 @@ def set_head(message: http.Message, headers: Headers) -> None:
 def request_of(flow: http.HTTPFlow, path: str, headers: Headers) -> Request:
     """Return the request as plugins see it; the body is None until it has been read."""
     data = flow.request.data
-    query = data.path.partition(b"?")[2].decode("latin-1")
+    query = data.path.partition(b"?")[2].decode("latin-1") if b"?" in data.path else ""
     return Request(method_of(flow), path, headers, query, data.content)
 
 

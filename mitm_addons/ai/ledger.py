@@ -51,7 +51,7 @@ class Ledger:
                 user=(key.user or "") if key else "",
                 tags=key.metadata if key else {},
                 rule=admitted.route.rule.id,
-                provider=target.provider.name,
+                provider=target.provider.provider.name,
                 provider_key=ai.attempt.key.id if ai.attempt and ai.attempt.key else "",
                 model_asked=resolution.asked,
                 model=target.model,

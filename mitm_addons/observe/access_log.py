@@ -168,7 +168,7 @@ def _ai(one: AiExchange) -> Fields:
     return {
         "api": one.call.api,
         "model": target and _SHOWN[target.model],
-        "provider": target and target.provider.name,
+        "provider": target and target.provider.provider.name,
         "provider_key": key and key.id,
         "attempts": [_attempt(attempt) for attempt in one.attempts.trace] if one.attempts else [],
         "input": usage and usage.input,

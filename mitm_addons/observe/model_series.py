@@ -65,13 +65,14 @@ class Shown:
 class ModelSeries:
     """The series of one target, each made when it is needed first."""
 
-    __slots__ = ("_attempts", "_cost", "_first", "_model", "_rate", "_registry", "_tenant", "_tokens")
+    __slots__ = ("_attempts", "_cost", "_first", "_model", "_rate", "_registry", "_reported", "_tenant")
 
     def __init__(self, registry: Registry, tenant: str, model: tuple[str, str]) -> None:
         """`model` is the name of the provider, and that of its model."""
         self._registry, self._tenant, self._model = registry, tenant, model
         self._attempts: dict[str, Value] = {}
-        self._tokens: dict[tuple[str, str], Value] = {}
+        # The input and the output that providers have reported, as most do.
+        self._reported: tuple[Value, Value] | None = None
         self._cost: Value | None = None
         self._first: Histogram | None = None
         self._rate: Histogram | None = None
@@ -101,15 +102,15 @@ class ModelSeries:
             self._cost.value += ai.cost / _NANO
 
     def _count_usage(self, usage: Usage) -> None:
-        source, tokens = usage.source, self._tokens
-        try:
-            tokens["input", source].value += usage.input
-        except KeyError:
-            for kind in ("input", "output"):
-                self._add(kind, source, 0)
-            tokens["input", source].value += usage.input
-        tokens["output", source].value += usage.output
-        if source is not Source.REPORTED:
+        source = usage.source
+        if source is Source.REPORTED:
+            if self._reported is None:
+                self._reported = self._of_kind("input", source), self._of_kind("output", source)
+            self._reported[0].value += usage.input
+            self._reported[1].value += usage.output
+        else:
+            self._add("input", source, usage.input)
+            self._add("output", source, usage.output)
             self._registry.value(names.USAGE_MISSING, self._model[0]).value += 1
         if usage.input_cached:
             self._add("cached", source, usage.input_cached)
@@ -119,8 +120,7 @@ class ModelSeries:
             self._add("reasoning", source, usage.reasoning)
 
     def _add(self, kind: str, source: str, number: int) -> None:
-        if (kind, source) not in self._tokens:
-            self._tokens[kind, source] = self._registry.value(
-                names.TOKENS, self._tenant, *self._model, kind, source
-            )
-        self._tokens[kind, source].value += number
+        self._of_kind(kind, source).value += number
+
+    def _of_kind(self, kind: str, source: str) -> Value:
+        return self._registry.value(names.TOKENS, self._tenant, *self._model, kind, source)

@@ -269,9 +269,11 @@ class UpstreamExchange:
         found: Any = policy.holds(self._flow, attempt)
         hold: Hold | None = found if type(found) in _DECISIONS else await self._decided(found, retries)
         while hold is not None:
-            idle = self.terms.timeouts.idle
-            seconds = hold.seconds if hold.seconds < idle else idle
-            piece = await self._judge(self._piece(upstream, size, seconds), attempt)
+            if upstream.reader.held > size:
+                piece = upstream.peek(size)
+            else:
+                seconds = min(hold.seconds, self.terms.timeouts.idle)
+                piece = await self._judge(self._piece(upstream, size, seconds), attempt)
             if attempt.error is not None:
                 if await self._is_tried_again(attempt, retries):
                     return False

@@ -131,6 +131,8 @@ class ResponseReader:
             return None
         pieces = self.pieces
         first = len(pieces)
+        if first == 1 and not seen:
+            return pieces[0]
         while left > 0:
             first -= 1
             left -= len(pieces[first])
