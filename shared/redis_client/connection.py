@@ -46,11 +46,12 @@ class RedisConnection:
 
         It raises `StoreDown`, or `ErrorReply` when the reply is an error about this command.
         """
-        call = Call(command)
+        loop = asyncio.get_running_loop()
+        call = Call(command, loop)
         if self._unavailable:
             call.fail(StoreDown(f"Redis did not respond: {self._unavailable}."))
             return call.reply
-        self._deadlines.watch(call)
+        self._deadlines.watch(call, loop)
         if self._protocol is not None:
             self._protocol.send(call)
         else:
@@ -137,23 +138,22 @@ class Deadlines:
         self._calls: deque[tuple[float, Call]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, call: Call) -> None:
+    def watch(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         """Start the time of a call at the end of this turn of the loop, when the call is sent."""
-        self._new.append(call)
-        if len(self._new) == 1:
+        if not self._new:
             # The clock of uvloop stands still within a turn, so after a long turn the call would be late.
-            asyncio.get_running_loop().call_soon(self._begin)
+            loop.call_soon(self._begin, loop)
+        self._new.append(call)
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._calls.clear()
 
-    def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + self._seconds
-        self._calls.extend([(due, call) for call in self._new])
-        self._new.clear()
+        new, self._new = self._new, []
+        self._calls += [(due, call) for call in new]
         if self._timer is None:
             self._timer = loop.call_at(due, self._check)
 

@@ -35,9 +35,10 @@ class Call:
 
     __slots__ = ("command", "reply", "resent", "sent_at")
 
-    def __init__(self, command: Command) -> None:
-        self.command = hiredis.pack_command(cast(Any, command))  # Its stub knows only commands of one part.
-        self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    def __init__(self, command: Command, loop: asyncio.AbstractEventLoop) -> None:
+        # Its stub knows only commands of one part.
+        self.command = hiredis.pack_command(command)  # type: ignore[arg-type]
+        self.reply: asyncio.Future[Any] = loop.create_future()
         self.resent = False
         self.sent_at = 0.0
 
@@ -71,12 +72,12 @@ class RedisProtocol(asyncio.Protocol):
         """Send a command at the end of this turn of the loop."""
         call.sent_at = self._loop.time()
         self._sent.append(call)
-        self._outgoing.append(call.command)
-        if len(self._outgoing) == 1:
+        if not self._outgoing:
             self._loop.call_soon(self._flush)
+        self._outgoing.append(call.command)
 
     def call(self, command: Command) -> asyncio.Future[Any]:
-        call = Call(command)
+        call = Call(command, self._loop)
         self.send(call)
         return call.reply
 
@@ -110,9 +111,9 @@ class RedisProtocol(asyncio.Protocol):
             self.drop("its reply is not valid in the protocol of Redis")
 
     def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
+            self._transport.write(b"".join(outgoing))
 
     def _take(self, reply: Any) -> None:
         call = self._sent.popleft()
@@ -138,7 +139,7 @@ class RedisProtocol(asyncio.Protocol):
         """Load the scripts and send the command again, which Redis has not run."""
         if self._last_load is None:
             for script in self._scripts:
-                self._last_load = Call(script)
+                self._last_load = Call(script, self._loop)
                 self._last_load.reply.cancel()  # Its reply is not used.
                 self.send(self._last_load)
         call.resent = True
