@@ -24,7 +24,7 @@ USAGE = {
     "prompt_tokens_details": {"cached_tokens": 4},
     "completion_tokens_details": {"reasoning_tokens": 2},
 }
-ANSWER = {
+RESPONSE = {
     "model": "m",
     "choices": [{"index": 0, "message": {"content": PROMPT}, "finish_reason": "stop"}],
     "usage": USAGE,
@@ -197,7 +197,7 @@ def test_each_attempt_at_a_model_has_a_span_and_the_last_one_its_use(
     owner: TenantInUse, upstream: Upstream, collector: Collector, engine: str
 ) -> None:
     trace, headers = context()
-    served = [*REQUEST, send(sized(json.dumps(ANSWER).encode(), "200 OK", JSON))]
+    served = [*REQUEST, send(sized(json.dumps(RESPONSE).encode(), "200 OK", JSON))]
     failing = [*REQUEST, send(sized(b"{}", "503 Service Unavailable", JSON))]
     # The core of mitmproxy makes one attempt.
     upstream.plays(*([failing, served] if engine == "express" else [served]))

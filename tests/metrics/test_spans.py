@@ -106,13 +106,13 @@ def test_spans_beyond_the_queue_are_dropped_and_counted_while_a_call_hangs() -> 
 
 
 def test_failure_of_any_kind_is_counted_told_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    answers = iter(["refused", ValueError("broken"), "refused", "refused", ""])
+    replies = iter(["refused", ValueError("broken"), "refused", "refused", ""])
 
     def send(_: Sequence[Span]) -> str:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        reply = next(replies)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
     queue = SpanQueue(send)
     for _ in range(5):

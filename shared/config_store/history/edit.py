@@ -24,7 +24,7 @@ class Edit:
         operation: the operation of the API.
         message: the reason in the author's words.
         summary: what changed, in one line.
-        changes: what differs, with secrets masked (`shared.documents.diff`).
+        changes: what differs, with secrets masked (`shared.documents.history.differences`).
         restored: the version that a rollback restored.
     """
 

@@ -1,4 +1,4 @@
-"""The versions of a content: what is noted of each, and the calls that list, read and pin them."""
+"""The note of a version: its author, time and summary, as Redis keeps them beside the content."""
 
 import json
 from dataclasses import asdict, dataclass, replace

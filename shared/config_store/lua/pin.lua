@@ -1,6 +1,7 @@
 -- Pins a version of a content, so that it stays however old it is, or lets it go with the next change.
 -- Reply: 1; 0 when the version is gone, -1 when too many are pinned.
--- KEYS: versions, pinned, pinned parts. ARGV: the version, 1 to pin it, the most pinned ones, the names of its parts.
+-- KEYS: versions, pinned, pinned parts. ARGV: the version, 1 to pin it, the most pinned ones, the names of its
+-- parts.
 
 local versions, pinned, pinned_parts = unpack(KEYS)
 local version, wanted, most = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])

@@ -1,6 +1,7 @@
 -- Returns what the store says about itself, and the document of the platform, read in one step.
--- The document is empty when the caller has it. KEYS: identity, revision, platform. ARGV: the beginning of the keys of
--- its roots, that of whole documents of an older layout, the name of the root that the caller has (empty: none).
+-- The document is empty when the caller has it. KEYS: identity, revision, platform. ARGV: the beginning of the
+-- keys of its roots, that of whole documents of an older layout, the name of the root that the caller has
+-- (empty: none).
 
 local identity, revision, platform = unpack(KEYS)
 local version = redis.call('HGET', platform, 'version') or ''

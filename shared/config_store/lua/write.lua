@@ -1,11 +1,11 @@
--- Replaces the stored data of one tenant, the document of the platform, or the list of models of a provider, with
--- every index, in one step, and publishes the change. The first two get an entry in the audit log.
--- Reply: the number of the change; 0 when the data were modified concurrently or no reader needs to know, -1 when the subdomain is taken,
--- -2 when this is not the store that the caller knows, -3 when the claim of the call is gone, -4 when tenants
--- use what the platform would lose.
--- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call in records/. If a content
--- changes, ARGV has its root and its new parts, too. The keys of roots and parts are made from their prefixes:
--- which of them go is known only here.
+-- Replaces the stored data of one tenant, the document of the platform, or the list of models of a provider,
+-- with every index, in one step, and publishes the change. The first two get an entry in the audit log.
+-- Reply: the number of the change; 0 when the data were modified concurrently or no reader needs to know, -1
+-- when the subdomain is taken, -2 when this is not the store that the caller knows, -3 when the claim of the
+-- call is gone, -4 when tenants use what the platform would lose.
+-- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call and write_platform_call in
+-- records/. If a content changes, ARGV has its root and its new parts, too. The keys of roots and parts are
+-- made from their prefixes: only here it is known which of them go.
 
 local identity, revision, format, changes, deleted, platform, call, audit = unpack(KEYS, 1, 8)
 local versions, notes, dropped, pinned, pinned_parts = unpack(KEYS, 9, 13)
@@ -232,7 +232,8 @@ end
 if change.claim and redis.call('GET', call) ~= change.claim.value then
   return -3
 end
-local judge = change.discovered and judge_discovered or change.id == 'platform' and judge_platform or judge_tenant
+local judge = change.discovered and judge_discovered
+  or change.id == 'platform' and judge_platform or judge_tenant
 local write = judge()
 if type(write) == 'number' then
   return write
@@ -240,7 +241,7 @@ end
 
 local now = tonumber(redis.call('TIME')[1])
 local number = redis.call('INCR', revision)
--- First of all: what cannot be audited is not written.
+-- First of all: a change without an entry must not be written.
 if change.audit then
   redis.call('XADD', audit, 'MAXLEN', '~', change.audit.most, '*', 'entry', change.audit.entry, 'mac',
     change.audit.mac, 'number', number)

@@ -1,7 +1,7 @@
 """The content of an owner, a tenant or the platform, in parts: each is stored once, under a name of its own.
 
 So a save writes what changed and a root, and versions share their parts. A name is the HMAC of a text, its
-kind and its owner: what Redis has under a name is the text that was stored under it, or it is refused.
+kind and its owner: a text that was not stored under its name is rejected.
 """
 
 import hmac

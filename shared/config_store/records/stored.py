@@ -188,7 +188,7 @@ class StoredContents:
     def change(self, change: Change, actor: str) -> ContentChange[Document]:
         """What a write does to the content of a tenant. Raises ValueError when two parts have the same id.
 
-        If the document that it replaces is not held, or another one, the write is refused.
+        If the document that it replaces is not held, or another one, the write is rejected.
         """
         before = self._held.get(change.tenant_id) if change.before else None
         if change.after is None or not change.has_new_document:

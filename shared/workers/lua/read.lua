@@ -1,5 +1,5 @@
--- Reads the heartbeats of the workers that live; changes nothing. Reply: the number of workers, then at most so
--- many heartbeats, of which one that is missing is false.
+-- Reads the heartbeats of the workers that live; changes nothing. Reply: the number of workers, then at most
+-- so many heartbeats, of which one that is missing is false.
 -- KEYS: the workers by time, their heartbeats. ARGV: the milliseconds for which a heartbeat counts, the most.
 
 local clock = redis.call('TIME')

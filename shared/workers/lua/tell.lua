@@ -1,6 +1,6 @@
 -- Stores the heartbeat of a worker, and removes those of workers that ended. Reply: 1.
--- KEYS: the workers by time, their heartbeats. ARGV: the id of the worker, its heartbeat, the milliseconds for
--- which it counts, the most that are removed at a time.
+-- KEYS: the workers by time, their heartbeats. ARGV: the id of the worker, its heartbeat, the milliseconds
+-- for which it counts, the most that are removed at a time.
 
 local clock = redis.call('TIME')
 local now, lasts = clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(ARGV[3])
