@@ -10,18 +10,17 @@ from functools import partial
 from typing import Any
 
 from shared.config_store.records.contents import Content, Document, PlatformContent
-from shared.core.json_pointer import escape_step
+from shared.core.json_pointer import escape_step, parse_path
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
 from shared.documents.api_key import api_key_document
+from shared.documents.history.versions import settings_document
 from shared.documents.rule import rule_document
-from shared.documents.tenant import TenantOutput
 from shared.model.config import Snapshot
 from shared.model.sealed import Sealed
 
 #: Members that differ with every change, or never.
 _TIMES = frozenset({"id", "created_at", "updated_at", "version", "last_used_at", "status_at"})
-_TENANT = TenantOutput(only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors"))
 
 #: One difference: `op` is ``add``, ``remove`` or ``change``; `path`; `before` and `after`, if they exist.
 type Difference = dict[str, Any]
@@ -33,7 +32,7 @@ def content_differences(before: Content | None, after: Content | None) -> list[D
     platform = isinstance(after or before, PlatformContent)
     found: list[Difference] = []
     if not platform:
-        found += _differences("", _fields(before), _fields(after))
+        found += _differences("", _settings(before), _settings(after))
         found += _items("rules", _by_id(before, "rules"), _by_id(after, "rules"), rule_document)
     for kind, document in (("providers", provider_document), ("models", model_document)):
         dump: _Dump = partial(document, is_platforms=platform)
@@ -64,12 +63,11 @@ def _by_id(content: Content | None, kind: str) -> Mapping[str, Any]:
     return dict(content.parts(kind))
 
 
-def _fields(content: Any) -> Mapping[str, Any]:
-    """The members of a tenant that are neither rules, providers nor models."""
+def _settings(content: Any) -> Mapping[str, Any]:
     if content is None:
         return {}
-    shown: Mapping[str, Any] = _told(_TENANT.dump(content), content)
-    return shown
+    compared: Mapping[str, Any] = _comparable(settings_document(content), content)
+    return compared
 
 
 def _state(snapshot: Snapshot | None) -> Mapping[str, Any]:
@@ -91,11 +89,11 @@ def _items(
         elif new is None:
             yield {"op": "remove", "path": path, "before": dump(old)}
         else:
-            yield from _differences(path, _told(dump(old), old), _told(dump(new), new))
+            yield from _differences(path, _comparable(dump(old), old), _comparable(dump(new), new))
 
 
 class _Secret:
-    """A secret in a document that is compared: equal only to the same stored one. `shown` is what is seen."""
+    """A secret in a document that is compared: equal only to the same stored one. `shown` is its mask."""
 
     def __init__(self, text: str, shown: Mapping[str, Any]) -> None:
         self.text = text
@@ -107,14 +105,14 @@ class _Secret:
     __hash__ = None  # type: ignore[assignment]  # it is only compared
 
 
-def _told(document: Any, value: Any) -> Any:
-    """A document with each secret in the place where it is shown. `value` is what the document shows."""
+def _comparable(document: Any, value: Any) -> Any:
+    """A document that was made of `value`, with the secrets that it masks, so that it can be compared."""
     if isinstance(document, Mapping):
         if isinstance(value, Sealed):
             return _Secret(value.text, document)
-        return {name: _told(one, _member(value, name)) for name, one in document.items()}
+        return {name: _comparable(one, _member(value, name)) for name, one in document.items()}
     if isinstance(document, list) and isinstance(value, list | tuple) and len(value) == len(document):
-        return [_told(one, inner) for one, inner in zip(document, value, strict=True)]
+        return [_comparable(one, inner) for one, inner in zip(document, value, strict=True)]
     return document
 
 
@@ -126,7 +124,7 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """A value without what only compares."""
+    """A value as it is shown, with secrets masked."""
     if isinstance(value, _Secret):
         return value.shown
     if isinstance(value, Mapping):
@@ -185,18 +183,18 @@ def summary(differences: Sequence[Difference], names: Mapping[str, str]) -> str:
 
     `names` are those of things by their pointers, such as ``/rules/rule_1``.
     """
-    said: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for one in differences:
-        kind, thing, member = (*one["path"].split("/")[1:4], "", "")[:3]
+        kind, thing, member = (*parse_path(one["path"]), "", "")[:3]
         if kind not in _KINDS:
-            said.setdefault(f"{kind} changed", [])
-        elif member:
-            members = said.setdefault(f"{_KINDS[kind]} {names.get(f'/{kind}/{thing}', thing)} changed", [])
-            members.extend([member] if member not in members else [])
-        else:
-            verb = _VERBS[one["op"]]
-            said.setdefault(f"{_KINDS[kind]} {names.get(f'/{kind}/{thing}', thing)} {verb}", [])
-    text = "; ".join(f"{what} ({', '.join(members)})" if members else what for what, members in said.items())
+            found.setdefault(f"{kind} changed", [])
+            continue
+        name = names.get(f"/{kind}/{escape_step(thing)}", thing)
+        verb = _VERBS["change" if member else one["op"]]
+        members = found.setdefault(f"{_KINDS[kind]} {name} {verb}", [])
+        if member and member not in members:
+            members.append(member)
+    text = "; ".join(f"{part} ({', '.join(members)})" if members else part for part, members in found.items())
     return text if len(text) <= MAX_SUMMARY else f"{text[: MAX_SUMMARY - 1]}…"
 
 

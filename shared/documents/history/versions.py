@@ -13,7 +13,7 @@ from shared.documents.fields import Page
 from shared.documents.rule import rule_document
 from shared.documents.tenant import TenantOutput
 
-_TENANT = TenantOutput(only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors"))
+_SETTINGS = TenantOutput(only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors"))
 
 
 class VersionOutput(Schema):
@@ -99,13 +99,19 @@ def version_document(note: VersionNote) -> dict[str, Any]:
     return document
 
 
+def settings_document(content: Document) -> dict[str, Any]:
+    """The JSON of the members of a tenant that are neither rules, providers nor models."""
+    document: dict[str, Any] = _SETTINGS.dump(content)
+    return document
+
+
 def content_document(content: Content) -> dict[str, Any]:
-    """The JSON of what a version has."""
+    """The JSON of the content of a version."""
     is_platforms = isinstance(content, PlatformContent)
     document: dict[str, Any] = {}
     if isinstance(content, Document):
         document = {
-            **_TENANT.dump(content),
+            **settings_document(content),
             "rules": {rule.id: rule_document(rule) for rule in content.rules},
         }
     document["providers"] = {

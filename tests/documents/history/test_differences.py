@@ -207,6 +207,11 @@ def test_summary_of_a_key_names_it() -> None:
     )
 
 
+def test_summary_of_a_price_names_its_model_as_it_is_written() -> None:
+    was, now = (PlatformContent(prices={"openai/m": {"input": price}}) for price in "12")
+    assert summary(content_differences(was, now), names_of(was, now)) == "price openai/m changed (input)"
+
+
 def test_long_summary_is_cut() -> None:
     rules = tuple(Rule(f"rule_{number}", f"/{number}", "https://u.example") for number in range(50))
     was: Content = Document("Acme", "basic", None, {}, ())
