@@ -34,7 +34,7 @@ class _LoginInput(Strict):
 def start() -> Response:
     """Check the key. From now on, calls of the browser count as made with it."""
     check_own_page()
-    key = _PARSER.parse(_LoginInput(), request, location="json")["key"]
+    key = _PARSER.parse(_LoginInput(), request, location="json")["key"].strip()
     if not log_in(key).may(Access.READ):
         detail = "This key may only call the proxy. Log in with a key that has the scope admin or read."
         raise ApiError("forbidden", detail)

@@ -149,6 +149,15 @@ def test_log_in_checks_the_key_and_counts_failures(browser: Browser, api: Api) -
     assert error_of(browser.me()) == (401, "missing_api_key")
 
 
+@pytest.mark.parametrize("spaces", [" {}", "{}\n", "\t{} \r\n"])
+def test_key_that_was_pasted_with_spaces_around_it_logs_in(
+    browser: Browser, tenant: Tenant, spaces: str
+) -> None:
+    for key in (TOKEN, tenant.key):
+        assert browser.log_in(spaces.format(key)).status_code == 204
+        assert browser.me().status_code == 200
+
+
 def test_key_that_only_calls_the_proxy_cannot_log_in(browser: Browser, api: Api, tenant: Tenant) -> None:
     key = api.created_key(tenant, scopes=["proxy"])
     assert error_of(browser.log_in(key)) == (403, "forbidden")
