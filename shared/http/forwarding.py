@@ -147,8 +147,11 @@ def _without_sessions(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes
 
 
 def _is_session(cookie: bytes) -> bool:
-    """Whether a cookie of either header is a session of the dashboard."""
-    return cookie.partition(b"=")[0].strip() in _SESSIONS
+    """Whether a cookie of either header is a session of the dashboard.
+
+    Browsers send the value of a cookie without a name alone, so in it the name may stand.
+    """
+    return cookie.lstrip(b"= \t").partition(b"=")[0].strip() in _SESSIONS
 
 
 def plugin_view(headers: Headers) -> Headers:
