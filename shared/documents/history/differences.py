@@ -148,8 +148,9 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:
             if name not in _TIMES or path.count("/") > 2:
                 yield from _step(f"{path}/{escape_step(name)}", before, after, name)
     elif isinstance(before, list) and isinstance(after, list):
-        for at in range(max(len(before), len(after))):
-            yield from _step(f"{path}/{at}", dict(enumerate(before)), dict(enumerate(after)), at)
+        old, new = dict(enumerate(before)), dict(enumerate(after))
+        for at in range(max(len(old), len(new))):
+            yield from _step(f"{path}/{at}", old, new, at)
     else:
         yield {"op": "change", "path": path, "before": _shown(before), "after": _shown(after)}
 
