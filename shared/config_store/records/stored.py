@@ -3,7 +3,8 @@
 What was read or written is held. Of a content that changed, only the root and the new parts are read.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from shared.config_store import layout
@@ -102,44 +103,52 @@ class StoredContents:
             raise BadRecord(f"The version {number} of {owner} cannot be read: {error}") from error
 
     def _tenant(self, tenant_id: str) -> Reading[Snapshot | None]:
+        call = partial(read_call, tenant_id)
+        found = yield from self._current(tenant_id, call, StoredTenant.parse, _whole_document)
+        if found is None:
+            return None
+        stored, held = found
+        return stored.snapshot(tenant_id, held.content)
+
+    def _platform(self) -> Reading[PlatformDocument]:
+        found = yield from self._current(
+            layout.PLATFORM_ID, read_platform_call, StoredPlatform.parse, _whole_platform
+        )
+        if found is None:
+            return PlatformDocument()
+        stored, held = found
+        return stored.document_of(held.content)
+
+    def _current[Stored: (StoredTenant, StoredPlatform)](
+        self,
+        owner: str,
+        call: Callable[[str], ScriptCall],
+        parse: Callable[[Any], Stored | None],
+        whole: Callable[[int, bytes], Held[Any]],
+    ) -> Reading[tuple[Stored, Held[Any]] | None]:
+        """The record and the content of an owner; None when there is none.
+
+        `call` reads them, but for a root with the given name. `whole` decodes a content of an older layout.
+        """
         incomplete = None
         while True:
-            held = self._held.get(tenant_id)
-            stored = StoredTenant.parse((yield read_call(tenant_id, held.name if held else "")))
+            held = self._held.get(owner)
+            stored = parse((yield call(held.name if held else "")))
             if stored is None:
-                self._held.drop(tenant_id)
+                self._held.drop(owner)
                 return None
             name = stored.record.get("root", "")
             if held is None or not name or name != held.name:
-                version = int(stored.record["version"])
-                if name:
-                    held = yield from self._content(tenant_id, version, name, stored.document)
-                else:
-                    held = self._put(tenant_id, _whole_document(version, stored.document))
-            if held is not None:
-                return stored.snapshot(tenant_id, held.content)
-            # A part is gone: a change came between the two replies, unless the root is still the same.
-            if name == incomplete:
-                raise ValueError("a part of its document is missing.")
-            incomplete = name
-
-    def _platform(self) -> Reading[PlatformDocument]:
-        owner, incomplete = layout.PLATFORM_ID, None
-        while True:
-            held = self._held.get(owner)
-            stored = StoredPlatform.parse((yield read_platform_call(held.name if held else "")))
-            if stored is None:
-                self._held.drop(owner)
-                return PlatformDocument()
-            name = stored.record.get("root", "")
-            if held is None or not name or name != held.name:
+                if stored.document is None:
+                    raise ValueError("its document is missing.")
                 version = int(stored.record["version"])
                 if name:
                     held = yield from self._content(owner, version, name, stored.document)
                 else:
-                    held = self._put(owner, _whole_platform(version, stored.document))
+                    held = self._put(owner, whole(version, stored.document))
             if held is not None:
-                return stored.document_of(held.content)
+                return stored, held
+            # A part is gone: a change came between the two replies, unless the root is still the same.
             if name == incomplete:
                 raise ValueError("a part of its document is missing.")
             incomplete = name
@@ -148,10 +157,8 @@ class StoredContents:
         self._held.put(owner, held)
         return held
 
-    def _content(self, owner: str, version: int, name: str, text: bytes | None) -> Reading[Held[Any] | None]:
+    def _content(self, owner: str, version: int, name: str, text: bytes) -> Reading[Held[Any] | None]:
         """Read and hold a content. None when a part that its root names is not there."""
-        if text is None:
-            raise ValueError("its document is missing.")
         before = self._held.get(owner)
         root = self._names.decode_root(owner, name, text, kind_of_root(owner))
         parts = yield from self._parts(owner, root, dict(before.parts()) if before else {})
@@ -225,19 +232,15 @@ class StoredContents:
         self._held.drop(owner)
 
 
-def _whole_document(version: int, text: bytes | None) -> Held[Document]:
+def _whole_document(version: int, text: bytes) -> Held[Document]:
     """A document of layout 2."""
-    if text is None:
-        raise ValueError("its document is missing.")
     whole = decode(Version, text)
     root = Root(document=whole.document, actor=whole.actor, written_at=whole.written_at)
     return Held(version=version, name="", root=root, content=whole.document)
 
 
-def _whole_platform(version: int, text: bytes | None) -> Held[PlatformContent]:
+def _whole_platform(version: int, text: bytes) -> Held[PlatformContent]:
     """A document of the platform of layout 3."""
-    if text is None:
-        raise ValueError("its document is missing.")
     whole = decode(PlatformVersion, text)
     root = PlatformRoot(actor=whole.actor, written_at=whole.written_at)
     content = PlatformContent(whole.providers, whole.models, whole.prices)
