@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
-from shared.config_store.history.audit import AuditKey, Logged, verify
+from shared.config_store.history.audit import AuditKey, SignedEntry, verify
 from shared.config_store.history.check import VersionsCheck
 from shared.config_store.records.parts import PartNames
 from shared.config_store.store import RedisStore
@@ -104,12 +104,12 @@ def _check_audit(client: Redis, key: AuditKey) -> Iterator[str]:
     yield from verify(_audit_log(client), key, {one: int(number) for one, number in newest.items() if number})
 
 
-def _audit_log(client: Redis) -> Iterator[Logged]:
+def _audit_log(client: Redis) -> Iterator[SignedEntry]:
     """The entries, the oldest first."""
     after = "-"
     while entries := client.xrange(layout.AUDIT, after, "+", _PAGE):
         found: Any = entries
-        yield from (Logged.parse(entry_id, fields) for entry_id, fields in found)
+        yield from (SignedEntry.parse(entry_id, fields) for entry_id, fields in found)
         after = f"({found[-1][0].decode()}"
 
 

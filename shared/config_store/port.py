@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.config_store.history.audit import Logged
+from shared.config_store.history.audit import SignedEntry
 from shared.config_store.history.edit import Edit
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.idempotency import Claim
@@ -46,7 +46,7 @@ class History(Protocol):
         """
         ...
 
-    def entries(self, limit: int, before: str | None = None) -> Sequence[Logged]:
+    def entries(self, limit: int, before: str | None = None) -> Sequence[SignedEntry]:
         """The newest entries of the audit log, or those before an id, the newest first."""
         ...
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.config_store.history.audit import AuditEntry, AuditKey, Logged
+from shared.config_store.history.audit import AuditEntry, AuditKey, SignedEntry
 from shared.config_store.history.edit import KEPT_VERSIONS, MAX_PINNED, Edit
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.layout import PLATFORM_ID
@@ -21,7 +21,7 @@ class MemoryHistory:
 
     def __init__(self) -> None:
         self._versions: dict[str, dict[int, tuple[VersionNote, Content]]] = {}
-        self._entries: list[Logged] = []
+        self._entries: list[SignedEntry] = []
 
     def notes(self, owner: str, limit: int, before: int | None = None) -> Sequence[VersionNote]:
         found = [note for note, _ in reversed(self._versions.get(owner, {}).values())]
@@ -45,7 +45,7 @@ class MemoryHistory:
         versions[note.version] = replace(found, pinned=pinned), content
         return True
 
-    def entries(self, limit: int, before: str | None = None) -> Sequence[Logged]:
+    def entries(self, limit: int, before: str | None = None) -> Sequence[SignedEntry]:
         found = [one for one in reversed(self._entries) if before is None or int(one.id) < int(before)]
         return found[:limit]
 
@@ -71,7 +71,7 @@ class MemoryHistory:
 
     def _log(self, entry: AuditEntry, number: int) -> None:
         signed = AuditKey().sign(entry)
-        self._entries.append(Logged(str(number), signed["entry"].encode(), signed["mac"], number))
+        self._entries.append(SignedEntry(str(number), signed["entry"].encode(), signed["mac"], number))
 
     def _add(self, owner: str, version: int, at: float, content: Content, edit: Edit) -> None:
         note = VersionNote(

@@ -10,7 +10,7 @@ from admin_app.auth.access import Access, caller, requires
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
-from shared.config_store.history.audit import AuditEntry, Logged
+from shared.config_store.history.audit import AuditEntry, SignedEntry
 from shared.config_store.layout import PLATFORM_ID
 from shared.documents.history.audit import ENTRIES, AuditList, AuditQuery, audit_document
 
@@ -36,11 +36,11 @@ class Audit(MethodView):
         own = caller().tenant_id
         wanted = {**query, "tenant": own or query["tenant"]}
         found: list[dict[str, Any]] = []
-        last: Logged | None = None
-        for looked_at, logged in enumerate(_entries(query["cursor"]), 1):
-            last = logged
-            if _is_wanted(logged.entry, wanted):
-                document = audit_document(logged, PLATFORM_ID)
+        last: SignedEntry | None = None
+        for looked_at, signed in enumerate(_entries(query["cursor"]), 1):
+            last = signed
+            if _is_wanted(signed.entry, wanted):
+                document = audit_document(signed)
                 if own and document["actor"] == PLATFORM_ID:
                     document["address"] = None  # that of an operator
                 found.append(document)
@@ -51,7 +51,7 @@ class Audit(MethodView):
         return response({"entries": found, "next_cursor": last and last.id})
 
 
-def _entries(before: str | None) -> Iterator[Logged]:
+def _entries(before: str | None) -> Iterator[SignedEntry]:
     """The entries before an id, the newest first."""
     while found := services().store.history.entries(_AT_ONCE, before):
         yield from found

@@ -79,7 +79,7 @@ def _beginning(changes: Sequence[Any]) -> Sequence[Any]:
     return found
 
 
-class Logged(NamedTuple):
+class SignedEntry(NamedTuple):
     """An entry as the log has it: its id in the stream, its text and code, and the number of the change."""
 
     id: str
@@ -125,27 +125,27 @@ class AuditKey:
         return {"entry": text, "mac": self.mac(text.encode()), "most": MAX_ENTRIES}
 
 
-def verify(entries: Iterable[Logged], key: AuditKey, newest: Mapping[str, int]) -> Iterator[str]:
+def verify(entries: Iterable[SignedEntry], key: AuditKey, newest: Mapping[str, int]) -> Iterator[str]:
     """A sentence about each entry that is wrong or missing. `entries` begin with the oldest that is kept.
 
     `newest` has the revision of each owner that exists. Entries before the oldest one cannot be missed.
     """
     last: dict[str, int] = {}
     oldest = None
-    for logged in entries:
-        oldest = logged.number if oldest is None else oldest
-        if not hmac.compare_digest(key.mac(logged.text), logged.mac):
-            yield f"The entry {logged.id} was changed, or signed with another pepper."
+    for signed in entries:
+        oldest = signed.number if oldest is None else oldest
+        if not hmac.compare_digest(key.mac(signed.text), signed.mac):
+            yield f"The entry {signed.id} was changed, or signed with another pepper."
             continue
-        entry = logged.entry
+        entry = signed.entry
         before = int(entry.before or 0)
         # Of what came before the oldest entry, nothing is known.
         known = last.get(entry.owner, before if before < oldest else 0)
         if known != before and entry.action != "create":
-            yield f"Before the entry {logged.id} of {entry.owner}, an entry is missing or out of order."
-        if logged.number <= before:
-            yield f"The entry {logged.id} of {entry.owner} has a number that was changed."
-        last[entry.owner] = logged.number
+            yield f"Before the entry {signed.id} of {entry.owner}, an entry is missing or out of order."
+        if signed.number <= before:
+            yield f"The entry {signed.id} of {entry.owner} has a number that was changed."
+        last[entry.owner] = signed.number
     for owner, revision in newest.items():
         if last.get(owner) != revision and (owner in last or (oldest is not None and revision >= oldest)):
             yield f"The newest entry of {owner} is missing: its revision is {revision}."

@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
-from shared.config_store.history.audit import Logged
+from shared.config_store.history.audit import SignedEntry
 from shared.config_store.history.edit import MAX_PINNED
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.records.contents import Content
@@ -66,8 +66,8 @@ class RedisHistory:
             )
         return {1: True, 0: None, -1: False}[reply]
 
-    def entries(self, limit: int, before: str | None = None) -> Sequence[Logged]:
+    def entries(self, limit: int, before: str | None = None) -> Sequence[SignedEntry]:
         newest = "+" if before is None else f"({before}"
         with redis_errors():
             found: Any = self._client.xrevrange(layout.AUDIT, newest, "-", limit)
-        return [Logged.parse(entry_id, fields) for entry_id, fields in found]
+        return [SignedEntry.parse(entry_id, fields) for entry_id, fields in found]

@@ -1,10 +1,12 @@
 """Entries of the audit log as JSON."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
-from shared.config_store.history.audit import Logged
+from shared.config_store.history.audit import SignedEntry
+from shared.config_store.layout import PLATFORM_ID
 from shared.core.fields import Pattern, Strict, Timestamp
 from shared.documents.history.versions import DIFFERENCES, DifferenceOutput
 from shared.documents.request import maybe
@@ -72,13 +74,11 @@ class AuditList(Schema):
 _ENTRY = AuditOutput()
 
 
-def audit_document(logged: Logged, platform_id: str) -> dict[str, Any]:
+def audit_document(signed: SignedEntry) -> dict[str, Any]:
     """The JSON of an entry. Raises ValueError when it cannot be read."""
-    entry = logged.entry
-    names = (name for name in _ENTRY.fields if hasattr(entry, name))
-    members = {name: getattr(entry, name) for name in names}
-    tenant = None if entry.owner == platform_id else entry.owner
-    document: dict[str, Any] = _ENTRY.dump({**members, "id": logged.id, "tenant_id": tenant})
+    entry = signed.entry
+    tenant = None if entry.owner == PLATFORM_ID else entry.owner
+    document: dict[str, Any] = _ENTRY.dump({**asdict(entry), "id": signed.id, "tenant_id": tenant})
     return document
 
 

@@ -10,7 +10,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config_store.history.audit import MAX_CHANGES_BYTES, AuditEntry, AuditKey, Logged, verify
+from shared.config_store.history.audit import MAX_CHANGES_BYTES, AuditEntry, AuditKey, SignedEntry, verify
 from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
 from shared.config_store.store import RedisStore
@@ -39,7 +39,7 @@ def store(request: pytest.FixtureRequest, client: redis.Redis) -> ConfigStore:
 
 
 def entries(store: ConfigStore) -> list[AuditEntry]:
-    return [logged.entry for logged in reversed(store.history.entries(100))]
+    return [signed.entry for signed in reversed(store.history.entries(100))]
 
 
 def test_every_change_has_an_entry_with_its_author_and_its_place(store: ConfigStore) -> None:
@@ -61,7 +61,7 @@ def test_every_change_has_an_entry_with_its_author_and_its_place(store: ConfigSt
     assert (noted.actor, noted.at, noted.address, noted.operation, noted.message) == (
         *("key:1", 5.0, "203.0.113.7", "patchTenant", "why"),
     )
-    assert [logged.number for logged in store.history.entries(100)] == [5, 4, 3, 2, 1]
+    assert [signed.number for signed in store.history.entries(100)] == [5, 4, 3, 2, 1]
 
 
 def test_change_that_is_not_made_has_no_entry(store: ConfigStore) -> None:
@@ -103,18 +103,18 @@ def test_entry_with_too_many_changes_keeps_the_first_and_says_so() -> None:
 OWNERS = ("a", "b", "platform")
 
 
-def logged(owner: str, before: int, number: int, action: str = "update") -> Logged:
+def signed(owner: str, before: int, number: int, action: str = "update") -> SignedEntry:
     entry = AuditEntry.of(EDIT, owner=owner, action=action, version=1, before=str(before or ""))
-    signed = KEY.sign(entry)
-    return Logged(f"{number}-0", signed["entry"].encode(), signed["mac"], number)
+    fields = KEY.sign(entry)
+    return SignedEntry(f"{number}-0", fields["entry"].encode(), fields["mac"], number)
 
 
-def a_log(owners: Sequence[str]) -> tuple[list[Logged], dict[str, int]]:
+def a_log(owners: Sequence[str]) -> tuple[list[SignedEntry], dict[str, int]]:
     """A log of changes of owners, and the revisions at its end."""
     newest: dict[str, int] = {}
     log = []
     for number, owner in enumerate(owners, 1):
-        log.append(logged(owner, newest.get(owner, 0), number))
+        log.append(signed(owner, newest.get(owner, 0), number))
         newest[owner] = number
     return log, newest
 
@@ -171,7 +171,7 @@ def test_entry_signed_with_another_pepper_is_found() -> None:
 
 
 def test_tenant_that_was_deleted_and_created_again_verifies() -> None:
-    log = [logged("a", 0, 1, "create"), logged("a", 1, 2, "delete"), logged("a", 0, 3, "create")]
+    log = [signed("a", 0, 1, "create"), signed("a", 1, 2, "delete"), signed("a", 0, 3, "create")]
     assert [*verify(log, KEY, {"a": 3})] == []
 
 
