@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from shared.core.http_tokens import Fields
 from shared.model.messages import Headers, encoded
 
-#: The upstreams that are told the place of a request in a trace: all; those in the operator's own networks,
-#: and of rules that say so; none.
+#: The upstreams that get the place of a request in a trace: all; those in the operator's own networks, and
+#: those of rules with `trace_headers`; none.
 ALWAYS, OWN, NEVER = "always", "own", "never"
 #: The most members of a ``tracestate``, and about the longest one that is passed on, in characters.
 MAX_MEMBERS: Final = 32

@@ -21,8 +21,8 @@ from requests import Session
 from shared.metrics.span_queue import SpanQueue
 from shared.metrics.spans import CLIENT, INTERNAL, SERVER, Span
 
-_TIMEOUT: Final = 10.0  # seconds for a call, with its repetitions
-_NANO: Final = 1_000_000_000
+_TIMEOUT_SECONDS: Final = 10.0  # for a call, with its repetitions
+_NANOSECONDS: Final = 1_000_000_000  # per second
 _KINDS: Final = {SERVER: SpanKind.SERVER, CLIENT: SpanKind.CLIENT, INTERNAL: SpanKind.INTERNAL}
 _STATUS: Final = {False: Status(StatusCode.UNSET), True: Status(StatusCode.ERROR)}
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
@@ -58,11 +58,11 @@ def _text(value: str) -> str:
 
 
 def _nano(seconds: float) -> int:
-    return round(seconds * _NANO)
+    return round(seconds * _NANOSECONDS)
 
 
-class _LastWords(logging.Handler):
-    """Keeps what the exporter logs last: it returns no reason."""
+class _LastMessage(logging.Handler):
+    """Keeps the last message of the exporter, which logs its failures and returns no reason."""
 
     text = ""
 
@@ -74,24 +74,24 @@ def open_export(
     endpoint: str, headers: Mapping[str, str], *, trust: Path, resource: Mapping[str, str]
 ) -> SpanQueue:
     """A queue to the collector at `endpoint`, started. `trust` are the certificates that verify it."""
-    words, theirs = _LastWords(), logging.getLogger("opentelemetry")
-    theirs.handlers[:], theirs.propagate = [words], False
+    last, library = _LastMessage(), logging.getLogger("opentelemetry")
+    library.handlers[:], library.propagate = [last], False
     session = Session()
     session.trust_env = False  # HTTP_PROXY and .netrc are not meant for the collector
     exporter = OTLPSpanExporter(
         endpoint=f"{endpoint}/v1/traces",
         certificate_file=str(trust),
         headers=dict(headers),
-        timeout=_TIMEOUT,
+        timeout=_TIMEOUT_SECONDS,
         compression=Compression.Gzip,
         session=session,
     )
-    made = Resource(dict(resource))
+    attributes = Resource(dict(resource))
 
     def send(spans: Sequence[Span]) -> str:
-        words.text = ""
-        is_sent = exporter.export([readable(span, made) for span in spans]) is SpanExportResult.SUCCESS
-        return "" if is_sent else words.text or "The collector takes none."
+        last.text = ""
+        is_sent = exporter.export([readable(span, attributes) for span in spans]) is SpanExportResult.SUCCESS
+        return "" if is_sent else last.text or "The collector takes none."
 
     queue = SpanQueue(send)
     queue.start()

@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 #: The most requests whose spans wait.
 MAX_WAITING: Final = 2_048
-# Requests of one call of the collector, and of one turn of the interpreter.
+# Requests of one call of the collector, and those whose spans are made before other threads get a turn.
 _BATCH: Final = 128
 _BUILT: Final = 8
-_PAUSE: Final = 0.5  # seconds between two calls, unless more than a batch waits
+_PAUSE_SECONDS: Final = 0.5  # between two calls, unless more than a batch waits
 _CLOSE_SECONDS: Final = 2.0
 
 #: Sends spans. Returns why it could not; empty if it could.
@@ -44,6 +44,7 @@ class SpanQueue:
         self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
 
     def start(self) -> None:
+        """Begin to send."""
         self._thread.start()
 
     def put(self, one: Finished) -> None:
@@ -61,7 +62,7 @@ class SpanQueue:
     def _run(self) -> None:
         is_last = False
         while not is_last:
-            is_last = self._ending.wait(0.0 if len(self._waiting) > _BATCH else _PAUSE)
+            is_last = self._ending.wait(0.0 if len(self._waiting) > _BATCH else _PAUSE_SECONDS)
             self._send_next()
             while is_last and self._waiting:
                 self._send_next()

@@ -61,8 +61,12 @@ class Span(NamedTuple):
     """A span. Times are in seconds since the epoch.
 
     Attributes:
+        name: its name, such as ``GET /v1`` or ``chat gpt-5.6``.
         kind: server, client or internal.
+        trace_id: the id of the trace.
         id, parent: the ids of the span, and of the one above it; None at the beginning of a trace.
+        started, ended: its times.
+        attributes: those that are known.
         events: names and times.
         is_error: whether it failed.
     """
@@ -80,7 +84,7 @@ class Span(NamedTuple):
 
 
 class _Times:
-    """Times of day, of the times of the monotonic clock of a request."""
+    """The times of a request since the epoch, made of those of its monotonic clock."""
 
     def __init__(self, one: Finished) -> None:
         self.ended = one.at
@@ -117,16 +121,16 @@ def _server(one: Finished, times: _Times) -> Span:
             events.append(("cut", times.ended))
     status = line["status"]
     return Span(
-        f"{line['method']} {one.route}".rstrip(),
-        SERVER,
-        one.trace_id,
-        one.span,
-        int(one.parent, 16) if one.parent else None,
-        times.started,
-        times.ended,
-        _known(attributes),
-        events,
-        status is None or status >= 500,
+        name=f"{line['method']} {one.route}".rstrip(),
+        kind=SERVER,
+        trace_id=one.trace_id,
+        id=one.span,
+        parent=int(one.parent, 16) if one.parent else None,
+        started=times.started,
+        ended=times.ended,
+        attributes=_known(attributes),
+        events=events,
+        is_error=status is None or status >= 500,
     )
 
 
@@ -155,6 +159,8 @@ def _attempts(one: Finished, times: _Times) -> Iterator[Span]:
 def _attempt(
     one: Finished, number: int, times: tuple[float, float], call: Mapping[str, Any], *, is_last: bool
 ) -> Span:
+    """The span of the attempt with that number. `call` is as in the log; `times` are its start and end."""
+    started, ended = times
     line, ai = one.line, one.line["ai"]
     target = call.get("target") or ""
     called = one.called.get(target)
@@ -184,21 +190,22 @@ def _attempt(
                 names.REQUEST_MODEL: called.model,
             }
         if is_last and not call["why"]:
-            attributes |= _use(one, ai, times[0])
+            attributes |= _use(one, ai, started)
     return Span(
-        name,
-        CLIENT,
-        one.trace_id,
-        one.span + number,
-        one.span,
-        *times,
-        _known(attributes),
+        name=name,
+        kind=CLIENT,
+        trace_id=one.trace_id,
+        id=one.span + number,
+        parent=one.span,
+        started=started,
+        ended=ended,
+        attributes=_known(attributes),
         is_error=bool(call["why"]) or (call["status"] or 0) >= 400,
     )
 
 
 def _use(one: Finished, ai: Mapping[str, Any], started: float) -> dict[str, Any]:
-    """What the call of a model used."""
+    """The attributes of the use of a model by a call that `started` then."""
     found: dict[str, Any] = {attribute: ai.get(name) for name, attribute in names.USAGE_ATTRIBUTES.items()}
     if ai.get("finish"):
         found[names.FINISH_REASONS] = [ai["finish"]]
@@ -220,14 +227,14 @@ def _plugins(one: Finished, times: _Times) -> Iterator[Span]:
             names.ERROR_TYPE: step.get("code") or ("fault" if step.get("fault") else None),
         }
         yield Span(
-            f"plugin {step['plugin']}",
-            INTERNAL,
-            one.trace_id,
-            one.span + number,
-            one.span,
-            started,
-            started + step["seconds"],
-            _known(attributes),
+            name=f"plugin {step['plugin']}",
+            kind=INTERNAL,
+            trace_id=one.trace_id,
+            id=one.span + number,
+            parent=one.span,
+            started=started,
+            ended=started + step["seconds"],
+            attributes=_known(attributes),
             is_error=bool(step.get("fault")),
         )
 
