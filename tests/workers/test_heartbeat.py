@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.workers.heartbeat import BEHIND_AFTER, WorkerState
+from shared.workers.heartbeat import BEHIND_SECONDS, WorkerState
 from tests.workers.heartbeats import NOW, beat
 
-LATE = NOW - BEHIND_AFTER - 0.1
+LATE = NOW - BEHIND_SECONDS - 0.1
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from shared.workers.heartbeat import EVERY, KEYS, LASTS
+from shared.workers.heartbeat import EVERY_SECONDS, KEYS, LASTS_SECONDS
 from shared.workers.store import MAX_READ, Fleet, HeartbeatStore
 from tests.workers.heartbeats import beat
 
@@ -44,8 +44,8 @@ def test_worker_that_was_killed_is_gone_after_its_time_and_removed_by_the_next_h
 ) -> None:
     store.tell(beat(id="killed"))
     store.tell(beat(id="paused"))
-    let_pass(client, "killed", LASTS)
-    let_pass(client, "paused", LASTS - EVERY)
+    let_pass(client, "killed", LASTS_SECONDS)
+    let_pass(client, "paused", LASTS_SECONDS - EVERY_SECONDS)
     assert [one.id for one in store.read().heartbeats] == ["paused"]
     store.tell(beat(id="lives"))
     assert (client.zcard(INDEX), client.hlen(BEATS)) == (2, 2)
@@ -62,7 +62,7 @@ def test_clock_that_was_set_back_keeps_no_dead_worker(client: Redis, store: Hear
 
 def test_keys_expire_when_no_worker_is_left(client: Redis, store: HeartbeatStore) -> None:
     store.tell(beat())
-    assert all(0 < client.pttl(key) <= 2 * LASTS * 1000 for key in KEYS)
+    assert all(0 < client.pttl(key) <= 2 * LASTS_SECONDS * 1000 for key in KEYS)
 
 
 def test_large_fleet_is_counted_whole_and_read_up_to_a_bound(client: Redis, store: HeartbeatStore) -> None:
