@@ -42,19 +42,28 @@ def repeat[T](record: str, attempt: Callable[[], T]) -> T:
 
 def edit_of(differences: Sequence[Difference], names: Mapping[str, str]) -> Edit:
     """The edit of the current call. `names` are as in `summary`. Raises 400 on a message that is too long."""
-    message = request.headers.get(MESSAGE)
+    message = _message()
     if message is not None and len(message) > MAX_MESSAGE:
         raise ApiError("bad_request", f"{MESSAGE} has more than {MAX_MESSAGE} characters. Shorten it.")
     return Edit(
         actor=caller().actor,
         at=services().clock.now(),
         address=client() or None,
+        source="ui" if caller().is_session else "api",
         request_id=g.request_id,
         operation=operation_name(),
         message=message,
         summary=summary(differences, names),
         changes=differences,
     )
+
+
+def _message() -> str | None:
+    """The reason in the header, which clients send as UTF-8. HTTP itself takes it for Latin-1."""
+    sent = request.headers.get(MESSAGE)
+    with suppress(UnicodeError):
+        return sent and sent.encode("latin-1").decode()
+    return sent
 
 
 def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:

@@ -30,7 +30,7 @@ class AuditEntry:
         version: that of the content afterwards; None when the owner is deleted.
         before: the revision that the writer read; empty for a new owner.
         cut: whether `changes` were too many to be stored.
-        actor, address, source, request_id, operation, message, changes: as in `Edit`.
+        actor, address, source, request_id, operation, message, summary, changes: as in `Edit`.
     """
 
     at: float
@@ -45,6 +45,7 @@ class AuditEntry:
     operation: str
     message: str | None
     changes: Sequence[Any]
+    summary: str = ""
     cut: bool = False
 
     @classmethod
@@ -64,6 +65,7 @@ class AuditEntry:
             operation=edit.operation,
             message=edit.message,
             changes=_beginning(changes) if cut else changes,
+            summary=edit.summary,
             cut=cut,
         )
 

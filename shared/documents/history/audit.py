@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 from shared.config_store.history.audit import SignedEntry
 from shared.config_store.layout import PLATFORM_ID
 from shared.core.fields import Pattern, Strict, Timestamp
-from shared.documents.history.versions import DIFFERENCES, DifferenceOutput
+from shared.documents.history.versions import DIFFERENCES, VERSION, DifferenceOutput
 from shared.documents.request import maybe
 
 MAX_PAGE: Final = 200
@@ -59,6 +59,7 @@ class AuditOutput(Schema):
     source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
     request_id = fields.String(**maybe("X-Request-ID of the call."))
     message = fields.String(**maybe("X-Gateway-Message of the call."))
+    summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
     version = fields.Integer(**maybe("The version afterwards; null if the tenant was deleted."))
     changes = fields.List(fields.Nested(DifferenceOutput), required=True)
     cut = fields.Boolean(required=True, metadata={"description": "Whether there were more changes."})
@@ -93,6 +94,7 @@ ENTRY = {
     "source": "api",
     "request_id": "3f2a9c0e6b1d4f5a8c7e9d0b1a2f3c4d",
     "message": "Move to the new upstream.",
+    "summary": VERSION["summary"],
     "version": 41,
     "changes": DIFFERENCES,
     "cut": False,

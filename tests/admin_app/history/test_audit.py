@@ -36,6 +36,8 @@ def test_every_change_is_told_with_author_operation_and_difference(api: Api, ten
         tenant.id,
     )
     assert disabled["address"] == "127.0.0.1"
+    assert disabled["summary"] == "status changed"
+    assert [one["summary"] for one in found[2:4]] == ["API key ci changed (status)", "API key ci added"]
 
 
 def test_no_secret_and_no_key_is_in_the_log(api: Api, tenant: Tenant) -> None:

@@ -137,6 +137,17 @@ def test_message_that_is_too_long_is_rejected(api: Api, tenant: Tenant) -> None:
     assert len(versions(api, tenant.url)) == 1
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("Größe 大".encode(), "Größe 大"), (b"Gr\xf6\xdfe", "Größe"), (b"plain", "plain")],
+)
+def test_message_is_read_as_utf_8_or_else_as_latin_1(
+    api: Api, tenant: Tenant, sent: bytes, kept: str
+) -> None:
+    api.call("PATCH", tenant.url, {"name": "New"}, headers={MESSAGE: sent.decode("latin-1")})
+    assert versions(api, tenant.url)[0]["message"] == kept
+
+
 def test_keys_of_other_tenants_see_no_version_and_readers_pin_none(api: Api, tenant: Tenant) -> None:
     other = api.post("/tenants", {"name": "Other", "subdomain": "other"}).get_json()
     assert api.get(f"{tenant.url}/versions", key=other["key"]).status_code == 404

@@ -270,6 +270,21 @@ def test_change_by_a_page_of_the_dashboard_is_made(browser: Browser, said: Mappi
     assert response.status_code == 201
 
 
+def test_change_in_a_session_is_noted_as_one_of_the_dashboard(
+    browser: Browser, api: Api, tenant: Tenant
+) -> None:
+    api.patch(tenant.url, {"name": "By a client"})
+    browser.log_in(tenant.key)
+    browser.call("PATCH", f"/api/v1{tenant.url}", {"name": "By a browser"})
+    found = api.get("/audit?operation=updateTenant").get_json()["entries"]
+    assert [(one["source"], one["changes"][0]["after"]) for one in found] == [
+        ("ui", "By a browser"),
+        ("api", "By a client"),
+    ]
+    noted = api.get(f"{tenant.url}/versions").get_json()["versions"]
+    assert [one["source"] for one in noted[:2]] == ["ui", "api"]
+
+
 @pytest.mark.parametrize("said", FOREIGN, ids=str)
 def test_pages_of_other_sites_may_read_nothing_by_cors(browser: Browser, said: Mapping[str, str]) -> None:
     """A read without a side effect is answered, but its page cannot see the response."""
