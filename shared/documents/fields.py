@@ -30,6 +30,11 @@ class Input(Strict):
         return data
 
 
+def maybe(description: str = "") -> dict[str, Any]:
+    """The options of a field that is always there, and may be null."""
+    return {"required": True, "allow_none": True, "metadata": {"description": description}}
+
+
 class Whole(fields.Nested):
     """A nested document that a PATCH replaces as a whole: required fields and defaults hold."""
 

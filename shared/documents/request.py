@@ -6,6 +6,7 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Pattern, Strict, Timestamp
+from shared.documents.fields import maybe
 from shared.records.reader import Filter, Record
 
 MAX_PAGE: Final = 200
@@ -52,11 +53,6 @@ def filter_of(query: Mapping[str, Any]) -> Filter:
     """The filter of a query."""
     names = ("status", "source", "rule", "key", "model")
     return Filter(**{name: query[name] for name in names}, text=query["q"])
-
-
-def maybe(description: str = "") -> dict[str, Any]:
-    """The options of a field that is always there, and may be null."""
-    return {"required": True, "allow_none": True, "metadata": {"description": description}}
 
 
 class RequestUsage(Schema):

@@ -8,7 +8,8 @@ from marshmallow import Schema, fields, validate
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS
 from shared.core.fields import Timestamp
-from shared.documents.request import LISTED, RequestSummary, maybe, request_document
+from shared.documents.fields import maybe
+from shared.documents.request import LISTED, RequestSummary, request_document
 from shared.limits.values import label_of
 from shared.log_lines import CAUSES
 from shared.records.reader import Record

@@ -8,8 +8,8 @@ from marshmallow import Schema, fields, validate
 from shared.config_store.history.audit import SignedEntry
 from shared.config_store.layout import PLATFORM_ID
 from shared.core.fields import Pattern, Strict, Timestamp
+from shared.documents.fields import maybe
 from shared.documents.history.versions import DIFFERENCES, VERSION, DifferenceOutput
-from shared.documents.request import maybe
 
 MAX_PAGE: Final = 200
 
