@@ -28,7 +28,7 @@ PICTURES = [
     *((f"tenant-{tab}", f"{TENANT}?tab={tab}") for tab in TABS),
 ]
 #: The pages with a picture in the documentation.
-SHOWN, IMAGES = ("overview",), ROOT / "docs" / "images"
+SHOWN, IMAGES = ("overview", "request", "connect", "system"), ROOT / "docs" / "images"
 
 
 @contextmanager
