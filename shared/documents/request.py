@@ -11,6 +11,8 @@ from shared.records.reader import Filter, Record
 
 MAX_PAGE: Final = 200
 _ID: Final = r"[0-9]{1,19}(-[0-9]{1,19})?"
+#: The id of an entry of a stream before which there may be others. Redis knows none before 0-0.
+ID_BEFORE: Final = rf"^(?!0+-0+$){_ID}$"
 
 
 def _text(description: str, *checks: Any) -> fields.String:
@@ -28,7 +30,7 @@ class RequestsQuery(Strict):
     )
     before = _text(
         "The same: only older ones. `next_cursor` of the previous page.",
-        Pattern(f"^{_ID}$", "Must be the id of a request, or milliseconds since 1970."),
+        Pattern(ID_BEFORE, "Must be the id of a request, or milliseconds since 1970."),
     )
     status = _text(
         "A status such as 429, or a class such as 4xx.",

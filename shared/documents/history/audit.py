@@ -10,6 +10,7 @@ from shared.config_store.layout import PLATFORM_ID
 from shared.core.fields import Pattern, Strict, Timestamp
 from shared.documents.fields import maybe
 from shared.documents.history.versions import DIFFERENCES, VERSION, DifferenceOutput
+from shared.documents.request import ID_BEFORE
 
 MAX_PAGE: Final = 200
 
@@ -36,7 +37,7 @@ class AuditQuery(Strict):
     until = Timestamp("Only changes before that time.", load_default=None)
     cursor = fields.String(
         load_default=None,
-        validate=Pattern(r"^[0-9]{1,19}(-[0-9]{1,19})?$", "Must be the `next_cursor` of a page."),
+        validate=Pattern(ID_BEFORE, "Must be the `next_cursor` of a page."),
         metadata={"description": "`next_cursor` of the previous page."},
     )
     limit = fields.Integer(

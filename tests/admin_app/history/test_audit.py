@@ -106,5 +106,6 @@ def test_pages_follow_each_other_also_when_few_are_wanted(
     assert pages == 3
 
 
-def test_wrong_cursor_is_rejected(api: Api) -> None:
-    assert api.get("/audit?cursor=x").status_code == 422
+@pytest.mark.parametrize("cursor", ["x", "0-0", "00-000", "1-", "1-1-1"])
+def test_wrong_cursor_is_rejected(api: Api, cursor: str) -> None:
+    assert api.get(f"/audit?cursor={cursor}").status_code == 422
