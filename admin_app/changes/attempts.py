@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from unicodedata import category
 
 from flask import g, request
 
@@ -41,10 +42,7 @@ def repeat[T](record: str, attempt: Callable[[], T]) -> T:
 
 
 def edit_of(differences: Sequence[Difference], names: Mapping[str, str]) -> Edit:
-    """The edit of the current call. `names` are as in `summary`. Raises 400 on a message that is too long."""
-    message = _message()
-    if message is not None and len(message) > MAX_MESSAGE:
-        raise ApiError("bad_request", f"{MESSAGE} has more than {MAX_MESSAGE} characters. Shorten it.")
+    """The edit of the current call. `names` are as in `summary`. Raises 400 on a wrong message."""
     return Edit(
         actor=caller().actor,
         at=services().clock.now(),
@@ -52,18 +50,10 @@ def edit_of(differences: Sequence[Difference], names: Mapping[str, str]) -> Edit
         source="ui" if caller().is_session else "api",
         request_id=g.request_id,
         operation=operation_name(),
-        message=message,
+        message=_message(),
         summary=summary(differences, names),
         changes=differences,
     )
-
-
-def _message() -> str | None:
-    """The reason in the header, which clients send as UTF-8. HTTP itself takes it for Latin-1."""
-    sent = request.headers.get(MESSAGE)
-    with suppress(UnicodeError):
-        return sent and sent.encode("latin-1").decode()
-    return sent
 
 
 def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:
@@ -77,6 +67,20 @@ def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:
         "request_id": g.request_id,
     }
     logger.info("The configuration was changed.", extra={FIELDS: fields})
+
+
+def _message() -> str | None:
+    """The reason for the change: UTF-8, as shells send it, else Latin-1. None if there is none."""
+    sent = request.headers.get(MESSAGE, "")
+    try:
+        text = sent.encode("latin-1").decode()
+    except UnicodeError:
+        text = sent
+    if len(text) > MAX_MESSAGE:
+        raise ApiError("bad_request", f"{MESSAGE} has more than {MAX_MESSAGE} characters. Shorten it.")
+    if any(category(char) == "Cc" for char in text):
+        raise ApiError("bad_request", f"{MESSAGE} has control characters. Remove them.")
+    return text or None
 
 
 def _pause(attempt: int) -> float:

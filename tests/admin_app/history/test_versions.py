@@ -130,6 +130,13 @@ def test_platform_has_versions_of_its_own(api: Api) -> None:
     assert api.post("/platform/versions/1/pin", {"pinned": False}).get_json()["pinned"] is False
 
 
+@pytest.mark.parametrize("message", ["\x1b[31mred", "a\x7f", "a\x85b", "a\x00"])
+def test_message_with_control_characters_is_rejected(api: Api, tenant: Tenant, message: str) -> None:
+    rejected = api.call("PATCH", tenant.url, {"name": "New"}, headers={MESSAGE: message})
+    assert error_of(rejected) == (400, "bad_request")
+    assert len(versions(api, tenant.url)) == 1
+
+
 def test_message_that_is_too_long_is_rejected(api: Api, tenant: Tenant) -> None:
     headers = {MESSAGE: "x" * (MAX_MESSAGE + 1)}
     rejected = api.call("PATCH", tenant.url, {"name": "New"}, headers=headers)
@@ -139,10 +146,10 @@ def test_message_that_is_too_long_is_rejected(api: Api, tenant: Tenant) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "kept"),
-    [("Größe 大".encode(), "Größe 大"), (b"Gr\xf6\xdfe", "Größe"), (b"plain", "plain")],
+    [("Größe 大".encode(), "Größe 大"), (b"Gr\xf6\xdfe", "Größe"), (b"plain", "plain"), (b"", None)],
 )
 def test_message_is_read_as_utf_8_or_else_as_latin_1(
-    api: Api, tenant: Tenant, sent: bytes, kept: str
+    api: Api, tenant: Tenant, sent: bytes, kept: str | None
 ) -> None:
     api.call("PATCH", tenant.url, {"name": "New"}, headers={MESSAGE: sent.decode("latin-1")})
     assert versions(api, tenant.url)[0]["message"] == kept
