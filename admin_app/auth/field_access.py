@@ -1,6 +1,7 @@
 """Fields that only the platform may write or see, in resources that tenants manage or read themselves."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from admin_app.auth.access import caller
@@ -45,3 +46,16 @@ def check_body_limits(before: RuleLimits, after: RuleLimits) -> tuple[list[Probl
     if raised and not caller().is_platform:
         return above, ApiError("forbidden", raised[0].detail, raised)
     return above, None
+
+
+def writable_limits(before: RuleLimits, after: RuleLimits) -> RuleLimits:
+    """`after`, with the stored limit in place of each one that the caller may not raise so far."""
+    if caller().is_platform:
+        return after
+    defaults = services().settings.limits
+    names = [
+        name
+        for name in ("request_body", "response_body")
+        if (getattr(after, name) or 0) > max(getattr(defaults, name), getattr(before, name) or 0)
+    ]
+    return replace(after, **{name: getattr(before, name) for name in names})

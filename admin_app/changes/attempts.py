@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 from unicodedata import category
 
 from flask import g, request
@@ -41,18 +42,28 @@ def repeat[T](record: str, attempt: Callable[[], T]) -> T:
     raise Conflict(f"{record} is changed too often.")
 
 
-def edit_of(differences: Sequence[Difference], names: Mapping[str, str]) -> Edit:
+class Restored(NamedTuple):
+    """The version that a rollback restores, and the reason in its body."""
+
+    version: int
+    message: str | None
+
+
+def edit_of(
+    differences: Sequence[Difference], names: Mapping[str, str], restored: Restored | None = None
+) -> Edit:
     """The edit of the current call. `names` are as in `summary`. Raises 400 on a wrong message."""
     return Edit(
         actor=caller().actor,
         at=services().clock.now(),
         address=client() or None,
-        source="ui" if caller().is_session else "api",
+        source=_source(restored),
         request_id=g.request_id,
         operation=operation_name(),
-        message=_message(),
+        message=(restored and restored.message) or _message(),
         summary=summary(differences, names),
         changes=differences,
+        restored=restored and restored.version,
     )
 
 
@@ -67,6 +78,12 @@ def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:
         "request_id": g.request_id,
     }
     logger.info("The configuration was changed.", extra={FIELDS: fields})
+
+
+def _source(restored: Restored | None) -> str:
+    if restored:
+        return "rollback"
+    return "ui" if caller().is_session else "api"
 
 
 def _message() -> str | None:

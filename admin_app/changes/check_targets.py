@@ -32,19 +32,32 @@ def check_targets(sent: Mapping[str, Any]) -> CheckedTargets:
 
 def check_urls(urls: Mapping[str, str]) -> CheckedTargets:
     """Check URLs, which are by their JSON pointers."""
-    if not urls:
-        return CheckedTargets()
+    [checked] = _check_all([urls])
+    return checked
+
+
+def check_all_targets(bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, CheckedTargets]:
+    """Check as `check_targets` does several bodies, which are by their names, at the same time."""
+    return dict(zip(bodies, _check_all([dict(_urls(sent)) for sent in bodies.values()]), strict=True))
+
+
+def _check_all(bodies: Sequence[Mapping[str, str]]) -> list[CheckedTargets]:
     # The threads have no app context, so they get the check itself.
     check = services().check_target
-    if len(urls) == 1:
-        results = [_check(check, *item) for item in urls.items()]
+    items = [item for urls in bodies for item in urls.items()]
+    if len(items) < 2:
+        results = iter([_check(check, *item) for item in items])
     else:
-        with ThreadPoolExecutor(min(len(urls), _MAX_THREADS)) as pool:
-            results = list(pool.map(lambda item: _check(check, *item), urls.items()))
-    upstreams = [one.is_internal for at, one in zip(urls, results, strict=True) if at.startswith(_TARGET)]
+        with ThreadPoolExecutor(min(len(items), _MAX_THREADS)) as pool:
+            results = pool.map(lambda item: _check(check, *item), items)
+    return [_together({at: next(results) for at in urls}) for urls in bodies]
+
+
+def _together(results: Mapping[str, CheckedTargets]) -> CheckedTargets:
+    upstreams = [one.is_internal for at, one in results.items() if at.startswith(_TARGET)]
     return CheckedTargets(
-        [problem for result in results for problem in result.problems],
-        [warning for result in results for warning in result.warnings],
+        [problem for result in results.values() for problem in result.problems],
+        [warning for result in results.values() for warning in result.warnings],
         bool(upstreams) and all(upstreams),
     )
 

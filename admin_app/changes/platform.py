@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import g
 
-from admin_app.changes.attempts import edit_of, log_change, repeat
+from admin_app.changes.attempts import Restored, edit_of, log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.context import services
 from shared.config_store.layout import PLATFORM_ID
@@ -39,18 +39,27 @@ def change_platform(
     def attempt() -> PlatformDocument:
         forget_platform()
         before = platform()
-        after = change(before)
-        contents = [PlatformContent.of(one) for one in (before, after)]
-        edit = edit_of(content_differences(*contents), names_of(*contents))
-        stored = services().store.write_platform(before, after, edit=edit, claim=claim_of(respond))
-        old, new = ai_items(before), ai_items(stored)
-        changed = [one for one in {*old, *new} if old.get(one) != new.get(one)]
-        if before.prices != stored.prices:
-            changed.append("prices")
-        log_change(PLATFORM_ID, stored.version, changed)
-        return stored
+        return write_platform(before, change(before), respond)
 
     return repeat(PLATFORM_ID, attempt)
+
+
+def write_platform(
+    before: PlatformDocument,
+    after: PlatformDocument,
+    respond: Respond[PlatformDocument] | None = None,
+    restored: Restored | None = None,
+) -> PlatformDocument:
+    """Write one change, and log it. Raises as the store."""
+    contents = [PlatformContent.of(one) for one in (before, after)]
+    edit = edit_of(content_differences(*contents), names_of(*contents), restored)
+    stored = services().store.write_platform(before, after, edit=edit, claim=claim_of(respond))
+    old, new = ai_items(before), ai_items(stored)
+    changed = [one for one in {*old, *new} if old.get(one) != new.get(one)]
+    if before.prices != stored.prices:
+        changed.append("prices")
+    log_change(PLATFORM_ID, stored.version, changed)
+    return stored
 
 
 def ai_items(owned: Tenant | PlatformDocument) -> dict[str, object]:

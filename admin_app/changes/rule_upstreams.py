@@ -46,8 +46,8 @@ def kept_upstreams(sent: Mapping[str, Any], stored: Rule) -> tuple[dict[str, Any
     after = replace(stored, **values)
     # A PATCH without headers keeps them all, which is rejected for another origin.
     headers = sent.get("headers", dict.fromkeys(stored.headers, KEEP))
-    old = next(iter(_origins(stored)), "")
-    is_moved = after.ai is None and bool(stored.headers) and _origins(after) != {old}
+    old = next(iter(origins_of(stored)), "")
+    is_moved = after.ai is None and bool(stored.headers) and origins_of(after) != {old}
     moved_from = old if is_moved else None
     values["headers"], found = keep_values(headers, stored.headers, "/headers", moved_from=moved_from)
     return values, [*problems, *found]
@@ -70,14 +70,14 @@ def check_upstreams(before: Snapshot, rule: Rule, stored: Rule) -> list[Problem]
             if getattr(rule.policy, field) != getattr(_NO_POOL, field)
         ]
         problems += [Problem(f"/{member}", _NO_POLICY) for member in changed]
-    if rule.targets and rule.headers and len(_origins(rule)) > 1:
+    if rule.targets and rule.headers and len(origins_of(rule)) > 1:
         problems.append(Problem("/headers", _SEVERAL))
     if rule.ai is not None:
         holding = holding_of(before)
         names = {f"/ai/providers/{i}": name for i, name in enumerate(rule.ai.providers)}
         unknown = holding.unknown_providers(names) if rule.ai != stored.ai else []
         return [*problems, *unknown, *_check_ai(rule, rule.ai, holding)]
-    if rule.credential == CLIENT and len(_origins(rule)) > 1:
+    if rule.credential == CLIENT and len(origins_of(rule)) > 1:
         problems.append(Problem("/credential", _ONE_ORIGIN.format("The targets")))
     return problems
 
@@ -107,7 +107,8 @@ def seal_upstreams(tenant_id: str, rule: Rule) -> Rule:
     return replace(rule, headers=headers, targets=targets)
 
 
-def _origins(rule: Rule) -> set[str]:
+def origins_of(rule: Rule) -> set[str]:
+    """The origins of the targets of a rule; none of one with `ai`."""
     urls = [rule.target] if rule.target else [one.url for one in rule.targets]
     return {parse_target(url).origin for url in urls}
 
@@ -119,15 +120,20 @@ def _keep_targets(
     targets = []
     problems: list[Problem] = []
     for i, one in enumerate(sent):
-        origin = parse_target(one.url).origin
-        before = [other for other in stored if parse_target(other.url).origin == origin]
-        same = [other for other in before if other.url == one.url]
-        at_place = [other for other in same if stored[i : i + 1] == (other,)]
-        known = next(iter((*at_place, *same, *before)), None)
+        known = known_target(one, i, stored)
         headers, found = keep_values(one.headers, known.headers if known else {}, f"/targets/{i}/headers")
         problems += found
         targets.append(replace(one, headers=headers))
     return tuple(targets), problems
+
+
+def known_target(one: UrlTarget, index: int, stored: Sequence[UrlTarget]) -> UrlTarget | None:
+    """The stored target whose headers stay for the one at `index`. It has the same origin."""
+    origin = parse_target(one.url).origin
+    before = [other for other in stored if parse_target(other.url).origin == origin]
+    same = [other for other in before if other.url == one.url]
+    at_place = [other for other in same if stored[index : index + 1] == (other,)]
+    return next(iter((*at_place, *same, *before)), None)
 
 
 def _check_ai(rule: Rule, ai: AiRule, holding: Holding) -> list[Problem]:

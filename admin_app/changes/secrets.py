@@ -75,10 +75,10 @@ def keep_settings(
     """
     settings = dict(entry.settings)
     problems = []
-    for setting in _secret_maps(entry):
+    for setting in secret_maps(entry):
         values = dict(settings[setting])
         for name in [name for name, value in values.items() if is_set(value)]:
-            found = _stored_secret(entry, stored, index, setting, name)
+            found = stored_secret(entry, stored, index, setting, name)
             if isinstance(found, Sealed):
                 values[name] = found
             else:
@@ -94,7 +94,7 @@ def seal_entries(tenant_id: str, entries: Iterable[PluginConfig]) -> tuple[Plugi
 
 def _seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
     settings = dict(entry.settings)
-    for setting in _secret_maps(entry):
+    for setting in secret_maps(entry):
         settings[setting] = {
             name: seal(value, setting_context(tenant_id, entry.name, setting, name, entry.settings))
             for name, value in settings[setting].items()
@@ -102,14 +102,14 @@ def _seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
     return replace(entry, settings=settings)
 
 
-def _secret_maps(entry: PluginConfig) -> list[str]:
+def secret_maps(entry: PluginConfig) -> list[str]:
     """The secret settings of an entry that are maps; the plugin's schema rejects other types."""
     kind = services().catalogue.get(entry.name)
     secrets = kind.secrets if kind else frozenset()
     return [name for name in sorted(secrets) if isinstance(entry.settings.get(name), Mapping)]
 
 
-def _stored_secret(
+def stored_secret(
     entry: PluginConfig, stored: Sequence[PluginConfig], index: int, setting: str, name: str
 ) -> Sealed | str:
     """The stored secret to keep, or the problem. Never one that was saved for another origin."""

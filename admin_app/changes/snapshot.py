@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import cast
 
 from admin_app.auth.access import check_tenant_access
-from admin_app.changes.attempts import edit_of, log_change, repeat
+from admin_app.changes.attempts import Restored, edit_of, log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.changes.platform import ai_items, forget_platform, platform
 from admin_app.context import new_id, services
@@ -71,12 +71,15 @@ def _write(
 
 
 def write(
-    before: Snapshot | None, after: Snapshot | None, respond: Respond[Snapshot] | None = None
+    before: Snapshot | None,
+    after: Snapshot | None,
+    respond: Respond[Snapshot] | None = None,
+    restored: Restored | None = None,
 ) -> Snapshot | None:
     """Write one change, and log it. Raises as the store."""
     revision = platform().revision if after and uses_of(after) else None
     differences = snapshot_differences(before, after, services().clock.now())
-    edit = edit_of(differences, names_of(before, after))
+    edit = edit_of(differences, names_of(before, after), restored)
     stored = services().store.write(before, after, edit=edit, claim=claim_of(respond), platform=revision)
     tenant = (stored or after or before).tenant  # type: ignore[union-attr]  # one of them is there
     log_change(tenant.id, tenant.version, _changed_ids(before, stored))

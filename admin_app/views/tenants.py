@@ -10,21 +10,16 @@ from flask.views import MethodView
 from marshmallow import fields, validate
 
 from admin_app.auth.access import Access, requires
-from admin_app.auth.field_access import TENANT_FIELDS, check_fields
-from admin_app.changes.check_targets import CheckedTargets, check_targets
-from admin_app.changes.entries import read_entries
+from admin_app.changes.check_targets import check_targets
 from admin_app.changes.idempotency import idempotent
-from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.owners import check_keeps_shared
-from admin_app.changes.read_only import split_read_only
-from admin_app.changes.secrets import seal_entries
 from admin_app.changes.snapshot import change_tenant, delete_tenant, find_tenant, new_key, write
+from admin_app.changes.whole.tenant import changed_tenant, tenant_warnings
 from admin_app.context import new_id, services
-from admin_app.http.errors import ApiError, problem_documents, raise_problems, subdomain_taken
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Invalid, Problem, SubdomainTaken
+from shared.core.errors import Invalid, Problem
 from shared.documents import examples
 from shared.documents.tenant import (
     TenantChanged,
@@ -40,7 +35,6 @@ from shared.documents.tenant import (
     tenant_document,
 )
 from shared.model.config import ApiKey, Scope, Snapshot, Tenant
-from shared.pipeline.check import chain_warnings, check_tenant
 
 blueprint = Blueprint("tenants", __name__, "Customers of the platform. Each has its own subdomain.")
 
@@ -68,7 +62,7 @@ def _judge(sent: dict[str, Any], tenant_id: str | None = None) -> None:
     """Check the fields of a body of which others are malformed."""
     before = _blank() if tenant_id is None else find_tenant(tenant_id)
     with _pointers_as_sent(sent):
-        _changed(before, sent, check_targets(sent), 0.0)
+        changed_tenant(before, sent, check_targets(sent), 0.0)
 
 
 @blueprint.route("/tenants")
@@ -101,13 +95,13 @@ class Tenants(MethodView):
         now = services().clock.now()
         with _pointers_as_sent(sent):
             targets = check_targets(sent)
-            after = _changed(_blank(now), sent, targets, now)
+            after = changed_tenant(_blank(now), sent, targets, now)
         secret, key = new_key(
             ApiKey("", "first key", "", "", scopes=(Scope.ADMIN, Scope.PROXY), created_at=now)
         )
 
         def respond(made: Snapshot) -> Response:
-            extra = {"warnings": _warnings(made.tenant, targets), "api_key": secret, "key": secret}
+            extra = {"warnings": tenant_warnings(made.tenant, targets), "api_key": secret, "key": secret}
             return response(tenant_document(made.tenant), 201, extra, f"/api/v1/tenants/{made.tenant.id}")
 
         return respond(write(None, replace(after, keys=(key,)), respond) or after)
@@ -202,7 +196,7 @@ def _page(query: Mapping[str, Any]) -> tuple[list[Tenant], str | None]:
 def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Snapshot) -> Snapshot:
         check_match(tenant_document(before.tenant))
-        after = _changed(before, sent, targets, services().clock.now())
+        after = changed_tenant(before, sent, targets, services().clock.now())
         check_keeps_shared(before, after)
         return after
 
@@ -210,64 +204,12 @@ def _change(tenant_id: str, sent: Mapping[str, Any]) -> Response:
     with _pointers_as_sent(sent):
         targets = check_targets(sent)
         tenant = change_tenant(tenant_id, change).tenant
-    return response(tenant_document(tenant), extra={"warnings": _warnings(tenant, targets)})
-
-
-def _warnings(tenant: Tenant, targets: CheckedTargets) -> list[dict[str, str]]:
-    chain = chain_warnings(tenant, None, services().catalogue)
-    return problem_documents([*warnings_about_limits(tenant, None), *chain, *targets.warnings])
+    return response(tenant_document(tenant), extra={"warnings": tenant_warnings(tenant, targets)})
 
 
 def _blank(now: float = 0.0) -> Snapshot:
     """A new tenant before its fields are set."""
     return Snapshot(Tenant(new_id("tenant"), "", "", created_at=now))
-
-
-def _changed(before: Snapshot, sent: Mapping[str, Any], targets: CheckedTargets, now: float) -> Snapshot:
-    """The tenant with the changes, complete and sealed. Raises `Invalid` and `ApiError`."""
-    stored = before.tenant
-    values, problems = split_read_only(sent, tenant_document(stored))
-    chains, found = read_entries(sent, stored)
-    values |= chains
-    if sent.get("enabled_plugins") is not None:
-        values["enabled_plugins"] = tuple(dict.fromkeys(sent["enabled_plugins"]))
-    tenant = replace(stored, **values)
-    chain = check_tenant(tenant, before.rules, services().catalogue)
-    rejections = (check_fields(TENANT_FIELDS, stored, tenant), _taken(stored, tenant))
-    raise_problems(problems, _unknown_names(sent), targets.problems, found, chain, rejections=rejections)
-    required = seal_entries(tenant.id, tenant.required_plugins.values())
-    sealed = replace(
-        tenant,
-        required_plugins={entry.name: entry for entry in required},
-        plugin_chain=seal_entries(tenant.id, tenant.plugin_chain),
-        updated_at=now,
-    )
-    return replace(before, tenant=sealed)
-
-
-def _taken(before: Tenant, after: Tenant) -> ApiError | None:
-    """409 if another tenant has the new subdomain. To write it may still fail, if another call is first."""
-    if after.subdomain == before.subdomain:
-        return None
-    try:
-        services().store.check_subdomain(after.id, after.subdomain)
-    except SubdomainTaken as error:
-        return subdomain_taken(error)
-    return None
-
-
-def _unknown_names(sent: Mapping[str, Any]) -> list[Problem]:
-    """A problem for each tier or plugin of the body that does not exist."""
-    problems = []
-    tiers, plugins = services().settings.tiers, sorted(services().catalogue)
-    if "tier" in sent and sent["tier"] not in tiers:
-        detail = f"There is no tier {sent['tier']}. Allowed: {', '.join(tiers)}."
-        problems.append(Problem("/tier", detail))
-    for i, name in enumerate(sent.get("enabled_plugins") or ()):
-        if name not in plugins:
-            detail = f"There is no plugin {name}. Allowed: {', '.join(plugins)}."
-            problems.append(Problem(f"/enabled_plugins/{i}", detail))
-    return problems
 
 
 @contextmanager

@@ -9,15 +9,13 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
 from admin_app.changes.idempotency import idempotent
-from admin_app.changes.owners import Holding, Owner, check_unused, name_taken, shared_models
-from admin_app.changes.read_only import split_read_only
-from admin_app.changes.snapshot import check_maximum, check_most_targets, tier_maximum
+from admin_app.changes.owners import Holding, Owner, check_unused, shared_models
+from admin_app.changes.snapshot import check_maximum, tier_maximum
+from admin_app.changes.whole.model import changed_model, model_warnings
 from admin_app.context import services
-from admin_app.http.errors import problem_documents, raise_problems
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Problem
 from shared.documents.ai import examples
 from shared.documents.ai.model import (
     ModelChanged,
@@ -35,7 +33,6 @@ from shared.documents.ai.model import (
     SharedModelName,
     model_document,
 )
-from shared.documents.ai.pool import POOL_MEMBERS, policy_of
 from shared.documents.examples import changed, page
 from shared.model.providers import Model
 
@@ -46,7 +43,7 @@ def _judge(sent: dict[str, Any], tenant_id: str | None = None, model_name: str |
     """Check the fields of a body of which others are malformed."""
     before = Owner(tenant_id).read()
     stored = Model("", ()) if model_name is None else before.model(model_name)
-    _changed(before, stored, sent)
+    changed_model(before, stored, sent)
 
 
 @blueprint.route("/models")
@@ -191,12 +188,12 @@ def _create(owner: Owner, sent: Mapping[str, Any]) -> Response:
             most = tier_maximum(before.snapshot.tenant, "max_models")
             check_maximum("models", len(before.models), most)
         blank = Model(sent["name"], (), created_at=now)
-        return before.with_model(replace(_changed(before, blank, sent), updated_at=now))
+        return before.with_model(replace(changed_model(before, blank, sent), updated_at=now))
 
     def respond(after: Holding) -> Response:
         model = after.model(sent["name"])
         location = f"{owner.path}/models/{model.name}"
-        return response(_document(owner, model), 201, {"warnings": _warnings(after, model)}, location)
+        return response(_document(owner, model), 201, {"warnings": model_warnings(after, model)}, location)
 
     return respond(owner.change(add, respond))
 
@@ -205,14 +202,14 @@ def _change(owner: Owner, name: str, sent: Mapping[str, Any]) -> Response:
     def change(before: Holding) -> Holding:
         stored = before.model(name)
         check_match(_document(owner, stored))
-        model = replace(_changed(before, stored, sent), updated_at=services().clock.now())
+        model = replace(changed_model(before, stored, sent), updated_at=services().clock.now())
         if model.name != name:
             check_unused(before, model=name)
         return before.with_model(model, name)
 
     after = owner.change(change)
     model = after.model(sent.get("name", name))
-    return response(_document(owner, model), extra={"warnings": _warnings(after, model)})
+    return response(_document(owner, model), extra={"warnings": model_warnings(after, model)})
 
 
 def _delete(owner: Owner, name: str) -> Response:
@@ -224,43 +221,3 @@ def _delete(owner: Owner, name: str) -> Response:
 
     owner.change(remove)
     return no_content()
-
-
-def _changed(before: Holding, stored: Model, sent: Mapping[str, Any]) -> Model:
-    """The model with the changes of a body. Raises `Invalid` and `ApiError`."""
-    document = model_document(stored, is_platforms=before.snapshot is None)
-    values, problems = split_read_only(sent, document)
-    values = {name: value for name, value in values.items() if name not in POOL_MEMBERS}
-    if "targets" in values:
-        values["targets"] = tuple(values["targets"])
-    model = replace(stored, **values, policy=policy_of(sent, stored.policy))
-    if before.snapshot is not None:
-        check_most_targets(before.snapshot.tenant, len(model.targets))
-    names = {f"/targets/{i}/provider": one.provider for i, one in enumerate(model.targets)}
-    # Stored names stay allowed, so that a model can be changed whose provider is no longer shared.
-    unknown = before.unknown_providers(names) if model.targets != stored.targets else []
-    rejections = [name_taken(stored, model, before.models)]
-    raise_problems(problems, unknown, _repeated(model), rejections=rejections)
-    return model
-
-
-def _repeated(model: Model) -> list[Problem]:
-    """A problem for each target that another one equals: its weight is what makes it more likely."""
-    seen: set[tuple[str, str]] = set()
-    problems = []
-    for i, target in enumerate(model.targets):
-        if (target.provider, target.model) in seen:
-            detail = "Another target is the same model of this provider. Give one of them more weight."
-            problems.append(Problem(f"/targets/{i}", detail))
-        seen.add((target.provider, target.model))
-    return problems
-
-
-def _warnings(after: Holding, model: Model) -> list[dict[str, str]]:
-    """Warnings about targets whose providers are disabled."""
-    usable = after.usable
-    return problem_documents(
-        Problem(f"/targets/{i}/provider", f"The provider {target.provider} is disabled.")
-        for i, target in enumerate(model.targets)
-        if target.provider in usable and not usable[target.provider].enabled
-    )

@@ -1,13 +1,15 @@
 """/tenants/{id}/versions and /platform/versions: every state of the configuration that is kept."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
+from admin_app.changes.attempts import Restored
 from admin_app.changes.snapshot import find_tenant
+from admin_app.changes.whole.rollback import Outcome, rollback_platform, rollback_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
 from admin_app.http.openapi import Blueprint
@@ -16,15 +18,18 @@ from admin_app.http.responses import response
 from shared.config_store.history.edit import MAX_PINNED
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.layout import PLATFORM_ID
-from shared.config_store.records.contents import Content
+from shared.config_store.records.contents import Content, Document, PlatformContent
 from shared.documents import examples
 from shared.documents.history.differences import content_differences, names_of, summary
 from shared.documents.history.versions import (
     DETAIL,
     DIFF,
+    ROLLBACK,
     VERSION,
     DiffQuery,
     PinInput,
+    RollbackInput,
+    RollbackOutput,
     VersionDetail,
     VersionDiff,
     VersionList,
@@ -89,6 +94,24 @@ class Pin(MethodView):
         return _pin(_owner(tenant_id), version, pinned=sent["pinned"])
 
 
+@blueprint.route("/tenants/<tenant_id>/versions/<version>/rollback")
+class Rollback(MethodView):
+    @requires(Access.ADMIN)
+    @blueprint.operation("rollbackTenant")
+    @blueprint.reads(RollbackInput, example={"message": "The new rules reject too much."})
+    @blueprint.responses(200, RollbackOutput, example=ROLLBACK)
+    def post(self, sent: dict[str, Any], tenant_id: str, version: str) -> Response:
+        """Make a new version with the content of an old one
+
+        It is checked like any change. API keys, `status` and `subdomain` stay, and so does each secret that
+        is still stored. Deleted keys of providers do not come back. Called with an API key, the fields that
+        only the platform may write stay.
+        """
+        note, content = _read(_owner(tenant_id), version)
+        restored = Restored(note.version, sent["message"])
+        return _rolled_back(tenant_id, rollback_tenant(tenant_id, cast(Document, content), restored))
+
+
 @blueprint.route("/platform/versions")
 class PlatformVersions(MethodView):
     @requires(Access.PLATFORM)
@@ -130,6 +153,22 @@ class PlatformPin(MethodView):
     def post(self, sent: dict[str, Any], version: str) -> Response:
         """Keep a version of the platform, however old it is, or no longer"""
         return _pin(PLATFORM_ID, version, pinned=sent["pinned"])
+
+
+@blueprint.route("/platform/versions/<version>/rollback")
+class PlatformRollback(MethodView):
+    @requires(Access.PLATFORM)
+    @blueprint.operation("rollbackPlatform")
+    @blueprint.reads(RollbackInput, example={"message": "The new prices are wrong."})
+    @blueprint.responses(200, RollbackOutput, example=ROLLBACK)
+    def post(self, sent: dict[str, Any], version: str) -> Response:
+        """Make a new version of the platform with the content of an old one
+
+        It is checked like any change. The status is 409 while tenants name what the old version lacks.
+        """
+        note, content = _read(PLATFORM_ID, version)
+        restored = Restored(note.version, sent["message"])
+        return _rolled_back(PLATFORM_ID, rollback_platform(cast(PlatformContent, content), restored))
 
 
 def _owner(tenant_id: str) -> str:
@@ -178,6 +217,11 @@ def _pin(owner: str, version: str, *, pinned: bool) -> Response:
         detail = f"{MAX_PINNED} versions are pinned, which is the maximum. Unpin one first."
         raise ApiError("limit_reached", detail)
     return response(version_document(_note(owner, version)))
+
+
+def _rolled_back(owner: str, outcome: Outcome) -> Response:
+    extra = {"unchanged": outcome.is_unchanged, "warnings": outcome.warnings}
+    return response({**version_document(_note(owner, str(outcome.version))), **extra})
 
 
 def _note(owner: str, version: str) -> VersionNote:

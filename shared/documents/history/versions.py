@@ -4,12 +4,13 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from shared.config_store.history.edit import MAX_MESSAGE
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.records.contents import Content, Document, PlatformContent
-from shared.core.fields import Flag, Strict, Timestamp
+from shared.core.fields import Flag, Strict, Timestamp, text
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
-from shared.documents.fields import Page, maybe
+from shared.documents.fields import Page, maybe, warnings_field
 from shared.documents.rule import rule_document
 from shared.documents.tenant import TenantOutput
 
@@ -76,6 +77,29 @@ class PinInput(Strict):
     )
 
 
+class RollbackInput(Strict):
+    """The reason for a rollback."""
+
+    message = text(
+        *(MAX_MESSAGE, "The reason, in place of X-Gateway-Message."),
+        load_default=None,
+        allow_none=True,
+        min_length=0,
+    )
+
+
+class RollbackOutput(VersionOutput):
+    """The version after a rollback."""
+
+    unchanged = fields.Boolean(
+        required=True,
+        metadata={"description": "true: the content was the same already, so no version was made."},
+    )
+    warnings = warnings_field(
+        "Secrets that came back or were left out, and settings that may not work as intended."
+    )
+
+
 class DiffQuery(Strict):
     """The version to compare with."""
 
@@ -128,6 +152,19 @@ VERSION = {
     "summary": "rule /v1 changed (target)",
     "restored": None,
     "pinned": False,
+}
+ROLLBACK = {
+    **VERSION,
+    "version": 42,
+    "source": "rollback",
+    "restored": 40,
+    "unchanged": False,
+    "warnings": [
+        {
+            "pointer": "/rules/rule_5f0c1d2e3a4b5c6d7e8f9a0b/headers/Authorization",
+            "detail": "This secret comes back from the old version, because no newer one is stored.",
+        }
+    ],
 }
 DIFFERENCES = [
     {

@@ -1,0 +1,246 @@
+"""A whole document judged: all parts of a tenant or of the platform, by the checks of single changes.
+
+Pointers go into the document, in which rules, providers and models are by their ids: ``/rules/rule_1/path``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from admin_app.changes.check_targets import CheckedTargets, check_all_targets
+from admin_app.changes.owners import Holding, Owner, check_keeps_shared, holding_of
+from admin_app.changes.providers import CheckedProvider, changed_provider, check_base, provider_warnings
+from admin_app.changes.rules import rule_warnings, with_changed
+from admin_app.changes.snapshot import tier_maximum
+from admin_app.changes.whole.model import changed_model, model_warnings
+from admin_app.changes.whole.tenant import changed_tenant, tenant_warnings
+from admin_app.http.errors import ApiError, problem_documents
+from shared.core.errors import Invalid, Problem
+from shared.core.json_pointer import escape_step
+from shared.model.config import Rule, Snapshot
+from shared.model.providers import Model, PlatformDocument, Provider
+from shared.providers.shipped.presets import CUSTOM
+
+type Prices = Mapping[str, Mapping[str, str]]
+type Warnings = list[dict[str, str]]
+
+
+class Part[Item](NamedTuple):
+    """One part: the body of its change, and `basis`, the stored part or a blank one with its id."""
+
+    sent: Mapping[str, Any]
+    basis: Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A document as it shall be. What is not in it is removed.
+
+    Attributes:
+        tenant: the body of a change of the tenant's fields.
+        rules, providers, models: the parts by their ids, in order.
+        prices: those of the platform.
+    """
+
+    tenant: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Part[Rule]] = field(default_factory=dict)
+    providers: Mapping[str, Part[Provider]] = field(default_factory=dict)
+    models: Mapping[str, Part[Model]] = field(default_factory=dict)
+    prices: Prices = field(default_factory=dict)
+
+
+class Checked(NamedTuple):
+    """The URLs of a document, checked: those of the tenant, of each rule, and of each provider."""
+
+    tenant: CheckedTargets
+    rules: Mapping[str, CheckedTargets]
+    providers: Mapping[str, CheckedProvider]
+
+
+def check_wanted(wanted: Wanted) -> Checked:
+    """Check the URLs. Host names are resolved, so this happens before the change."""
+    bodies = {f"/rules/{name}": part.sent for name, part in wanted.rules.items()}
+    found = check_all_targets({"": wanted.tenant, **bodies})
+    return Checked(
+        found[""],
+        {name: found[f"/rules/{name}"] for name in wanted.rules},
+        {name: check_base(part.basis, part.sent) for name, part in wanted.providers.items()},
+    )
+
+
+def judged_tenant(
+    before: Snapshot, wanted: Wanted, checked: Checked, now: float
+) -> tuple[Snapshot, Warnings]:
+    """The tenant with the document, complete and sealed, and warnings about what differs.
+
+    Raises `Invalid` with all problems, and `ApiError`.
+    """
+    problems = _Problems()
+    tenant = before.tenant
+    with problems.below(""):
+        tenant = changed_tenant(replace(before, rules=()), wanted.tenant, checked.tenant, now).tenant
+    bare = replace(before, tenant=replace(tenant, providers=(), models=()), rules=())
+    holding = Holding((), (), bare)
+    known = holding_of(before)
+    holding = _with_providers(Owner(tenant.id), holding, known, wanted, checked, problems, now)
+    lost = known.usable.keys() - holding.usable.keys()
+    holding = _with_models(holding, known, wanted, lost, problems, now)
+    tenant = replace(tenant, providers=holding.providers, models=holding.models)
+    after = replace(before, tenant=tenant, rules=())
+    stored = {rule.id: rule for rule in before.rules}
+    for rule_id, (sent, basis) in wanted.rules.items():
+        # A name that the rule had stays allowed, unless this change removes it.
+        if basis.ai is not None and lost.intersection(basis.ai.providers):
+            sent, basis = {"ai": basis.ai, **sent}, replace(basis, ai=None)
+        with problems.below(f"/rules/{rule_id}"):
+            changed = with_changed(after, basis, sent, checked.rules[rule_id], now).rules[-1]
+            after = replace(after, rules=(*after.rules, _settled(changed, stored.get(rule_id), now)))
+    counts = {"rules": len(stored), "providers": len(known.providers), "models": len(known.models)}
+    for kind, count in counts.items():
+        problems.found += _too_many(after, kind, len(getattr(wanted, kind)), count)
+    problems.raise_all()
+    check_keeps_shared(before, after)
+    return after, _warnings(before, after, checked)
+
+
+def judged_platform(
+    before: PlatformDocument, wanted: Wanted, checked: Checked, now: float
+) -> tuple[PlatformDocument, Warnings]:
+    """The same for the platform."""
+    problems = _Problems()
+    known = holding_of(before)
+    holding = _with_providers(Owner(), Holding((), ()), known, wanted, checked, problems, now)
+    lost = known.usable.keys() - holding.usable.keys()
+    holding = _with_models(holding, known, wanted, lost, problems, now)
+    problems.raise_all()
+    after = replace(
+        before, providers=holding.providers, models=holding.models, prices=wanted.prices, updated_at=now
+    )
+    return after, list(_warnings_of_ai(known, holding, checked))
+
+
+class _Problems:
+    """The problems of all parts."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+        self._rejections: list[ApiError] = []
+
+    @contextmanager
+    def below(self, pointer: str) -> Iterator[None]:
+        """Collect what is raised, with `pointer` before its own ones."""
+        try:
+            yield
+        except Invalid as error:
+            self.found += [replace(one, pointer=pointer + one.pointer) for one in error.problems]
+        except ApiError as error:
+            moved = [replace(one, pointer=pointer + one.pointer) for one in error.problems]
+            moved = moved or [Problem(pointer, error.detail)]
+            self._rejections.append(ApiError(error.code, error.detail, moved, status=error.status))
+
+    def raise_all(self) -> None:
+        """Raise `Invalid` with everything. One error with a status of its own stays as it is."""
+        if len(self._rejections) == 1 and not self.found:
+            raise self._rejections[0]
+        found = [*self.found, *(one for error in self._rejections for one in error.problems)]
+        if found:
+            raise Invalid(found)
+
+
+def _with_providers(
+    owner: Owner,
+    holding: Holding,
+    known: Holding,
+    wanted: Wanted,
+    checked: Checked,
+    problems: _Problems,
+    now: float,
+) -> Holding:
+    """What the owner holds, with the wanted providers."""
+    stored = {one.id: one for one in known.providers}
+    for provider_id, (sent, basis) in wanted.providers.items():
+        before = holding.with_provider(basis) if provider_id in stored else holding
+        # Later checks know the name of one that is wrong.
+        name = sent.get("name", basis.name)
+        provider = Provider(provider_id, name, CUSTOM, base_url="https://missing.invalid", apis=("any",))
+        with problems.below(f"/providers/{provider_id}"):
+            changed = changed_provider(owner, before, basis, sent, checked.providers[provider_id])
+            provider = _settled(changed, stored.get(provider_id), now)
+        if provider is not stored.get(provider_id):
+            provider = replace(provider, version=basis.version + 1)
+        holding = holding.with_provider(provider)
+    return holding
+
+
+def _with_models(
+    holding: Holding,
+    known: Holding,
+    wanted: Wanted,
+    lost: Iterable[str],
+    problems: _Problems,
+    now: float,
+) -> Holding:
+    """What the owner holds, with the wanted models."""
+    stored = {one.name: one for one in known.models}
+    for name, (sent, basis) in wanted.models.items():
+        # As with the names of rules.
+        if {target.provider for target in basis.targets}.intersection(lost):
+            sent, basis = {"targets": basis.targets, **sent}, replace(basis, targets=())
+        before = holding.with_model(basis) if name in stored else holding
+        with problems.below(f"/models/{escape_step(name)}"):
+            model = _settled(changed_model(before, basis, sent), stored.get(name), now)
+            holding = holding.with_model(model)
+    return holding
+
+
+def _settled[Item: (Rule, Provider, Model)](after: Item, stored: Item | None, now: float) -> Item:
+    """The part as it is written: the stored one, if nothing but times differs."""
+    if stored is not None:
+        same = replace(after, updated_at=stored.updated_at)
+        if isinstance(same, Rule) and isinstance(stored, Rule):
+            same = replace(same, is_internal=stored.is_internal)
+        if same == stored:
+            return stored
+    return replace(after, updated_at=now)
+
+
+def _too_many(after: Snapshot, kind: str, count: int, before: int) -> Iterator[Problem]:
+    """A problem if there are more parts than the tier allows, and than there were."""
+    most = tier_maximum(after.tenant, f"max_{kind}")
+    if most is not None and count > max(most, before):
+        yield Problem(f"/{kind}", f"The document has {count} {kind}; the tier allows {most}. Remove some.")
+
+
+def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
+    found = []
+    if _bare(before) != _bare(after):
+        found += tenant_warnings(after.tenant, checked.tenant)
+    found += _warnings_of_ai(holding_of(before), holding_of(after), checked)
+    stored = {id(rule) for rule in before.rules}
+    for rule in after.rules:
+        if id(rule) not in stored:
+            found += _moved(f"/rules/{rule.id}", rule_warnings(after, rule, checked.rules[rule.id]))
+    return found
+
+
+def _bare(snapshot: Snapshot) -> Any:
+    return replace(snapshot.tenant, providers=(), models=(), updated_at=0.0)
+
+
+def _warnings_of_ai(before: Holding, after: Holding, checked: Checked) -> Iterator[dict[str, str]]:
+    stored: set[int] = {id(one) for one in (*before.providers, *before.models)}
+    for provider in _others(stored, after.providers):
+        targets = checked.providers[provider.id].targets
+        found = problem_documents(provider_warnings(provider, targets))
+        yield from _moved(f"/providers/{provider.id}", found)
+    for model in _others(stored, after.models):
+        yield from _moved(f"/models/{escape_step(model.name)}", model_warnings(after, model))
+
+
+def _others[Item](stored: set[int], items: Sequence[Item]) -> Iterator[Item]:
+    return (one for one in items if id(one) not in stored)
+
+
+def _moved(pointer: str, warnings: Warnings) -> Warnings:
+    return [{**one, "pointer": pointer + one["pointer"]} for one in warnings]
