@@ -120,7 +120,8 @@ def show(settings: Settings, *, create: bool) -> None:
     """Create the demo tenant in an empty store, and print addresses and example calls."""
     admin, token = admin_url(settings), settings.admin.token
     api = Api(admin, token)
-    write("", f"API docs  {admin}/docs", f"Logs      {settings.data_dir}/{{admin,proxy,demo,demo2}}.log", "")
+    logs = f"{settings.data_dir}/{{admin,proxy,demo,demo2}}.log"
+    write("", f"Dashboard {admin}/ui/", f"API docs  {admin}/docs", f"Logs      {logs}", "")
     try:
         key = demo_key(api, settings, create=create)
         if key is None:

@@ -178,7 +178,7 @@ def test_run_local_prints_that_every_part_is_up_and_where(life: Life) -> None:
         ("admin", admin),
         ("proxy", proxy),
     ]
-    assert f"API docs  {admin}/docs" in life.first.output
+    assert f"Dashboard {admin}/ui/\nAPI docs  {admin}/docs" in life.first.output
     assert "FAIL" not in life.first.output
 
 
