@@ -69,6 +69,7 @@ def test_chain_edited_by_keyboard_alone_is_saved(dashboard: Dashboard, tenant: T
     page.get_by_role("button", name="Save rule").focus()
     keys.press("Enter")
     expect(page.locator(".toast")).to_be_visible()
+    expect(page.get_by_role("main")).to_be_focused()
     chain = stored(tenant, path)["plugin_chain"]
     assert [(one["name"], one["priority"], one["parallel"]) for one in chain] == [
         ("rate_limiter", 21, False),

@@ -114,7 +114,7 @@ const saveBar = () =>
   h("div", { className: "save", id: "save", hidden: true },
     h("p", {}, IS_NEW ? "Not saved yet" : "Unsaved changes"),
     h("div", { className: "actions" },
-      !IS_NEW && h("button", { type: "button", className: "button", onclick: start }, "Discard"),
+      !IS_NEW && h("button", { type: "button", className: "button", onclick: again }, "Discard"),
       h("button", { className: "button primary", id: "save-now" }, IS_NEW ? "Create rule" : "Save rule")));
 
 const showBar = () => (byId("save").hidden = !state.may || !(IS_NEW || isDirty()));
@@ -259,6 +259,12 @@ async function save(event) {
   });
 }
 
+/** Show what is stored. The button that had the focus is gone then. */
+async function again() {
+  await start();
+  byId("main").focus({ preventScroll: true });
+}
+
 async function create() {
   const { id } = await write("POST", AT, { path: "", ...changes() });
   leaveFor(`/ui/tenants/${page.tenant}/rules/${id}`);
@@ -266,7 +272,7 @@ async function create() {
 
 async function update() {
   const stored = await write("PATCH", AT, changes());
-  await start();
+  await again();
   toast("Saved. The proxies have it within a second.");
   // Warnings that are told once only: the others stand on the page while they hold.
   const once = stored.warnings.filter(({ detail }) => !state.remarks.some((one) => one.detail === detail));
