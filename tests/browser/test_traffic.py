@@ -164,7 +164,7 @@ def test_list_is_held_while_the_focus_is_inside_and_while_it_is_paused(
     link.focus()
     expect(page.locator("#fresh")).to_contain_text("Held while the focus is in the list.")
     record(dashboard.gateway, [line(2, tenant=tenant.id)])
-    expect(page.locator("#fresh")).to_contain_text("1 request since")
+    expect(page.locator("#fresh")).to_contain_text("1 new request since")
     expect(rows(page)).to_have_count(1)
     expect(link).to_be_focused()
     page.get_by_label("Status").focus()

@@ -43,7 +43,7 @@ function summary() {
   if (isFiltered(filters))
     return `${whole(state.listed)} of ${plural(came, "request")} since ${since} match.${held}`;
   const passed = state.passed > 0 ? `, ${whole(state.passed)} of them not listed` : "";
-  return `${plural(came, "request")} since ${since}${passed}.${held}`;
+  return `${plural(came, "new request")} since ${since}${passed}.${held}`;
 }
 
 function showEmpty() {
