@@ -32,6 +32,13 @@ FORGET: Final = "ZREM", "HDEL"
 
 # Heartbeats of ended workers that one call removes.
 _MAX_REMOVED: Final = 100
+# The types of members in JSON.
+_TYPES: Final = {
+    str: ("id", "machine", "version"),
+    int | float | None: ("pid", "started", "revision", "current", "in_flight", "connections", "loop_lag"),
+    bool: ("draining",),
+    Mapping: ("trouble",),
+}
 
 
 class Plane(StrEnum):
@@ -93,7 +100,11 @@ class Heartbeat:
     def parse(cls, told: bytes) -> Self:
         """The heartbeat that was stored. Raises ValueError, KeyError or TypeError on another form."""
         members = orjson.loads(told)
-        return cls(**{**members, "plane": Plane(members["plane"])})
+        found = cls(**{**members, "plane": Plane(members["plane"])})
+        for kind, names in _TYPES.items():
+            if any(not isinstance(getattr(found, name), kind) for name in names):
+                raise TypeError(f"A member of {', '.join(names)} has another type.")
+        return found
 
     def behind(self, revision: int) -> int:
         """How many changes of the store, whose newest is `revision`, the worker does not run."""

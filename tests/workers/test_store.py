@@ -1,7 +1,9 @@
 """Heartbeats in a real Redis: they are found, end in time, and stay few."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import orjson
 import pytest
 from redis import Redis
 
@@ -75,7 +77,19 @@ def test_large_fleet_is_counted_whole_and_read_up_to_a_bound(client: Redis, stor
     assert (found.total, len(found.heartbeats)) == (MAX_READ + 5, MAX_READ)
 
 
-@pytest.mark.parametrize("damaged", [b"{", b"[]", b"{}", b'{"plane": "other"}', None])
+def told(**members: Any) -> bytes:
+    """A heartbeat as it is stored, with some members of another form."""
+    return orjson.dumps({**orjson.loads(str(beat().arguments[1])), **members})
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *(b"{", b"[]", b"{}", b'{"plane": "other"}', None),
+        *(told(revision="x"), told(current="x"), told(started={}), told(machine=5), told(trouble="limits")),
+        *(told(draining="no"), told(other=1)),
+    ],
+)
 def test_damaged_heartbeat_hides_no_other(
     client: Redis, store: HeartbeatStore, damaged: bytes | None
 ) -> None:
