@@ -14,6 +14,7 @@ function show(problem) {
 /** The page that led here; only pages of the dashboard. */
 function next() {
   const given = new URLSearchParams(location.search).get("next") ?? "";
+  if (!URL.canParse(given, location.origin)) return "/ui/";
   const { origin, pathname, search } = new URL(given, location.origin);
   return origin === location.origin && pathname.startsWith("/ui/") ? pathname + search : "/ui/";
 }
