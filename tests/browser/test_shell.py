@@ -103,3 +103,16 @@ def test_page_keeps_its_data_while_the_gateway_is_away_and_recovers(dashboard: D
     expect(page.locator("#tiles .tile")).to_have_count(5)
     page.unroute("**/api/v1/overview*")
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("most", "steps"), [(0, ["0", "1"]), (3, ["0", "1", "2", "3"]), (10, ["0", "5", "10"])]
+)
+def test_axis_of_requests_has_whole_numbers_only(dashboard: Dashboard, most: int, steps: list[str]) -> None:
+    found = dashboard.context.request.get(f"{dashboard.url}/api/v1/overview").json()
+    found["minutes"] = [{**one, "requests": 0, "rejected": 0} for one in found["minutes"]]
+    found["minutes"][-1]["requests"] = most
+    dashboard.page.route("**/api/v1/overview*", lambda route: route.fulfill(json=found))
+    page = dashboard.open("/ui/")
+    labels = page.locator("#chart svg text[text-anchor=end]")
+    expect(labels).to_have_text(steps)

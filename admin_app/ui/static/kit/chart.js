@@ -6,11 +6,12 @@ const [LEFT, RIGHT, BOTTOM, TOP] = [48, 8, 24, 8];
 const ROUND = [1, 2, 2.5, 5, 10];
 const DAY_AND_MORE = 90_000; // seconds; from here on times have a day
 
-/** The top of an axis for values up to `n`, and its round steps. */
-function scale(n, count = 4) {
+/** The top of an axis for values up to `n`, and its round steps; whole ones for values that are `counts`. */
+function scale(n, counts, count = 4) {
   const raw = (n > 0 ? n : 1) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = ROUND.map((m) => m * power).find((one) => one >= raw * 0.9999);
+  const step = ROUND.map((m) => m * power).find((one) =>
+    one >= raw * 0.9999 && (!counts || Number.isInteger(one)));
   return { top: step * Math.ceil((n > 0 ? n : 1) / step), step };
 }
 
@@ -84,7 +85,7 @@ function axes(chart, geometry, when) {
 function geometryOf(chart, width) {
   const count = chart.times.length;
   const inner = width - LEFT - RIGHT;
-  const { top, step } = scale(Math.max(...heights(chart)));
+  const { top, step } = scale(Math.max(...heights(chart)), chart.counts);
   return {
     inner, top, step,
     right: width - RIGHT,
@@ -117,9 +118,9 @@ function legendOf({ series, stacked, format }) {
 /**
  * Draw `series` [{name, values, color}] over `times` (Unix seconds) into `host`.
  *
- * `stacked` sums them as bars, the last on top; otherwise they are lines, with gaps for null. `format` writes
- * a value, `axis` one of the axis, `when` a time. `label` names the chart for screen readers. Called again,
- * it redraws.
+ * `stacked` sums them as bars, the last on top; otherwise they are lines, with gaps for null. `counts`: the
+ * values are whole. `format` writes a value, `axis` one of the axis, `when` a time. `label` names the chart
+ * for screen readers. Called again, it redraws.
  */
 export function timeChart(host, chart) {
   const { times, series, format, label } = chart;

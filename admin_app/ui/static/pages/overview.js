@@ -77,6 +77,7 @@ const outcome = (times) => ({
   label: "Requests over time",
   times,
   stacked: true,
+  counts: true,
   format: compact,
   series: [
     { name: "Served", values: steps(servedOf), color: 1 },

@@ -62,6 +62,7 @@ function drawChart(host, metric, report) {
       days.map((day) => byDay.get(day)),
     ),
     stacked: true,
+    counts: metric !== "cost",
     format: metric === "cost" ? money : whole,
     axis: metric === "cost" ? money : compact,
     when: day,
