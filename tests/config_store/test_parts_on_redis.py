@@ -266,7 +266,7 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_document_that_was_not_stored_so_is_refused(
+def test_document_that_was_not_stored_so_is_rejected(
     client: redis.Redis, store: RedisStore, valkey_socket: str, name: str
 ) -> None:
     create(store, replace(a_tenant("acme"), rules=RULES[:2]))
@@ -289,7 +289,7 @@ def test_document_that_was_not_stored_so_is_refused(
     assert any("id-acme" in said for said in violations(client, NAMES))
 
 
-def test_store_under_another_secret_is_refused(client: redis.Redis, store: RedisStore) -> None:
+def test_store_under_another_secret_is_rejected(client: redis.Redis, store: RedisStore) -> None:
     create(store, a_tenant("acme"))
     with pytest.raises(BadRecord, match="not the one that was stored"):
         RedisStore(client, quarantine=0, names=PartNames(b"q" * 32)).read("id-acme")
@@ -338,7 +338,7 @@ async def test_part_that_a_change_dropped_between_two_replies_is_not_missing(
     await source.close()
 
 
-def test_writer_that_was_overtaken_by_another_store_is_refused(
+def test_writer_that_was_overtaken_by_another_store_is_rejected(
     client: redis.Redis, store: RedisStore
 ) -> None:
     """The number of a change may come again in a restored store; then the root differs."""

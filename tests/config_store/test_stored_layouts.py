@@ -205,7 +205,7 @@ def test_change_of_the_platform_puts_it_in_parts_and_keeps_everything_else(
     assert violations(client, old.names) == []
 
 
-def test_release_before_refuses_what_it_does_not_know_and_does_not_misread_it(
+def test_release_before_rejects_what_it_does_not_know_and_does_not_misread_it(
     old: Old, client: Any, world: World, api: Api
 ) -> None:
     if old.layout == 2:

@@ -141,7 +141,7 @@ def test_two_rules_with_one_id_are_rejected() -> None:
         written(replace(a_tenant("acme"), rules=(ONE, replace(TWO, id=ONE.id))))
 
 
-def test_part_or_root_with_another_text_or_place_is_refused() -> None:
+def test_part_or_root_with_another_text_or_place_is_rejected() -> None:
     stored = written(replace(a_tenant("acme"), rules=(ONE, TWO)))
     (one, first), (_, second) = stored.new.items()
     place = ("rules", "rule-1", one)
