@@ -9,6 +9,7 @@ from admin_app.changes.snapshot import find_tenant
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.documents import examples
+from shared.documents.fields import nullable
 from shared.model.config import Scope
 
 blueprint = Blueprint("me", __name__, "The caller.")
@@ -37,7 +38,7 @@ class Me(Schema):
         required=True,
         metadata={"description": "Of a tenant's key. The platform has none, and may do everything."},
     )
-    tenant = fields.Nested(OwnTenant, required=True, allow_none=True)
+    tenant = fields.Nested(OwnTenant, **nullable())
     session = fields.Boolean(
         required=True, metadata={"description": "Whether this is a browser that has logged in."}
     )

@@ -20,6 +20,7 @@ from admin_app.http.responses import response
 from shared.core.fields import Pattern, Strict, ip_address, validated
 from shared.core.http_tokens import TOKEN
 from shared.documents import examples
+from shared.documents.fields import nullable
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
 from shared.limits.values import CLOSED, CONCURRENT, UNITS, Limit, LimitState
@@ -89,30 +90,20 @@ class RateLimit(Schema):
     """A limit in force. Its usage is null when its counter depends on values that the query lacks."""
 
     scope = fields.String(required=True, validate=validate.OneOf(["rule", "gateway"]))
-    rule_id = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The rule whose requests it counts; null for all rules."},
-    )
-    rule_path = fields.String(required=True, allow_none=True, metadata={"description": "Its path."})
+    rule_id = fields.String(**nullable("The rule whose requests it counts; null for all rules."))
+    rule_path = fields.String(**nullable("Its path."))
     key_id = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "With `each_key`: the key whose requests it counts; null for all keys."},
+        **nullable("With `each_key`: the key whose requests it counts; null for all keys.")
     )
-    key_name = fields.String(required=True, allow_none=True, metadata={"description": "Its name."})
+    key_name = fields.String(**nullable("Its name."))
     name = fields.String(required=True)
     unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
     limit = fields.Integer(required=True)
-    window = fields.String(
-        required=True, allow_none=True, metadata={"description": "null for concurrent requests."}
-    )
-    used = fields.Integer(required=True, allow_none=True)
-    remaining = fields.Integer(required=True, allow_none=True)
+    window = fields.String(**nullable("null for concurrent requests."))
+    used = fields.Integer(**nullable())
+    remaining = fields.Integer(**nullable())
     reset_after_ms = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Milliseconds until part of the limit is free. null if unknown."},
+        **nullable("Milliseconds until part of the limit is free. null if unknown.")
     )
 
 
@@ -134,7 +125,7 @@ class AllRateLimits(Schema):
 
     limits = fields.List(fields.Nested(TenantRateLimit), required=True)
     tenants = fields.Integer(required=True, metadata={"description": "Tenants that were read."})
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = fields.String(**nullable())
 
 
 @dataclass(frozen=True, slots=True)

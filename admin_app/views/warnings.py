@@ -17,7 +17,7 @@ from admin_app.http.errors import problem_documents
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.documents import examples
-from shared.documents.fields import ChangeWarning
+from shared.documents.fields import ChangeWarning, nullable
 from shared.model.config import Rule, Snapshot
 from shared.pipeline.check import chain_warnings, check_rule, check_tenant
 
@@ -27,12 +27,8 @@ blueprint = Blueprint("warnings", __name__, "What may not work as intended in a 
 class StoredWarning(ChangeWarning):
     """A part of the configuration that does not work, or may not work as intended."""
 
-    rule_id = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The rule into which the pointer leads. null: the tenant."},
-    )
-    rule_path = fields.String(required=True, allow_none=True)
+    rule_id = fields.String(**nullable("The rule into which the pointer leads. null: the tenant."))
+    rule_path = fields.String(**nullable())
     rejects = fields.Boolean(
         required=True,
         metadata={"description": "true: requests are rejected. false: it may not work as intended."},
@@ -44,12 +40,7 @@ class WarningList(Schema):
 
     warnings = fields.List(fields.Nested(StoredWarning), required=True)
     fault = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={
-            "description": "Why the proxy serves an older state, because it cannot use the newest one. null: "
-            "it can."
-        },
+        **nullable("Why the proxy serves an older state, because it cannot use the newest one. null: it can.")
     )
 
 

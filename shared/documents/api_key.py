@@ -7,7 +7,7 @@ from marshmallow import Schema, fields, post_load, validate
 
 from shared.core.fields import Duration, Timestamp, text
 from shared.documents.ai.names import globs, provider_names
-from shared.documents.fields import Input, Page, warnings_field
+from shared.documents.fields import Input, Page, nullable, warnings_field
 from shared.model.config import ApiKey, Scope
 
 DAY_SECONDS = 86_400.0
@@ -75,10 +75,10 @@ class ApiKeyOutput(Schema):
     expires_at = Timestamp("null: it does not expire.", required=True, allow_none=True)
     last_used_at = Timestamp("Approximate time of the last use.", required=True, allow_none=True)
     created_at = Timestamp("Time of creation.", required=True)
-    models = fields.List(fields.String(), required=True, allow_none=True)
+    models = fields.List(fields.String(), **nullable())
     deny_models = fields.List(fields.String(), required=True)
-    providers = fields.List(fields.String(), required=True, allow_none=True)
-    user = fields.String(required=True, allow_none=True)
+    providers = fields.List(fields.String(), **nullable())
+    user = fields.String(**nullable())
     metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 

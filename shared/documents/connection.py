@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
+from shared.documents.fields import nullable
+
 #: The most models of a rule that are shown.
 MAX_MODELS: Final = 200
 AI, PLAIN = "ai", "plain"
@@ -35,12 +37,7 @@ class ConnectedRule(Schema):
             "description": "What comes between the address and `/v1/chat/completions` or `/v1/messages`."
         },
     )
-    apis = fields.List(
-        fields.String(),
-        required=True,
-        allow_none=True,
-        metadata={"description": "The APIs that it serves. null: those of its target."},
-    )
+    apis = fields.List(fields.String(), **nullable("The APIs that it serves. null: those of its target."))
     models = fields.List(
         fields.Nested(OfferedModel),
         required=True,
@@ -67,9 +64,7 @@ class ConnectionOutput(Schema):
         },
     )
     resolve = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "The value of curl's --resolve, in place of DNS. null: DNS knows the host."},
+        **nullable("The value of curl's --resolve, in place of DNS. null: DNS knows the host.")
     )
     rules = fields.List(fields.Nested(ConnectedRule), required=True)
 

@@ -2,7 +2,7 @@
 
 from marshmallow import Schema, fields, validate
 
-from shared.documents.fields import warnings_field
+from shared.documents.fields import nullable, warnings_field
 from shared.model.config import Stage
 
 
@@ -78,14 +78,14 @@ class ExplainedPlugin(Schema):
         ),
     )
     detail = _nullable("The message of the rejection, the fault, or the call that was not made.")
-    milliseconds = fields.Float(required=True, allow_none=True)
+    milliseconds = fields.Float(**nullable())
 
 
 class ExplainedGroup(Schema):
     """Plugins that run at the same time."""
 
     needs_body = fields.Boolean(required=True)
-    milliseconds = fields.Float(required=True, allow_none=True)
+    milliseconds = fields.Float(**nullable())
     plugins = fields.List(fields.Nested(ExplainedPlugin), required=True)
 
 
@@ -105,11 +105,7 @@ class CounterAfter(Schema):
 class CounterBefore(CounterAfter):
     """The limit before the request."""
 
-    reset_after_ms = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Time until more is available; null if unknown."},
-    )
+    reset_after_ms = fields.Integer(**nullable("Time until more is available; null if unknown."))
 
 
 class ExplainedLimit(Schema):
@@ -167,13 +163,13 @@ class Explanation(Schema):
         validate=validate.OneOf(["forwarded", "rejected", "responded", "unfinished"]),
         metadata={"description": "unfinished: the plugins exceeded the time for a dry run."},
     )
-    tenant = fields.Nested(ExplainedTenant, required=True, allow_none=True)
+    tenant = fields.Nested(ExplainedTenant, **nullable())
     key_id = _nullable()
     rule_id = _nullable()
     rules = fields.List(fields.Nested(RuleMatch), required=True)
     plan = fields.List(fields.Nested(ExplainedStage), required=True)
     limits = fields.List(fields.Nested(ExplainedLimit), required=True)
-    ai = fields.Nested(ExplainedModel, required=True, allow_none=True)
-    upstream = fields.Nested(UpstreamRequest, required=True, allow_none=True)
-    response = fields.Nested(GatewayResponse, required=True, allow_none=True)
+    ai = fields.Nested(ExplainedModel, **nullable())
+    upstream = fields.Nested(UpstreamRequest, **nullable())
+    response = fields.Nested(GatewayResponse, **nullable())
     warnings = warnings_field("What may not work as intended in the `rule` of the call.")

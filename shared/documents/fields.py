@@ -30,9 +30,10 @@ class Input(Strict):
         return data
 
 
-def maybe(description: str = "") -> dict[str, Any]:
+def nullable(description: str = "") -> dict[str, Any]:
     """The options of a field that is always there, and may be null."""
-    return {"required": True, "allow_none": True, "metadata": {"description": description}}
+    described = {"description": description} if description else {}
+    return {"required": True, "allow_none": True, "metadata": described}
 
 
 class Whole(fields.Nested):

@@ -5,6 +5,7 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Strict, Timestamp
+from shared.documents.fields import nullable
 
 #: The spans of time, in minutes, each with the length of its steps.
 WINDOWS: Final = {"15m": (15, 1), "30m": (30, 1), "1h": (60, 1), "6h": (360, 5), "24h": (1440, 15)}
@@ -33,7 +34,7 @@ class PlatformOverviewQuery(OverviewQuery):
 
 
 def _quantile() -> fields.Float:
-    return fields.Float(required=True, allow_none=True)
+    return fields.Float(**nullable())
 
 
 class Quantiles(Schema):
@@ -83,12 +84,8 @@ class TenantFigures(Schema):
     """Figures of one tenant."""
 
     tenant_id = fields.String(required=True)
-    name = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": f"null: it was deleted, or over {MAX_NAMED} tenants are asked for."},
-    )
-    subdomain = fields.String(required=True, allow_none=True)
+    name = fields.String(**nullable(f"null: it was deleted, or over {MAX_NAMED} tenants are asked for."))
+    subdomain = fields.String(**nullable())
     requests = fields.Integer(required=True)
     failed = fields.Integer(required=True)
     rejected = fields.Integer(required=True)
@@ -103,10 +100,7 @@ class Overview(Schema):
     last = Timestamp("The end.", required=True, data_key="to")
     now = fields.Nested(SpanFigures, required=True)
     before = fields.Nested(
-        SpanFigures,
-        required=True,
-        allow_none=True,
-        metadata={"description": "Of the window before. null for 24h: figures are kept for 25 hours."},
+        SpanFigures, **nullable("Of the window before. null for 24h: figures are kept for 25 hours.")
     )
     step_seconds = fields.Integer(
         required=True,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Pattern, Strict, Timestamp
-from shared.documents.fields import maybe
+from shared.documents.fields import nullable
 from shared.records.reader import Filter, Record
 
 MAX_PAGE: Final = 200
@@ -72,28 +72,28 @@ class RequestSummary(Schema):
     id = fields.String(required=True, metadata={"description": "The id of the record."})
     request_id = fields.String(required=True, metadata={"description": "X-Request-ID of the response."})
     time = Timestamp("The end of the request.", required=True)
-    tenant_id = fields.String(**maybe("null if the request led to no tenant."))
+    tenant_id = fields.String(**nullable("null if the request led to no tenant."))
     method = fields.String(required=True)
     path = fields.String(required=True, metadata={"description": "Without the query."})
-    status = fields.Integer(**maybe("null if the client got none."))
+    status = fields.Integer(**nullable("null if the client got none."))
     source = fields.String(required=True, metadata={"description": "The origin of the response."})
-    code = fields.String(**maybe("The error code."))
-    rule_id = fields.String(**maybe())
-    key_id = fields.String(**maybe())
-    model_asked = fields.String(**maybe())
-    model = fields.String(**maybe("The name that the provider knows."))
-    provider = fields.String(**maybe())
-    usage = fields.Nested(RequestUsage, **maybe("null if no model was called."))
-    cost_usd = fields.String(**maybe("Decimal text; null if the price is not known."))
+    code = fields.String(**nullable("The error code."))
+    rule_id = fields.String(**nullable())
+    key_id = fields.String(**nullable())
+    model_asked = fields.String(**nullable())
+    model = fields.String(**nullable("The name that the provider knows."))
+    provider = fields.String(**nullable())
+    usage = fields.Nested(RequestUsage, **nullable("null if no model was called."))
+    cost_usd = fields.String(**nullable("Decimal text; null if the price is not known."))
     stream = fields.Boolean(required=True)
-    ttft_ms = fields.Float(**maybe("Until the first byte of the body for the client."))
+    ttft_ms = fields.Float(**nullable("Until the first byte of the body for the client."))
     milliseconds = fields.Float(required=True)
     attempts = fields.Integer(required=True, metadata={"description": "Calls of upstreams."})
     retry_count = fields.Integer(
-        **maybe("How often the SDK has sent the request before; null if the client is no such SDK.")
+        **nullable("How often the SDK has sent the request before; null if the client is no such SDK.")
     )
     length = fields.Integer(
-        **maybe("Content-Length of the request of such an SDK: what it sends again has the same one.")
+        **nullable("Content-Length of the request of such an SDK: what it sends again has the same one.")
     )
 
 
@@ -101,12 +101,12 @@ class RequestList(Schema):
     """Requests, the newest first."""
 
     requests = fields.List(fields.Nested(RequestSummary), required=True)
-    next_cursor = fields.String(**maybe("`before` of the next page; null on the last."))
+    next_cursor = fields.String(**nullable("`before` of the next page; null on the last."))
     newest = fields.String(
-        **maybe("The newest request that was looked at, wanted or not: `after` of the next read.")
+        **nullable("The newest request that was looked at, wanted or not: `after` of the next read.")
     )
     recorded = fields.Integer(
-        **maybe("All requests recorded so far. Two reads differ by the number of those that came between.")
+        **nullable("All requests recorded so far. Two reads differ by the number of those that came between.")
     )
 
 

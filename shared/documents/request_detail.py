@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS
 from shared.core.fields import Timestamp
-from shared.documents.fields import maybe
+from shared.documents.fields import nullable
 from shared.documents.request import LISTED, RequestSummary, request_document
 from shared.limits.values import label_of
 from shared.log_lines import CAUSES
@@ -31,15 +31,15 @@ class RequestStep(Schema):
     """A step of the rule's plugins."""
 
     plugin = fields.String(required=True)
-    stage = fields.String(**maybe("null if the request was not traced."))
+    stage = fields.String(**nullable("null if the request was not traced."))
     verdict = fields.String(
         required=True,
         validate=validate.OneOf(["continue", "reject", "respond", "patch", "fault", "cancelled"]),
     )
-    code = fields.String(**maybe("Of a rejection."))
-    fault = fields.String(**maybe("Why the plugin failed."))
-    at_ms = fields.Float(**maybe("From the beginning of the request; null if it was not traced."))
-    milliseconds = fields.Float(**maybe("null if the request was not traced."))
+    code = fields.String(**nullable("Of a rejection."))
+    fault = fields.String(**nullable("Why the plugin failed."))
+    at_ms = fields.Float(**nullable("From the beginning of the request; null if it was not traced."))
+    milliseconds = fields.Float(**nullable("null if the request was not traced."))
 
 
 class RequestLimit(Schema):
@@ -49,21 +49,21 @@ class RequestLimit(Schema):
     name = fields.String(required=True)
     unit = fields.String(required=True)
     limit = fields.Integer(required=True)
-    window = fields.String(**maybe("null for concurrent requests."))
+    window = fields.String(**nullable("null for concurrent requests."))
     cost = fields.Integer(required=True)
     before = fields.Integer(required=True)
     after = fields.Integer(required=True)
-    reset_after_ms = fields.Integer(**maybe())
+    reset_after_ms = fields.Integer(**nullable())
 
 
 class RequestAttempt(Schema):
     """A call of a target. `milliseconds` end with its failure, or with the first content."""
 
     target = fields.String(required=True)
-    key_id = fields.String(**maybe("The key of the provider; null if it is the platform's."))
+    key_id = fields.String(**nullable("The key of the provider; null if it is the platform's."))
     status = fields.Integer(required=True, metadata={"description": "0: no response."})
     why = fields.String(required=True, metadata={"description": "Why it failed; empty if it was served."})
-    at_ms = fields.Float(**maybe("When it began; null if that was not kept."))
+    at_ms = fields.Float(**nullable("When it began; null if that was not kept."))
     milliseconds = fields.Float(required=True)
 
 
@@ -78,8 +78,8 @@ class RequestConnection(Schema):
     """The connection to the upstream of the last attempt."""
 
     is_reused = fields.Boolean(required=True)
-    at_ms = fields.Float(**maybe("When it began to be made; null if it is reused."))
-    milliseconds = fields.Float(**maybe("How long that took, TLS included; null if it failed."))
+    at_ms = fields.Float(**nullable("When it began to be made; null if it is reused."))
+    milliseconds = fields.Float(**nullable("How long that took, TLS included; null if it failed."))
 
 
 class RequestDecision(Schema):
@@ -92,21 +92,21 @@ class RequestDecision(Schema):
     cut = fields.Boolean(required=True, metadata={"description": "Texts or lists were shortened."})
     steps = fields.List(fields.Nested(RequestStep), required=True)
     limits = fields.List(fields.Nested(RequestLimit), required=True)
-    limit_reached = fields.Dict(**maybe("The limit for which the request was rejected, as in its 429."))
+    limit_reached = fields.Dict(**nullable("The limit for which the request was rejected, as in its 429."))
     attempts = fields.List(fields.Nested(RequestAttempt), required=True)
     not_chosen = fields.List(fields.Nested(TargetNotChosen), required=True)
-    connection = fields.Nested(RequestConnection, **maybe("null if there was none."))
-    body_ms = fields.Float(**maybe("When its body had come; null without one, or if it was passed on."))
-    forwarded_ms = fields.Float(**maybe("When the upstream was called; null if it was not."))
-    head_ms = fields.Float(**maybe("When the head of the upstream's response had come."))
-    first_byte_ms = fields.Float(**maybe("When the client got the first byte of the body."))
-    upstream_end_ms = fields.Float(**maybe("When the response of the upstream was complete."))
+    connection = fields.Nested(RequestConnection, **nullable("null if there was none."))
+    body_ms = fields.Float(**nullable("When its body had come; null without one, or if it was passed on."))
+    forwarded_ms = fields.Float(**nullable("When the upstream was called; null if it was not."))
+    head_ms = fields.Float(**nullable("When the head of the upstream's response had come."))
+    first_byte_ms = fields.Float(**nullable("When the client got the first byte of the body."))
+    upstream_end_ms = fields.Float(**nullable("When the response of the upstream was complete."))
 
 
 class RequestDetail(RequestSummary):
     """A request with its decision. `log` is its line in the access log."""
 
-    why = fields.String(**maybe("Why it was rejected, or failed, in words; null if it was served."))
+    why = fields.String(**nullable("Why it was rejected, or failed, in words; null if it was served."))
     decision = fields.Nested(RequestDecision, required=True)
     log = fields.Dict(required=True)
 

@@ -18,7 +18,7 @@ from shared.core.fields import (
 from shared.documents.ai.pool import PoolInput, PoolOutput, pool_members
 from shared.documents.ai.rule import AiRuleOutput, UrlTargetOutput, ai_input, targets_input, url_field
 from shared.documents.cors import CorsOutput, cors_input
-from shared.documents.fields import Input, Page, Whole, read_only, warnings_field
+from shared.documents.fields import Input, Page, Whole, nullable, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.documents.upstream import (
     TimeoutsOutput,
@@ -54,8 +54,8 @@ class LimitsInput(Input):
 class LimitsOutput(Schema):
     """The largest bodies in bytes. null: the gateway's default."""
 
-    request_body = fields.Integer(required=True, allow_none=True)
-    response_body = fields.Integer(required=True, allow_none=True)
+    request_body = fields.Integer(**nullable())
+    response_body = fields.Integer(**nullable())
 
 
 class RuleInput(PoolInput):
@@ -157,9 +157,9 @@ class RuleOutput(PoolOutput):
 
     id = fields.String(required=True)
     path = fields.String(required=True)
-    target = fields.String(required=True, allow_none=True)
-    targets = fields.List(fields.Nested(UrlTargetOutput), required=True, allow_none=True)
-    ai = fields.Nested(AiRuleOutput, required=True, allow_none=True)
+    target = fields.String(**nullable())
+    targets = fields.List(fields.Nested(UrlTargetOutput), **nullable())
+    ai = fields.Nested(AiRuleOutput, **nullable())
     methods = fields.List(fields.String(), required=True)
     match = fields.String(required=True)
     strip_path = fields.Boolean(required=True)
@@ -171,15 +171,13 @@ class RuleOutput(PoolOutput):
     limits = fields.Nested(LimitsOutput, required=True)
     streams = fields.String(required=True)
     encoded_slashes = fields.String(required=True)
-    ca = fields.String(required=True, allow_none=True)
+    ca = fields.String(**nullable())
     credential = fields.String(required=True)
-    identity_headers = fields.Boolean(required=True, allow_none=True)
-    trace_headers = fields.Boolean(required=True, allow_none=True)
+    identity_headers = fields.Boolean(**nullable())
+    trace_headers = fields.Boolean(**nullable())
     upstream_headers = fields.String(required=True)
-    stream_keepalive = fields.Float(
-        required=True, allow_none=True, metadata={"description": "Seconds. null: no comments."}
-    )
-    cors = fields.Nested(CorsOutput, required=True, allow_none=True)
+    stream_keepalive = fields.Float(**nullable("Seconds. null: no comments."))
+    cors = fields.Nested(CorsOutput, **nullable())
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)

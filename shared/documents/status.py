@@ -5,6 +5,7 @@ from typing import Any, Final
 from marshmallow import Schema, fields
 
 from shared.core.fields import Timestamp
+from shared.documents.fields import nullable
 
 
 def _text(description: str = "", **kwargs: Any) -> fields.String:
@@ -13,13 +14,12 @@ def _text(description: str = "", **kwargs: Any) -> fields.String:
     )
 
 
-def _number(description: str = "", *, nullable: bool = False) -> fields.Integer:
-    kind = {"description": description} if description else {}
-    return fields.Integer(required=True, allow_none=nullable, metadata=kind)
+def _number(description: str = "") -> fields.Integer:
+    return fields.Integer(required=True, metadata={"description": description} if description else {})
 
 
-def _truth(description: str, *, nullable: bool = False) -> fields.Boolean:
-    return fields.Boolean(required=True, allow_none=nullable, metadata={"description": description})
+def _truth(description: str) -> fields.Boolean:
+    return fields.Boolean(required=True, metadata={"description": description})
 
 
 class StatusWorker(Schema):
@@ -34,15 +34,11 @@ class StatusWorker(Schema):
     state = _text(
         "ok; behind: it lacks a change for over 5 s; degraded: see `trouble`; draining: it will end soon."
     )
-    revision = _number("The newest change that it runs. null: none yet.", nullable=True)
+    revision = fields.Integer(**nullable("The newest change that it runs. null: none yet."))
     behind = _number("How many changes of the store it does not run yet.")
-    in_flight = _number("Open requests. null: not counted by its engine.", nullable=True)
-    connections = _number("Open connections of clients. null: not counted by its engine.", nullable=True)
-    loop_lag_ms = fields.Float(
-        required=True,
-        allow_none=True,
-        metadata={"description": "How late its event loop ran last. null: not measured."},
-    )
+    in_flight = fields.Integer(**nullable("Open requests. null: not counted by its engine."))
+    connections = fields.Integer(**nullable("Open connections of clients. null: not counted by its engine."))
+    loop_lag_ms = fields.Float(**nullable("How late its event loop ran last. null: not measured."))
     trouble = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
@@ -72,7 +68,7 @@ class StatusMemory(Schema):
     """The memory of Redis."""
 
     used_bytes = _number()
-    max_bytes = _number("Its `maxmemory`. null: none is set.", nullable=True)
+    max_bytes = fields.Integer(**nullable("Its `maxmemory`. null: none is set."))
     policy = _text("Its `maxmemory-policy`.")
 
 
@@ -80,7 +76,7 @@ class StatusPersistence(Schema):
     """What Redis keeps on its disk."""
 
     append_only = _truth("Whether it writes each change (`appendonly`).")
-    write_ok = _truth("Whether it wrote the last change. null without `append_only`.", nullable=True)
+    write_ok = fields.Boolean(**nullable("Whether it wrote the last change. null without `append_only`."))
     snapshot_ok = _truth("Whether it wrote its last snapshot.")
     unsaved_changes = _number("Changes since the last snapshot, counters included.")
 
@@ -100,8 +96,8 @@ class StatusStore(Schema):
 
     address = _text()
     mode = _text("embedded or external.")
-    id = _text("The name that the store got once. null: it has none.", allow_none=True)
-    generation = _number("How often an operator accepted older data.", nullable=True)
+    id = fields.String(**nullable("The name that the store got once. null: it has none."))
+    generation = fields.Integer(**nullable("How often an operator accepted older data."))
     revision = _number("The number of its newest change.")
     tenants = _number()
     faults = _number("Tenants whose stored document cannot be used. `GET /readyz` names them.")
@@ -109,9 +105,7 @@ class StatusStore(Schema):
     workers_alone = _number(
         "Workers that count limits alone, because Redis does not respond to them in time."
     )
-    server = fields.Nested(
-        StatusServer, required=True, allow_none=True, metadata={"description": "null: INFO is not allowed."}
-    )
+    server = fields.Nested(StatusServer, **nullable("null: INFO is not allowed."))
 
 
 class StatusJob(Schema):
@@ -119,8 +113,8 @@ class StatusJob(Schema):
 
     name = _text()
     description = _text()
-    leader = _text("The id of the worker. null: none leads now.", allow_none=True)
-    term = _number("Grows with each new leader. null without a leader.", nullable=True)
+    leader = fields.String(**nullable("The id of the worker. null: none leads now."))
+    term = fields.Integer(**nullable("Grows with each new leader. null without a leader."))
 
 
 class StatusAddresses(Schema):
@@ -169,7 +163,7 @@ class SettingOutput(Schema):
     is_changed = _truth("Whether the value is not the default.")
     is_secret = _truth("Whether the value is withheld.")
     source = _text("default, file, environment or flag.")
-    origin = _text("The line of the file, the variable or the flag.", allow_none=True)
+    origin = fields.String(**nullable("The line of the file, the variable or the flag."))
     description = _text(attribute="help_text")
 
 

@@ -7,7 +7,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from shared.core.fields import Pattern, Timestamp, choice, text
 from shared.core.http_tokens import LABEL
 from shared.documents.cors import CorsOutput, cors_input
-from shared.documents.fields import Input, Page, read_only, warnings_field
+from shared.documents.fields import Input, Page, nullable, read_only, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
 from shared.model.config import Tenant, Tier
 
@@ -87,11 +87,11 @@ class TenantOutput(Schema):
     subdomain = fields.String(required=True)
     tier = fields.String(required=True)
     status = fields.String(required=True)
-    enabled_plugins = fields.List(fields.String(), required=True, allow_none=True)
+    enabled_plugins = fields.List(fields.String(), **nullable())
     required_plugins = fields.Dict(
         keys=fields.String(), values=fields.Nested(PluginConfigOutput), required=True
     )
-    cors = fields.Nested(CorsOutput, required=True, allow_none=True)
+    cors = fields.Nested(CorsOutput, **nullable())
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)

@@ -6,7 +6,7 @@ from cryptography import x509
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.fields import HEADER_VALUE, Duration, token
-from shared.documents.fields import Input, Secret, Whole
+from shared.documents.fields import Input, Secret, Whole, nullable
 from shared.http.forwarding import describes_body, is_ours
 from shared.model.rule_timeouts import RuleTimeouts
 
@@ -39,10 +39,10 @@ class TimeoutsInput(Input):
 class TimeoutsOutput(Schema):
     """The upstream timeouts in seconds. null: the gateway's default."""
 
-    connect = fields.Float(required=True, allow_none=True)
-    first_byte = fields.Float(required=True, allow_none=True)
-    idle = fields.Float(required=True, allow_none=True)
-    total = fields.Float(required=True, allow_none=True)
+    connect = fields.Float(**nullable())
+    first_byte = fields.Float(**nullable())
+    idle = fields.Float(**nullable())
+    total = fields.Float(**nullable())
 
 
 def timeouts_input(description: str = "Upstream timeouts. PATCH replaces all of them.") -> fields.Nested:

@@ -36,6 +36,7 @@ def test_rule_with_wrong_fields_is_corrected_in_one_go(dashboard: Dashboard, ten
     expect(page.get_by_text("No rules yet.")).to_be_visible()
     page.get_by_role("button", name="Add a rule").click()
     panel = page.get_by_role("dialog")
+    panel.get_by_role("radio", name="A service").check()
     panel.get_by_label("Path", exact=True).fill("search")
     panel.get_by_label("Target", exact=True).fill("http://10.0.0.1")
     panel.get_by_role("button", name="Add the rule").click()
@@ -51,9 +52,9 @@ def test_rule_with_wrong_fields_is_corrected_in_one_go(dashboard: Dashboard, ten
 
 
 @pytest.mark.slow
-def test_rule_for_ai_without_a_provider_is_saved_and_its_warning_stays(
-    dashboard: Dashboard, tenant: TenantInUse
-) -> None:
+def test_rule_for_ai_without_a_provider_is_saved_and_its_warning_stays(dashboard: Dashboard) -> None:
+    dashboard.gateway.remove_all()  # other tests share providers with every tenant
+    tenant = dashboard.gateway.create_tenant()
     page = opened(dashboard, tenant)
     page.get_by_role("button", name="Add a rule").click()
     panel = page.get_by_role("dialog")

@@ -17,7 +17,7 @@ from shared.core.errors import Invalid, OutsideError, Problem
 from shared.core.fields import flag
 from shared.documents.ai import examples
 from shared.documents.ai.names import upstream_model
-from shared.documents.fields import Input
+from shared.documents.fields import Input, nullable
 from shared.model.providers import Provider, ProviderKey
 from shared.providers.calls import (
     ANTHROPIC_MESSAGES,
@@ -62,16 +62,10 @@ class ProviderTestOutput(Schema):
     """The result of a test."""
 
     ok = fields.Boolean(required=True)
-    status = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "null: there was no response."}
-    )
+    status = fields.Integer(**nullable("null: there was no response."))
     milliseconds = fields.Integer(required=True)
-    models = fields.Integer(
-        required=True, allow_none=True, metadata={"description": "The models in the list; null without one."}
-    )
-    error = fields.String(
-        required=True, allow_none=True, metadata={"description": "What went wrong, without secrets."}
-    )
+    models = fields.Integer(**nullable("The models in the list; null without one."))
+    error = fields.String(**nullable("What went wrong, without secrets."))
 
 
 @blueprint.route("/providers/<provider_id>/test")

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Duration, Timestamp
 from shared.documents.ai.provider_key import KeyHealthOutput
-from shared.documents.fields import Input
+from shared.documents.fields import Input, nullable
 from shared.health.known import KnownHealth
 from shared.health.layout import Failure, StoredHealth
 from shared.health.report import MAX_SECONDS, Report, key_id_of
@@ -26,7 +26,7 @@ class FailureOutput(Schema):
     """A failure of a target or of a key."""
 
     at = Timestamp("When it was seen.", required=True)
-    key = fields.String(required=True, allow_none=True, metadata={"description": "null: it is the target's."})
+    key = fields.String(**nullable("null: it is the target's."))
     reason = fields.String(required=True, metadata={"description": "In a few words, without secrets."})
 
 
@@ -41,7 +41,7 @@ class TargetHealthOutput(Schema):
     )
     since = Timestamp("When it was opened. null: it is closed.", required=True, allow_none=True)
     until = Timestamp("When it is tried again. null: it is closed.", required=True, allow_none=True)
-    reason = fields.String(required=True, allow_none=True, metadata={"description": "Why it is open."})
+    reason = fields.String(**nullable("Why it is open."))
     by = fields.String(
         required=True,
         allow_none=True,
@@ -52,15 +52,9 @@ class TargetHealthOutput(Schema):
         required=True,
         metadata={"description": "Tenants for which it is open because of their own calls."},
     )
-    ewma = fields.Float(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Seconds to the first content, of the slowest worker. null: not known."},
-    )
+    ewma = fields.Float(**nullable("Seconds to the first content, of the slowest worker. null: not known."))
     in_flight = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Calls under way in all workers, at most 10 s ago. null: not known."},
+        **nullable("Calls under way in all workers, at most 10 s ago. null: not known.")
     )
     last_errors = fields.List(
         fields.Nested(FailureOutput),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.fields import Duration, Pattern, Size, choice, token
-from shared.documents.fields import Input, Whole
+from shared.documents.fields import Input, Whole, nullable
 from shared.model.pools import (
     AI_POLICY,
     AI_RETRY,
@@ -300,7 +300,7 @@ class HoldOutput(Schema):
 class HealthOutput(Schema):
     """A probe of each target. Durations are seconds."""
 
-    path = fields.String(required=True, allow_none=True)
+    path = fields.String(**nullable())
     interval = fields.Float(required=True)
     timeout = fields.Float(required=True)
     ok = fields.List(fields.Integer(), required=True)
@@ -310,11 +310,11 @@ class PoolOutput(Schema):
     """How a target is chosen. null for a rule that has no targets."""
 
     strategy = fields.Enum(Strategy, by_value=True, required=True, allow_none=True)
-    affinity = fields.Nested(AffinityOutput, required=True, allow_none=True)
-    retry = fields.Nested(RetryOutput, required=True, allow_none=True)
-    breaker = fields.Nested(BreakerOutput, required=True, allow_none=True)
-    stream = fields.Nested(HoldOutput, required=True, allow_none=True)
-    health = fields.Nested(HealthOutput, required=True, allow_none=True)
+    affinity = fields.Nested(AffinityOutput, **nullable())
+    retry = fields.Nested(RetryOutput, **nullable())
+    breaker = fields.Nested(BreakerOutput, **nullable())
+    stream = fields.Nested(HoldOutput, **nullable())
+    health = fields.Nested(HealthOutput, **nullable())
 
 
 def policy_of(sent: Mapping[str, Any], stored: PoolPolicy) -> PoolPolicy:

@@ -15,7 +15,7 @@ from shared.documents.ai.provider_key import (
 )
 from shared.documents.ai.provider_model import ProviderModelInput, ProviderModelOutput
 from shared.documents.ai.sharing import SharedField
-from shared.documents.fields import Input, Page, Secret, Whole, read_only, warnings_field
+from shared.documents.fields import Input, Page, Secret, Whole, nullable, read_only, warnings_field
 from shared.documents.upstream import (
     TimeoutsOutput,
     ca_input,
@@ -186,18 +186,18 @@ class ProviderOutput(Schema):
     id = fields.String(required=True)
     name = fields.String(required=True)
     kind = fields.String(required=True)
-    base_url = fields.String(required=True, allow_none=True)
+    base_url = fields.String(**nullable())
     params = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    apis = fields.List(fields.String(), required=True, allow_none=True)
-    auth = fields.Nested(AuthOutput, required=True, allow_none=True)
+    apis = fields.List(fields.String(), **nullable())
+    auth = fields.Nested(AuthOutput, **nullable())
     keys = fields.List(fields.Nested(ProviderKeyOutput), required=True)
     headers = headers_output()
     query = headers_output()
     models = fields.List(fields.Nested(ProviderModelOutput), required=True)
     discover = Interval(minimum=0, maximum=0, description="Seconds, or off.", required=True)
     timeouts = fields.Nested(TimeoutsOutput, required=True)
-    ca = fields.String(required=True, allow_none=True)
-    max_concurrent = fields.Integer(required=True, allow_none=True)
+    ca = fields.String(**nullable())
+    max_concurrent = fields.Integer(**nullable())
     enabled = fields.Boolean(required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)
@@ -261,9 +261,7 @@ class KindOutput(Schema):
     kind = fields.String(required=True)
     title = fields.String(required=True)
     docs = fields.String(required=True, metadata={"description": "Where its API is described."})
-    base_url = fields.String(
-        required=True, allow_none=True, metadata={"description": "null: each provider has its own."}
-    )
+    base_url = fields.String(**nullable("null: each provider has its own."))
     auth = fields.Nested(AuthOutput, required=True)
     needs_key = fields.Boolean(required=True)
     apis = fields.List(

@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from shared.core.fields import Duration, Pattern, Timestamp, flag, text
 from shared.documents.ai.names import globs
 from shared.documents.api_key import DAY_SECONDS
-from shared.documents.fields import KEEP, Input, Keep, read_only
+from shared.documents.fields import KEEP, Input, Keep, nullable, read_only
 from shared.model.providers import ProviderKey
 
 #: The most keys of one provider.
@@ -159,7 +159,7 @@ class ProviderKeyOutput(KeyHealthOutput):
     name = fields.String(required=True)
     secret = fields.Method("_secret", required=True)
     weight = fields.Integer(required=True)
-    models = fields.List(fields.String(), required=True, allow_none=True)
+    models = fields.List(fields.String(), **nullable())
     enabled = fields.Boolean(required=True)
     expires_at = Timestamp("The end of a replaced key. null: none.", required=True, allow_none=True)
     created_at = Timestamp("Time of creation.", required=True)

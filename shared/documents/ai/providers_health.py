@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Timestamp
 from shared.documents.ai.health import TargetHealthOutput, known_health, target_documents
+from shared.documents.fields import nullable
 from shared.health.known import KnownHealth
 from shared.health.layout import StoredHealth
 from shared.health.report import Report
@@ -35,9 +36,7 @@ class KeysOutput(Schema):
 class ProviderStateOutput(Schema):
     """The health of one provider."""
 
-    id = fields.String(
-        required=True, allow_none=True, metadata={"description": "null: a shared one, for a tenant."}
-    )
+    id = fields.String(**nullable("null: a shared one, for a tenant."))
     name = fields.String(required=True)
     kind = fields.String(required=True)
     shared = fields.Boolean(
@@ -52,22 +51,16 @@ class ProviderStateOutput(Schema):
         },
     )
     since = Timestamp("When it became degraded or down. null: it did not.", required=True, allow_none=True)
-    reason = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Why it is degraded or down, without secrets."},
-    )
+    reason = fields.String(**nullable("Why it is degraded or down, without secrets."))
     calls = fields.Integer(required=True, metadata={"description": "Its calls within the window."})
     failed = fields.Integer(required=True, metadata={"description": "Those of them that failed."})
     rate_limited_per_minute = fields.Float(
         required=True, metadata={"description": "Responses with status 429 per minute."}
     )
     p95_ms = fields.Float(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Milliseconds to the first content, of 95 % of its calls. null: no calls."},
+        **nullable("Milliseconds to the first content, of 95 % of its calls. null: no calls.")
     )
-    keys = fields.Nested(KeysOutput, required=True, allow_none=True)
+    keys = fields.Nested(KeysOutput, **nullable())
     targets = fields.List(
         fields.Nested(TargetHealthOutput),
         required=True,

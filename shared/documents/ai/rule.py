@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, post_load, validate
 from shared.core.fields import flag, validated
 from shared.documents.ai.model import MAX_TARGETS, priority, weight
 from shared.documents.ai.names import api_names, globs, provider_names, upstream_model
-from shared.documents.fields import Input, Whole
+from shared.documents.fields import Input, Whole, nullable
 from shared.documents.upstream import TimeoutsOutput, headers_input, headers_output, timeouts_input
 from shared.model.pools import UrlTarget
 from shared.model.providers import AiRule
@@ -80,10 +80,10 @@ class AiRuleOutput(Schema):
     """What a rule serves of providers of AI."""
 
     providers = fields.List(fields.String(), required=True)
-    models = fields.List(fields.String(), required=True, allow_none=True)
-    default_model = fields.String(required=True, allow_none=True)
+    models = fields.List(fields.String(), **nullable())
+    default_model = fields.String(**nullable())
     hide_target = fields.Boolean(required=True)
-    apis = fields.List(fields.String(), required=True, allow_none=True)
+    apis = fields.List(fields.String(), **nullable())
 
 
 def targets_input() -> fields.List[Any]:

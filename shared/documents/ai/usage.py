@@ -7,6 +7,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.fields import Strict, Timestamp
+from shared.documents.fields import nullable
 from shared.usage.aggregates import DIMENSIONS, Totals
 from shared.usage.prices import usd
 from shared.usage.row import UNITS, AbandonedCall, LedgerRow
@@ -128,11 +129,7 @@ class UsageOfCall(Schema):
         metadata={"description": "Tokens and pieces by unit."},
     )
     source = fields.String(required=True, metadata={"description": "reported, estimated or mixed."})
-    cost = fields.String(
-        required=True,
-        allow_none=True,
-        metadata={"description": "USD as decimal text. null: the price is not known."},
-    )
+    cost = fields.String(**nullable("USD as decimal text. null: the price is not known."))
 
 
 class UsageRow(UsageOfCall):
@@ -169,7 +166,7 @@ class UsageRow(UsageOfCall):
         },
     )
     duration_ms = fields.Integer(required=True)
-    first_ms = fields.Integer(required=True, allow_none=True)
+    first_ms = fields.Integer(**nullable())
 
 
 class UsageRows(Schema):
@@ -177,7 +174,7 @@ class UsageRows(Schema):
 
     rows = fields.List(fields.Nested(UsageRow), required=True)
     count = fields.Integer(required=True)
-    next_cursor = fields.String(required=True, allow_none=True)
+    next_cursor = fields.String(**nullable())
 
 
 def sum_document(group: dict[str, str], totals: Totals) -> dict[str, Any]:

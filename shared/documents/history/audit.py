@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 from shared.config_store.history.audit import SignedEntry
 from shared.config_store.layout import PLATFORM_ID
 from shared.core.fields import Pattern, Strict, Timestamp
-from shared.documents.fields import maybe
+from shared.documents.fields import nullable
 from shared.documents.history.versions import DIFFERENCES, VERSION, DifferenceOutput
 from shared.documents.request import ID_BEFORE
 
@@ -52,16 +52,16 @@ class AuditOutput(Schema):
 
     id = fields.String(required=True)
     at = Timestamp("The time of the change.", required=True)
-    tenant_id = fields.String(**maybe("null for the platform."))
+    tenant_id = fields.String(**nullable("null for the platform."))
     action = fields.String(required=True, metadata={"description": "create, update or delete."})
     operation = fields.String(required=True, metadata={"description": "The operation of the API."})
     actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
-    address = fields.String(**maybe("The address of the client."))
+    address = fields.String(**nullable("The address of the client."))
     source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
-    request_id = fields.String(**maybe("X-Request-ID of the call."))
-    message = fields.String(**maybe("X-Gateway-Message of the call."))
+    request_id = fields.String(**nullable("X-Request-ID of the call."))
+    message = fields.String(**nullable("X-Gateway-Message of the call."))
     summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
-    version = fields.Integer(**maybe("The version afterwards; null if the tenant was deleted."))
+    version = fields.Integer(**nullable("The version afterwards; null if the tenant was deleted."))
     changes = fields.List(fields.Nested(DifferenceOutput), required=True)
     cut = fields.Boolean(required=True, metadata={"description": "Whether there were more changes."})
 
@@ -70,7 +70,7 @@ class AuditList(Schema):
     """Changes, the newest first."""
 
     entries = fields.List(fields.Nested(AuditOutput), required=True)
-    next_cursor = fields.String(**maybe("`cursor` of the next page; null on the last."))
+    next_cursor = fields.String(**nullable("`cursor` of the next page; null on the last."))
 
 
 _ENTRY = AuditOutput()

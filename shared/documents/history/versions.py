@@ -10,7 +10,7 @@ from shared.config_store.records.contents import Content, Document, PlatformCont
 from shared.core.fields import Flag, Strict, Timestamp, text
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
-from shared.documents.fields import Page, maybe, warnings_field
+from shared.documents.fields import Page, nullable, warnings_field
 from shared.documents.rule import rule_document
 from shared.documents.tenant import TenantOutput
 
@@ -24,9 +24,9 @@ class VersionOutput(Schema):
     at = Timestamp("The time of the change.", required=True)
     actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
     source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
-    message = fields.String(**maybe("X-Gateway-Message."))
+    message = fields.String(**nullable("X-Gateway-Message."))
     summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
-    restored = fields.Integer(**maybe("The version that a rollback restored."))
+    restored = fields.Integer(**nullable("The version that a rollback restored."))
     pinned = fields.Boolean(required=True, metadata={"description": "Whether it stays, however old it is."})
 
 
@@ -63,7 +63,7 @@ class VersionDiff(Schema):
     """What differs between two versions."""
 
     version = fields.Integer(required=True)
-    against = fields.Integer(**maybe("The older one; null: an empty one."))
+    against = fields.Integer(**nullable("The older one; null: an empty one."))
     summary = fields.String(required=True)
     differences = fields.List(fields.Nested(DifferenceOutput), required=True)
 
