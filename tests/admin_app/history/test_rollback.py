@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from admin_app.changes.attempts import MESSAGE
 from tests.admin_app.world import Api, Tenant, World, error_of, pointers
 
@@ -110,3 +112,23 @@ def test_rollback_needs_the_rights_of_a_change(api: Api, tenant: Tenant) -> None
     assert error_of(rollback(api, "/platform", 1, key=tenant.key)) == (403, "forbidden")
     assert error_of(rollback(api, tenant.url, 99)) == (404, "not_found")
     assert done(api, tenant.url, 1, key=tenant.key)["actor"].startswith("key:")
+
+
+def test_change_between_the_reading_and_the_writing_of_a_rollback_is_not_lost(
+    api: Api, tenant: Tenant, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule, other = api.rule(tenant), api.rule(tenant, "/other")
+    old, check = version(api, tenant), world.check_target
+    api.patch(f"{tenant.url}/rules/{rule['id']}", {"target": "https://checks.example"})
+    meanwhile = [{"headers": {"X-Key": "canary"}, "active": False}]
+
+    def slowly(url: str, **kwargs: Any) -> Any:
+        if meanwhile:
+            api.patch(f"{tenant.url}/rules/{other['id']}", meanwhile.pop())
+        return check(url, **kwargs)
+
+    monkeypatch.setattr(world, "check_target", slowly)
+    made = done(api, tenant.url, old)
+    assert made["version"] == old + 3
+    assert document(api, tenant.url, made["version"])["rules"][other["id"]]["active"] is True
+    assert "/other" in made["summary"]
