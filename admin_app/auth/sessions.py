@@ -4,6 +4,7 @@ The server keeps nothing. A key that is revoked ends its sessions at once, becau
 the guard. A call that a page of another site makes is rejected: the browser says which page made it.
 """
 
+from contextlib import suppress
 from typing import Final
 
 import orjson
@@ -35,15 +36,16 @@ def sealed_key(key: str, until: float) -> str:
 
 
 def session_key() -> str | None:
-    """The key of the session that the request belongs to; None if it has none that is whole and in time."""
-    sealed = request.cookies.get(cookie_name())
-    if not sealed:
-        return None
-    try:
-        until, key = orjson.loads(services().sealer.open(sealed, _CONTEXT))
-    except ValueError:
-        return None
-    return str(key) if until > services().clock.now() else None
+    """The key of the session that the request belongs to; None if it has none that is whole and in time.
+
+    Others on this host, at another port or path, may have set a cookie of the same name: it is passed over.
+    """
+    for sealed in request.cookies.getlist(cookie_name()):
+        with suppress(ValueError):
+            until, key = orjson.loads(services().sealer.open(sealed, _CONTEXT))
+            if until > services().clock.now():
+                return str(key)
+    return None
 
 
 def check_own_page() -> None:

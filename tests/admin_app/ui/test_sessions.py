@@ -211,6 +211,15 @@ def test_cookie_that_was_not_sealed_here_is_none(browser: Browser, world: World)
         assert error_of(browser.me()) == (401, "missing_api_key"), value
 
 
+@pytest.mark.parametrize("other", ["", "junk", "v1.x.y"])
+def test_cookie_of_the_same_name_that_is_no_session_is_passed_over(browser: Browser, other: str) -> None:
+    """A program at another port of this host can set one for a path, which browsers send first."""
+    browser.log_in()
+    headers = {"Cookie": f"{PLAIN}={other}; {PLAIN}={browser.cookie}"}
+    client = browser.client.application.test_client(use_cookies=False)
+    assert client.get("/api/v1/me", headers=headers).status_code == 200
+
+
 def test_cookie_that_another_set_before_the_log_in_is_replaced(
     browser: Browser, api: Api, tenant: Tenant
 ) -> None:
