@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from shared.config_store.history.edit import Edit
 
-#: How many entries are kept, about. Older ones are in the files of the archive.
+#: How many entries of all owners are kept, about.
 MAX_ENTRIES = 100_000
 #: The largest list of changes in one entry, as JSON.
 MAX_CHANGES_BYTES = 8_192
