@@ -4,11 +4,10 @@ import logging
 import os
 import select
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TextIO
+from typing import Final, TextIO
 
 import orjson
 
@@ -22,8 +21,11 @@ _CLOSE_SECONDS = 2.0  # to write the last lines; a pipe that is blocked for long
 _MAX_DEPTH = 16  # of values in a line that orjson does not write
 _INT64 = range(-(2**63), 2**64)  # the integers that orjson writes
 
-#: A function of the time of a line, in seconds since the epoch, and of its fields.
-PutLine = Callable[[float, Mapping[str, object]], None]
+#: A function of the time of a line, in seconds since the epoch, and of its fields. It sets the field `time`.
+PutLine = Callable[[float, dict[str, object]], None]
+# A line that waits: its time, and its fields or the record that they are made of.
+_Line = tuple[float, dict[str, object], logging.LogRecord | None]
+_OPTION: Final = orjson.OPT_APPEND_NEWLINE
 
 
 class LogWriter:
@@ -36,7 +38,7 @@ class LogWriter:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._waiting: deque[tuple[float, Mapping[str, object] | logging.LogRecord]] = deque()
+        self._waiting: list[_Line] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._dropping = threading.Lock()
@@ -51,12 +53,12 @@ class LogWriter:
         self._ending.set()
         self._thread.join(_CLOSE_SECONDS)
 
-    def put(self, at: float, line: Mapping[str, object] | logging.LogRecord) -> None:
-        """Queue a line of the time `at`, in seconds since the epoch."""
+    def put(self, at: float, line: dict[str, object], record: logging.LogRecord | None = None) -> None:
+        """Queue a line of the time `at`, in seconds since the epoch. The fields of a `record` are made later."""
         if len(self._waiting) >= _MAX_WAITING:
             self._drop(1)
             return
-        self._waiting.append((at, line))
+        self._waiting.append((at, line, record))
 
     @property
     def is_alive(self) -> bool:
@@ -74,27 +76,26 @@ class LogWriter:
             self._write_all()
 
     def _write_all(self) -> None:
-        at = 0.0
-        lines = []
-        for _ in range(len(self._waiting)):
-            at, line = self._waiting.popleft()
-            lines.append(_json(at, line))
-        for some in _batches(lines):
+        lines = self._waiting[:]
+        del self._waiting[: len(lines)]  # other threads put lines behind them meanwhile
+        for some, count in _batches(lines):
             try:
-                self._write(b"".join(some))
+                self._write(some)
             except OSError:
                 # The disk is full, or the reader is gone.
-                self._drop(len(some))
+                self._drop(count)
         if lines and self.dropped > self._told:
-            self._tell(at)
+            self._tell(lines[-1][0])
 
     def _tell(self, at: float) -> None:
         """Write how many lines are missing, once that works again."""
         total = self.dropped
         count = total - self._told
-        fields = {"level": "warning", "logger": __name__, "message": f"{count} log lines were dropped."}
+        message = f"{count} log lines were dropped."
+        fields = {"level": "warning", "logger": __name__, "message": message, "dropped": count}
         try:
-            self._write(_json(at, {**fields, "dropped": count}))
+            for data, _ in _batches([(at, {"time": "", **fields}, None)]):
+                self._write(data)
         except OSError:
             return
         self._told = total
@@ -110,18 +111,30 @@ class LogWriter:
                 writable.poll()
 
 
-def _batches(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Lines for one write each. Several workers share a pipe, which keeps only writes of this size whole."""
-    batch: list[bytes] = []
-    size = 0
-    for line in lines:
-        if batch and size + len(line) > select.PIPE_BUF:
-            yield batch
-            batch, size = [], 0
-        batch.append(line)
-        size += len(line)
+def _batches(lines: Sequence[_Line]) -> Iterator[tuple[bytes, int]]:
+    """The JSON of lines for one write each, and their number.
+
+    Several workers share a pipe, which keeps only writes of `PIPE_BUF` bytes whole. The line of a request
+    costs one call here.
+    """
+    batch, count = b"", 0
+    for at, line, record in lines:
+        whole = at * 1000 // 1
+        line["time"] = f"{_second(whole // 1000)}.{whole % 1000:03.0f}+00:00"
+        try:
+            data = (
+                orjson.dumps(line, default=_text, option=_OPTION) if record is None else _json(line, record)
+            )
+        except TypeError:
+            data = _json(line)
+        longer = batch + data
+        if batch and longer[select.PIPE_BUF :]:
+            yield batch, count
+            batch, count = data, 1
+        else:
+            batch, count = longer, count + 1
     if batch:
-        yield batch
+        yield batch, count
 
 
 class _ToWriter(logging.Handler):
@@ -136,26 +149,23 @@ class _ToWriter(logging.Handler):
             record.message = record.getMessage()
         except Exception as error:  # noqa: BLE001 -- an argument's __str__ can raise anything
             record.message = f"{_text(record.msg)} (its arguments do not fit: {describe_error(error)})"
-        self._writer.put(record.created, record)
+        self._writer.put(record.created, {}, record)
 
 
-def _json(at: float, line: Mapping[str, object] | logging.LogRecord) -> bytes:
+def _json(line: Mapping[str, object], record: logging.LogRecord | None = None) -> bytes:
     """The line as JSON. Values that JSON does not have are escaped or shown as text."""
-    seconds, milliseconds = divmod(int(at * 1000), 1000)
-    time = f"{_second(seconds)}.{milliseconds:03}+00:00"
     try:
-        fields = _of_record(line) if isinstance(line, logging.LogRecord) else line
-        return _dump({"time": time, **fields})
+        return _dump(line if record is None else {**line, **_of_record(record)})
     except Exception as error:  # noqa: BLE001 -- the boundary of the log: no line may end its thread
         message = redact(f"A log line could not be written: {describe_error(error)}")
-        return _dump({"time": time, "level": "error", "logger": __name__, "message": message})
+        return _dump({"time": line["time"], "level": "error", "logger": __name__, "message": message})
 
 
 def _dump(fields: Mapping[str, object]) -> bytes:
     try:
-        return orjson.dumps(fields, default=_text, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(fields, default=_text, option=_OPTION)
     except TypeError:  # half a surrogate pair, an integer of over 64 bits, a value without text
-        return orjson.dumps(writable(fields), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(writable(fields), option=_OPTION)
 
 
 def writable(value: object, depth: int = 0) -> object:
@@ -183,7 +193,7 @@ def _text(value: object) -> str:
 
 
 @lru_cache(4)  # the lines of a second come together, and a date takes longer than the rest
-def _second(at: int) -> str:
+def _second(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

@@ -146,7 +146,7 @@ def test_nothing_ends_the_log(configured: Callable[[], LogWriter], pipe: Pipe) -
     except ValueError:
         logger.exception("it failed: %s", "\udcff")
     logger.info("%d", "no number")
-    writer.put(0.0, logging.LogRecord("no message", 20, "", 0, "", (), None))
+    writer.put(0.0, {}, logging.LogRecord("no message", 20, "", 0, "", (), None))
     pipe.wait_for("could not be written")
     assert writer.is_alive
     logger.info("still here")

@@ -20,7 +20,7 @@ The calls of providers are figures of their own, with the id of the provider fir
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -63,38 +63,39 @@ class Minutes:
         self._figures: dict[tuple[str | None, float], dict[str, float]] = {}
         self._calls: dict[tuple[str | None, float], dict[_Call, int]] = {}
 
-    def add(self, at: float, line: Mapping[str, Any]) -> None:
-        """Count a request that ended `at`, in seconds since the epoch, by its line in the access log.
+    def add(self, requests: Iterable[tuple[float, Mapping[str, Any], object]]) -> None:
+        """Count requests that are over.
 
-        It is called for each request, so it makes few calls itself.
+        Of each: when it ended in seconds since the epoch, its line in the access log, and its decision. A
+        request costs few calls here.
         """
-        try:
-            figures = self._figures[line["tenant"], at // 60]
-        except KeyError:
-            figures = self._begin(line["tenant"], at // 60)
-        figures[_name(line["source"], line["status"])] += 1
-        if (upstream := line["upstream_ms"]) is not None:
-            added = line["milliseconds"] - upstream
-            figures[_ADDED[bisect_left(ADDED_MS, added)]] += 1
-            figures["added_us"] += 1000 * added
-        if (first := line["ttft_ms"]) is not None:
-            figures[_FIRST[bisect_left(FIRST_MS, first)]] += 1
-            figures["first_us"] += 1000 * first
-        if ai := line["ai"]:
-            figures["in"] += ai["input"] or 0
-            figures["cached"] += ai["input_cached"] or 0
-            figures["out"] += ai["output"] or 0
-            figures["cost"] += _NANO * float(ai["cost"] or 0)
-            if calls := ai["attempts"]:
-                self._add_calls(line["tenant"], at // 60, calls)
-
-    def _add_calls(self, tenant: str | None, minute: float, calls: Sequence[Mapping[str, Any]]) -> None:
-        try:
-            found = self._calls[tenant, minute]
-        except KeyError:
-            found = self._begin_calls(tenant, minute)
-        for one in calls:
-            found[one["target"], one["status"], one["why"] == "", bisect_left(FIRST_MS, one["ms"])] += 1
+        for at, line, _ in requests:
+            place = line["tenant"], at // 60
+            try:
+                figures = self._figures[place]
+            except KeyError:
+                figures = self._begin(*place)
+            figures[_name(line["source"], line["status"])] += 1
+            if (upstream := line["upstream_ms"]) is not None:
+                added = line["milliseconds"] - upstream
+                figures[_ADDED[bisect_left(ADDED_MS, added)]] += 1
+                figures["added_us"] += 1000 * added
+            if (first := line["ttft_ms"]) is not None:
+                figures[_FIRST[bisect_left(FIRST_MS, first)]] += 1
+                figures["first_us"] += 1000 * first
+            if ai := line["ai"]:
+                figures["in"] += ai["input"] or 0
+                figures["cached"] += ai["input_cached"] or 0
+                figures["out"] += ai["output"] or 0
+                if cost := ai["cost"]:
+                    figures["cost"] += _NANO * float(cost)
+                for one in ai["attempts"]:
+                    try:
+                        calls = self._calls[place]
+                    except KeyError:
+                        calls = self._begin_calls(*place)
+                    time = bisect_left(FIRST_MS, one["ms"])
+                    calls[one["target"], one["status"], one["why"] == "", time] += 1
 
     def _begin_calls(self, tenant: str | None, minute: float) -> dict[_Call, int]:
         if len(self._calls) >= _MAX_TENANTS:

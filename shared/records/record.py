@@ -37,15 +37,15 @@ _SHARED: Final = (
     "upstream_ms",
 )
 # Members of `ai` that the event has under these names.
-_AI: Final = {
-    "model": "model",
-    "provider": "provider",
-    "input": "input",
-    "input_cached": "cached",
-    "output": "output",
-    "usage_source": "usage_source",
-    "cost": "cost",
-}
+_AI: Final = (
+    ("model", "model"),
+    ("provider", "provider"),
+    ("input", "input"),
+    ("input_cached", "cached"),
+    ("output", "output"),
+    ("usage_source", "usage_source"),
+    ("cost", "cost"),
+)
 # They are never cut: requests are found by them. All are short.
 _IDS: Final = frozenset({"request_id", "tenant", "rule", "key"})
 # Texts of at most so many bytes and lists of at most so many items, until a part is short enough.
@@ -75,11 +75,11 @@ def encoded(at: float, line: Line, decision: Decision) -> tuple[bytes, bytes]:
     calls = line["targets"] if ai is None else ai["attempts"]
     event = {name: value for name in _SHARED if (value := line[name]) is not None}
     event["time"] = at
-    event["attempts"] = len(calls) if calls else line["attempts"]
+    event["attempts"] = line["attempts"] if not calls else len(calls) if calls[1:] else 1
     if "retry_count" in event:  # requests of one SDK call are told by their length
         event["length"] = decision.get("length", 0)
     if ai is not None:
-        event |= {name: value for inner, name in _AI.items() if (value := ai[inner]) is not None}
+        event |= {name: value for inner, name in _AI if (value := ai[inner]) is not None}
     rest = {name: value for name in _REST if (value := line[name]) or value == 0}
     trace = {"line": rest, "decision": decision}
     try:
@@ -87,8 +87,8 @@ def encoded(at: float, line: Line, decision: Decision) -> tuple[bytes, bytes]:
     except TypeError:  # half a surrogate pair, an integer of over 64 bits
         return _shortened(event, MAX_EVENT), _shortened(trace, MAX_TRACE)
     return (
-        first if len(first) <= MAX_EVENT else _shortened(event, MAX_EVENT),
-        second if len(second) <= MAX_TRACE else _shortened(trace, MAX_TRACE),
+        _shortened(event, MAX_EVENT) if first[MAX_EVENT:] else first,
+        _shortened(trace, MAX_TRACE) if second[MAX_TRACE:] else second,
     )
 
 

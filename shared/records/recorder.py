@@ -6,6 +6,7 @@ while it is nearly full, records are dropped and counted.
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,6 +48,8 @@ _ENCODED: Final = 16
 _ALL_FACTOR: Final = 4
 _KEPT_SECONDS: Final = 24 * 3_600
 
+_MEMORY: Final = re.compile(rb"^(maxmemory|used_memory):([0-9]+)", re.MULTILINE).findall
+
 # The arguments of `Recorder.put`. A plain tuple: a request makes one.
 _Waiting = tuple[float, Mapping[str, Any], Decision]
 
@@ -76,6 +79,7 @@ class Recorder:
     dropped: int = 0
     written: int = 0
     _waiting: deque[_Waiting] = field(default_factory=deque)
+    _room: int = MAX_WAITING
     _minutes: Minutes = field(default_factory=Minutes)
     _named: set[str] = field(default_factory=set)
     _told: int = 0
@@ -89,9 +93,10 @@ class Recorder:
 
         `decision` says how it was decided, and is read later, in another thread.
         """
-        if len(self._waiting) >= MAX_WAITING:
+        if self._room == 0:
             self.dropped += 1
             return
+        self._room -= 1
         self._waiting.append((at, line, decision))
 
     async def run(self) -> None:
@@ -105,7 +110,7 @@ class Recorder:
 
     async def flush(self) -> None:
         """Write the records that wait, or drop them."""
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting, self._room = self._waiting, deque(), MAX_WAITING
         if not waiting:
             return
         encoded = await asyncio.to_thread(self._encode, waiting)
@@ -140,13 +145,13 @@ class Recorder:
         found = {ALL: everything}
         for some in batched(waiting, _ENCODED):
             time.sleep(0)  # gives the interpreter to the thread of requests
+            self._minutes.add(some)
             for at, line, decision in some:
                 tenant = line["tenant"]
                 if "limits" in decision:
                     decision["limits"] = [self.limit_document(state) for state in decision["limits"]]
                 event, trace = encoded(at, line, decision)
                 everything.parts += (event, trace if tenant is None else b"")
-                self._minutes.add(at, line)
                 if tenant in found:
                     found[tenant].parts += (event, trace)
                 elif tenant is not None:
@@ -204,9 +209,9 @@ class Recorder:
 
 def has_room(info: bytes) -> bool:
     """Whether Redis, by its section ``memory`` of INFO, has room that the configuration does not need."""
-    numbers = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
-    most = int(numbers.get(b"maxmemory", 0))
-    return most == 0 or int(numbers.get(b"used_memory", 0)) < most * FULL
+    numbers = {name: int(number) for name, number in _MEMORY(info)}
+    most = numbers.get(b"maxmemory", 0)
+    return most == 0 or numbers.get(b"used_memory", 0) < most * FULL
 
 
 def _batches(parts: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
