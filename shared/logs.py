@@ -54,7 +54,7 @@ class LogWriter:
         self._thread.join(_CLOSE_SECONDS)
 
     def put(self, at: float, line: dict[str, object], record: logging.LogRecord | None = None) -> None:
-        """Queue a line of the time `at`, in seconds since the epoch. The fields of a `record` are made later."""
+        """Queue a line of the time `at`, in seconds since the epoch. A `record` becomes fields later."""
         if len(self._waiting) >= _MAX_WAITING:
             self._drop(1)
             return

@@ -23,7 +23,6 @@ from shared.routing.compile import Route
 from shared.routing.pool_exchange import PoolExchange
 from shared.routing.router import match_method
 from shared.secrets.redaction import redact
-from shared.upstreams.attempt import TracedAttempt
 
 _METHOD_LIMIT = 32
 # The SDKs of OpenAI and Anthropic send it.
@@ -82,19 +81,21 @@ class AccessLog:
 
 
 def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
+    """The line of a request. It is made for each one, so it makes few calls itself."""
     request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
     path = state.path or request.path.partition(b"?")[0].decode("latin-1")
-    sent, admitted, run = state.headers.by_name(), state.admitted, state.run
+    sent, body, call, ai, run = state.headers.by_name(), state.sent, state.call, state.ai, state.run
+    admitted = state.admitted
     route = admitted.route if admitted else _route(flow, state)
     key = admitted.key if admitted else _key(state)
     tenant = gateway.snapshot.tenant if gateway else None
     code = code_of(broken.msg) if broken and not state.code else state.code
-    return {
-        "level": "info",
-        "logger": ACCESS,
+    asked = ai.resolution.asked if ai and ai.resolution else None  # the body has the provider's own name
+    line: Fields = {
+        **_BEGIN,
         "request_id": state.request_id,
         "trace_id": None if state.trace is None else state.trace.trace_id,
-        "upstream_request_id": _SHOWN[state.call.id.decode("latin-1")] if state.call.id else None,
+        "upstream_request_id": _SHOWN[call.id.decode("latin-1")] if call.id else None,
         "tenant": tenant.id if tenant else None,
         "rule": route.rule.id if route else None,
         "key": key.id if key else None,
@@ -104,26 +105,49 @@ def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
         "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
         "method": _METHODS[request.method],
         "path": _SHOWN[path],
-        "model_asked": _asked(request.content or state.first_pieces, state.ai),
+        "model_asked": _SHOWN[asked] if asked is not None else _model(request.content or state.first_pieces),
         "retry_count": _RETRIES[sent[_RETRY_COUNT][0]] if _RETRY_COUNT in sent else None,
         "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
         "source": "gateway" if broken and response is None else state.source,
         "code": code,
         **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
-        "stream": state.sent.is_events,
-        "faults": run.faults if run else [],
-        "shadow": _shadowed(state) if run else [],
-        "limits": _limits(run) if run and LIMITER in run.notes else [],
-        "plugins_ms": round(state.plugins_seconds * 1000, 3) if run else None,
-        "milliseconds": round((state.over - state.started) * 1000, 3),
-        "ttft_ms": None if state.sent.first is None else round((state.sent.first - state.started) * 1000, 3),
-        **_upstream(state),
-        "targets": None if state.pooled is None or state.ai is not None else _targets(state.pooled),
-        "ai": None if state.ai is None else _ai(state.ai),
+        "stream": body.is_events,
+        **(_plugins(run, state.plugins_seconds) if run else _NO_PLUGINS),
+        # Times are in whole microseconds. `round` takes a microsecond itself.
+        "milliseconds": ((state.over - state.started) * 1e6 + 0.5) // 1 / 1000,
+        "ttft_ms": None if body.first is None else ((body.first - state.started) * 1e6 + 0.5) // 1 / 1000,
+        **_NOT_CALLED,
+        "targets": None if state.pooled is None or ai is not None else _targets(state.pooled),
+        "ai": None if ai is None else _ai(ai),
         "bytes_in": state.received,
-        "bytes_held": state.sent.held_back,
-        "bytes_out": state.sent.size or len(response.raw_content or b"") if response else 0,
+        "bytes_held": body.held_back,
+        "bytes_out": body.size or len(response.data.content or b"") if response else 0,
     }
+    if call.forwarded is not None and call.upstream is not None:
+        ended = state.over if call.ended is None else call.ended
+        line["upstream"], line["upstream_status"] = call.upstream.target.authority, call.status
+        line["upstream_ms"] = ((ended - call.forwarded) * 1e6 + 0.5) // 1 / 1000
+        # A connection that is used again was not made for this request.
+        line["attempts"] = 0 if call.cause else call.tried or 1
+    return line
+
+
+_BEGIN: Fields = {"time": "", "level": "info", "logger": ACCESS}
+_NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
+
+
+def _plugins(run: Run, seconds: float) -> Fields:
+    """What the plugins did, and how long it took."""
+    return {
+        "faults": run.faults,
+        "shadow": [note for one in run.shadows.results if (note := one.note())] if run.shadows else [],
+        "limits": _limits(run) if LIMITER in run.notes else [],
+        "plugins_ms": (seconds * 1e6 + 0.5) // 1 / 1000,
+    }
+
+
+# Nothing changes these lists.
+_NO_PLUGINS: Fields = {"faults": [], "shadow": [], "limits": [], "plugins_ms": None}
 
 
 def _limits(run: Run) -> list[Fields]:
@@ -138,21 +162,6 @@ def _limits(run: Run) -> list[Fields]:
         }
         for one in states
     ]
-
-
-def _upstream(state: FlowState) -> Fields:
-    """What is known of the call to the upstream, if there was one."""
-    began, upstream = state.call.forwarded, state.call.upstream
-    if began is None or upstream is None:
-        return _NOT_CALLED
-    ended = state.over if state.call.ended is None else state.call.ended
-    return {
-        "upstream": upstream.target.authority,
-        "upstream_status": state.call.status,
-        "upstream_ms": round((ended - began) * 1000, 3),
-        # A connection that is used again was not made for this request.
-        "attempts": 0 if state.call.cause else state.call.tried or 1,
-    }
 
 
 def _targets(exchange: PoolExchange) -> list[Fields]:
@@ -170,7 +179,10 @@ def _ai(one: AiExchange) -> Fields:
         "model": target and _SHOWN[target.model],
         "provider": target and target.provider.provider.name,
         "provider_key": key and key.id,
-        "attempts": [_attempt(attempt) for attempt in one.attempts.trace] if one.attempts else [],
+        "attempts": [
+            {"target": call.target, "key": call.key, "status": call.status, "why": call.why, "ms": call.ms}
+            for call in (one.attempts.trace if one.attempts else ())
+        ],
         "input": usage and usage.input,
         "input_cached": usage and usage.input_cached,
         "input_cache_write": usage and usage.cache_write_5m + usage.cache_write_1h,
@@ -180,13 +192,6 @@ def _ai(one: AiExchange) -> Fields:
         "finish": (one.meter and one.meter.reported.finish) or None,
         "cost": one.cost_usd,
     }
-
-
-def _attempt(one: TracedAttempt) -> Fields:
-    return {"target": one.target, "key": one.key, "status": one.status, "why": one.why, "ms": one.ms}
-
-
-_NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
 
 
 def _failure(message: str, flow: GatewayFlow, state: FlowState) -> Fields:
@@ -211,14 +216,6 @@ def _route(flow: GatewayFlow, state: FlowState) -> Route | None:
     return match_method(state.gateway.router.match_path(state.path), method_of(flow))
 
 
-def _asked(body: bytes | None, ai: AiExchange | None) -> str | None:
-    """The model that the client asked for."""
-    if ai is not None and ai.resolution is not None:
-        # The body has the name that the provider knows.
-        return _SHOWN[ai.resolution.asked]
-    return _model(body)
-
-
 def _model(body: bytes | None) -> str | None:
     """The model that a JSON body names."""
     if not body or body[:1] != b"{" or len(body) > MODEL_BODY_LIMIT:
@@ -235,12 +232,6 @@ def _model(body: bytes | None) -> str | None:
 
 _RETRIES: Memo[str, int | None] = Memo(lambda text: int(text) if _IS_COUNT(text) else None)
 _METHODS: Memo[bytes, str] = Memo(lambda method: method.decode("latin-1")[:_METHOD_LIMIT])
-
-
-def _shadowed(state: FlowState) -> list[Mapping[str, str]]:
-    """What entries in shadow mode would have changed."""
-    results = state.run.shadows.results if state.run and state.run.shadows else ()
-    return [note for result in results if (note := result.note())]
 
 
 # The text of a client: masked, and cut, so that a client cannot fill the disk. The first cut leaves enough

@@ -1,5 +1,6 @@
 """Counts requests after their last byte, for Prometheus (`shared.metrics`)."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -41,25 +42,33 @@ class RequestMetrics:
         state = flow.gateway_state
         if state is None or state.is_health_check:
             return
-        now, response, broken, code = state.over, flow.response, flow.error, state.code
-        if broken is not None and code is None:
-            code = code_of(broken.msg)
+        now, response, broken = state.over, flow.response, flow.error
+        code = state.code if broken is None or state.code is not None else code_of(broken.msg)
         status = response.data.status_code if response else flow.metadata.get(STATUS_SENT) or 0
         source = "gateway" if response is None else state.source
         api = None if state.ai is None else state.ai.call.api
         tenant = "" if state.gateway is None else state.gateway.snapshot.tenant.subdomain
         rule = "" if state.admitted is None else state.admitted.route.rule.path
         key: _Outcome = (tenant, rule, status // 100, source, code, api)
-        requests, duration = self._kept.get(key) or self._make(key)
+        try:
+            requests, duration = self._kept[key]
+        except KeyError:
+            requests, duration = self._make(key)
         requests.value += 1
-        duration.observe(now - state.started)
+        took = now - state.started
+        duration.counts[bisect_left(duration.bounds, took)] += 1
+        duration.total += took
         call = state.call
         if call.forwarded is not None:
             pooled = state.pooled
             if pooled is None or pooled.attempts is None or pooled.attempts.number < 2:
-                self._before.observe(call.forwarded - state.started)
+                took = call.forwarded - state.started
+                self._before.counts[bisect_left(names.OVERHEAD.bounds, took)] += 1
+                self._before.total += took
             if call.ended is not None:
-                self._after.observe(now - call.ended)
+                took = now - call.ended
+                self._after.counts[bisect_left(names.OVERHEAD.bounds, took)] += 1
+                self._after.total += took
             if state.ai is not None:
                 self._count_model(state, tenant, state.ai, now)
             elif pooled is not None and pooled.attempts is not None:
@@ -90,7 +99,10 @@ class RequestMetrics:
         last, series = "", None
         for one in ai.attempts.trace if ai.attempts is not None else ():
             last, series = one.target, self._model(tenant, ai, one.target)
-            series.attempted(one.status, one.why)
+            try:
+                series.attempts[one.status, one.why].value += 1
+            except KeyError:
+                series.attempted(one.status, one.why)
         if ai.attempt is not None:
             target = ai.attempt.target.id
             if series is None or target != last:
@@ -104,8 +116,11 @@ class RequestMetrics:
         target = ai.pool.targets[target_id].resolved
         is_named = ai.resolution is not None and ai.resolution.model is not None
         key = (tenant, target.provider.provider.name, target.model, is_named)
-        found: ModelSeries | None = self._kept.get(key)
-        return found or self._make_model(key, target)
+        try:
+            found: ModelSeries = self._kept[key]
+        except KeyError:
+            found = self._make_model(key, target)
+        return found
 
     def _make_model(self, key: tuple[str, str, str, bool], target: ResolvedTarget) -> ModelSeries:
         tenant, *_, is_named = key

@@ -21,6 +21,7 @@ _OUTCOMES: Final = {
 _NO_CONNECTION: Final = frozenset({"dns", "forbidden", "refused", "unreachable", "tls", "egress_proxy"})
 _NANO: Final = 1e9
 _MAX_KEPT: Final = 4_096
+_MAX_WAYS: Final = 64
 
 
 def outcome_of(status: int, why: str) -> str:
@@ -63,14 +64,18 @@ class Shown:
 
 
 class ModelSeries:
-    """The series of one target, each made when it is needed first."""
+    """The series of one target, each made when it is needed first.
 
-    __slots__ = ("_attempts", "_cost", "_first", "_model", "_rate", "_registry", "_reported", "_tenant")
+    Attributes:
+        attempts: those that are over, by their status and the reason of their failure.
+    """
+
+    __slots__ = ("_cost", "_first", "_model", "_rate", "_registry", "_reported", "_tenant", "attempts")
 
     def __init__(self, registry: Registry, tenant: str, model: tuple[str, str]) -> None:
         """`model` is the name of the provider, and that of its model."""
         self._registry, self._tenant, self._model = registry, tenant, model
-        self._attempts: dict[str, Value] = {}
+        self.attempts: BoundedDict[tuple[int, str], Value] = BoundedDict(_MAX_WAYS)
         # The input and the output that providers have reported, as most do.
         self._reported: tuple[Value, Value] | None = None
         self._cost: Value | None = None
@@ -78,40 +83,49 @@ class ModelSeries:
         self._rate: Histogram | None = None
 
     def attempted(self, status: int, why: str) -> None:
-        """Count an attempt that is over."""
-        outcome = outcome_of(status, why)
-        if outcome not in self._attempts:
-            self._attempts[outcome] = self._registry.value(names.ATTEMPTS, *self._model, outcome)
-        self._attempts[outcome].value += 1
+        """Count the first attempt that is over in this way. `attempts` has it then."""
+        found = self._registry.value(names.ATTEMPTS, *self._model, outcome_of(status, why))
+        self.attempts.keep((status, why), found).value += 1
 
     def count(self, state: FlowState, ai: AiExchange, now: float) -> None:
         """Count a request that this target was the last to get."""
-        usage, first = ai.usage, state.sent.first
+        usage, reported = ai.usage, self._reported
         if ai.is_doubtful and ai.attempts is not None and ai.attempts.number > 1:
             self._registry.value(names.DOUBTFUL_REPEATS, *self._model).value += 1
-        if first is not None and state.sent.is_events:
-            self._first = self._first or self._registry.histogram(names.FIRST_TOKEN, *self._model)
-            self._first.observe(first - state.started)
-            if usage is not None and usage.output and now > first:
-                self._rate = self._rate or self._registry.histogram(names.TOKENS_PER_SECOND, *self._model)
-                self._rate.observe(usage.output / (now - first))
+        if state.sent.first is not None and state.sent.is_events:
+            self._count_stream(state.started, state.sent.first, now, usage)
         if usage is not None:
-            self._count_usage(usage)
+            if reported is not None and usage.source is Source.REPORTED:
+                reported[0].value += usage.input
+                reported[1].value += usage.output
+            else:
+                self._count_usage(usage)
+            if usage.input_cached or usage.cache_write_5m or usage.cache_write_1h or usage.reasoning:
+                self._count_parts(usage)
         if ai.cost:
             self._cost = self._cost or self._registry.value(names.COST, self._tenant, *self._model)
             self._cost.value += ai.cost / _NANO
 
+    def _count_stream(self, started: float, first: float, now: float, usage: Usage | None) -> None:
+        self._first = self._first or self._registry.histogram(names.FIRST_TOKEN, *self._model)
+        self._first.observe(first - started)
+        if usage is not None and usage.output and now > first:
+            self._rate = self._rate or self._registry.histogram(names.TOKENS_PER_SECOND, *self._model)
+            self._rate.observe(usage.output / (now - first))
+
     def _count_usage(self, usage: Usage) -> None:
+        """Count usage that was not reported, or the first that was."""
         source = usage.source
+        self._add("input", source, usage.input)
+        self._add("output", source, usage.output)
         if source is Source.REPORTED:
-            if self._reported is None:
-                self._reported = self._of_kind("input", source), self._of_kind("output", source)
-            self._reported[0].value += usage.input
-            self._reported[1].value += usage.output
+            self._reported = self._of_kind("input", source), self._of_kind("output", source)
         else:
-            self._add("input", source, usage.input)
-            self._add("output", source, usage.output)
             self._registry.value(names.USAGE_MISSING, self._model[0]).value += 1
+
+    def _count_parts(self, usage: Usage) -> None:
+        """Count the tokens that are parts of others."""
+        source = usage.source
         if usage.input_cached:
             self._add("cached", source, usage.input_cached)
         if written := usage.cache_write_5m + usage.cache_write_1h:

@@ -37,7 +37,7 @@ def line_of(flow: Any) -> dict[str, Any]:
     log._is_on = True
     log.post_response(flow)
     [line] = lines
-    SCHEMA.validate({"time": "2026-01-01T00:00:00.000+00:00", **line})
+    SCHEMA.validate({**line, "time": "2026-01-01T00:00:00.000+00:00"})
     return line
 
 
