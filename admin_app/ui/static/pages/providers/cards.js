@@ -1,5 +1,7 @@
 // The cards of the page Providers: state, figures, keys, targets, and what can be done with them.
-import { ago, badge, dateTime, h, icon, latency, millis, percent, plural, seconds, whole } from "../../kit/dom.js";
+import {
+  ago, badge, dateTime, h, icon, latency, millis, percent, plural, seconds, whole,
+} from "../../kit/dom.js";
 import { banner } from "../../kit/states.js";
 
 const STATES = {
