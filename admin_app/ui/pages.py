@@ -62,6 +62,8 @@ PAGES = (
     Page("models", "/ui/models"),
     Page("plugins", "/ui/plugins"),
     Page("test", "/ui/test"),
+    Page("audit", "/ui/audit", template="history"),
+    Page("history", "/ui/history", "audit"),
     Page("system", "/ui/system"),
     Page("login", "/ui/login"),
 )
@@ -93,6 +95,7 @@ def _view(page: Page) -> Callable[..., Response]:
             [f"pages/{template}.html", f"{template}.html"],
             files=f"{prefix}/ui/files/{VERSION}",
             prefix=prefix,
+            name=page.name,
             menu=page.menu or page.name,
             ids=ids if page is not MISSING else EMPTY,
         )

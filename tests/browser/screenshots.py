@@ -21,11 +21,12 @@ from tests.support.gateway import ROOT, RunningGateway
 from tests.support.packages import need_command
 
 FOLDER = ROOT / "build" / "screenshots"
-TABS = ("keys", "limits", "plugins", "usage", "settings")
+TABS = ("keys", "limits", "plugins", "usage", "history", "settings")
 TENANT = next(page.path for page in PAGES if page.name == "tenant")
 PICTURES = [
     *((page.name, page.path) for page in PAGES),
     *((f"tenant-{tab}", f"{TENANT}?tab={tab}") for tab in TABS),
+    ("tenant-version", f"{TENANT}?tab=history&version=6"),
 ]
 #: The pages with a picture in the documentation.
 SHOWN, IMAGES = ("overview", "request", "connect", "system"), ROOT / "docs" / "images"

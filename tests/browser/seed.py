@@ -67,6 +67,7 @@ def seed(gateway: RunningGateway, upstream: ControlledUpstream) -> Seeded:
         seeded.rules += _rules(made, upstream)
     _past(gateway, seeded)
     _calls(seeded, upstream)
+    _changes(seeded)
     return seeded
 
 
@@ -105,6 +106,29 @@ def _rules(tenant: TenantInUse, upstream: ControlledUpstream) -> list[str]:
     made = [_create(tenant.gateway, f"/tenants/{tenant.id}/rules", rule)["id"] for rule in rules]
     tenant.await_rule("/files")
     return made
+
+
+def _changes(seeded: Seeded) -> None:
+    """Versions of the first tenant by several authors, with reasons. What it serves stays as it was."""
+    tenant = seeded.tenants[0]
+    path = f"/tenants/{tenant.id}"
+    made = _create(tenant.gateway, f"{path}/api-keys", {"name": "Deployment", "scopes": ["admin"]})
+    [files] = [f"{path}/rules/{rule}" for rule in seeded.rules[1:2]]
+    secret, other = ({"headers": {"Authorization": f"Bearer {word}"}} for word in ("first", "second"))
+    limiter = {"name": "rate_limiter", "settings": {"limit": 50, "window": "1m"}}
+    changes = (
+        (files, {"methods": ["GET", "HEAD"]}, "Clients ask for the size first.", made["key"]),
+        (files, secret, "The archive needs a credential.", None),
+        (files, {"plugin_chain": [limiter], "methods": ["GET"]}, None, made["key"]),
+        (files, other, "The credential was rotated.", made["key"]),
+        (path, {"cors": {"origins": ["https://app.example.com"]}}, None, tenant.key),
+    )
+    for where, change, reason, key in changes:
+        headers = {"X-Gateway-Message": reason} if reason else {}
+        response = tenant.gateway.call("PATCH", where, key=key, json=change, headers=headers)
+        assert response.status_code == 200, response.text
+    pinned = tenant.gateway.call("POST", f"{path}/versions/3/pin", json={})
+    assert pinned.status_code == 200, pinned.text
 
 
 def _past(gateway: RunningGateway, seeded: Seeded) -> None:

@@ -18,6 +18,7 @@ import jsonschema_rs
 import pytest
 import requests
 
+from shared.core.empty import EMPTY
 from shared.log_lines import json_schema
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
@@ -184,11 +185,19 @@ class RunningGateway:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def call(self, method: str, path: str, key: str | None = None, **more: Any) -> requests.Response:
+    def call(
+        self,
+        method: str,
+        path: str,
+        key: str | None = None,
+        headers: Mapping[str, str] = EMPTY,
+        **more: Any,
+    ) -> requests.Response:
         """Call the admin API; as the platform, or with a tenant's key."""
         key = key or self.settings.get("GATEWAY_ADMIN_TOKEN")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return requests.request(method, f"{self.admin}/api/v1{path}", headers=headers, timeout=10, **more)
+        sent = {"Authorization": f"Bearer {key}"} if key else {}
+        url = f"{self.admin}/api/v1{path}"
+        return requests.request(method, url, headers={**sent, **headers}, timeout=10, **more)
 
     def create(self, url: str, /, **document: Any) -> Any:
         """Create what `document` describes, as the platform, and return it as it is shown."""

@@ -182,13 +182,15 @@ _KINDS = {
 def summary(differences: Sequence[Difference], names: Mapping[str, str]) -> str:
     """The differences in one line: ``rule /v1 changed (target); provider a added``.
 
-    `names` are those of things by their pointers, such as ``/rules/rule_1``.
+    A whole tenant is ``created``. `names` are those of things by their pointers, such as ``/rules/rule_1``.
     """
     found: dict[str, list[str]] = {}
+    whole = {one["op"] for one in differences if one["path"] == "/name"}  # no tenant is without a name
+    own = "created" if "add" in whole else "deleted" if "remove" in whole else ""
     for one in differences:
         kind, thing, member = (*parse_path(one["path"]), "", "")[:3]
         if kind not in _KINDS:
-            found.setdefault(f"{kind} changed", [])
+            found.setdefault(own or f"{kind} changed", [])
             continue
         name = names.get(f"/{kind}/{escape_step(thing)}", thing)
         verb = _VERBS["change" if member else one["op"]]

@@ -26,6 +26,7 @@ def test_every_change_is_told_with_author_operation_and_difference(api: Api, ten
         ("createApiKey", "update", 1),
         ("createTenant", "create", 1),
     ]
+    assert found[0]["summary"] == "deleted; API key first key removed; API key ci removed"
     disabled = found[1]
     assert disabled["changes"] == [
         {"op": "change", "path": "/status", "before": "active", "after": "disabled"}

@@ -19,6 +19,7 @@ FILES = f"/ui/files/{VERSION}"
 CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 SOURCES = sorted(path for folder in (STATIC, TEMPLATES) for path in folder.rglob("*") if path.suffix)
 SCRIPTS = sorted(STATIC.rglob("*.js"))
+CHANGING = ("post", "put", "patch", "delete")
 _SVG = "http://www.w3.org/2000/svg"
 
 
@@ -184,6 +185,15 @@ def test_sources_name_no_other_host() -> None:
 def test_colors_are_named_by_their_tokens_only() -> None:
     styles = [path for path in SOURCES if path.suffix == ".css" and path.name != "tokens.css"]
     assert _offenders(r"#[0-9a-fA-F]{3,8}\b|\b(?:rgb|hsl|light-dark)a?\(", styles) == []
+
+
+def test_page_audit_has_words_for_every_operation_that_changes_the_configuration(app: Flask) -> None:
+    text = (STATIC / "pages" / "history" / "words.js").read_text(encoding="utf-8")
+    words = set(re.findall(r"^  (\w+): ", text.partition("OPERATIONS")[2], re.MULTILINE))
+    paths = app.test_client().get("/openapi.json").get_json()["paths"].values()
+    calls = {one[method]["operationId"] for one in paths for method in one if method in CHANGING}
+    no_change = r"explain|test|(open|close)(Platform)?Target|pin(Tenant|Platform)Version"
+    assert words == {name for name in calls if not re.match(no_change, name)}
 
 
 def test_every_page_has_a_module_and_a_template_and_none_is_left() -> None:

@@ -42,8 +42,19 @@ function leaveForLogin() {
 /** Read a document. Its ETag is kept, so that a later `write` to the path sends If-Match. */
 export const read = (path) => call("GET", path);
 
-/** Change something: POST, PUT, PATCH or DELETE. 412 if it was changed since it was read. */
-export const write = (method, path, body) => call(method, path, { body, match: method !== "POST" });
+/** What a header can carry: the bytes of UTF-8. */
+const inHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
+/**
+ * Change something: POST, PUT, PATCH or DELETE. 412 if it was changed since it was read. `reason` is kept in
+ * the history.
+ */
+export const write = (method, path, body, { reason } = {}) =>
+  call(method, path, {
+    body,
+    match: method !== "POST",
+    headers: reason ? { "X-Gateway-Message": inHeader(reason) } : {},
+  });
 
 /** All pages of a list: `name` is the member that holds the items. At most `most` items are read. */
 export async function readAll(path, name, most = 2000) {

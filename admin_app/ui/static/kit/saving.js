@@ -1,10 +1,20 @@
 // Saving: what the API rejects stands at the fields of the form, and in a list above them.
 import { h } from "./dom.js";
 import { Rejected } from "./api.js";
-import { placeOf, showErrors } from "./fields.js";
+import { placeOf, showErrors, text } from "./fields.js";
 import { banner } from "./states.js";
 
 const CHANGED_SINCE = 412;
+const MAX_REASON = 500;
+
+/** A field for the reason of a change, for the bar with Save: {node, read}. It is no change of the form. */
+export function reasonField() {
+  const control = text("", { maxLength: MAX_REASON, placeholder: "Why, for the history" });
+  const label = h("span", {}, "Reason", h("span", { className: "optional" }, "optional"));
+  const node = h("label", { className: "reason" }, label, control);
+  for (const kind of ["input", "change"]) node.addEventListener(kind, (event) => event.stopPropagation());
+  return { node, read: () => control.value.trim() };
+}
 
 /** The label of the field that an error is shown at. */
 function labelOf(place) {

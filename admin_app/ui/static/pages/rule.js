@@ -2,6 +2,7 @@
 import { Rejected, call, read, readAll, write } from "../kit/api.js";
 import { address, badge, byId, h, icon, page, setTitle, toast } from "../kit/dom.js";
 import { confirm } from "../kit/panel.js";
+import { reasonField } from "../kit/saving.js";
 import { me, mayChange } from "../kit/shell.js";
 import { attempt, banner, busy, locked, ready, showProblem, warnings } from "../kit/states.js";
 import { decision, outcomeBanner } from "../explain/decision.js";
@@ -21,7 +22,7 @@ const AT = IS_NEW ? `${TENANT}/rules` : `${TENANT}/rules/${page.rule}`;
 const CHECK_AFTER = 400; // milliseconds without another change
 
 // tenant, rule, faults, remarks, providers, address, may, reason, isPlatform; then model, form, node, lanes,
-// saved
+// saved, why (the field for the reason of a change)
 const state = { isLeaving: false };
 
 const values = () => ({ ...state.form.read(), plugin_chain: state.model.chain });
@@ -110,12 +111,15 @@ function chainHelp() {
       : "Choose a plugin to see its settings.");
 }
 
-const saveBar = () =>
-  h("div", { className: "save", id: "save", hidden: true },
+function saveBar() {
+  state.why = reasonField();
+  return h("div", { className: "save", id: "save", hidden: true },
     h("p", {}, IS_NEW ? "Not saved yet" : "Unsaved changes"),
+    state.why.node,
     h("div", { className: "actions" },
       !IS_NEW && h("button", { type: "button", className: "button", onclick: again }, "Discard"),
       h("button", { className: "button primary", id: "save-now" }, IS_NEW ? "Create rule" : "Save rule")));
+}
 
 const showBar = () => (byId("save").hidden = !state.may || !(IS_NEW || isDirty()));
 
@@ -266,12 +270,12 @@ async function again() {
 }
 
 async function create() {
-  const { id } = await write("POST", AT, { path: "", ...changes() });
+  const { id } = await write("POST", AT, { path: "", ...changes() }, { reason: state.why.read() });
   leaveFor(`/ui/tenants/${page.tenant}/rules/${id}`);
 }
 
 async function update() {
-  const stored = await write("PATCH", AT, changes());
+  const stored = await write("PATCH", AT, changes(), { reason: state.why.read() });
   await again();
   toast("Saved. The proxies have it within a second.");
   // Warnings that are told once only: the others stand on the page while they hold.

@@ -3,6 +3,7 @@ import { address, badge, byId, copyButton, h, icon, page, setTitle, toast } from
 import { read, write } from "../kit/api.js";
 import { mayChange, me } from "../kit/shell.js";
 import { attempt, busy, ready } from "../kit/states.js";
+import { showVersions } from "./history/versions.js";
 import { showKeys } from "./tenant/keys.js";
 import { showLimits } from "./tenant/limits.js";
 import { notes } from "./tenant/notes.js";
@@ -17,6 +18,7 @@ const TABS = {
   limits: ["Limits", showLimits],
   plugins: ["Plugins", showPlugins],
   usage: ["Usage", showUsage],
+  history: ["History", showVersions],
   settings: ["Settings", showSettings],
 };
 const id = page.tenant;

@@ -3,7 +3,7 @@ import { address, dateTime, h, icon, toast } from "../../kit/dom.js";
 import { read, readAll, write } from "../../kit/api.js";
 import { chips, field, lineList, lines, segments, text } from "../../kit/fields.js";
 import { confirm } from "../../kit/panel.js";
-import { accepted } from "../../kit/saving.js";
+import { accepted, reasonField } from "../../kit/saving.js";
 import { attempt, busy, locked } from "../../kit/states.js";
 import { tierField } from "../tenants/add.js";
 
@@ -115,10 +115,12 @@ function form(context, fields) {
   const before = Object.fromEntries(Object.entries(fields).map(([name, one]) => [name, one.read()]));
   const save = h("button", { className: "button primary" }, "Save");
   const discard = h("button", { type: "button", className: "button", onclick: () => refresh() }, "Discard");
+  const why = reasonField();
   const bar = h(
     "div",
     { className: "save", hidden: true },
     h("p", {}, "Changes are not saved."),
+    why.node,
     h("div", { className: "actions" }, discard, save),
   );
   const node = h(
@@ -144,7 +146,8 @@ function form(context, fields) {
     event.preventDefault();
     busy(save, async () => {
       const body = changes(fields, before);
-      if (!(await accepted(node, () => write("PATCH", base, body), { newest: () => refresh() }))) return;
+      const send = () => write("PATCH", base, body, { reason: why.read() });
+      if (!(await accepted(node, send, { newest: () => refresh() }))) return;
       stop();
       toast("Saved.");
       await refresh();

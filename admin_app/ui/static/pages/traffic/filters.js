@@ -22,7 +22,7 @@ export function queryOf(filters) {
 export const isFiltered = (filters) => FIELDS.some((name) => filters[name]);
 
 /** Offer `options`, pairs of a value and a text. One that is gone stays chosen, with its value as text. */
-function offer(select, first, options, value) {
+export function offer(select, first, options, value) {
   const isKnown = !value || options.some(([one]) => one === value);
   const all = [["", first], ...options, ...(isKnown ? [] : [[value, value]])];
   select.replaceChildren(...all.map(([one, text]) => h("option", { value: one }, text)));

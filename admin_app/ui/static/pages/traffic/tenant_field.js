@@ -7,18 +7,22 @@ const TYPING_MS = 250;
 
 /**
  * Offer the tenants in the field #tenant. `chosen` is the id of one, or empty; `onChange(id)` is called when
- * another one is chosen. Returns {name(id)}: the name of a tenant, or its id while the name is not known.
+ * another one is chosen. `more` is offered besides, {id, subdomain, name} each.
+ *
+ * Returns {name(id)}: the name of a tenant, or its id while the name is not known.
  */
-export async function tenantField(chosen, onChange) {
+export async function tenantField(chosen, onChange, more = []) {
   const input = byId("tenant");
-  const known = new Map(); // by id
+  const known = new Map(more.map((one) => [one.id, one])); // by id
   let current = chosen;
   let pending = 0;
 
   async function find(query) {
     const { tenants } = await read(`/api/v1/tenants?${new URLSearchParams({ limit: MOST, ...query })}`);
     for (const one of tenants) known.set(one.id, one);
-    byId("tenants").replaceChildren(...tenants.map((one) => h("option", { value: one.subdomain }, one.name)));
+    byId("tenants").replaceChildren(
+      ...[...more, ...tenants].map((one) => h("option", { value: one.subdomain }, one.name)),
+    );
   }
 
   const named = (text) => [...known.values()].find((one) => one.subdomain === text);
