@@ -69,7 +69,7 @@ def test_versions_tell_author_and_reason_and_one_is_opened_with_its_differences(
     assert "canary" not in page.content()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="3", exact=True)).to_be_focused()
-    assert "version" not in page.url
+    expect(page).to_have_url(re.compile(r"\?tab=history$"))
 
 
 def test_pinned_version_is_marked_in_the_list(dashboard: Dashboard, changed: TenantInUse) -> None:
@@ -83,6 +83,40 @@ def test_pinned_version_is_marked_in_the_list(dashboard: Dashboard, changed: Ten
     expect(page.get_by_text("Pinned", exact=True)).to_have_count(1)
     stored = changed.gateway.call("GET", f"/tenants/{changed.id}/versions/2").json()
     assert stored["pinned"] is True
+
+
+def test_rollback_shows_what_will_change_and_makes_a_new_version_with_its_reason(
+    dashboard: Dashboard, changed: TenantInUse
+) -> None:
+    page = opened(dashboard, changed, 2)
+    page.get_by_role("button", name="Roll back…").click()
+    panel = page.get_by_role("dialog", name="Roll back to version 2?")
+    expect(panel.locator("li").filter(has_text="target").locator("del")).to_contain_text(OTHER)
+    expect(panel.locator("li").filter(has_text="target").locator("ins")).to_contain_text(TARGET)
+    panel.get_by_label("Reason").fill("The new upstream was slow.")
+    panel.get_by_role("button", name="Roll back").click()
+    expect(page.locator(".toast")).to_have_text("Version 5 has the content of version 2.")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    newest = page.locator("tbody tr").first
+    for text in ("5", "Present", "Back to 2", "The new upstream was slow.", "Rollback"):
+        expect(newest).to_contain_text(text)
+    [rule] = changed.gateway.call("GET", f"/tenants/{changed.id}/rules").json()["rules"]
+    assert rule["target"] == TARGET
+
+
+@pytest.mark.slow
+def test_rollback_overwrites_no_change_of_somebody_else(dashboard: Dashboard, changed: TenantInUse) -> None:
+    dashboard.allow("412: .*/rollback")
+    page = opened(dashboard, changed, 2)
+    page.get_by_role("button", name="Roll back…").click()
+    panel = page.get_by_role("dialog", name="Roll back to version 2?")
+    expect(panel).to_be_visible()
+    change(changed, "PATCH", "", {"name": "Meanwhile"})
+    panel.get_by_role("button", name="Roll back").click()
+    expect(panel.get_by_role("alert")).to_contain_text("Somebody has changed this")
+    panel.get_by_role("button", name="Load the newest").click()
+    expect(page.locator("tbody tr")).to_have_count(5)
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 @pytest.mark.slow
@@ -107,6 +141,7 @@ def test_key_that_may_only_read_compares_versions_but_pins_none(
     page = opened(dashboard, changed, 3)
     expect(lines(page)).to_have_count(1)
     expect(page.get_by_role("button", name="Pin")).to_have_count(0)
+    expect(page.get_by_role("button", name="Roll back…")).to_have_count(0)
     page.keyboard.press("Escape")
     expect(page.get_by_text("Your key has the scope read.")).to_be_visible()
 
@@ -115,7 +150,7 @@ def test_key_that_may_only_read_compares_versions_but_pins_none(
 def test_version_that_is_not_kept_is_told(dashboard: Dashboard, changed: TenantInUse) -> None:
     dashboard.allow("404: .*/versions/99")
     page = opened(dashboard, changed, 99)
-    expect(page.get_by_role("alert")).to_contain_text("The version does not exist.")
+    expect(page.get_by_text("The version does not exist.")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(4)
 
 

@@ -11,11 +11,15 @@ export class Rejected extends Error {
   }
 }
 
-/** Call the API. `login: false` lets a 401 through, else it leads to the login. */
+/**
+ * Call the API. `match` sends If-Match with the ETag of this path, or of the path that it names.
+ * `login: false` lets a 401 through, else it leads to the login.
+ */
 export async function call(method, path, { body, match, headers = {}, login = true } = {}) {
   const sent = { Accept: "application/json", ...headers };
   if (body !== undefined) sent["Content-Type"] = "application/json";
-  if (match && tags.has(path)) sent["If-Match"] = tags.get(path);
+  const tag = tags.get(match === true ? path : match);
+  if (tag) sent["If-Match"] = tag;
   let response;
   try {
     response = await fetch(address(path), {
@@ -47,12 +51,12 @@ const inHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text)
 
 /**
  * Change something: POST, PUT, PATCH or DELETE. 412 if it was changed since it was read. `reason` is kept in
- * the history.
+ * the history. `match` names what was read for a POST.
  */
-export const write = (method, path, body, { reason } = {}) =>
+export const write = (method, path, body, { reason, match = method !== "POST" } = {}) =>
   call(method, path, {
     body,
-    match: method !== "POST",
+    match,
     headers: reason ? { "X-Gateway-Message": inHeader(reason) } : {},
   });
 

@@ -136,9 +136,9 @@ async function start() {
   Object.assign(context, rights, { isPlatform });
   if (!isPlatform) byId("crumb-here").closest("nav").remove();
   await load();
-  await show(tabOfAddress());
+  return true;
 }
 
 addEventListener("popstate", () => show(tabOfAddress()));
-await attempt(start);
+if (await attempt(start)) await show(tabOfAddress());
 ready();

@@ -7,6 +7,7 @@ import { accepted } from "../../kit/saving.js";
 import { attempt, busy, locked } from "../../kit/states.js";
 import { dataTable } from "../../kit/table.js";
 import { differenceList } from "./differences.js";
+import { openRollback } from "./rollback.js";
 import { authorOf, keyNames, moment, namesIn, sourceOf, thingNames } from "./words.js";
 
 const NONE = {
@@ -99,11 +100,13 @@ class Versions {
     const pin = h("button", { type: "button", className: "button" });
     const say = () => pin.replaceChildren(icon("pin"), detail.pinned ? "Unpin" : "Pin");
     say();
-    const { form } = openPanel({
+    const back = h("button", { type: "button", className: "button primary" }, icon("history"), "Roll back…");
+    const isOld = detail.version !== this.present;
+    const { form, close } = openPanel({
       title: `Version ${detail.version}`,
       text: detail.summary,
       body: [facts(detail, this.keys), comparison.node],
-      actions: this.may ? [pin] : [],
+      actions: this.may ? [pin, isOld && back] : [],
       onclose: () => putInAddress(null),
     });
     pin.addEventListener("click", () =>
@@ -111,6 +114,9 @@ class Versions {
         detail.pinned = await this.pin(detail);
         say();
       })));
+    back.addEventListener("click", () =>
+      busy(back, () =>
+        accepted(form, () => openRollback(this, detail.version, comparison.names, close))));
   }
 
   /** Pin a version, or unpin it. Resolves to whether it is pinned now. */
@@ -188,8 +194,8 @@ class Comparison {
 }
 
 /**
- * Fill `host` with the versions. The context is {base, may, reason}: `base` is where they are in the API;
- * `id` is that of the tenant, undefined for the platform.
+ * Fill `host` with the versions. The context is {base, may, reason, refresh, id}: `base` is where they are in
+ * the API, `id` is that of the tenant, undefined for the platform, and `refresh()` shows all of it anew.
  */
 export async function showVersions(host, context) {
   const keys = context.id ? await keyNames(context.id) : new Map();
