@@ -24,7 +24,7 @@ function shown(value) {
   if (isSecret(value)) return "a secret";
   if (isScalar(value)) return String(value);
   if (Array.isArray(value) && value.every(isScalar)) return value.length ? value.join(", ") : "none";
-  const members = membersOf(value, []);
+  const members = membersOf(value, []).filter(([, one]) => one !== null);
   return members.map(([steps, one]) => `${placeOf(steps)}: ${shown(one)}`).join("\n") || "none";
 }
 
