@@ -6,6 +6,7 @@
 {cfg}:part:<id>:<name>       string  a rule, provider or model that a root names; never changed
 {cfg}:versions:<id>          zset    the versions that are kept, by their numbers
 {cfg}:notes:<id>             hash    version -> its note: author, time, summary; see history/versions.py
+{cfg}:version_bytes:<id>     hash    version -> the bytes that it wrote: its root, and its new parts
 {cfg}:dropped:<id>           zset    parts that only old versions name, by the version that dropped them
 {cfg}:pinned:<id>            set     the versions that stay however old they are
 {cfg}:pinned_parts:<id>      hash    part -> how many of the pinned versions name it
@@ -88,6 +89,7 @@ class VersionKeys(NamedTuple):
 
     versions: str
     notes: str
+    version_bytes: str
     dropped: str
     pinned: str
     pinned_parts: str

@@ -13,7 +13,7 @@ from shared.config_store.client import ask_state, open_client, read_state
 from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.durability import save
 from shared.config_store.history.audit import AuditKey
-from shared.config_store.history.edit import KEPT_VERSIONS, Edit
+from shared.config_store.history.edit import KEPT_VERSIONS, MAX_VERSION_BYTES, Edit, Kept
 from shared.config_store.history.reader import RedisHistory
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
@@ -52,6 +52,8 @@ class RedisStore:
 
     #: Versions of a content that are kept besides the pinned ones.
     kept_versions = KEPT_VERSIONS
+    #: The bytes that all of these have written.
+    kept_bytes = MAX_VERSION_BYTES
     #: Calls of SCAN, about a second, after which the counters of a deleted tenant are left to expire.
     max_scans = 1_000
 
@@ -124,7 +126,7 @@ class RedisStore:
                 edit,
                 self._audit_key,
                 quarantine=self._quarantine,
-                kept=self.kept_versions,
+                kept=Kept(self.kept_versions, self.kept_bytes),
                 known=self._known.seen,
                 claim=claim,
                 platform=platform,
@@ -166,7 +168,7 @@ class RedisStore:
                 edit,
                 self._audit_key,
                 users=users,
-                kept=self.kept_versions,
+                kept=Kept(self.kept_versions, self.kept_bytes),
                 known=self._known.seen,
                 claim=claim,
             )

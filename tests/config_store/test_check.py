@@ -85,6 +85,9 @@ DAMAGE: dict[str, Callable[[redis.Redis], object]] = {
     "The versions of id-acme and their notes differ": lambda client: client.hdel(
         layout.version_keys("id-acme").notes, "1"
     ),
+    "The versions of id-acme and their sizes differ": lambda client: client.hdel(
+        layout.version_keys("id-acme").version_bytes, "1"
+    ),
     "The version 1 of id-acme cannot be read": lambda client: client.delete(layout.root_key("id-acme", 1)),
     "A pinned version of id-acme is gone": lambda client: client.sadd(
         layout.version_keys("id-acme").pinned, "9"

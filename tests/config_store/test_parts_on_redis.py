@@ -177,6 +177,30 @@ def test_saves_at_the_same_time_lose_no_rule_and_leave_no_part(
     assert violations(client, NAMES) == []
 
 
+def test_versions_are_bounded_by_their_bytes_and_the_newest_and_pinned_ones_stay(
+    client: redis.Redis,
+) -> None:
+    store = a_store(client, kept=100)
+    store.kept_bytes = 20_000
+    acme = create(store, a_tenant("acme"))
+    first = store.history.note("id-acme", 1)
+    assert first is not None
+    assert store.history.pin("id-acme", first, pinned=True)
+    for number in range(30):
+        large = replace(RULES[0], path=f"/{number}{'x' * 2_000}")
+        acme = change(store, acme, replace(acme, rules=(large,)))
+        assert violations(client, NAMES) == []
+    numbers = [note.version for note in store.history.notes("id-acme", 100)]
+    assert numbers[0] == 31
+    assert numbers[-1] == 1
+    assert 3 < len(numbers) < 10
+    assert sum(len(client.get(key) or b"") for key in client.scan_iter("{cfg}:part:*")) < 20_000
+    huge = change(store, acme, replace(acme, rules=(replace(RULES[0], path="/" + "y" * 30_000),)))
+    assert [note.version for note in store.history.notes("id-acme", 100)] == [32, 1]
+    assert store.read("id-acme") == huge
+    assert violations(client, NAMES) == []
+
+
 def test_save_of_one_rule_sends_one_part(client: redis.Redis, store: RedisStore) -> None:
     acme = create(store, replace(a_tenant("acme"), rules=RULES))
     before = part_keys(client)

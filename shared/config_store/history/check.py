@@ -31,6 +31,8 @@ class VersionsCheck:
         notes = {one.decode(): text for one, text in client.hgetall(self._keys.notes).items()}
         if set(numbers) != notes.keys():
             yield f"The versions of {self._owner} and their notes differ."
+        if set(numbers) != {one.decode() for one in client.hkeys(self._keys.version_bytes)}:
+            yield f"The versions of {self._owner} and their sizes differ."
         if not pinned <= set(numbers):
             yield f"A pinned version of {self._owner} is gone."
         counts: dict[str, int] = {}

@@ -2,13 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: How many versions of a content are kept besides the pinned ones.
 KEPT_VERSIONS = 200
+#: The bytes that the kept versions of a content have written. The oldest go first; the newest one stays.
+MAX_VERSION_BYTES = 16 * 1024 * 1024
 #: How many versions of a content may be pinned.
 MAX_PINNED = 50
 MAX_MESSAGE = 500
+
+
+class Kept(NamedTuple):
+    """How many versions of a content are kept besides the pinned ones, and how many bytes of all."""
+
+    versions: int = KEPT_VERSIONS
+    bytes: int = MAX_VERSION_BYTES
+
+
+#: What a store keeps.
+KEPT = Kept()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@
 -- made from their prefixes: only here it is known which of them go.
 
 local identity, revision, format, changes, deleted, platform, call, audit = unpack(KEYS, 1, 8)
-local versions, notes, dropped, pinned, pinned_parts = unpack(KEYS, 9, 13)
+local versions, notes, sizes, dropped, pinned, pinned_parts = unpack(KEYS, 9, 14)
 local change = cjson.decode(ARGV[1])
-local FIRST_OWN = 14 -- the first key of the kind of change
+local FIRST_OWN = 15 -- the first key of the kind of change
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
 local function is_known(known)
@@ -50,17 +50,39 @@ local function oldest_versions(count)
   return found
 end
 
--- Drops the oldest versions above the bound, and the parts that only they name. A part whose score is at most
+-- The oldest versions above the bounds of their number and of their bytes. The newest one always stays.
+local function excess_versions(most, most_bytes)
+  local loose = redis.call('ZCARD', versions) - redis.call('SCARD', pinned)
+  local bytes = 0
+  for _, size in ipairs(redis.call('HVALS', sizes)) do
+    bytes = bytes + size
+  end
+  local found = {}
+  if loose <= most and bytes <= most_bytes then
+    return found
+  end
+  for at, version in ipairs(oldest_versions(loose - 1)) do
+    if at > loose - most and bytes <= most_bytes then
+      break
+    end
+    found[at] = version
+    bytes = bytes - redis.call('HGET', sizes, version)
+  end
+  return found
+end
+
+-- Drops the oldest versions above the bounds, and the parts that only they name. A part whose score is at most
 -- the oldest version left is named by none of these.
-local function drop_old_versions(most)
-  local excess = redis.call('ZCARD', versions) - redis.call('SCARD', pinned) - most
-  if excess <= 0 then
+local function drop_old_versions(most, most_bytes)
+  local excess = excess_versions(most, most_bytes)
+  if #excess == 0 then
     return
   end
-  for _, version in ipairs(oldest_versions(excess)) do
+  for _, version in ipairs(excess) do
     redis.call('DEL', change.roots .. version)
     redis.call('ZREM', versions, version)
     redis.call('HDEL', notes, version)
+    redis.call('HDEL', sizes, version)
   end
   for _, name in ipairs(redis.call('ZRANGEBYSCORE', dropped, '-inf', oldest_versions(1)[1])) do
     if redis.call('HEXISTS', pinned_parts, name) == 0 then
@@ -75,11 +97,14 @@ local function put_version(new)
   if new.before_note then
     redis.call('ZADD', versions, 'NX', new.before, new.before)
     redis.call('HSETNX', notes, new.before, new.before_note)
+    redis.call('HSETNX', sizes, new.before, redis.call('STRLEN', change.roots .. new.before))
   elseif new.whole then
     redis.call('DEL', new.whole)
   end
   redis.call('SET', change.roots .. new.version, ARGV[2])
+  local bytes = #ARGV[2]
   for at, name in ipairs(new.names) do
+    bytes = bytes + #ARGV[2 + at]
     redis.call('SET', change.parts .. name, ARGV[2 + at])
     redis.call('ZREM', dropped, name)
   end
@@ -88,7 +113,8 @@ local function put_version(new)
   end
   redis.call('ZADD', versions, new.version, new.version)
   redis.call('HSET', notes, new.version, new.note)
-  drop_old_versions(new.most)
+  redis.call('HSET', sizes, new.version, bytes)
+  drop_old_versions(new.most, new.most_bytes)
 end
 
 local function drop_all_versions(current)
@@ -102,7 +128,7 @@ local function drop_all_versions(current)
   for _, name in ipairs(current.names) do
     redis.call('UNLINK', change.parts .. name)
   end
-  redis.call('DEL', versions, notes, dropped, pinned, pinned_parts)
+  redis.call('DEL', versions, notes, sizes, dropped, pinned, pinned_parts)
 end
 
 -- The platform: a rejection, or a function that writes.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
 from shared.config_store.history.audit import AuditEntry, AuditKey
-from shared.config_store.history.edit import KEPT_VERSIONS, Edit
+from shared.config_store.history.edit import KEPT, Edit, Kept
 from shared.config_store.idempotency import Claim
 from shared.config_store.identity import StoreState
 from shared.config_store.records.codec import decode, encode
@@ -147,7 +147,7 @@ def write_platform_call(
     audit_key: AuditKey,
     *,
     users: Sequence[Tenant] = (),
-    kept: int = KEPT_VERSIONS,
+    kept: Kept = KEPT,
     known: StoreState | None = None,
     claim: Claim[PlatformDocument] | None = None,
 ) -> ScriptCall:

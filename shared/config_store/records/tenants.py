@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from shared.config_store import layout
 from shared.config_store.history.audit import AuditEntry, AuditKey
-from shared.config_store.history.edit import KEPT_VERSIONS, Edit
+from shared.config_store.history.edit import KEPT, Edit, Kept
 from shared.config_store.history.versions import note_of
 from shared.config_store.idempotency import KEPT_SECONDS, Claim
 from shared.config_store.identity import StoreState
@@ -175,15 +175,15 @@ def write_call(
     audit_key: AuditKey,
     *,
     quarantine: float,
-    kept: int = KEPT_VERSIONS,
+    kept: Kept = KEPT,
     known: StoreState | None = None,
     claim: Claim[Snapshot] | None = None,
     platform: int | None = None,
 ) -> ScriptCall:
     """The call of ``write.lua``. `quarantine` is in seconds; `known` is the store that must have the data.
 
-    `kept` is how many versions are kept besides the pinned ones. `platform` is the revision of the platform's
-    document by which the change was checked.
+    `kept` bounds the versions. `platform` is the revision of the platform's document by which the change was
+    checked.
     """
     after, used, unused = change.after, change.used, change.no_longer_used
     before = str(change.before.revision) if change.before else ""
@@ -238,8 +238,8 @@ def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T |
     return members
 
 
-def content_members(owner: str, content: ContentChange[Any], edit: Edit, kept: int) -> dict[str, Any]:
-    """What a call of ``write.lua`` says of the content of an owner. `kept` is how many versions are kept."""
+def content_members(owner: str, content: ContentChange[Any], edit: Edit, kept: Kept) -> dict[str, Any]:
+    """What a call of ``write.lua`` says of the content of an owner. `kept` bounds its versions."""
     members: dict[str, Any] = {
         "id": owner,
         "roots": layout.root_prefix(owner),
@@ -255,7 +255,8 @@ def content_members(owner: str, content: ContentChange[Any], edit: Edit, kept: i
         "note": note_of(held.version, held.name, held.root, edit).stored(),
         "names": list(split.new),
         "dropped": held.root.dropped,
-        "most": kept,
+        "most": kept.versions,
+        "most_bytes": kept.bytes,
     }
     if before is not None and before.name:
         new["before"] = before.version
