@@ -53,7 +53,7 @@ class Versions(MethodView):
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """List the versions of a tenant, the newest first
 
-        Each change of its rules, chains, providers, models or settings makes one. 200 are kept, and the
+        Each change of its rules, chains, providers, models or settings makes one. Up to 200 are kept, and the
         pinned ones. API keys, `status` and `subdomain` are not in versions.
         """
         return _list(_owner(tenant_id), query)

@@ -14,7 +14,7 @@ const NONE = {
   title: "No versions yet.",
   text: "A change makes the first one.",
 };
-const KEPT = "makes one. The last 200 are kept, and those that are pinned.";
+const KEPT = "makes one. Up to 200 are kept, and those that are pinned.";
 
 /** The version in the address, so that a link shows the same. Null: none. */
 function putInAddress(version) {
