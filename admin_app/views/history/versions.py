@@ -15,6 +15,7 @@ from admin_app.http.errors import ApiError, not_found
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, invalid_cursor, page_response
 from admin_app.http.responses import response
+from shared.config_store.history.audit import beginning
 from shared.config_store.history.edit import MAX_PINNED
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.layout import PLATFORM_ID
@@ -40,6 +41,7 @@ from shared.documents.history.versions import (
 
 blueprint = Blueprint("versions", __name__, "Every state of the configuration that is kept.")
 _PAGE = examples.page("versions", VERSION)
+_MAX_DIFFERENCES_BYTES = 256 * 1024
 # No version has so many.
 _MAX_DIGITS = 16
 
@@ -198,12 +200,14 @@ def _diff(owner: str, version: str, against: int | None) -> Response:
         against = older[0].version if older else None
     before = None if against is None else _read(owner, str(against))[1]
     differences = content_differences(before, content)
+    first = beginning(differences, _MAX_DIFFERENCES_BYTES)
     return response(
         {
             "version": note.version,
             "against": against,
             "summary": summary(differences, names_of(before, content)),
-            "differences": differences,
+            "differences": first,
+            "cut": len(first) < len(differences),
         }
     )
 

@@ -51,7 +51,7 @@ class AuditEntry:
     @classmethod
     def of(cls, edit: Edit, *, owner: str, action: str, version: int | None, before: str) -> Self:
         changes = list(edit.changes)
-        cut = len(json.dumps(changes)) > MAX_CHANGES_BYTES
+        first = beginning(changes, MAX_CHANGES_BYTES)
         return cls(
             at=edit.at,
             owner=owner,
@@ -64,18 +64,18 @@ class AuditEntry:
             request_id=edit.request_id,
             operation=edit.operation,
             message=edit.message,
-            changes=_beginning(changes) if cut else changes,
+            changes=first,
             summary=edit.summary,
-            cut=cut,
+            cut=len(first) < len(changes),
         )
 
 
-def _beginning(changes: Sequence[Any]) -> Sequence[Any]:
-    """The changes that there is space for."""
+def beginning(changes: Sequence[Any], most: int) -> Sequence[Any]:
+    """The first changes, which take at most so many bytes as JSON."""
     size, found = 0, []
     for change in changes:
         size += len(json.dumps(change)) + 2
-        if size > MAX_CHANGES_BYTES:
+        if size > most:
             break
         found.append(change)
     return found

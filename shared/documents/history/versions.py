@@ -66,6 +66,9 @@ class VersionDiff(Schema):
     against = fields.Integer(**nullable("The older one; null: an empty one."))
     summary = fields.String(required=True)
     differences = fields.List(fields.Nested(DifferenceOutput), required=True)
+    cut = fields.Boolean(
+        required=True, metadata={"description": "Whether there are more, beyond 256 KiB of differences."}
+    )
 
 
 class PinInput(Strict):
@@ -174,5 +177,5 @@ DIFFERENCES = [
         "after": "https://api.example.com",
     }
 ]
-DIFF = {"version": 41, "against": 40, "summary": VERSION["summary"], "differences": DIFFERENCES}
+DIFF = {"version": 41, "against": 40, "summary": VERSION["summary"], "differences": DIFFERENCES, "cut": False}
 DETAIL = {**VERSION, "document": {"name": "Acme", "tier": "pro", "rules": {}, "providers": {}, "models": {}}}

@@ -61,6 +61,7 @@ def test_versions_are_compared_with_the_one_before_or_with_any_other(api: Api, t
         "against": 2,
         "summary": "rule /v2 changed (path)",
         "differences": [{"op": "change", "path": f"{path}/path", "before": "/v1", "after": "/v2"}],
+        "cut": False,
     }
     both = api.get(f"{tenant.url}/versions/4/diff?against=2")
     assert [one["path"] for one in both.get_json()["differences"]] == [
@@ -71,6 +72,19 @@ def test_versions_are_compared_with_the_one_before_or_with_any_other(api: Api, t
     first = api.get(f"{tenant.url}/versions/1/diff").get_json()
     assert first["against"] is None
     assert {one["op"] for one in first["differences"]} == {"add"}
+
+
+def test_very_large_difference_is_cut_and_says_so(
+    api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("admin_app.views.history.versions._MAX_DIFFERENCES_BYTES", 2_000)
+    for number in range(20):
+        rule(api, tenant, path=f"/{number}")
+    found = api.get(f"{tenant.url}/versions/21/diff?against=1")
+    assert found.get_json()["cut"] is True
+    assert [one["path"].split("/")[1] for one in found.get_json()["differences"]] == ["rules"]
+    whole = api.get(f"{tenant.url}/versions/2/diff?against=1").get_json()
+    assert (whole["cut"], len(whole["differences"])) == (False, 1)
 
 
 def test_versions_come_in_pages_the_newest_first(api: Api, tenant: Tenant) -> None:
