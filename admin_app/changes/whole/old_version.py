@@ -4,7 +4,7 @@ Where the thing still exists under its id and origin, the present secret stays. 
 the old version for rules and plugins, and never for providers. Each such secret has a warning.
 """
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -146,16 +146,20 @@ class OldVersion:
         steps: Sequence[str] | None = None,
     ) -> None:
         """Put the present secret, or else the old one, in its place. `steps` are the names of the entries."""
+        known = set(_secrets(stored))
+        # A secret that an entry still has is not that of another one.
+        others = [_without(one, set(_secrets(old))) for one in stored]
         for i, (entry, before) in enumerate(zip(sent, old, strict=True)):
             at = f"{pointer}/{escape_step(steps[i]) if steps else i}"
             settings = dict(entry["settings"])
             for setting in secret_maps(before):
                 values = dict(settings[setting])
                 for name in [name for name, value in values.items() if is_set(value)]:
-                    found = stored_secret(before, stored, i, setting, name)
+                    own = before.settings[setting][name]
+                    found = own if own in known else stored_secret(before, others, i, setting, name)
                     values[name] = found
                     if not isinstance(found, Sealed):
-                        values[name] = before.settings[setting][name]
+                        values[name] = own
                         place = f"{at}/settings/{setting}/{escape_step(name)}"
                         self.warnings.append(Problem(place, _RETURNED))
                 settings[setting] = values
@@ -214,6 +218,21 @@ class OldVersion:
             sent[name] = getattr(stored, name)
             if getattr(old, name) != sent[name]:
                 self.warnings.append(Problem(f"{at}/{name}", _PLATFORMS))
+
+
+def _secrets(entries: Iterable[PluginConfig]) -> Iterator[Sealed]:
+    for entry in entries:
+        for setting in secret_maps(entry):
+            yield from (value for value in entry.settings[setting].values() if isinstance(value, Sealed))
+
+
+def _without(entry: PluginConfig, secrets: Container[Any]) -> PluginConfig:
+    """The entry without some of its secrets."""
+    left = {
+        setting: {name: value for name, value in entry.settings[setting].items() if value not in secrets}
+        for setting in secret_maps(entry)
+    }
+    return replace(entry, settings={**entry.settings, **left})
 
 
 def _stays(key: ProviderKey | None, *, same: bool) -> bool:

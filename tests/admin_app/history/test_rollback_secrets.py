@@ -193,3 +193,36 @@ def test_reference_to_a_secret_outside_comes_back(tmp_path: Any, api: Api, world
     assert [(key["id"], key["secret"]) for key in after["keys"]] == [
         (made["keys"][0]["id"], {"env": "CANARY_KEY"})
     ]
+
+
+def test_entries_of_one_plugin_keep_their_own_secrets(api: Api, tenant: Tenant, world: World) -> None:
+    def chain(*values: str) -> dict[str, Any]:
+        return {"plugin_chain": [entry({"Authorization": value}) for value in values]}
+
+    api.patch(tenant.url, chain("canary-a", "canary-b"))
+    old = version(api, tenant)
+    [first, _] = api.get(tenant.url).get_json()["plugin_chain"]
+    assert api.patch(tenant.url, {"plugin_chain": [first]}).status_code == 200
+    made = done(api, tenant.url, old)
+    snapshot = world.store.read(tenant.id)
+    assert snapshot is not None
+    opened = [
+        world.sealer.open(
+            one.settings["headers"]["Authorization"].text,
+            setting_context(tenant.id, one.name, "headers", "Authorization", one.settings),
+        )
+        for one in snapshot.tenant.plugin_chain
+    ]
+    assert opened == ["canary-a", "canary-b"]
+    assert places(made) == ["/plugin_chain/1/settings/headers/Authorization"]
+
+
+def test_secret_of_a_provider_is_not_kept_for_another_origin(api: Api, tenant: Tenant) -> None:
+    made = api.create(f"{tenant.url}/providers", {**PROVIDER, "headers": {"X-Team": "canary"}})
+    old, url = version(api, tenant), f"{tenant.url}/providers/{made['id']}"
+    key = {"id": made["keys"][0]["id"], "name": "a", "secret": "sk-canary-new"}
+    moved = {"base_url": "https://checks.example/v1", "headers": {"X-Team": "canary-new"}, "keys": [key]}
+    assert api.patch(url, moved).status_code == 200
+    at = f"/providers/{made['id']}"
+    assert places(done(api, tenant.url, old)) == [f"{at}/keys", f"{at}/headers/X-Team", f"{at}/keys"]
+    assert api.get(url).get_json()["keys"] == []
