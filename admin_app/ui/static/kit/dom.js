@@ -40,6 +40,10 @@ export const s = (tag, props, ...children) => fill(document.createElementNS(SVG,
 export const icon = (name, more = "") =>
   s("svg", { class: `icon ${more}`, "aria-hidden": "true" }, s("use", { href: `${ICONS}#${name}` }));
 
+/** A text in which backticks mark code. */
+export const prose = (text) =>
+  text.replaceAll("\n", " ").split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
+
 /** A word in a badge; `tone` is good, warn, bad, accent or nothing. */
 export const badge = (text, tone = "", picture = "") =>
   h("span", { className: `badge ${tone}` }, picture && icon(picture), text);
@@ -56,7 +60,8 @@ let last = 0;
 export const newId = (prefix) => `${prefix}-${++last}`;
 
 /** The title of the window: `thing · tenant · AI Gateway`. */
-export const setTitle = (...parts) => (document.title = [...parts.filter(Boolean), "AI Gateway"].join(" · "));
+export const setTitle = (...parts) =>
+  (document.title = [...parts.filter(Boolean), "AI Gateway"].join(" · "));
 
 /** Say something once, at the corner of the page and to screen readers. */
 export function toast(text) {

@@ -35,6 +35,12 @@ export const nodesOf = (parts) => Object.values(parts).map((part) => part.node);
 export const valuesOf = (parts) =>
   Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.read()]));
 
+/** Whether two values of fields are the same JSON. */
+export const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+/** A typed text as a number if it is one: for what may also be written as 500ms or 20MB. */
+export const numberOrText = (typed) => (typed.trim() === "" || isNaN(typed) ? typed : Number(typed));
+
 /** A switch for yes or no. */
 export function toggle(label, checked, { help, pointer, width = "w6", disabled } = {}) {
   const control = h("input", { type: "checkbox", role: "switch", checked, disabled, id: newId("f") });

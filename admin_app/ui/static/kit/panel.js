@@ -79,4 +79,3 @@ export function showOnce({ title, text, secret }) {
     node.addEventListener("close", resolve);
   });
 }
-

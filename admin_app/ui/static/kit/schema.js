@@ -1,7 +1,7 @@
 // Forms from JSON Schemas: the settings of every plugin, without a form of their own.
 import { h, newId } from "./dom.js";
 import {
-  chips, choice, field, lineList, lines, pairs, rows, showErrors, text, toggle, words,
+  chips, choice, field, isSame, lineList, lines, pairs, rows, showErrors, text, toggle, words,
 } from "./fields.js";
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
@@ -158,8 +158,6 @@ function ofJson({ value, label, about, pointer }) {
   return one;
 }
 
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
-
 /**
  * A form for an object `schema`: {node, read}. What equals its default and was not set before is left out,
  * and so is what has one value only.
@@ -176,7 +174,7 @@ export function schemaForm(schema, value, { pointer, secrets = [] }) {
   const read = () => {
     const found = parts.map((part) => ({ ...part, value: part.field.read() }));
     const set = found.filter((one) => one.value !== undefined);
-    const sent = set.filter((one) => one.name in value || !same(one.value, one.byDefault));
+    const sent = set.filter((one) => one.name in value || !isSame(one.value, one.byDefault));
     return Object.fromEntries(sent.map((one) => [one.name, one.value]));
   };
   return { node: h("div", { className: "fields" }, parts.map((part) => part.field.node)), read };

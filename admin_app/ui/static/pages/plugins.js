@@ -1,6 +1,6 @@
 // The catalogue of plugins: what each does, its settings from their schema, and an example.
 import { readAll } from "../kit/api.js";
-import { badge, byId, copyButton, h, plural, setTitle } from "../kit/dom.js";
+import { badge, byId, copyButton, h, plural, prose, setTitle } from "../kit/dom.js";
 import { words } from "../kit/fields.js";
 import { attempt, empty, ready } from "../kit/states.js";
 
@@ -31,10 +31,6 @@ function defaultOf(schema, isRequired) {
   if (isRequired) return badge("Required", "accent");
   return schema.default == null ? "—" : h("code", {}, JSON.stringify(schema.default));
 }
-
-/** A text in which backticks mark code. */
-const prose = (text) =>
-  text.replaceAll("\n", " ").split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 
 function settingRow(plugin, name, schema) {
   const isRequired = plugin.settings_schema.required?.includes(name) ?? false;

@@ -1,5 +1,7 @@
 // The state of the platform: parts, workers, Redis, jobs, addresses; and the settings in force.
-import { ago, badge, byId, bytes, dateTime, h, icon, millis, percent, plural, whole } from "../kit/dom.js";
+import {
+  ago, badge, byId, bytes, dateTime, h, icon, millis, percent, plural, prose, whole,
+} from "../kit/dom.js";
 import { Rejected, call, read } from "../kit/api.js";
 import { empty, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
@@ -15,8 +17,6 @@ const TONES = { ok: "good", behind: "warn", degraded: "warn", draining: "" };
 
 const small = (text) => h("small", {}, text);
 const isOk = (state) => state === "ok";
-/** Text with `code` in it. */
-const code = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 
 /* Tiles */
 
@@ -221,7 +221,7 @@ const settingTable = dataTable({
       cell: ({ name, description }) =>
         h("div", { className: "setting" },
           h("b", { className: "mono" }, name),
-          h("small", {}, code(description))),
+          h("small", {}, prose(description))),
     },
     { key: "value", title: "Value", cell: written },
     {

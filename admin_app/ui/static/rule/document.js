@@ -1,4 +1,5 @@
 // A rule as a document: what is new in it, and the whole of it with what is new.
+import { isSame } from "../kit/fields.js";
 import { POLICY } from "./schemas.js";
 
 /** A rule that nobody has written yet. */
@@ -29,7 +30,6 @@ export const BLANK = {
 };
 
 const POLICY_MEMBERS = ["strategy", ...POLICY.map(([name]) => name)];
-const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** The members that differ from those that the form had at first. */
 export const changedMembers = (saved, values) =>

@@ -1,6 +1,8 @@
 // The side panel of an entry: its settings by their schema, or as JSON, and its place in the chain.
 import { h, icon } from "../kit/dom.js";
-import { choice, field, schemaForm, segments, showErrors, text, toggle, words } from "../kit/fields.js";
+import {
+  choice, field, nodesOf, numberOrText, schemaForm, segments, showErrors, text, toggle, valuesOf, words,
+} from "../kit/fields.js";
 import { openPanel } from "../kit/panel.js";
 import { locked } from "../kit/states.js";
 
@@ -26,20 +28,17 @@ function placeForm(entry, plugin, at) {
   const own = {
     stage: field("Stage", choice(entry.stage, stages), about("stage")),
     priority: field("Priority", priority,
-      about("priority", { help: "0 runs first, 999 last.", read: () => numberOf(priority) })),
+      about("priority", { help: "0 runs first, 999 last.", read: () => numberOrText(priority.value) })),
     mode: field("Mode", choice(entry.mode, MODES), about("mode")),
     on_error: field("If it fails", choice(entry.on_error, failures), about("on_error")),
     timeout: field("Timeout", timeout,
-      about("timeout", { help: "Seconds, or text such as 500ms.", read: () => numberOf(timeout) })),
+      about("timeout", { help: "Seconds, or text such as 500ms.", read: () => numberOrText(timeout.value) })),
     parallel: toggle("Parallel", entry.parallel,
       about("parallel", { help: "Together with others of its priority.", disabled: plugin.merges_entries })),
     enabled: toggle("Enabled", entry.enabled, about("enabled", { help: "Off: kept, and never run." })),
   };
-  const read = () => Object.fromEntries(Object.entries(own).map(([name, one]) => [name, one.read()]));
-  return { node: h("div", { className: "fields" }, Object.values(own).map((one) => one.node)), read };
+  return { node: h("div", { className: "fields" }, nodesOf(own)), read: () => valuesOf(own) };
 }
-
-const numberOf = ({ value }) => (value.trim() === "" || isNaN(value) ? value : Number(value));
 
 /** The whole entry as JSON. `read` throws on what is not a JSON object, and says so. */
 function jsonForm(entry, at) {

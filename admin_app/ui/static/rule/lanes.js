@@ -3,7 +3,7 @@ import { h, icon, plural } from "../kit/dom.js";
 import { words } from "../kit/fields.js";
 import { verdictsOf } from "../explain/verdicts.js";
 import { card } from "./cards.js";
-import { joinStep, move, placeAt } from "./moves.js";
+import { ONE_STEP, joinStep, move, placeAt } from "./moves.js";
 import { isFixed, stepsOf } from "./steps.js";
 
 const STAGES = [
@@ -16,8 +16,6 @@ const BETWEEN = {
   pre_request: ["arrow", "The upstream responds"],
   pre_response: ["check", "The client has the response"],
 };
-const NO_ROOM = "There is no priority for this place. Change the priority of a neighbor first.";
-const NEVER_PARALLEL = "All entries of this plugin run as one step, and never in parallel.";
 
 /** "Rate limiter: step 2 of 3, priority 20." */
 function placeOf({ model }, entry) {
@@ -42,7 +40,7 @@ function change(lanes, entry, work) {
 }
 
 function toggleParallel({ model }, entry) {
-  if (model.merges(entry.name)) return NEVER_PARALLEL;
+  if (model.merges(entry.name)) return ONE_STEP;
   entry.parallel = !entry.parallel;
   return "";
 }
@@ -79,7 +77,7 @@ function drop(lanes, stage, fits, work) {
 }
 
 const dropAt = (lanes, stage, gap) =>
-  drop(lanes, stage, () => true, (entry) => (placeAt(lanes.model, entry, stage, gap) ? "" : NO_ROOM));
+  drop(lanes, stage, () => true, (entry) => placeAt(lanes.model, entry, stage, gap));
 
 const dropOn = (lanes, stage, step) =>
   drop(lanes, stage,

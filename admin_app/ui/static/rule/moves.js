@@ -3,6 +3,10 @@ import { isFixed, stepsOf } from "./steps.js";
 
 const LOWEST = 0;
 const HIGHEST = 999;
+const NO_ROOM = "There is no priority for this place. Change the priority of a neighbor first.";
+/** Why an entry of a plugin that merges its entries is in no place of its own. */
+export const ONE_STEP =
+  "All entries of this plugin run as one step, in the place of the first, and never in parallel.";
 
 const entriesOf = (steps) => steps.map((step) => step.items.map(({ entry }) => entry));
 const isSame = (a, b) =>
@@ -43,7 +47,7 @@ function arrange(model, entry, wanted) {
   return null;
 }
 
-/** Put `entry` into a step of its own, before the step number `gap`. Returns whether it could. */
+/** Put `entry` into a step of its own, before the step number `gap`. Returns why it cannot, or nothing. */
 export function placeAt(model, entry, stage, gap) {
   const before = { ...entry };
   const steps = entriesOf(stepsOf(stage, model.items(), model.merges));
@@ -54,30 +58,27 @@ export function placeAt(model, entry, stage, gap) {
   const chain = arrange(model, entry, wanted.filter((step) => step.length));
   if (chain) model.chain = chain;
   else Object.assign(entry, before);
-  return chain !== null;
+  return chain ? "" : NO_ROOM;
 }
 
 /** Move `entry` one step earlier (-1) or later (1). Returns why it cannot move, or nothing. */
 export function move(model, entry, by) {
   const steps = stepsOf(entry.stage, model.items(), model.merges);
   const at = steps.findIndex((step) => step.items.some((item) => item.entry === entry));
-  if (steps[at].isMerged) return "All entries of this plugin run as one step, in the place of the first.";
+  if (steps[at].isMerged) return ONE_STEP;
   const isAlone = steps[at].items.length === 1;
   const neighbor = steps[at + by];
   if (isAlone && !neighbor) return by < 0 ? "It is the first step." : "It is the last step.";
   if (isAlone && isFixed(neighbor)) return "What is required cannot be passed.";
   const before = at + (isAlone ? Math.min(0, by) : 0);
   const after = at + (isAlone ? 2 : 1);
-  if (placeAt(model, entry, entry.stage, by < 0 ? before : after)) return "";
-  return "There is no priority for this place. Change the priority of a neighbor first.";
+  return placeAt(model, entry, entry.stage, by < 0 ? before : after);
 }
 
 /** Let `entry` run at the same time as a step. Returns why it cannot, or nothing. */
 export function joinStep(model, entry, stage, step) {
   const others = step.items.filter((item) => item.entry !== entry);
-  if ([entry, ...others.map((item) => item.entry)].some((one) => model.merges(one.name))) {
-    return "Entries of this plugin run as one step, and never in parallel.";
-  }
+  if ([entry, ...others.map((item) => item.entry)].some((one) => model.merges(one.name))) return ONE_STEP;
   if (others.some(({ origin, entry: one }) => origin !== "rule" && !one.parallel)) {
     return "That entry is not parallel, and cannot be changed here.";
   }

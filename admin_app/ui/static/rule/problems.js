@@ -1,6 +1,6 @@
 // What the API says of a draft: problems at their fields, in a list, and on the cards of the chain.
 import { byId, h } from "../kit/dom.js";
-import { showErrors, words } from "../kit/fields.js";
+import { placeOf, showErrors, words } from "../kit/fields.js";
 import { banner } from "../kit/states.js";
 
 const IN_CHAIN = /^\/plugin_chain\/(\d+)/;
@@ -23,12 +23,8 @@ export function markProblems(form, model, problems) {
 }
 
 function fieldOf(form, pointer) {
-  const fields = [...form.querySelectorAll("[data-pointer]")];
-  for (let rest = pointer; rest; rest = rest.slice(0, rest.lastIndexOf("/"))) {
-    const place = fields.find((node) => node.dataset.pointer === rest);
-    if (place) return place.querySelector("input, select, textarea") ?? place;
-  }
-  return form.querySelector("input");
+  const place = placeOf(form, pointer) ?? form;
+  return place.querySelector("input, select, textarea") ?? place;
 }
 
 /** A list of links that lead to the problems. `edit(index)` opens an entry of the chain. */

@@ -1,6 +1,8 @@
 // The fields of a rule: path, upstream, and what is seldom changed.
 import { h, icon } from "../kit/dom.js";
-import { chips, choice, field, nodesOf, pairs, schemaForm, text, toggle, valuesOf } from "../kit/fields.js";
+import {
+  chips, choice, field, nodesOf, numberOrText, pairs, schemaForm, text, toggle, valuesOf,
+} from "../kit/fields.js";
 import { CORS, LIMITS, TIMEOUTS } from "./schemas.js";
 import { folded, HEADERS, upstreamForm } from "./upstream_form.js";
 
@@ -16,7 +18,6 @@ const MORE = "More settings: credentials, streams, timeouts, sizes, web pages";
 const NOT_WITH_AI = { strip_path: false, preserve_host: false, headers: {}, ca: null };
 
 const about = (name, help = "", more = {}) => ({ pointer: `/${name}`, width: "w6", help, ...more });
-const numberOrText = (value) => (value.trim() === "" ? null : isNaN(value) ? value : Number(value));
 
 function routeFields(rule) {
   const path = text(rule.path, { className: "mono", placeholder: "/v1" });
@@ -127,7 +128,7 @@ export function ruleForm(rule, { providers, address, isPlatform }) {
     const nestedValues = valuesOf(inner);
     return {
       ...values,
-      stream_keepalive: numberOrText(values.stream_keepalive),
+      stream_keepalive: values.stream_keepalive.trim() ? numberOrText(values.stream_keepalive) : null,
       ...nestedValues,
       cors: "origins" in nestedValues.cors ? nestedValues.cors : null,
       ca: isPlatform ? certificates.value || null : rule.ca,

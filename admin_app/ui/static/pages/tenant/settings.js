@@ -1,7 +1,9 @@
 // The tab Settings: the fields of a tenant, where its providers are, and how it is disabled or deleted.
 import { address, dateTime, h, icon, toast } from "../../kit/dom.js";
 import { read, readAll, write } from "../../kit/api.js";
-import { chips, field, lineList, lines, segments, text } from "../../kit/fields.js";
+import {
+  chips, field, isSame, lineList, lines, nodesOf, numberOrText, segments, text, valuesOf,
+} from "../../kit/fields.js";
 import { confirm } from "../../kit/panel.js";
 import { accepted, reasonField } from "../../kit/saving.js";
 import { attempt, busy, locked } from "../../kit/states.js";
@@ -17,8 +19,6 @@ const CORS = [
   ["some", "These web pages"],
 ];
 const TEN_MINUTES = 600;
-
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 /** A choice between nothing special and a part that is shown for the other one. Returns {node, read}. */
 function withPart(title, options, isOpen, part, read) {
@@ -56,7 +56,6 @@ function corsField(value) {
     lineList(value?.headers),
   ];
   const age = text(value?.max_age ?? TEN_MINUTES, { placeholder: "10m" });
-  const seconds = () => (/^\d+(\.\d+)?$/.test(age.value) ? Number(age.value) : age.value);
   const part = h(
     "div",
     { className: "fields group" },
@@ -73,7 +72,7 @@ function corsField(value) {
       help: "Seconds, or 10m.",
     }).node,
   );
-  const read = () => ({ origins: lines(origins), headers: lines(headers), max_age: seconds() });
+  const read = () => ({ origins: lines(origins), headers: lines(headers), max_age: numberOrText(age.value) });
   return withPart("Web pages that may call the rules", CORS, value !== null, part, read);
 }
 
@@ -103,8 +102,8 @@ function fieldsOf({ tenant, may, isPlatform }, tiers, plugins) {
 
 /** What differs from `before` among the fields. */
 function changes(fields, before) {
-  const now = Object.entries(fields).map(([name, one]) => [name, one.read()]);
-  return Object.fromEntries(now.filter(([name, value]) => !same(value, before[name])));
+  const now = Object.entries(valuesOf(fields));
+  return Object.fromEntries(now.filter(([name, value]) => !isSame(value, before[name])));
 }
 
 const stay = (event) => event.preventDefault();
@@ -112,7 +111,7 @@ const stay = (event) => event.preventDefault();
 /** The form with its bar for what is not saved. Returns {node, stop}. */
 function form(context, fields) {
   const { base, may, reason, refresh } = context;
-  const before = Object.fromEntries(Object.entries(fields).map(([name, one]) => [name, one.read()]));
+  const before = valuesOf(fields);
   const save = h("button", { className: "button primary" }, "Save");
   const discard = h("button", { type: "button", className: "button", onclick: () => refresh() }, "Discard");
   const why = reasonField();
@@ -127,16 +126,12 @@ function form(context, fields) {
     "form",
     { className: "card settings", noValidate: true, "aria-label": "Settings" },
     h("div", { className: "card-head" }, h("h2", {}, "Settings"), !may && locked(reason)),
-    h(
-      "fieldset",
-      { className: "fields", disabled: !may },
-      Object.values(fields).map((one) => one.node),
-    ),
+    h("fieldset", { className: "fields", disabled: !may }, nodesOf(fields)),
     bar,
   );
   const stop = () => removeEventListener("beforeunload", stay);
   const look = () => {
-    bar.hidden = same(changes(fields, before), {});
+    bar.hidden = isSame(changes(fields, before), {});
     stop();
     if (!bar.hidden) addEventListener("beforeunload", stay);
   };
