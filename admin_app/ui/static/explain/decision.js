@@ -2,6 +2,7 @@
 import { badge, bytes, copyButton, h, icon, millis, span, whole } from "../kit/dom.js";
 import { words } from "../kit/fields.js";
 import { banner } from "../kit/states.js";
+import { plainTable } from "../kit/table.js";
 import { verdictBadge } from "./verdicts.js";
 
 const OUTCOMES = {
@@ -32,16 +33,6 @@ const card = (title, ...content) =>
     h("div", { className: "card-head" }, h("h2", {}, title)), content);
 
 const note = (text, look = "") => h("p", { className: `note ${look}` }, text);
-
-/** A table of `heads`, texts or [text, class], with `rows` of cells. */
-function table(label, heads, rows) {
-  const named = heads.map((head) => [head].flat());
-  const head = named.map(([text, look]) => h("th", { scope: "col", className: look ?? "" }, text));
-  const cell = (content, at) => h("td", { className: named[at][1] ?? "" }, content);
-  const line = (cells) => h("tr", {}, cells.map(cell));
-  return h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": label },
-    h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(line))));
-}
 
 const facts = (rows, look = "") => {
   const shown = rows.filter(([, value]) => value != null && value !== "");
@@ -75,7 +66,7 @@ function ruleRow(rule, appliedId) {
 function rules(explained) {
   if (!explained.tenant) return card("Rules", note(OTHER_TENANT));
   const rows = explained.rules.map((rule) => ruleRow(rule, explained.rule_id));
-  return card("Rules", table("Rules", ["Path", ["Methods", "opt-col"], ["Result", "wrap"]], rows));
+  return card("Rules", plainTable("Rules", ["Path", ["Methods", "opt-col"], ["Result", "wrap"]], rows));
 }
 
 function pluginRow(stage, at, group, plugin) {
@@ -100,7 +91,7 @@ function plan(explained) {
   const heads = [
     ...["Stage", ["Step", "opt-col"], "Plugin", ["From", "opt-col"], ["Verdict", "wrap"], ["Time", "num"]],
   ];
-  return card("Plugins", table("Plugins", heads, rows));
+  return card("Plugins", plainTable("Plugins", heads, rows));
 }
 
 const limitRow = (limit) => [
@@ -118,7 +109,7 @@ function limits(explained) {
     ...["Limit", ["Quota", "num"], ["Left before", "num"], ["After", "num"], ["Resets in", "num opt-col"]],
     "Result",
   ];
-  return card("Limits", table("Limits", heads, explained.limits.map(limitRow)));
+  return card("Limits", plainTable("Limits", heads, explained.limits.map(limitRow)));
 }
 
 const targetRow = (target) => [
@@ -138,7 +129,7 @@ function models({ ai }) {
     ["Stored response", ai.stored_id],
   ];
   const heads = ["Target", ["Priority", "num"], ["Weight", "num"], ["Result", "wrap"]];
-  const targets = ai.targets.length > 0 && table("Targets", heads, ai.targets.map(targetRow));
+  const targets = ai.targets.length > 0 && plainTable("Targets", heads, ai.targets.map(targetRow));
   return card("Model", facts(asked), targets);
 }
 

@@ -35,6 +35,10 @@ export const nodesOf = (parts) => Object.values(parts).map((part) => part.node);
 export const valuesOf = (parts) =>
   Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.read()]));
 
+/** A part of a form, with a title. */
+export const section = (title, ...nodes) =>
+  h("section", { className: "section" }, h("h3", {}, title), h("div", { className: "fields" }, nodes));
+
 /** Whether two values of fields are the same JSON. */
 export const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 

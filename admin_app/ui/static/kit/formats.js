@@ -58,6 +58,9 @@ export const clock = (moment, long) =>
 /** 13:51:02. */
 export const seconds = (moment) => dateOf(moment).toLocaleTimeString("en-GB");
 
+/** 30 Nov 2026. */
+export const day = (moment) => dateOf(moment).toLocaleDateString("en-GB", { dateStyle: "medium" });
+
 /** 30 Nov 2026, 13:51. */
 export const dateTime = (moment) =>
   dateOf(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
@@ -74,6 +77,9 @@ export function ago(moment) {
   const passed = (Date.now() - dateOf(moment)) / 1000;
   return passed < 5 ? "just now" : `${span(passed)} ago`;
 }
+
+/** `text` as one word of a shell. */
+export const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** "1 rule", "2 rules". */
 export const plural = (count, word, many = `${word}s`) => `${whole(count)} ${count === 1 ? word : many}`;

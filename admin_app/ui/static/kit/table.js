@@ -1,4 +1,4 @@
-// Tables: sorted by a button in the head, with an empty state, and more rows by the API's cursor.
+// Tables: plain ones; and those with sorted columns, an empty state, and more rows by the API's cursor.
 import { h, icon } from "./dom.js";
 import { empty } from "./states.js";
 
@@ -8,6 +8,17 @@ function compare(a, b) {
   const [left, right] = [text(a), text(b)];
   if (typeof left === "string" && typeof right === "string") return left.localeCompare(right);
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** A table that does not change, with `rows` of cells. Each of `heads` is a text, or [text, class]. */
+export function plainTable(label, heads, rows) {
+  const columns = heads.map((head) => [head].flat());
+  const head = columns.map(([title, look]) => h("th", { scope: "col", className: look ?? "" }, title));
+  const cell = (content, at) => h("td", { className: columns[at][1] ?? "" }, content);
+  return h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": label },
+    h("table", {},
+      h("thead", {}, h("tr", {}, head)),
+      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map(cell))))));
 }
 
 /** The head of a column. Its button asks `onSort` to sort by it. */

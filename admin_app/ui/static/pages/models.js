@@ -1,5 +1,5 @@
 // The page Models: names with their targets, and the models of providers with prices and capabilities.
-import { ago, badge, byId, compact, h, icon, setTitle, toast, whole } from "../kit/dom.js";
+import { ago, badge, byId, compact, day, h, icon, setTitle, toast, whole } from "../kit/dom.js";
 import { read, readAll, write } from "../kit/api.js";
 import { confirm } from "../kit/panel.js";
 import { attempt, locked, ready } from "../kit/states.js";
@@ -13,8 +13,6 @@ const SOURCES = { provider: "Provider", platform: "Platform", shipped: "Release"
 const WAIT_MS = 200;
 const state = { owner: null, models: [], shared: [], found: null, prices: {}, rules: [] };
 let tables;
-
-const day = (date) => new Date(date).toLocaleDateString("en-GB", { dateStyle: "medium" });
 
 /** An amount as it is written, with at least two digits: $0.15, $2.50, $0.075. */
 const usd = (amount) => `$${amount.toFixed(Math.max(2, String(amount).split(".")[1]?.length ?? 0))}`;

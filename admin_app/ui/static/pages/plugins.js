@@ -3,6 +3,7 @@ import { readAll } from "../kit/api.js";
 import { badge, byId, copyButton, h, plural, prose, setTitle } from "../kit/dom.js";
 import { words } from "../kit/fields.js";
 import { attempt, empty, ready } from "../kit/states.js";
+import { plainTable } from "../kit/table.js";
 
 const STREAMS = {
   events: ["Judges streams event by event", "good", "check"],
@@ -35,23 +36,22 @@ function defaultOf(schema, isRequired) {
 function settingRow(plugin, name, schema) {
   const isRequired = plugin.settings_schema.required?.includes(name) ?? false;
   const secret = plugin.secret_settings.includes(name) && [" ", badge("Secret", "", "lock")];
-  return h("tr", {},
-    h("td", {}, h("code", {}, name), secret),
-    h("td", {}, typeOf(schema)),
-    h("td", {}, defaultOf(schema, isRequired)),
-    h("td", { className: "wrap" }, prose(schema.description ?? "")));
+  return [
+    [h("code", {}, name), secret],
+    typeOf(schema),
+    defaultOf(schema, isRequired),
+    prose(schema.description ?? ""),
+  ];
 }
 
 function settings(plugin) {
   const rows = Object.entries(plugin.settings_schema.properties ?? {});
   if (!rows.length) return h("p", { className: "inset muted" }, "It has no settings.");
-  const heads = ["Setting", "Type", "Default", "Meaning"].map((head) => h("th", { scope: "col" }, head));
+  const heads = ["Setting", "Type", "Default", ["Meaning", "wrap"]];
   return h("details", { className: "more inset" },
     h("summary", {}, plural(rows.length, "setting")),
-    h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": `Settings of ${plugin.name}` },
-      h("table", {},
-        h("thead", {}, h("tr", {}, heads)),
-        h("tbody", {}, rows.map(([name, schema]) => settingRow(plugin, name, schema))))));
+    plainTable(
+      `Settings of ${plugin.name}`, heads, rows.map(([name, schema]) => settingRow(plugin, name, schema))));
 }
 
 function about(plugin) {

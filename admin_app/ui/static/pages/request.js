@@ -17,14 +17,13 @@ import { openPanel } from "../kit/panel.js";
 import { banner, empty, fail, ready } from "../kit/states.js";
 import { curlOf } from "./traffic/curl.js";
 import { listOf } from "./traffic/names.js";
-import { modelOf, sourceOf } from "./traffic/rows.js";
+import { modelOf, sourceOf, toneOf } from "./traffic/rows.js";
 import { decided, logLine } from "./traffic/tables.js";
 import { waterfall } from "./traffic/waterfall.js";
 
 // Without a tenant in the address, it is the platform that looks for the request.
 const api = (tenant) => (tenant ? `/api/v1/tenants/${encodeURIComponent(tenant)}` : "/api/v1");
 const pagesOf = (row) => `/ui/tenants/${encodeURIComponent(row.tenant_id)}`;
-const tone = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
 const TABS = { decision: ["Decision", decided], log: ["Line in the log", logLine] };
 
 const moment = (text) => new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
@@ -41,7 +40,7 @@ function why(row, names) {
   }
   byId("why").replaceChildren(
     banner(
-      tone(row.status) === "bad" ? "bad" : "warn",
+      toneOf(row.status) === "bad" ? "bad" : "warn",
       row.why,
       links.length > 0 && h("p", { className: "links" }, links),
     ),
@@ -52,7 +51,7 @@ function why(row, names) {
 function head(row, tenant) {
   byId("title").textContent = `${row.method} ${row.path}`;
   byId("outcome").replaceChildren(
-    badge(row.status ?? "no status", tone(row.status)),
+    badge(row.status ?? "no status", toneOf(row.status)),
     badge(sourceOf(row)),
     ...(row.code ? [badge(row.code)] : []),
     ...(row.stream ? [badge("stream")] : []),

@@ -1,4 +1,5 @@
 // The examples of calls: code that runs when it is copied. Pure functions of what the page knows.
+import { shellWord } from "../../kit/formats.js";
 
 /** What stands for the key until one is known. */
 export const PLACEHOLDER = "YOUR_API_KEY";
@@ -10,7 +11,7 @@ const HELLO = "Hello!";
 
 // JSON is also a literal of Python and of JavaScript.
 const quoted = (text) => JSON.stringify(text);
-const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : shellWord(text));
 
 const openaiUrl = ({ sdk, rule }) => `${sdk}${rule.base_path}/v1`;
 const anthropicUrl = ({ sdk, rule }) => `${sdk}${rule.base_path}`;

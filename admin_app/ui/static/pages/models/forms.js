@@ -1,7 +1,7 @@
 // The side panels of the page Models: a model with its targets, and the platform's price of a model.
 import { h } from "../../kit/dom.js";
 import { write } from "../../kit/api.js";
-import { chips, choice, field, rows, text, toggle } from "../../kit/fields.js";
+import { chips, choice, field, rows, section, text, toggle } from "../../kit/fields.js";
 import { openPanel } from "../../kit/panel.js";
 import { accepted } from "../../kit/saving.js";
 import { sharing } from "../providers/sharing.js";
@@ -16,9 +16,6 @@ const FAILURES = [
   "connect", "reset", "timeout", "rate_limit", "overloaded", "server_error", "stream_start",
 ].map((name) => [name, name]);
 const UNITS = { input: "Input", input_cached: "Cached input", output: "Output" };
-
-const section = (title, ...nodes) =>
-  h("section", { className: "section" }, h("h3", {}, title), h("div", { className: "fields" }, nodes));
 
 /** The targets of a model. `known` are the models of providers, by which names are offered. */
 function targetRows(targets, known) {

@@ -1,6 +1,6 @@
 // The cards of the page Providers: state, figures, keys, targets, and what can be done with them.
 import {
-  ago, badge, dateTime, h, icon, latency, millis, percent, plural, seconds, whole,
+  ago, badge, dateTime, day, h, icon, latency, millis, percent, plural, seconds, whole,
 } from "../../kit/dom.js";
 import { banner } from "../../kit/states.js";
 
@@ -18,9 +18,7 @@ const KEY_STATES = {
 };
 const BY = { calls: "its calls failed", probe: "its probes failed", operator: "by an operator" };
 const OLD_DAYS = 60;
-const DAY = 86_400_000;
-
-const day = (date) => new Date(date).toLocaleDateString("en-GB", { dateStyle: "medium" });
+const DAY_MS = 86_400_000;
 
 const stateBadge = ({ state, calls }) => {
   const [tone, word, picture] = STATES[state];
@@ -120,7 +118,7 @@ const targetList = (context, provider, targets) => targets.length > 0 &&
 function about(context, known) {
   if (!known) return null;
   const { source, date } = context.prices;
-  const days = Math.floor((Date.now() - Date.parse(date)) / DAY);
+  const days = Math.floor((Date.now() - Date.parse(date)) / DAY_MS);
   const unpriced = known.models.filter((one) => !Object.keys(one.prices).length).length;
   const uses = [
     known.used_by_models.length && plural(known.used_by_models.length, "model"),

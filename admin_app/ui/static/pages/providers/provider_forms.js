@@ -2,7 +2,7 @@
 import { h } from "../../kit/dom.js";
 import { write } from "../../kit/api.js";
 import {
-  chips, choice, field, rows, schemaForm, secretField, text, toggle,
+  chips, choice, field, isSame, rows, schemaForm, secretField, section, text, toggle,
 } from "../../kit/fields.js";
 import { openPanel } from "../../kit/panel.js";
 import { accepted } from "../../kit/saving.js";
@@ -18,9 +18,6 @@ const APIS = [
 const NO_MODEL = { id: "", aliases: [], prices: {}, caps: {} };
 const PRICED = ["input", "output"];
 const PRICES_HELP = "Prices are USD per million tokens. Empty: those of the platform or of the release.";
-
-const section = (title, ...nodes) =>
-  h("section", { className: "section" }, h("h3", {}, title), h("div", { className: "fields" }, nodes));
 
 const nameField = (name) => field("Name", text(name, { className: "mono" }),
   { pointer: "/name", required: true, help: "Rules, models and API keys name it." });
@@ -172,7 +169,7 @@ function keySecrets(provider) {
 
 function isStored(name, value, provider) {
   const stored = name === "discover" ? intervalOf(provider.discover) : provider[name];
-  return JSON.stringify(value) === JSON.stringify(stored);
+  return isSame(value, stored);
 }
 
 /** Change a provider. Only what differs is sent. */

@@ -1,7 +1,7 @@
 // Keys are created, rotated and looked at in a side panel.
 import { ago, badge, dateTime, h } from "../../kit/dom.js";
 import { write } from "../../kit/api.js";
-import { chips, choice, field, lineList, lines, pairs, text } from "../../kit/fields.js";
+import { chips, choice, field, lineList, lines, nodesOf, pairs, text } from "../../kit/fields.js";
 import { openPanel, showOnce } from "../../kit/panel.js";
 import { accepted } from "../../kit/saving.js";
 
@@ -93,17 +93,16 @@ export function createKey({ base }, done) {
     user: all.user.read() || null,
     metadata: all.metadata.read(),
   });
-  const nodes = (fields) => Object.values(fields).map((one) => one.node);
   const panel = openPanel({
     title: "Create a key",
     text: "An application needs the scope proxy only.",
     body: [
-      h("div", { className: "fields" }, nodes({ name, scopes, expires, models })),
+      h("div", { className: "fields" }, nodesOf({ name, scopes, expires, models })),
       h(
         "details",
         { className: "more" },
         h("summary", {}, "More"),
-        h("div", { className: "fields" }, nodes(others)),
+        h("div", { className: "fields" }, nodesOf(others)),
       ),
     ],
     save: "Create the key",

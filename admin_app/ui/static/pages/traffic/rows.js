@@ -10,7 +10,8 @@ const PER_FRAME = 10;
 const RETRY_SECONDS = 120;
 
 const short = (id) => (id.length > 14 ? `${id.slice(0, 12)}…` : id);
-const tone = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
+/** The tone of a badge with a status; without one, the client got none. */
+export const toneOf = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
 
 /** The words for the source of a response: upstream, gateway, or the name of a plugin. */
 export const sourceOf = (row) => row.source.replace("plugin:", "");
@@ -107,7 +108,7 @@ function fillNode(node, row, names, showsTenant) {
   node.time.title = row.time;
   node.time.href = address(requestPath(row, showsTenant));
   node.badge.textContent = row.status ?? "none";
-  node.badge.className = `badge ${tone(row.status)}`;
+  node.badge.className = `badge ${toneOf(row.status)}`;
   node.source.textContent = sourceOf(row);
   set(node.path, `${row.method} ${row.path}`);
   set(node.tenant, !showsTenant ? "" : row.tenant_id ? names.tenant(row.tenant_id) : "No tenant");

@@ -1,6 +1,7 @@
 // The tabs of a request: what was decided, and its line in the log.
 import { badge, copyButton, h, millis, wait, whole } from "../../kit/dom.js";
 import { empty } from "../../kit/states.js";
+import { plainTable } from "../../kit/table.js";
 import { targetOf } from "./spans.js";
 
 const VERDICTS = {
@@ -12,41 +13,14 @@ const VERDICTS = {
   cancelled: "",
 };
 
-function table(title, heads, rows) {
-  return h(
+/** A card with a table. */
+const table = (title, heads, rows) =>
+  h(
     "section",
     { className: "card flush" },
     h("div", { className: "card-head" }, h("h2", {}, title)),
-    h(
-      "div",
-      { className: "scroll", tabIndex: 0, role: "region", "aria-label": title },
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            heads.map(([text, num]) => h("th", { scope: "col", className: num ? "num" : "" }, text)),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          rows.map((cells) =>
-            h(
-              "tr",
-              {},
-              cells.map((cell, at) => h("td", { className: heads[at][1] ? "num" : "" }, cell)),
-            ),
-          ),
-        ),
-      ),
-    ),
+    plainTable(title, heads, rows),
   );
-}
 
 const time = (ms) => (ms == null ? "" : millis(ms));
 
@@ -65,7 +39,7 @@ function steps({ steps: found, traced }) {
   }
   return table(
     "Steps",
-    [["Plugin"], ["Stage"], ["Verdict"], ["Detail"], ["At", true], ["Took", true]],
+    ["Plugin", "Stage", "Verdict", "Detail", ["At", "num"], ["Took", "num"]],
     found.map((one) => [
       mono(one.plugin),
       one.stage ?? "",
@@ -81,7 +55,7 @@ const limits = ({ limits: found, limit_reached: reached }) =>
   found.length > 0 &&
   table(
     "Limits",
-    [["Limit"], ["Left before", true], ["Left after", true], ["Of", true], ["Frees in", true]],
+    ["Limit", ["Left before", "num"], ["Left after", "num"], ["Of", "num"], ["Frees in", "num"]],
     found.map((one) => [
       [
         mono(one.scope === "rule" ? one.name : `tenant ${one.name}`),
@@ -99,7 +73,7 @@ const attempts = ({ attempts: found }, row) =>
   found.length > 0 &&
   table(
     "Attempts",
-    [["Target"], ["Key"], ["Status"], ["Outcome"], ["At", true], ["Took", true]],
+    ["Target", "Key", "Status", "Outcome", ["At", "num"], ["Took", "num"]],
     found.map((one) => [
       h("span", { className: "mono", title: one.target }, targetOf(one.target, row)),
       one.key_id ? mono(one.key_id) : "",
@@ -114,7 +88,7 @@ const choice = ({ not_chosen: found }, row) =>
   found.length > 0 &&
   table(
     "Targets that were not chosen",
-    [["Target"], ["Why not"]],
+    ["Target", "Why not"],
     found.map((one) => [mono(targetOf(one.target, row)), one.why_not]),
   );
 
