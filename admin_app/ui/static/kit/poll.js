@@ -1,7 +1,19 @@
-// Data that are read again and again: not while the page is hidden, and not while somebody works in it.
+// When something is done: again and again while the page is seen, or once somebody has stopped to type.
 import { banner, ready, showProblem } from "./states.js";
 import { byId } from "./dom.js";
 import { Rejected } from "./api.js";
+
+const TYPING_MS = 250;
+
+/** A function that calls `work` once no other call has come for `ms`; `cancel` drops a call that waits. */
+export function debounced(work, ms = TYPING_MS) {
+  let timer;
+  const call = (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => work(...given), ms);
+  };
+  return Object.assign(call, { cancel: () => clearTimeout(timer) });
+}
 
 /**
  * Call `load` now and every `seconds`. A call waits for the one before.

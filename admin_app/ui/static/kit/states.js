@@ -22,10 +22,6 @@ export const warnings = (list) =>
 export const empty = (title, text, action) =>
   h("div", { className: "empty" }, h("b", {}, title), h("p", {}, text), action);
 
-/** Lines of the final size that stand for what is loading. */
-export const skeleton = (lines = 3) =>
-  Array.from({ length: lines }, () => h("div", { className: "skeleton" }));
-
 /** The reason why something cannot be changed here. */
 export const locked = (reason) => h("p", { className: "locked" }, icon("lock"), reason);
 

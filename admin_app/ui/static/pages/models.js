@@ -2,6 +2,7 @@
 import { ago, badge, byId, compact, day, h, icon, setTitle, toast, whole } from "../kit/dom.js";
 import { read, readAll, write } from "../kit/api.js";
 import { confirm } from "../kit/panel.js";
+import { debounced } from "../kit/poll.js";
 import { attempt, locked, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
 import { STRATEGIES, openModel, openPrice } from "./models/forms.js";
@@ -10,7 +11,6 @@ import { showChanged } from "./providers/changed.js";
 import { sharedWith } from "./providers/sharing.js";
 
 const SOURCES = { provider: "Provider", platform: "Platform", shipped: "Release" };
-const WAIT_MS = 200;
 const state = { owner: null, models: [], shared: [], found: null, prices: {}, rules: [] };
 let tables;
 
@@ -206,20 +206,16 @@ async function edit({ name }) {
 }
 
 function filter() {
-  let timer;
   const input = byId("filter");
   input.value = new URLSearchParams(location.search).get("text") ?? "";
-  input.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      const query = new URLSearchParams(location.search);
-      if (input.value) query.set("text", input.value);
-      else query.delete("text");
-      history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
-      await attempt(loadKnown);
-      draw();
-    }, WAIT_MS);
-  });
+  input.addEventListener("input", debounced(async () => {
+    const query = new URLSearchParams(location.search);
+    if (input.value) query.set("text", input.value);
+    else query.delete("text");
+    history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+    await attempt(loadKnown);
+    draw();
+  }));
 }
 
 function makeTables() {

@@ -2,6 +2,7 @@
 import { Rejected, call, read, readAll, write } from "../kit/api.js";
 import { address, badge, byId, h, icon, page, setTitle, toast } from "../kit/dom.js";
 import { confirm } from "../kit/panel.js";
+import { debounced } from "../kit/poll.js";
 import { reasonField } from "../kit/saving.js";
 import { me, mayChange } from "../kit/shell.js";
 import { attempt, banner, busy, locked, ready, showProblem, warnings } from "../kit/states.js";
@@ -19,7 +20,7 @@ import { ruleForm } from "../rule/route_form.js";
 const TENANT = `/api/v1/tenants/${page.tenant}`;
 const IS_NEW = page.rule === "new";
 const AT = IS_NEW ? `${TENANT}/rules` : `${TENANT}/rules/${page.rule}`;
-const CHECK_AFTER = 400; // milliseconds without another change
+const CHECK_MS = 400; // without another change
 
 // tenant, rule, faults, remarks, providers, address, may, reason, isPlatform; then model, form, node, lanes,
 // saved, why (the field for the reason of a change)
@@ -123,13 +124,13 @@ function saveBar() {
 
 const showBar = () => (byId("save").hidden = !state.may || !(IS_NEW || isDirty()));
 
-let checking;
+const checkSoon = debounced(check, CHECK_MS);
 /** After a change: the result of a dry run no longer holds, and the API checks the draft. */
 function changed() {
   showOutcome();
   showBar();
-  clearTimeout(checking);
-  if (state.may && isDirty()) checking = setTimeout(check, CHECK_AFTER);
+  checkSoon.cancel();
+  if (state.may && isDirty()) checkSoon();
 }
 
 /** Show the problems of the draft. A check that cannot be made tells nothing. */
@@ -251,7 +252,7 @@ function showOutcome(result = [], steps = []) {
 
 async function save(event) {
   event.preventDefault();
-  clearTimeout(checking);
+  checkSoon.cancel();
   if (!IS_NEW && !isDirty()) return;
   await busy(byId("save-now"), async () => {
     try {

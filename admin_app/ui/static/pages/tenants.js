@@ -14,7 +14,7 @@ import {
 } from "../kit/dom.js";
 import { read } from "../kit/api.js";
 import { segments, text } from "../kit/fields.js";
-import { poll } from "../kit/poll.js";
+import { debounced, poll } from "../kit/poll.js";
 import { me } from "../kit/shell.js";
 import { attempt, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
@@ -23,7 +23,6 @@ import { addTenant } from "./tenants/add.js";
 const PAGE = 50;
 const MOST_CALLS = 10; // of one search: each reads up to 1,000 tenants
 const FIGURES_SECONDS = 15;
-const TYPING_MS = 250;
 const MANY_ERRORS = 0.01;
 const STATUSES = [
   ["", "All"],
@@ -154,11 +153,10 @@ const field = text(filter.text, {
   placeholder: "Name, subdomain or id",
   ariaLabel: "Filter tenants",
 });
-let typing;
+const searchSoon = debounced(search);
 field.addEventListener("input", () => {
   filter.text = field.value.trim();
-  clearTimeout(typing);
-  typing = setTimeout(search, TYPING_MS);
+  searchSoon();
 });
 
 function statuses() {

@@ -38,7 +38,7 @@ export const CORS = object({
   max_age: seconds("Kept for", "How long a browser keeps the response to a preflight.", "600"),
 });
 
-export const AFFINITY = object({
+const AFFINITY = object({
   by: words("By", "The first that a request has counts: header:<name>, prompt_cache_key, user_id, prefix."),
   spill: share("Spill", "A target takes more than this multiple of the mean load only if all others do."),
 });
@@ -48,7 +48,7 @@ const FAILURES = [
   ...["overloaded", "server_error", "auth", "stream_start"],
 ];
 
-export const RETRY = object({
+const RETRY = object({
   attempts: count("Attempts", "The most calls that reach a target for one request."),
   on: {
     type: "array",
@@ -60,7 +60,7 @@ export const RETRY = object({
   backoff: seconds("Backoff", "The wait before a target is tried again; it doubles each time.", "500ms"),
 });
 
-export const BREAKER = object({
+const BREAKER = object({
   consecutive: count("Failures in a row", "So many open it."),
   rate: share("Rate", "So large a part of failures among the last calls opens it, such as 0.5."),
   of: count("Calls", "The fewest calls within the window for the rate to count."),
@@ -69,7 +69,7 @@ export const BREAKER = object({
   longest: seconds("Longest", "The longest time that it is open.", "5m"),
 });
 
-export const STREAM = object({
+const STREAM = object({
   hold: {
     enum: ["content", "head"],
     title: "Hold",
@@ -79,7 +79,7 @@ export const STREAM = object({
   hold_time: seconds("Time", "It is not held back for longer.", "10s"),
 });
 
-export const HEALTH = object({
+const HEALTH = object({
   path: {
     type: "string",
     title: "Path",

@@ -132,7 +132,7 @@ export const TABS = [
 ];
 
 /** The names of a rule's models that can be called by an API. A rule without a list takes any name. */
-export const modelsFor = (rule, api) =>
+const modelsFor = (rule, api) =>
   rule.models.filter((one) => one.apis.includes(api)).map((one) => one.name);
 
 /**

@@ -22,7 +22,7 @@ export const suggested = (name) =>
 const many = (count, word) => (count === null ? `any number of ${word}s` : plural(count, word));
 
 /** What a tier allows, in a sentence. */
-export const allowance = (tier) =>
+const allowance = (tier) =>
   `Allows ${many(tier.max_rules, "rule")}, ${many(tier.max_keys, "API key")} and ` +
   `${many(tier.max_providers, "provider")}.`;
 

@@ -1,10 +1,10 @@
 // The filters of the live list. They stand in the address, so that it shows others the same list.
 import { byId, h } from "../../kit/dom.js";
+import { debounced } from "../../kit/poll.js";
 import { listOf } from "./names.js";
 import { tenantField } from "./tenant_field.js";
 
 const FIELDS = ["status", "source", "rule", "key", "model", "q"];
-const TYPING_MS = 300;
 
 /** The filters in the address: {tenant, status, source, rule, key, model, q, before}. */
 function fromAddress() {
@@ -46,13 +46,11 @@ async function offerOf(form, tenant, filters) {
 
 /** Call `onField(field)` when a field has another value: at once, or after a pause while somebody types. */
 function watch(form, onField) {
-  let pending = 0;
+  const soon = debounced(onField);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", ({ target }) => onField(target));
   form.addEventListener("input", ({ target }) => {
-    if (target !== form.q) return;
-    clearTimeout(pending);
-    pending = setTimeout(() => onField(target), TYPING_MS);
+    if (target === form.q) soon(target);
   });
 }
 

@@ -1,9 +1,9 @@
 // The field by which the platform chooses a tenant: its options are found as one types.
 import { byId, h } from "../../kit/dom.js";
 import { read } from "../../kit/api.js";
+import { debounced } from "../../kit/poll.js";
 
 const MOST = 500; // tenants that one call looks at
-const TYPING_MS = 250;
 
 /**
  * Offer the tenants in the field #tenant. `chosen` is the id of one, or empty; `onChange(id)` is called when
@@ -15,7 +15,6 @@ export async function tenantField(chosen, onChange, more = []) {
   const input = byId("tenant");
   const known = new Map(more.map((one) => [one.id, one])); // by id
   let current = chosen;
-  let pending = 0;
 
   async function find(query) {
     const { tenants } = await read(`/api/v1/tenants?${new URLSearchParams({ limit: MOST, ...query })}`);
@@ -27,15 +26,17 @@ export async function tenantField(chosen, onChange, more = []) {
 
   const named = (text) => [...known.values()].find((one) => one.subdomain === text);
 
+  const findSoon = debounced((text) => find(text ? { text } : {}).catch(() => {}));
+
   function search() {
     const text = input.value.trim();
-    clearTimeout(pending);
-    if (!named(text)) pending = setTimeout(() => find(text ? { text } : {}).catch(() => {}), TYPING_MS);
+    if (named(text)) findSoon.cancel();
+    else findSoon(text);
   }
 
   async function choose() {
     const text = input.value.trim();
-    clearTimeout(pending);
+    findSoon.cancel();
     if (text && !named(text) && !known.has(text)) await find({ text }).catch(() => {});
     const id = named(text)?.id ?? text;
     if (id === current) return;

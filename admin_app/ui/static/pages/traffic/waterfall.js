@@ -15,7 +15,7 @@ const OURS = ["gateway", "client"]; // their names are words, the others' are as
 const TICKS = 4;
 
 /** Round times from 0 to `end`, about four of them. */
-export function ticks(end) {
+function ticks(end) {
   const raw = end / TICKS;
   const power = 10 ** Math.floor(Math.log10(raw || 1));
   const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= raw) ?? raw;
