@@ -58,13 +58,14 @@ def seed(gateway: RunningGateway, upstream: ControlledUpstream) -> Seeded:
     """Fill a gateway whose proxy runs."""
     seeded = Seeded(gateway)
     url = f"http://127.0.0.1:{upstream.port}/v1"
-    _create(gateway, "/providers", _provider("openai-main", url))
-    broken = _provider("azure-eu", "http://127.0.0.1:9/v1") | {"models": [{"id": "gpt-eu"}]}
-    _create(gateway, "/providers", broken)
     for name, subdomain, tier, _ in TENANTS:
-        made = gateway.create_tenant(name=name, subdomain=subdomain, tier=tier)
-        seeded.tenants.append(made)
-        seeded.rules += _rules(made, upstream)
+        seeded.tenants.append(gateway.create_tenant(name=name, subdomain=subdomain, tier=tier))
+    shared = {"shared": {"tenants": [one.id for one in seeded.tenants]}}  # and not with those of other tests
+    _create(gateway, "/providers", _provider("openai-main", url) | shared)
+    broken = _provider("azure-eu", "http://127.0.0.1:9/v1") | {"models": [{"id": "gpt-eu"}]}
+    _create(gateway, "/providers", broken | shared)
+    for tenant in seeded.tenants:
+        seeded.rules += _rules(tenant, upstream)
     _past(gateway, seeded)
     _calls(seeded, upstream)
     _changes(seeded)
@@ -86,7 +87,6 @@ def _provider(name: str, url: str) -> dict[str, Any]:
         "apis": ["openai.chat"],
         "keys": [{"name": "main", "secret": "sk-demo-main"}, {"name": "spare", "secret": "sk-demo-spare"}],
         "models": [{"id": "demo", "aliases": ["fast"], "prices": {"input": "2.00", "output": "8.00"}}],
-        "shared": {"tiers": ["basic", "pro", "enterprise"]},
     }
 
 

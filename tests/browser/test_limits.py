@@ -29,7 +29,7 @@ def test_limits_are_listed_with_the_fullest_first_and_lead_to_their_rules(
     expect(rows).to_have_count(3)
     expect(rows.first).to_contain_text("4 / 4 per 1h")
     expect(rows.filter(has_text="per_ip")).to_contain_text("9 per 1h, one counter per address")
-    expect(rows.first.get_by_role("link")).to_have_attribute(
+    expect(rows.first.get_by_role("link", name="global")).to_have_attribute(
         "href", f"/ui/tenants/{tenant.id}/rules/{rule['id']}"
     )
     dashboard.log_in(tenant.key)

@@ -20,7 +20,11 @@ def opened(dashboard: Dashboard, tenant: TenantInUse, **members: Any) -> Page:
 
 
 def row(page: Page, table: str, name: str) -> Locator:
-    return page.get_by_role("region", name=table, exact=True).last.get_by_role("row").filter(has_text=name)
+    return (
+        page.get_by_role("region", name=f"{table}, table", exact=True)
+        .get_by_role("row")
+        .filter(has_text=name)
+    )
 
 
 def test_model_with_two_targets_is_added_changed_and_deleted(
@@ -89,7 +93,7 @@ def test_models_of_providers_show_prices_with_source_and_date_aliases_and_capabi
 def test_platform_sets_a_price_and_removes_it(dashboard: Dashboard, tenant: TenantInUse) -> None:
     name = f"model-{tenant.subdomain}"
     members = {**OPENAI, "name": f"p-{tenant.subdomain}", "models": [{"id": name}]}
-    tenant.gateway.create("/providers", **members)
+    tenant.gateway.create("/providers", **members, shared="none")
     page = dashboard.open(f"/ui/models?text={name}")
     shown = row(page, "Models of providers", name)
     shown.get_by_role("button", name=f"Set the price of {name}").click()
@@ -104,7 +108,7 @@ def test_platform_sets_a_price_and_removes_it(dashboard: Dashboard, tenant: Tena
 
 def test_tenant_sees_shared_models_by_name_and_description(dashboard: Dashboard, tenant: TenantInUse) -> None:
     provider, model = f"hidden-{tenant.subdomain}", f"shared-{tenant.subdomain}"
-    tenant.gateway.create("/providers", **{**OPENAI, "name": provider})
+    tenant.gateway.create("/providers", **{**OPENAI, "name": provider}, shared="none")
     tenant.gateway.create(
         "/models",
         name=model,

@@ -52,9 +52,9 @@ def test_rule_with_wrong_fields_is_corrected_in_one_go(dashboard: Dashboard, ten
 
 
 @pytest.mark.slow
-def test_rule_for_ai_without_a_provider_is_saved_and_its_warning_stays(dashboard: Dashboard) -> None:
-    dashboard.gateway.remove_all()  # other tests share providers with every tenant
-    tenant = dashboard.gateway.create_tenant()
+def test_rule_for_ai_without_a_provider_is_saved_and_its_warning_stays(
+    dashboard: Dashboard, tenant: TenantInUse
+) -> None:
     page = opened(dashboard, tenant)
     page.get_by_role("button", name="Add a rule").click()
     panel = page.get_by_role("dialog")

@@ -205,13 +205,6 @@ class RunningGateway:
         assert response.status_code == 201, response.text
         return response.json()
 
-    def remove_all(self) -> None:
-        """Remove all tenants, and what the platform shares with them."""
-        for kind, identity in (("tenants", "id"), ("models", "name"), ("providers", "id")):
-            for one in self.call("GET", f"/{kind}?limit=500").json()[kind]:
-                response = self.call("DELETE", f"/{kind}/{one[identity]}")
-                assert response.ok, response.text
-
     def create_tenant(self, **document: Any) -> "TenantInUse":
         """A tenant with a name and subdomain of its own."""
         self.count += 1
