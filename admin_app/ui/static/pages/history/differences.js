@@ -102,10 +102,11 @@ function thing({ title: [kind, name], whole: one, lines }) {
 }
 
 /**
- * The differences, {op, path, before, after}, as nodes. `names` are those of things by kind and id, such as
- * "rules/rule_1"; `own` is what has no id.
+ * The differences, {op, path, before, after}, as nodes. `cut` tells that there are more. `names` are those of
+ * things by kind and id, such as "rules/rule_1"; `own` is what has no id.
  */
-export function differenceList(differences, names, own = "Tenant") {
-  if (!differences.length) return h("p", { className: "muted" }, "Nothing differs.");
-  return h("div", { className: "things" }, grouped(differences, names, own).map(thing));
+export function differenceList({ differences, cut }, names, own = "Tenant") {
+  if (!differences.length && !cut) return h("p", { className: "muted" }, "Nothing differs.");
+  return h("div", { className: "things" }, grouped(differences, names, own).map(thing),
+    cut && h("p", { className: "locked" }, icon("info"), "There are more differences than are shown."));
 }

@@ -1,5 +1,5 @@
 // One entry of the audit log in a panel: author, address, reason, and its differences.
-import { copyButton, h, icon } from "../../kit/dom.js";
+import { copyButton, h } from "../../kit/dom.js";
 import { read } from "../../kit/api.js";
 import { openPanel } from "../../kit/panel.js";
 import { requestPath } from "../traffic/names.js";
@@ -7,7 +7,6 @@ import { differenceList } from "./differences.js";
 import { authorOf, keyNames, moment, operationOf, sourceOf, thingNames } from "./words.js";
 
 const IN_A_THING = /^\/(rules|providers)\/[^/]+\//;
-const CUT = "There were more differences than an entry has space for.";
 
 const apiOf = (id) => `/api/v1/${id === null ? "platform" : `tenants/${encodeURIComponent(id)}`}`;
 const tenantPath = (id) => `/ui/tenants/${encodeURIComponent(id)}`;
@@ -70,8 +69,10 @@ export async function openEntry(entry, known) {
       facts(entry, request, known),
       h("section", { className: "section" },
         h("h3", {}, "Differences"),
-        differenceList(entry.changes, names, entry.tenant_id === null ? "Platform" : "Tenant"),
-        entry.cut && h("p", { className: "locked" }, icon("info"), CUT)),
+        differenceList(
+          { differences: entry.changes, cut: entry.cut },
+          names,
+          entry.tenant_id === null ? "Platform" : "Tenant")),
     ],
     actions: entry.request_id ? [copyButton(entry.request_id, "Copy request id")] : [],
   });

@@ -56,9 +56,9 @@ export async function openRollback(context, version, names, done) {
       why.node,
       h("section", { className: "section" },
         h("h3", {}, `What changes in version ${present.version}`),
-        differenceList(diff.differences, new Map([...newer, ...names]), own)),
+        differenceList(diff, new Map([...newer, ...names]), own)),
     ],
     save: "Roll back",
-    submit: diff.differences.length > 0 && ((form) => accepted(form, send, { newest })),
+    submit: (diff.cut || diff.differences.length > 0) && ((form) => accepted(form, send, { newest })),
   });
 }

@@ -189,7 +189,7 @@ class Comparison {
     const from = against === null ? "What it has" : `From version ${against} to version ${version}`;
     this.place.replaceChildren(
       h("h3", {}, from),
-      differenceList(diff.differences, new Map([...this.names, ...names]), this.own));
+      differenceList(diff, new Map([...this.names, ...names]), this.own));
   }
 }
 
