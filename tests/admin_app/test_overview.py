@@ -25,7 +25,7 @@ def tenants(api: Api, tenant: Tenant, world: RecordingWorld) -> tuple[Tenant, Te
         (NOW, {"tenant": other.id, "status": 429, "source": "plugin:rate_limiter"}),
         (NOW, {"tenant": None, "status": 404, "source": "gateway"}),
     ):
-        minutes.add(at, line(**{"tenant": tenant.id, **members}))
+        minutes.add([(at, line(**{"tenant": tenant.id, **members}), {})])
     add(world.client, minutes)
     return tenant, other
 

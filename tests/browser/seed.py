@@ -143,7 +143,7 @@ def _past(gateway: RunningGateway, seeded: Seeded) -> None:
             for tenant, (_, _, _, size) in zip(seeded.tenants, TENANTS, strict=True):
                 count = size * (1 + 0.3 * math.sin(minute / 40) + 0.2 * random.random())
                 for _ in range(int(count)):
-                    minutes.add(now - 60 * minute, _line(tenant))
+                    minutes.add([(now - 60 * minute, _line(tenant), {})])
             for batch in minutes.take():
                 for key in batch.keys:
                     for name, amount in batch.amounts.items():

@@ -56,18 +56,27 @@ def findings(page: Page) -> list[str]:
     ]
 
 
+# Each theme and each width once; the others are slow.
+SIGHTS = [
+    pytest.param([(DESKTOP, "light"), (PHONE, "dark")], id="light desktops, dark phones"),
+    pytest.param(
+        [(DESKTOP, "dark"), (PHONE, "light")], id="dark desktops, light phones", marks=pytest.mark.slow
+    ),
+]
+
+
+@pytest.mark.parametrize("sights", SIGHTS)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_is_accessible_in_both_themes_on_desktops_and_phones(
-    dashboard: Dashboard, seeded: Seeded, page: Any
+    dashboard: Dashboard, seeded: Seeded, page: Any, sights: Any
 ) -> None:
     opened = dashboard.open(seeded.path(page.path))
     opened.evaluate(AXE_SCRIPT)
     found = {}
-    for size in (DESKTOP, PHONE):
+    for size, theme in sights:
         opened.set_viewport_size(size)
-        for theme in ("light", "dark"):
-            opened.emulate_media(color_scheme=theme)
-            found[f"{size['width']} {theme}"] = findings(opened)
+        opened.emulate_media(color_scheme=theme)
+        found[f"{size['width']} {theme}"] = findings(opened)
         overflow = opened.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )

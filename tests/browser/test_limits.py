@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import Dashboard
@@ -11,6 +12,7 @@ from tests.support.upstream import Upstream
 LIMITS = {"global": {"limit": 4, "window": "1h"}, "per_ip": {"limit": 9, "window": "1h"}}
 
 
+@pytest.mark.slow
 def test_limits_are_listed_with_the_fullest_first_and_lead_to_their_rules(
     dashboard: Dashboard, proxy: RunningGateway, upstream: Upstream
 ) -> None:

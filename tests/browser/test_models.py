@@ -27,6 +27,7 @@ def row(page: Page, table: str, name: str) -> Locator:
     )
 
 
+@pytest.mark.slow
 def test_model_with_two_targets_is_added_changed_and_deleted(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
@@ -72,6 +73,7 @@ def test_errors_of_a_model_stand_at_its_targets(dashboard: Dashboard, tenant: Te
     expect(panel.locator("[data-pointer='/targets'] .error").last).not_to_be_empty()
 
 
+@pytest.mark.slow
 def test_models_of_providers_show_prices_with_source_and_date_aliases_and_capabilities(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:

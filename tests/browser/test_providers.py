@@ -39,6 +39,7 @@ def opened(dashboard: Dashboard, tenant: TenantInUse) -> Page:
     return dashboard.open(f"/ui/providers?tenant={tenant.id}")
 
 
+@pytest.mark.slow
 def test_provider_is_added_from_a_preset_and_tested_from_its_card(
     dashboard: Dashboard, tenant: TenantInUse, demo: str
 ) -> None:

@@ -80,6 +80,7 @@ def test_chain_edited_by_keyboard_alone_is_saved(dashboard: Dashboard, tenant: T
     assert chain[2]["settings"] == {"blocked_ips": ["203.0.113.0/24"]}
 
 
+@pytest.mark.slow
 def test_problem_of_an_entry_is_shown_in_its_panel_and_on_its_card(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
@@ -124,6 +125,7 @@ def test_problem_between_entries_is_shown_on_the_card(dashboard: Dashboard, tena
     expect(page.get_by_role("alert")).to_contain_text("run at the same time")
 
 
+@pytest.mark.slow
 def test_dry_run_of_a_draft_shows_the_rejection_on_the_lanes(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
@@ -144,6 +146,7 @@ def test_dry_run_of_a_draft_shows_the_rejection_on_the_lanes(
     )
 
 
+@pytest.mark.slow
 def test_change_of_somebody_else_is_not_overwritten(dashboard: Dashboard, tenant: TenantInUse) -> None:
     dashboard.allow("412: ")
     path = new_rule(tenant)

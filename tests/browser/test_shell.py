@@ -94,6 +94,7 @@ def test_theme_stays_when_the_page_is_loaded_again(dashboard: Dashboard) -> None
     expect(page.get_by_role("radio", name="Dark")).to_be_checked()
 
 
+@pytest.mark.slow
 def test_page_keeps_its_data_while_the_gateway_is_away_and_recovers(dashboard: Dashboard) -> None:
     dashboard.allow("failed: ", "console: ")
     page = dashboard.open("/ui/")

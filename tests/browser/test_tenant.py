@@ -153,6 +153,7 @@ def test_plugin_of_all_rules_is_added_edited_moved_and_removed(
     expect(own.locator("tbody tr")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_settings_that_somebody_else_has_changed_are_not_overwritten(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
@@ -187,6 +188,7 @@ def test_tenant_is_disabled_enabled_and_deleted(dashboard: Dashboard, tenant: Te
     assert tenant.gateway.call("GET", f"/tenants/{tenant.id}").status_code == 404
 
 
+@pytest.mark.slow
 def test_read_only_key_sees_everything_locked_with_the_reason(
     dashboard: Dashboard, tenant: TenantInUse
 ) -> None:
@@ -218,6 +220,7 @@ def test_admin_key_of_a_tenant_may_rename_it_but_not_change_what_the_platform_se
     assert page.url.endswith("?tab=plugins")
 
 
+@pytest.mark.slow
 def test_naughty_text_is_shown_as_text(dashboard: Dashboard, tenant: TenantInUse) -> None:
     call(tenant, "PATCH", name=HOSTILE)
     for name in NAUGHTY:

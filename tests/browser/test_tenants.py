@@ -25,6 +25,7 @@ def named(dashboard: Dashboard, **document: str) -> TenantInUse:
     return dashboard.gateway.create_tenant(**document)
 
 
+@pytest.mark.slow
 def test_newcomer_gets_from_a_tenant_to_a_rule_and_a_key_with_the_keyboard_alone(
     dashboard: Dashboard,
 ) -> None:

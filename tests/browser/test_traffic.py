@@ -92,6 +92,7 @@ def test_request_above_a_limit_appears_and_is_explained(
     assert tenant.key not in command.inner_text()
 
 
+@pytest.mark.slow
 def test_filters_stand_in_the_address_and_survive_a_reload(dashboard: Dashboard, tenant: TenantInUse) -> None:
     lines = [
         line(1, tenant=tenant.id, ai=AI, model_asked="fast"),
@@ -121,6 +122,7 @@ def test_filters_stand_in_the_address_and_survive_a_reload(dashboard: Dashboard,
     expect(rows(page).locator(".model:not(:empty)")).to_have_text(["fast > gpt-5.6"])
 
 
+@pytest.mark.slow
 def test_what_clients_choose_is_shown_as_text(dashboard: Dashboard) -> None:
     tenant = dashboard.gateway.create_tenant(name=NAUGHTY[0])
     lines = [
@@ -141,6 +143,7 @@ def test_what_clients_choose_is_shown_as_text(dashboard: Dashboard) -> None:
     assert page.locator("main script, main img").count() == 0
 
 
+@pytest.mark.slow
 def test_retries_of_an_sdk_fold_into_one_row(dashboard: Dashboard, tenant: TenantInUse) -> None:
     def sent(number: int, count: int | None, **members: Any) -> dict[str, Any]:
         return line(number, tenant=tenant.id, retry_count=count, **{**LIMITED, **members})
@@ -203,6 +206,7 @@ def test_tenants_key_sees_its_own_requests_only(dashboard: Dashboard, tenant: Te
     expect(page.locator("h1")).to_have_text("POST /own")
 
 
+@pytest.mark.slow
 def test_request_that_led_to_no_tenant_is_shown_with_its_host(dashboard: Dashboard) -> None:
     lost = {"tenant": None, "host": "nobody.example", "path": "/lost", "rule": None, "key": None}
     rejected = {"status": 400, "source": "gateway", "code": "invalid_host"}
