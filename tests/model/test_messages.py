@@ -119,3 +119,13 @@ def test_a_part_is_replaced_and_all_else_stays() -> None:
     )
     assert exchange.with_response(Response(404)) == replace(exchange, response=Response(404))
     assert exchange.with_notes({}) == replace(exchange, notes={})
+
+
+def test_renewed_headers_have_the_new_values_also_of_a_name_that_stands_twice() -> None:
+    same = (b"Host", b"a")
+    once = Headers.of((same, (b"X", b"1")))
+    twice = Headers.of((same, (b"X", b"1"), (b"x", b"2")))
+    assert once.get("x") == "1"
+    assert twice.all("x") == ("1", "2")
+    assert once.renewed((same, (b"X", b"3"))).get("x") == "3"
+    assert twice.renewed((same, (b"X", b"1"), (b"x", b"3"))).all("x") == ("1", "3")

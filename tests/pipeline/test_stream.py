@@ -16,7 +16,7 @@ from shared.model.event import Event
 from shared.model.messages import Headers, Response
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
 from shared.pipeline.run import Run
-from shared.pipeline.stream import IN_PLACE_BYTES
+from shared.pipeline.stream import IN_PLACE_BYTES, JudgeOutput
 from tests.pipeline.faults import ACTS
 from tests.pipeline.stagehand import Stagehand, run_loop, run_of
 from tests.pipeline.world import (
@@ -254,3 +254,13 @@ def test_response_whose_events_cannot_be_judged_as_they_pass_is_judged_whole(
     head = Response(200, STREAMED.headers.patched(headers))
     assert run_loop(run.response_head(head, **able)) is None
     assert run.needs_body
+
+
+def test_output_of_a_judge_takes_lists_and_tuples_and_ends_with_a_reject() -> None:
+    output = JudgeOutput()
+    assert output.add([])
+    assert output.add(())
+    assert not output.add(Reject(403, "no", "No."))
+    assert output.reject is not None
+    with pytest.raises(TypeError, match="not a list of events"):
+        JudgeOutput().add("text")

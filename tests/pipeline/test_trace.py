@@ -183,3 +183,9 @@ def test_requests_of_a_second_are_traced_up_to_the_bound(per_second: int, expect
     sampler = TraceSampler(per_second)
     times = (0.0, 0.4, 0.9, 5.0, 5.1, 5.9)
     assert [sampler.takes(now) for now in times] == expected
+
+
+def test_results_are_those_of_all_calls() -> None:
+    run = traced(*(entry(ActingInPlace(lambda _: CONTINUE, name)) for name in "ab"))
+    assert run.trace is not None
+    assert len([*run.trace.results]) == 2

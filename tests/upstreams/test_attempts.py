@@ -336,3 +336,16 @@ def test_the_time_to_come_back_is_in_whole_seconds_and_at_least_one(
     wait: float | None, seconds: int | None
 ) -> None:
     assert Ended("no_upstream", wait).retry_after == seconds
+
+
+def test_nothing_follows_before_the_first_attempt() -> None:
+    attempts = Requests(*targets("a")).new()
+    with pytest.raises(RuntimeError, match="No attempt is under way"):
+        attempts.served(0.0)
+    with pytest.raises(RuntimeError, match="No attempt is under way"):
+        attempts.after(CONNECT, 0.0)
+
+
+def test_single_target_with_a_maximum_of_calls_is_called_and_then_full() -> None:
+    requests = Requests(Target(id="a", max_concurrent=1))
+    assert text(requests.new().first(0.0)) == "a"
