@@ -93,6 +93,7 @@ Object.assign(context, {
   },
   async test(provider, button, deep) {
     const result = await busy(button, () => tested(provider, deep));
+    if (!result) return; // another test of it is under way
     context.tests.set(provider.id, result);
     draw();
     toast(result.ok ? `${provider.name} works.` : `${provider.name} does not work.`);
