@@ -29,22 +29,9 @@ def encode(value: object) -> str:
 
 def decode[T](kind: type[T], text: str | bytes) -> T:
     """The dataclass in JSON. Raises ValueError on JSON that `encode` does not write for `kind`."""
-    return decode_value(kind, load(text))
-
-
-def load(text: str | bytes) -> Any:
-    """The values of JSON, for `decode_value`. Raises ValueError."""
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("The JSON is nested too deeply.") from None
-
-
-def decode_value[T](kind: type[T], value: Any) -> T:
-    """The dataclass in a value of `load`. Raises ValueError on one that `encode` does not write."""
     hint: Any = kind
     try:
-        decoded: T = _decoder(hint)(value)
+        decoded: T = _decoder(hint)(json.loads(text))
     except RecursionError:
         raise ValueError("The JSON is nested too deeply.") from None
     return decoded

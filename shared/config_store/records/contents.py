@@ -82,10 +82,6 @@ class PlatformContent:
             return [(_ALL, self.prices)] if self.prices else []
         return [(id_of(part), part) for part in getattr(self, kind)]
 
-    def bare(self) -> Self:
-        """What is left without the parts: nothing."""
-        return type(self)()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
@@ -132,11 +128,6 @@ class PlatformRoot:
     dropped: tuple[str, ...] = ()
     actor: str
     written_at: float
-
-    @property
-    def document(self) -> PlatformContent:
-        """The content without its parts."""
-        return PlatformContent()
 
     def places(self) -> Iterator[tuple[str, str, str]]:
         """The kind, the id and the name of each part."""

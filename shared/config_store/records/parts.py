@@ -196,7 +196,6 @@ def split[C: Content](names: PartNames, writing: Writing[C], before: Held[C] | N
 def _bare(document: Document, before: Held[Any] | None) -> Document:
     """A document without its parts, as it will be read."""
     bare = document.bare()
-    if before is not None and before.root.document == bare:
-        known: Document = before.root.document
-        return known
+    if before is not None and isinstance(before.root, Root) and before.root.document == bare:
+        return before.root.document
     return decode(Document, encode(bare))
