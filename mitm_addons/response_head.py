@@ -16,7 +16,9 @@ from shared.providers.errors import EventNumbers, speaks_responses
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"
-_TIMING = b"Server-Timing"
+_TIMING, _CONFIG_VERSION = b"Server-Timing", b"X-Gateway-Config-Version"
+# Codes of rejections whose key counts for nothing.
+_NO_KEY = frozenset({"api_key_expired", "api_key_revoked"})
 _CONNECTION, _CODING, _LENGTH, _TYPE = b"Connection", "transfer-encoding", "content-length", "content-type"
 
 
@@ -88,6 +90,8 @@ def _own_fields(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]
         ours[_SOURCE] = state.source.encode("latin-1")
     if state.pooled is not None:
         ours.update(state.pooled.fields())
+    if state.gateway is not None and state.key_hash in state.gateway.told and state.code not in _NO_KEY:
+        ours[_CONFIG_VERSION] = state.gateway.told[state.key_hash]
     if state.is_http10 and not state.closes:
         is_sized = any(LOWER[name] == _LENGTH for name, _ in data.headers.fields)
         ours[_CONNECTION] = b"keep-alive" if is_sized else b"close"

@@ -67,6 +67,18 @@ def test_line_of_a_call_says_what_was_called_and_how_long_it_took(
     assert found["path"] == "/v1/chat"
 
 
+def test_admin_key_gets_the_version_that_its_line_has(owner: TenantInUse) -> None:
+    paths = {"/v1/x": 200, "/none": 404}
+    if owner.gateway.engine == "express":  # mitmproxy's core makes this response, and knows no tenant
+        paths["/v1/silent"] = 502
+    for number, (path, status) in enumerate(paths.items()):
+        request_id = f"{owner.id}-version-{number}"
+        response = owner.request("GET", path, headers={"X-Request-ID": request_id})
+        assert response.status_code == status
+        found = owner.gateway.access_line(request_id)["config_version"]
+        assert response.headers["X-Gateway-Config-Version"] == str(found), path
+
+
 def test_line_of_a_stream_has_the_time_of_its_first_byte(line: Callable[..., dict[str, Any]]) -> None:
     found = line("GET", "/v1/stream")
     assert found["stream"]

@@ -8,8 +8,10 @@ from mitmproxy import http
 from mitm_addons.flows import UpstreamCall
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stock.adapter import StockResponseHead
-from shared.model.config import Cors
+from shared.model.config import ApiKey, Cors, Scope, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
+from shared.routing.compile import Gateway
+from shared.routing.router import Router
 from tests.mitm_addons.begun import begun_flow
 
 
@@ -92,3 +94,24 @@ def test_response_of_a_rule_with_cors_can_be_read_by_its_pages() -> None:
     assert headers["access-control-allow-origin"] == "https://app.example"
     assert headers["access-control-expose-headers"] == "X-Request-ID"
     assert headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "code", "version"),
+    [
+        ((Scope.ADMIN, Scope.PROXY), None, "41"),
+        ((Scope.ADMIN,), "route_not_found", "41"),
+        ((Scope.ADMIN,), "api_key_expired", None),
+        ((Scope.ADMIN,), "api_key_revoked", None),
+        ((Scope.READ, Scope.PROXY), None, None),
+        (None, None, None),
+    ],
+)
+def test_response_tells_the_version_of_the_configuration_to_admin_keys(
+    scopes: tuple[Scope, ...] | None, code: str | None, version: str | None
+) -> None:
+    """Also a rejection, so that an operator sees whether a change has arrived."""
+    keys = {} if scopes is None else {"hash": ApiKey("k", "K", "gwk_1", "hash", scopes=scopes)}
+    gateway = Gateway(Snapshot(Tenant("t", "T", "t", version=41)), Tier("x"), keys, Router())
+    headers = finished(gateway=gateway, key_hash="hash", code=code).headers
+    assert headers.get("x-gateway-config-version") == version
