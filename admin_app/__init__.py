@@ -38,10 +38,10 @@ from admin_app.views.ai import (
     usage,
 )
 from admin_app.views.history import audit, versions
+from shared.core import VERSION
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
 from shared.services import Services
-from shared.start_line import VERSION
 
 _DESCRIPTION = """\
 Manages tenants, their API keys and rules, and providers with their models.

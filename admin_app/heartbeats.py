@@ -8,11 +8,11 @@ from typing import Any
 
 from shared.config_store.client import open_client
 from shared.config_store.redis_errors import redis_errors
+from shared.core import VERSION
 from shared.core.errors import StoreDown, StoreLost
 from shared.core.process.failures import Failures
 from shared.http.readiness import STORE_LOST
 from shared.services import Services
-from shared.start_line import VERSION
 from shared.workers.heartbeat import EVERY_SECONDS, Heartbeat, Plane
 from shared.workers.store import HeartbeatStore
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 from socket import socket as Socket
 from typing import Final
 
+from shared.core import VERSION
 from shared.core.errors import CannotListen
 from shared.logs import LogWriter
 from shared.metrics import names
@@ -16,7 +17,6 @@ from shared.metrics_port import open_metrics
 from shared.services import Services
 from shared.settings import Settings
 from shared.settings.listen import ADMIN_METRICS
-from shared.start_line import VERSION
 
 _EVERY: Final = 1.0  # seconds
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

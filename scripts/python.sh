@@ -1,7 +1,7 @@
 # Finds Python 3.12 or newer, creates .venv and installs pinned packages. Source it in the project's folder.
 #
 #   . scripts/python.sh
-#   prepare requirements.txt …      then .venv/bin/python is ready
+#   prepare requirements.txt …      then .venv/bin/python and .venv/bin/gw are ready
 
 die() {
     echo "$*" >&2
@@ -69,6 +69,8 @@ prepare() {
         run "$python" -m venv --clear .venv || die "$python could not create .venv; see above." \
             "If it has no module ensurepip: on Debian and Ubuntu, install the package python3-venv."
     fi
+    # A link, so that it is always that of this version. It may be there already, in a folder that is read-only.
+    [ -e .venv/bin/gw ] || ln -sf ../../scripts/gw .venv/bin/gw 2>/dev/null || true
     for file in "$@"; do
         cmp -s "$file" ".venv/$file" || changed=yes
         files+=(-r "$file")

@@ -3,14 +3,12 @@
 import logging
 from collections.abc import Iterable
 
+from shared.core import VERSION
 from shared.core.http_tokens import authority
 from shared.log_lines import START
 from shared.logs import FIELDS
 from shared.redis_server.choose import RedisAddress
 from shared.settings import Settings
-
-#: The version of the gateway, the same as in pyproject.toml.
-VERSION = "0.1.0"
 
 Address = tuple[str, int]
 

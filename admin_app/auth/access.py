@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Any, cast
 
 from flask import current_app, g, request
@@ -14,6 +13,7 @@ from admin_app.auth.sessions import check_no_foreign_page, check_own_page, sessi
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found, too_many_failed_logins
 from admin_app.http.forwarded import client
+from shared.core.addresses import is_loopback, is_own_name
 from shared.core.errors import KEY_NOT_ACTIVE, StoreDown
 from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, Scope, Snapshot
@@ -152,16 +152,7 @@ def _is_own_host() -> bool:
         name = name.removeprefix("[").removesuffix("]")
     elif ":" in name:
         return False
-    return name.removesuffix(".") == "localhost" or _is_loopback_address(name)
-
-
-def _is_loopback_address(text: str) -> bool:
-    # Stricter than `plain_address`, which also takes brackets, zones and spaces.
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return is_own_name(name)
 
 
 def is_operator() -> bool:
@@ -184,7 +175,7 @@ def _is_local_call() -> bool:
     is_forwarded = any(name in request.headers for name in _FORWARDING)
     is_forwarded |= any(name.lower().startswith(_FORWARDED) for name, _ in request.headers)
     is_forwarded |= request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
-    return _is_loopback_address(request.remote_addr or "") and not is_forwarded
+    return is_loopback(request.remote_addr or "") and not is_forwarded
 
 
 def _anonymous() -> Caller:

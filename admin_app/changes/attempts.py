@@ -15,6 +15,7 @@ from admin_app.context import services
 from admin_app.http.errors import ApiError
 from admin_app.http.forwarded import client
 from shared.config_store.history.edit import MAX_MESSAGE, Edit
+from shared.core import COMMAND
 from shared.core.errors import Conflict
 from shared.documents.history.differences import Difference, summary
 from shared.log_lines import CHANGE
@@ -83,7 +84,9 @@ def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:
 def _source(restored: Restored | None) -> str:
     if restored:
         return "rollback"
-    return "ui" if caller().is_session else "api"
+    if caller().is_session:
+        return "ui"
+    return "gw" if request.headers.get("User-Agent", "").startswith(f"{COMMAND}/") else "api"
 
 
 def _message() -> str | None:

@@ -7,10 +7,10 @@ from marshmallow import Schema, fields
 from admin_app.auth.access import Access, is_operator, requires
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
+from shared.core import VERSION
 from shared.core.errors import StoreDown, StoreLost
 from shared.documents import examples
 from shared.http.readiness import HEALTH, OK, READY, STORE_LOST, UNAVAILABLE, readiness
-from shared.start_line import VERSION
 
 blueprint = Blueprint("health", __name__, "Liveness, readiness and version.")
 

@@ -13,12 +13,12 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.jobs.leaders import JOBS
 from admin_app.views.health import parts
+from shared.core import VERSION
 from shared.core.errors import StoreDown
 from shared.core.http_tokens import authority
 from shared.documents.status import SETTINGS, STATUS, SettingsOutput, StatusOutput
 from shared.http.readiness import UNAVAILABLE
 from shared.settings import Settings
-from shared.start_line import VERSION
 from shared.workers.heartbeat import Heartbeat, WorkerState
 from shared.workers.status import Status, StatusReader
 from shared.workers.store import Fleet

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 from mitm_engine.metrics import Metrics as EngineMetrics
+from shared.core import VERSION
 from shared.core.errors import StoreDown
 from shared.core.process.failures import Failures
 from shared.http.readiness import OK, Probed
@@ -16,7 +17,6 @@ from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
 from shared.redis_client.protocol import ErrorReply
 from shared.services import DataPlane, Services
-from shared.start_line import VERSION
 from shared.workers.heartbeat import EVERY_SECONDS, FORGET, KEYS, TELL, Heartbeat, Plane
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from mitm_addons.flows import FlowState
+from shared.core import VERSION
 from shared.core.empty import EMPTY
 from shared.core.memo import Memo
 from shared.http.trace_context import TraceContext
@@ -16,7 +17,6 @@ from shared.providers.resolve import ResolvedTarget
 from shared.routing.ai_exchange import AiExchange
 from shared.secrets.redaction import redact
 from shared.services import Services
-from shared.start_line import VERSION
 
 # A client may have chosen the name of a model.
 _SHOWN: Memo[str, str] = Memo(redact)

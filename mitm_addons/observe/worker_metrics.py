@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from mitm_addons.observe.metrics import RequestMetrics
 from mitm_engine.metrics import Metrics as EngineMetrics
+from shared.core import VERSION
 from shared.core.process.failures import Failures
 from shared.logs import LogWriter
 from shared.metrics import names
@@ -17,7 +18,6 @@ from shared.metrics.registry import REGISTRY
 from shared.metrics.span_queue import SpanQueue
 from shared.records.recorder import Recorder
 from shared.services import DataPlane, Services
-from shared.start_line import VERSION
 from shared.upstreams.keys import KeyState
 from shared.usage.settler import Settler
 

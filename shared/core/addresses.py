@@ -31,6 +31,28 @@ def is_address(text: str) -> bool:
     return True
 
 
+def is_loopback(text: str) -> bool:
+    """True for an address of this machine alone. Brackets and spaces are not allowed.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("::ffff:127.0.0.1"), is_loopback("[::1]")
+    (True, True, True, False)
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def is_own_name(name: str) -> bool:
+    """True when the host of a URL, without port and brackets, is this machine by itself.
+
+    >>> is_own_name("localhost."), is_own_name("::1"), is_own_name("localhost.example.com")
+    (True, True, False)
+    """
+    return name.removesuffix(".") == "localhost" or is_loopback(name)
+
+
 def is_in(address: Address, networks: Sequence[Network]) -> bool:
     """True when one of `networks` contains `address`."""
     return any(address in network for network in networks)

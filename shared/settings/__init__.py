@@ -81,6 +81,11 @@ def _names(kind: type, before: str = "") -> Iterator[str]:
         yield from _names(inner, f"{before}{field.name}.") if inner else (before + field.name,)
 
 
+def environment() -> Mapping[str, str]:
+    """The variables of this process, for the command line of a user."""
+    return os.environ
+
+
 def opened_secrets(settings: Settings) -> OpenedSecrets:
     """The secrets that the operator opened for providers. Raises as `read_provider_secrets`."""
     return OpenedSecrets(lambda: read_provider_secrets(settings.secrets, os.environ))
@@ -142,6 +147,7 @@ __all__ = [
     "OpenedSecrets",
     "Settings",
     "SettingsError",
+    "environment",
     "load_settings",
     "load_settings_or_exit",
     "opened_secrets",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.addresses import UNKNOWN, client_network, is_address, is_in, plain_address
+from shared.core.addresses import UNKNOWN, client_network, is_address, is_in, is_own_name, plain_address
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,13 @@ def test_address_is_told_from_a_name() -> None:
     assert is_address("2001:db8::7")
     assert not is_address("example.com")
     assert not is_address("[2001:db8::7]")
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "::1", "::ffff:127.0.0.9", "localhost", "localhost."])
+def test_names_of_this_machine_by_itself(name: str) -> None:
+    assert is_own_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "[::1]", " 127.0.0.1", "192.0.2.7", "localhost.example.com"])
+def test_other_names_are_not_this_machine(name: str) -> None:
+    assert not is_own_name(name)

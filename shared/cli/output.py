@@ -1,0 +1,122 @@
+"""What commands print: tables for readers; JSON, YAML and names for programs. Notes go to standard error."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import StringIO
+from typing import Any, Final, Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from ruamel.yaml import YAML
+
+type Format = Literal["table", "json", "yaml", "name"]
+FORMATS: Final[tuple[Format, ...]] = ("table", "json", "yaml", "name")
+
+#: A column: its title, and the name of the member that it shows, or what makes its text of an item.
+type Column = tuple[str, str | Callable[[Mapping[str, Any]], Any]]
+
+# Without a terminal, no line is wrapped.
+_ENDLESS: Final = 10_000
+
+
+class Output:
+    """Prints what commands have found, in the format that their caller wants."""
+
+    def __init__(self, format: Format = "table") -> None:
+        self.format = format
+
+    @property
+    def is_for_readers(self) -> bool:
+        """Whether a table or sentences are wanted, and not a document."""
+        return self.format == "table"
+
+    def show(
+        self,
+        document: Any,
+        items: Sequence[Mapping[str, Any]],
+        columns: Sequence[Column],
+        *,
+        name: str = "name",
+    ) -> None:
+        """Print `items` as a table with these columns, by their member `name`, or the whole `document`."""
+        if self.format == "name":
+            self.lines(str(item.get(name) or item.get("id", "")) for item in items)
+        elif not self.document(document):
+            self.table(
+                [title for title, _ in columns], [[_value(one, item) for _, one in columns] for item in items]
+            )
+
+    def record(self, document: Mapping[str, Any], rows: Mapping[str, Any], *, name: str = "") -> None:
+        """Print one thing: `rows` as lines of a title and a value, its `name`, or the whole `document`."""
+        if self.format == "name":
+            self.lines([name])
+        elif not self.document(document):
+            self.table([], [[title, cell] for title, cell in rows.items()])
+
+    def document(self, document: Any) -> bool:
+        """Print JSON or YAML if that is wanted. Returns whether it is."""
+        if self.format == "json":
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        elif self.format == "yaml":
+            click.echo(as_yaml(document), nl=False)
+        else:
+            return False
+        return True
+
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table for readers. No text of a row can control the terminal."""
+        table = Table(*titles, box=None, pad_edge=False, show_header=bool(titles), header_style="bold")
+        for row in rows:
+            table.add_row(*(Text(visible(cell)) for cell in row))
+        console = _console()
+        with console.capture() as printed:
+            console.print(table)
+        self.lines(line.rstrip() for line in printed.get().splitlines())
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines on standard output."""
+        for line in lines:
+            click.echo(line)
+
+    def note(self, *lines: str) -> None:
+        """Print lines on standard error: they never get into a pipe."""
+        for line in lines:
+            click.echo(line, err=True)
+
+
+def as_yaml(document: Any) -> str:
+    """The document as YAML, its members in their order."""
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.allow_unicode = True
+    yaml.width = _ENDLESS
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.representer.ignore_aliases = lambda _: True
+    text = StringIO()
+    yaml.dump(document, text)
+    return text.getvalue().removesuffix("...\n")
+
+
+def visible(value: Any) -> str:
+    """The text of a cell: words for null, truth and lists, and an escape for each control character."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(visible, value)) or "-"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(value))
+
+
+def _value(column: str | Callable[[Mapping[str, Any]], Any], item: Mapping[str, Any]) -> Any:
+    return item.get(column) if isinstance(column, str) else column(item)
+
+
+def _console() -> Console:
+    """A console as wide as the terminal. rich obeys NO_COLOR, and colors nothing without a terminal."""
+    console = Console(highlight=False, emoji=False, markup=False)
+    if not console.is_terminal:
+        console.width = _ENDLESS
+    return console
