@@ -11,7 +11,7 @@ from admin_app.changes.snapshot import change_tenant, find_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
 from shared.core.errors import NamesInUse, Problem
-from shared.model.config import Snapshot, Tenant
+from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import AiRule, Model, PlatformDocument, Provider
 from shared.model.uses import uses_of, uses_shared
 from shared.secrets.context import PLATFORM
@@ -149,13 +149,13 @@ def check_unused(holding: Holding, *, provider: str | None = None, model: str | 
         raise ApiError("in_use", f"{name} is used by {', '.join(users)}. Change these first.")
 
 
-def name_taken[Item: (Provider, Model)](
+def name_taken[Item: (Provider, Model, Rule)](
     before: Item, after: Item, all_items: Iterable[Item]
 ) -> ApiError | None:
     """409 if another one of `all_items` than the one `before` the change has the name `after` it."""
     if all(one.name != after.name for one in all_items if one is not before):
         return None
-    kind = "provider" if isinstance(after, Provider) else "model"
+    kind = type(after).__name__.lower()
     detail = f"Another {kind} has the name {after.name}. Choose another one."
     return ApiError("name_taken", detail, [Problem("/name", detail)])
 

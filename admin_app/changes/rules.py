@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain, count
 from typing import Any
 
 from flask import g
@@ -10,6 +11,7 @@ from admin_app.auth.field_access import RULE_FIELDS, check_body_limits, check_fi
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
 from admin_app.changes.limits import warnings_about_limits
+from admin_app.changes.owners import name_taken
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.rule_upstreams import (
     check_upstreams,
@@ -27,7 +29,7 @@ from shared.documents.ai.pool import POOL_MEMBERS
 from shared.documents.rule import rule_document
 from shared.http.forwarding import is_credential
 from shared.http.paths import rule_path
-from shared.model.config import CLIENT, Rule, Snapshot
+from shared.model.config import CLIENT, Rule, Snapshot, name_of_path
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.pipeline.check import chain_warnings, check_rule
 from shared.routing.router import path_warnings
@@ -93,6 +95,8 @@ def with_changed(
     values |= chains
     if "methods" in sent:
         values["methods"] = tuple(dict.fromkeys(sent["methods"]))
+    if values.get("name") is None:
+        values["name"] = _name(before, stored, sent.get("path", stored.path))
     upstreams, unset = kept_upstreams(sent, stored)
     values = {name: value for name, value in values.items() if name not in POOL_MEMBERS} | upstreams
     if sent.get("target") or sent.get("targets"):
@@ -106,11 +110,26 @@ def with_changed(
         problems.append(Problem("/path", str(error)))
     problems += [*unset, *check_upstreams(before, rule, stored), *_check_itself(rule)]
     judged = check_rule(before.tenant, rule, services().catalogue)
-    rejections = (check_fields(RULE_FIELDS, stored, rule), forbidden, _overlap(before, rule))
+    rejections = (
+        check_fields(RULE_FIELDS, stored, rule),
+        forbidden,
+        _overlap(before, rule),
+        name_taken(stored, rule, [one for one in before.rules if one.id != rule.id]),
+    )
     raise_problems(problems, targets.problems, found, judged, rejections=rejections)
-    chain = seal_entries(before.tenant.id, rule.plugin_chain)
-    rule = replace(rule, plugin_chain=chain, updated_at=now)
+    entries = seal_entries(before.tenant.id, rule.plugin_chain)
+    rule = replace(rule, plugin_chain=entries, updated_at=now)
     return with_rule(before, seal_upstreams(before.tenant.id, rule))
+
+
+def _name(before: Snapshot, stored: Rule, path: str) -> str:
+    """The name of a rule that is sent without one: the stored one, or the first free one of its path."""
+    if any(one.id == stored.id for one in before.rules):
+        return stored.name
+    taken = {one.name for one in before.rules}
+    name = name_of_path(path)
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(one for one in chain([name], numbered) if one not in taken)
 
 
 def _check_itself(rule: Rule) -> list[Problem]:

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields, post_load, validate
 
 from shared.core.fields import Duration, Timestamp, text
 from shared.documents.ai.names import globs, provider_names
-from shared.documents.fields import Input, Page, nullable, warnings_field
+from shared.documents.fields import Input, Page, Tags, nullable, tags_output, warnings_field
 from shared.model.config import ApiKey, Scope
 
 DAY_SECONDS = 86_400.0
@@ -45,6 +45,7 @@ class ApiKeyInput(Input):
         validate=validate.Length(max=16),
         metadata={"description": "Names and values for reports, such as a project."},
     )
+    tags = Tags()
 
     @post_load
     def _lists(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -80,6 +81,7 @@ class ApiKeyOutput(Schema):
     providers = fields.List(fields.String(), **nullable())
     user = fields.String(**nullable())
     metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    tags = tags_output()
 
 
 class ApiKeyCreated(ApiKeyOutput):
@@ -101,7 +103,11 @@ class ApiKeyList(Page):
     api_keys = fields.List(fields.Nested(ApiKeyOutput), required=True)
 
 
+#: Made once: to make it takes longer than to use it.
+_OUTPUT = ApiKeyOutput()
+
+
 def api_key_document(key: ApiKey, now: float) -> dict[str, Any]:
     """The JSON of `key` at the time `now`."""
-    document: dict[str, Any] = ApiKeyOutput().dump({**asdict(key), "status": key.status(now)})
+    document: dict[str, Any] = _OUTPUT.dump({**asdict(key), "status": key.status(now)})
     return document

@@ -50,6 +50,7 @@ TENANT_READ: Document = {
         }
     },
     "cors": None,
+    "tags": [],
     "plugin_chain": [],
     **_TIMES,
     "version": 1,
@@ -57,6 +58,7 @@ TENANT_READ: Document = {
 TENANT_CREATED: Document = {**TENANT_READ, "warnings": [], "api_key": _SECRET, "key": _SECRET}
 
 RULE: Document = {
+    "name": "v1",
     "path": "/v1",
     "target": "https://api.openai.com",
     "methods": ["GET", "POST"],
@@ -87,6 +89,7 @@ RULE_READ: Document = {
     "upstream_headers": "drop",
     "stream_keepalive": None,
     "cors": None,
+    "tags": [],
     **dict.fromkeys(("strategy", "affinity", "retry", "breaker", "stream", "health")),
     "plugin_chain": [
         {
@@ -121,6 +124,7 @@ API_KEY_READ: Document = {
     "providers": None,
     "user": "team-a",
     "metadata": {"project": "search"},
+    "tags": [],
 }
 API_KEY_CREATED: Document = {**API_KEY_READ, "key": _SECRET, "api_key": _SECRET}
 API_KEY_REVOKED: Document = {

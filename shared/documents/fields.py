@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing, post_load, validate
 
-from shared.core.fields import Strict
+from shared.core.fields import Pattern, Strict
 from shared.model.sealed import Sealed
 
 #: Shown in place of a secret. In a body it keeps the stored secret.
@@ -28,6 +28,33 @@ class Input(Strict):
             else:
                 data[name] = default() if callable(default) else default
         return data
+
+
+def slug(**kwargs: Any) -> fields.String:
+    """A name of lower-case letters, digits and a few signs."""
+    error = "Must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a letter or digit."
+    return fields.String(validate=Pattern(r"^[a-z0-9][a-z0-9._-]{0,62}$", error), **kwargs)
+
+
+class Tags(fields.List[Any]):
+    """The field `tags` of a body."""
+
+    def __init__(self) -> None:
+        error = "Must be 1 to 63 of A-Z, a-z, 0-9 and . _ : / -, and begin with a letter or digit."
+        super().__init__(
+            fields.String(validate=Pattern(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}$", error)),
+            load_default=tuple,
+            validate=validate.Length(max=32),
+            metadata={"description": "Words to select it by."},
+        )
+
+    def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
+        return tuple(dict.fromkeys(super()._deserialize(*args, **kwargs)))
+
+
+def tags_output() -> fields.List[Any]:
+    """The field `tags` of a response."""
+    return fields.List(fields.String(), required=True)
 
 
 def nullable(description: str = "") -> dict[str, Any]:

@@ -18,7 +18,17 @@ from shared.core.fields import (
 from shared.documents.ai.pool import PoolInput, PoolOutput, pool_members
 from shared.documents.ai.rule import AiRuleOutput, UrlTargetOutput, ai_input, targets_input, url_field
 from shared.documents.cors import CorsOutput, cors_input
-from shared.documents.fields import Input, Page, Whole, nullable, read_only, warnings_field
+from shared.documents.fields import (
+    Input,
+    Page,
+    Tags,
+    Whole,
+    nullable,
+    read_only,
+    slug,
+    tags_output,
+    warnings_field,
+)
 from shared.documents.plugin_config import PluginConfigOutput, chain_input
 from shared.documents.upstream import (
     TimeoutsOutput,
@@ -61,6 +71,11 @@ class LimitsOutput(Schema):
 class RuleInput(PoolInput):
     """A rule to create. It has exactly one of target, targets and ai."""
 
+    name = slug(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Unique in the tenant. null: the stored one, or one made of the path."},
+    )
     path = text(
         2048, "Must begin with a slash. The rule with the longest matching path applies.", required=True
     )
@@ -137,6 +152,7 @@ class RuleInput(PoolInput):
         'text such as "15s". null: never.',
     )
     cors = cors_input("The web pages that may call this rule. null: those of the tenant.")
+    tags = Tags()
     plugin_chain = chain_input()
 
 
@@ -156,6 +172,7 @@ class RuleOutput(PoolOutput):
     """A stored rule."""
 
     id = fields.String(required=True)
+    name = fields.String(required=True)
     path = fields.String(required=True)
     target = fields.String(**nullable())
     targets = fields.List(fields.Nested(UrlTargetOutput), **nullable())
@@ -178,6 +195,7 @@ class RuleOutput(PoolOutput):
     upstream_headers = fields.String(required=True)
     stream_keepalive = fields.Float(**nullable("Seconds. null: no comments."))
     cors = fields.Nested(CorsOutput, **nullable())
+    tags = tags_output()
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)

@@ -7,7 +7,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from shared.core.fields import Pattern, Timestamp, choice, text
 from shared.core.http_tokens import LABEL
 from shared.documents.cors import CorsOutput, cors_input
-from shared.documents.fields import Input, Page, nullable, read_only, warnings_field
+from shared.documents.fields import Input, Page, Tags, nullable, read_only, tags_output, warnings_field
 from shared.documents.plugin_config import PluginConfigOutput, RequiredPlugins, chain_input
 from shared.model.config import Tenant, Tier
 
@@ -63,6 +63,7 @@ class TenantInput(Input):
     )
     required_plugins = RequiredPlugins(load_default=dict)
     cors = cors_input("The web pages that may call rules without cors of their own. null: none.")
+    tags = Tags()
     plugin_chain = chain_input()
 
 
@@ -92,6 +93,7 @@ class TenantOutput(Schema):
         keys=fields.String(), values=fields.Nested(PluginConfigOutput), required=True
     )
     cors = fields.Nested(CorsOutput, **nullable())
+    tags = tags_output()
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)
@@ -152,7 +154,11 @@ class TierList(Schema):
     tiers = fields.List(fields.Nested(TierOutput), required=True)
 
 
+#: Made once: to make it takes longer than to use it.
+_OUTPUT = TenantOutput()
+
+
 def tenant_document(tenant: Tenant) -> dict[str, Any]:
     """The JSON of `tenant`."""
-    document: dict[str, Any] = TenantOutput().dump(tenant)
+    document: dict[str, Any] = _OUTPUT.dump(tenant)
     return document

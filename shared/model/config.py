@@ -4,6 +4,7 @@ All values are immutable. A change makes a new value, and the store writes it as
 Times are seconds since the Unix epoch (UTC). Durations are seconds.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
@@ -18,6 +19,9 @@ from shared.model.sealed import Sealed
 ENFORCE, SHADOW = "enforce", "shadow"
 #: Whose credential an upstream gets: that of the rule, or the client's own.
 PROVIDER, CLIENT = "provider", "client"
+# What the name of a rule may not have, and what of its path and of its id a default has.
+_NO_NAME = re.compile(r"[^a-z0-9._]+")
+_MAX_PATH_NAME, _ID_DIGITS = 40, 6
 
 
 class Stage(StrEnum):
@@ -85,6 +89,15 @@ class Cors:
     max_age: float = 600.0
 
 
+def name_of_path(path: str) -> str:
+    """The name of a rule that is made of its path.
+
+    >>> name_of_path("/v1/Chat"), name_of_path("/")
+    ('v1-chat', 'root')
+    """
+    return _NO_NAME.sub("-", path.lower()).strip("-._")[:_MAX_PATH_NAME].rstrip("-._") or "root"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule of a tenant: requests on a path go through a plugin chain to a target.
@@ -116,6 +129,8 @@ class Rule:
         targets: a pool of upstreams in place of `target`; empty: none.
         policy: how one of `targets` is chosen.
         ai: providers and models in place of `target`; None: none.
+        name: unique in the tenant. A rule that was stored without one has that of its path and id.
+        tags: words to select it by.
     """
 
     id: str
@@ -147,6 +162,14 @@ class Rule:
     targets: tuple[UrlTarget, ...] = ()
     policy: PoolPolicy = field(default_factory=PoolPolicy)
     ai: AiRule | None = None
+    name: str = ""
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            # The id makes it unique, whatever other rules there are.
+            name = f"{name_of_path(self.path)}-{self.id.rpartition('_')[2][:_ID_DIGITS]}"
+            object.__setattr__(self, "name", name.rstrip("-"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +186,7 @@ class Tenant:
             `status` and `subdomain`.
         cors: the web pages that may call rules without `cors` of their own; None: no page.
         providers, models: its own ones. The platform may share others with it.
+        tags: words to select it by.
     """
 
     id: str
@@ -180,6 +204,7 @@ class Tenant:
     cors: Cors | None = None
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +222,7 @@ class ApiKey:
         providers: the names of the providers that it may use; None: all.
         user: the person or program that uses it, for reports.
         metadata: free names and values, for reports.
+        tags: words to select it by.
     """
 
     id: str
@@ -214,6 +240,7 @@ class ApiKey:
     providers: tuple[str, ...] | None = None
     user: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
 
     def status(self, now: float) -> str:
         """``active``, ``revoked`` or ``expired`` at the time `now`."""

@@ -114,6 +114,7 @@ class Provider:
         timeouts: those of its calls. A rule can only shorten them.
         ca: certificates (PEM) to trust; None trusts the usual ones.
         max_concurrent: calls per worker at a time, of all tenants and models; None: no limit.
+        tags: words to select it by.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Provider:
     created_at: float = 0.0
     updated_at: float = 0.0
     version: int = 1
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ class Model:
     Attributes:
         visible: whether the list of models shows it.
         shared: the tenants that may use it; only for a model of the platform.
+        tags: words to select it by.
     """
 
     name: str
@@ -176,6 +179,7 @@ class Model:
     shared: Shared = Shared()
     created_at: float = 0.0
     updated_at: float = 0.0
+    tags: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

@@ -261,3 +261,35 @@ def test_lists_come_in_pages(api: Api, rules: str) -> None:
 @pytest.mark.parametrize("cursor", ["x", "1.0", "nan~rule_1", "~", ""])
 def test_a_foreign_cursor_is_rejected(api: Api, rules: str, cursor: str) -> None:
     assert pointers(api.get(f"{rules}?cursor={cursor}")) == ["/cursor"]
+
+
+class TestName:
+    def test_a_rule_without_a_name_gets_a_free_one_of_its_path(self, api: Api, rules: str) -> None:
+        names = [
+            api.create(rules, RULE | {"path": path, "methods": [method]})["name"]
+            for path, method in (("/V1/Chat", "GET"), ("/V1/Chat", "POST"), ("/", "GET"))
+        ]
+        assert names == ["v1-chat", "v1-chat-2", "root"]
+
+    def test_a_name_stays_when_a_change_does_not_send_it(self, api: Api, rules: str) -> None:
+        url = create(api, rules, name="chat")
+        assert api.put(url, RULE | {"path": "/v2"}).get_json()["name"] == "chat"
+        assert api.patch(url, {"name": None, "active": False}).get_json()["name"] == "chat"
+        assert api.patch(url, {"name": "talk"}).get_json()["name"] == "talk"
+
+    def test_a_name_of_another_rule_is_rejected(self, api: Api, rules: str) -> None:
+        create(api, rules, name="chat")
+        url = create(api, rules, path="/v2")
+        taken = api.patch(url, {"name": "chat"})
+        assert error_of(taken) == (409, "name_taken")
+        assert taken.get_json()["errors"][0]["pointer"] == "/name"
+        assert error_of(api.post(rules, RULE | {"path": "/v3", "name": "chat"})) == (409, "name_taken")
+
+    @pytest.mark.parametrize("name", ["Chat", "a b", "", "-a", "a" * 64, 5])
+    def test_a_name_is_a_slug(self, api: Api, rules: str, name: Any) -> None:
+        assert pointers(api.post(rules, RULE | {"name": name})) == ["/name"]
+
+    def test_tags_are_shown_once_each(self, api: Api, rules: str) -> None:
+        url = create(api, rules, tags=["team:search", "eu", "eu"])
+        assert api.get(url).get_json()["tags"] == ["team:search", "eu"]
+        assert pointers(api.patch(url, {"tags": ["a b"]})) == ["/tags/0"]

@@ -16,6 +16,7 @@ class TestTenant:
             "enabled_plugins": None,
             "required_plugins": {},
             "cors": None,
+            "tags": (),
             "plugin_chain": [],
         }
 
@@ -33,7 +34,7 @@ class TestTenant:
     def test_an_unknown_field_is_rejected_and_the_known_ones_are_named(self) -> None:
         assert problems(TenantInput(), TENANT | {"teir": "pro"}) == {
             "/teir": "Unknown field: did you mean tier? Allowed: name, subdomain, tier, status, enabled_plugins, "
-            "required_plugins, cors, plugin_chain."
+            "required_plugins, cors, tags, plugin_chain."
         }
 
     @pytest.mark.parametrize("field", ["id", "version", "created_at", "updated_at", "api_key", "tenant_id"])

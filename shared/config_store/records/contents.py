@@ -39,6 +39,7 @@ class Document:
     cors: Cors | None = None
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
@@ -53,6 +54,7 @@ class Document:
             cors=tenant.cors,
             providers=tenant.providers,
             models=tenant.models,
+            tags=tenant.tags,
         )
 
     def parts(self, kind: str) -> Sequence[tuple[str, Part]]:

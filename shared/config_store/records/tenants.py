@@ -323,6 +323,7 @@ class StoredTenant(NamedTuple):
             cors=document.cors,
             providers=document.providers,
             models=document.models,
+            tags=document.tags,
         )
         stored = (decode(ApiKey, key) for key in self.keys)
         with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)

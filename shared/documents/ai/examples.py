@@ -103,6 +103,7 @@ PROVIDER_READ: Document = {
     "ca": None,
     "max_concurrent": None,
     "enabled": True,
+    "tags": [],
     **_TIMES,
     "version": 1,
 }
@@ -175,6 +176,7 @@ MODEL_READ: Document = {
     **_POOL,
     "visible": True,
     "description": "The best model that can be called.",
+    "tags": [],
     **_TIMES,
 }
 PLATFORM_MODEL: Document = {**MODEL, "shared": "all"}

@@ -5,10 +5,10 @@ from typing import Any
 from marshmallow import Schema, fields, post_load, validate
 
 from shared.core.fields import Timestamp, flag, text
-from shared.documents.ai.names import model_name, provider_name, upstream_model
+from shared.documents.ai.names import model_name, upstream_model
 from shared.documents.ai.pool import ModelPoolInput, PoolOutput, pool_members
 from shared.documents.ai.sharing import SharedField
-from shared.documents.fields import Input, Page, Whole, read_only, warnings_field
+from shared.documents.fields import Input, Page, Tags, Whole, read_only, slug, tags_output, warnings_field
 from shared.documents.upstream import TimeoutsOutput, timeouts_input
 from shared.model.providers import Model, ModelTarget, Shared
 
@@ -39,7 +39,7 @@ def priority() -> fields.Integer:
 class ModelTargetInput(Input):
     """A model of a provider."""
 
-    provider = provider_name(
+    provider = slug(
         required=True, metadata={"description": "A provider of the owner, or one that is shared with it."}
     )
     model = upstream_model("The name that the provider knows the model by.", required=True)
@@ -66,6 +66,7 @@ class ModelInput(ModelPoolInput):
     )
     visible = flag(True, "false: the list of models does not show it.")
     description = text(1000, "For people.", load_default="", min_length=0)
+    tags = Tags()
 
 
 class ModelReplacement(ModelInput):
@@ -110,6 +111,7 @@ class ModelOutput(PoolOutput):
     targets = fields.List(fields.Nested(ModelTargetOutput), required=True)
     visible = fields.Boolean(required=True)
     description = fields.String(required=True)
+    tags = tags_output()
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)
 
@@ -156,9 +158,14 @@ class PlatformModelList(Page):
     models = fields.List(fields.Nested(PlatformModelOutput), required=True)
 
 
+#: Made once: to make one takes longer than to use it.
+_OUTPUTS = {False: ModelOutput(), True: PlatformModelOutput()}
+
+
 def model_document(model: Model, *, is_platforms: bool) -> dict[str, Any]:
     """The JSON of `model` for its owner."""
-    schema = PlatformModelOutput() if is_platforms else ModelOutput()
-    members = {name: getattr(model, name) for name in ModelOutput().fields if hasattr(model, name)}
-    shown: dict[str, Any] = schema.dump({**members, "shared": model.shared, **pool_members(model.policy)})
+    members = {name: getattr(model, name) for name in _OUTPUTS[False].fields if hasattr(model, name)}
+    shown: dict[str, Any] = _OUTPUTS[is_platforms].dump(
+        {**members, "shared": model.shared, **pool_members(model.policy)}
+    )
     return shown

@@ -5,26 +5,20 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate
 
-from shared.core.fields import Pattern, text
+from shared.core.fields import text
+from shared.documents.fields import slug
 from shared.providers.calls import OWN, PATHS
 
-_SLUG: Final = r"[a-z0-9][a-z0-9._-]{0,62}"
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _MAX_GLOBS: Final = 200
 #: The APIs that a provider can speak.
 PROVIDER_APIS: Final = tuple(api for api in PATHS if api not in OWN)
 
 
-def provider_name(**kwargs: Any) -> fields.String:
-    """The name of a provider."""
-    error = "Must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a letter or digit."
-    return fields.String(validate=Pattern(f"^{_SLUG}$", error), **kwargs)
-
-
 def provider_names(description: str, **kwargs: Any) -> fields.List[Any]:
     """A list of names of providers."""
     return fields.List(
-        provider_name(),
+        slug(),
         validate=validate.Length(max=100),
         metadata={"description": description},
         **kwargs,

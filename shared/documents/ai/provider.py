@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.core.fields import HEADER_VALUE, Duration, Timestamp, choice, flag, token, validated
-from shared.documents.ai.names import PROVIDER_APIS, api_names, provider_name
+from shared.documents.ai.names import PROVIDER_APIS, api_names
 from shared.documents.ai.provider_key import (
     MAX_KEYS,
     PlatformKeyInput,
@@ -15,7 +15,18 @@ from shared.documents.ai.provider_key import (
 )
 from shared.documents.ai.provider_model import ProviderModelInput, ProviderModelOutput
 from shared.documents.ai.sharing import SharedField
-from shared.documents.fields import Input, Page, Secret, Whole, nullable, read_only, warnings_field
+from shared.documents.fields import (
+    Input,
+    Page,
+    Secret,
+    Tags,
+    Whole,
+    nullable,
+    read_only,
+    slug,
+    tags_output,
+    warnings_field,
+)
 from shared.documents.upstream import (
     TimeoutsOutput,
     ca_input,
@@ -80,9 +91,7 @@ class Interval(Duration):
 class ProviderInput(Input):
     """A provider of a tenant to create."""
 
-    name = provider_name(
-        required=True, metadata={"description": "Rules, models and API keys name it. Unique."}
-    )
+    name = slug(required=True, metadata={"description": "Rules, models and API keys name it. Unique."})
     kind = fields.String(
         required=True,
         validate=[validate.Length(max=63), _kind],
@@ -145,6 +154,7 @@ class ProviderInput(Input):
         metadata={"description": "Calls per worker at a time, of all tenants and models. null: no limit."},
     )
     enabled = flag(True, "false: it is stored but not used.")
+    tags = Tags()
 
 
 class ProviderReplacement(ProviderInput):
@@ -199,6 +209,7 @@ class ProviderOutput(Schema):
     ca = fields.String(**nullable())
     max_concurrent = fields.Integer(**nullable())
     enabled = fields.Boolean(required=True)
+    tags = tags_output()
     created_at = Timestamp("Time of creation.", required=True)
     updated_at = Timestamp("Time of the last change.", required=True)
     version = fields.Integer(required=True, metadata={"description": "Number of changes."})
@@ -276,10 +287,13 @@ class KindList(Schema):
     kinds = fields.List(fields.Nested(KindOutput), required=True)
 
 
+#: Made once: to make one takes longer than to use it.
+_OUTPUTS = {False: ProviderOutput(), True: PlatformProviderOutput()}
+
+
 def provider_document(provider: Provider, *, is_platforms: bool) -> dict[str, Any]:
     """The JSON of `provider` for its owner."""
-    schema = PlatformProviderOutput() if is_platforms else ProviderOutput()
-    document: dict[str, Any] = schema.dump(provider)
+    document: dict[str, Any] = _OUTPUTS[is_platforms].dump(provider)
     return document
 
 

@@ -14,7 +14,9 @@ from shared.documents.fields import Page, nullable, warnings_field
 from shared.documents.rule import rule_document
 from shared.documents.tenant import TenantOutput
 
-_SETTINGS = TenantOutput(only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors"))
+_SETTINGS = TenantOutput(
+    only=("name", "tier", "enabled_plugins", "required_plugins", "plugin_chain", "cors", "tags")
+)
 
 
 class VersionOutput(Schema):

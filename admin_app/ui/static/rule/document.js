@@ -4,6 +4,7 @@ import { POLICY } from "./schemas.js";
 
 /** A rule that nobody has written yet. */
 export const BLANK = {
+  name: null,
   path: "",
   target: "",
   targets: null,

@@ -24,6 +24,8 @@ function routeFields(rule) {
   return {
     path: field("Path", path,
       about("path", "The rule with the longest matching path applies.", { required: true })),
+    name: field("Name", text(rule.name ?? "", { className: "mono", placeholder: "made from the path" }),
+      about("name", "Files and plans call the rule by it.")),
     match: field("Matches", choice(rule.match, MATCHES), about("match")),
     methods: chips("Methods", rule.methods, METHODS,
       about("methods", "None chosen: all methods.", { width: "w12" })),
@@ -128,6 +130,7 @@ export function ruleForm(rule, { providers, address, isPlatform }) {
     const nestedValues = valuesOf(inner);
     return {
       ...values,
+      name: values.name.trim() || null,
       stream_keepalive: values.stream_keepalive.trim() ? numberOrText(values.stream_keepalive) : null,
       ...nestedValues,
       cors: "origins" in nestedValues.cors ? nestedValues.cors : null,

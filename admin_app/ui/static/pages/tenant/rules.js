@@ -53,6 +53,7 @@ function columns({ id, known }) {
         rule.match === "exact" && [" ", badge("Exact")],
       ],
     },
+    { key: "name", title: "Name", opt: true, sort: (rule) => rule.name, cell: (rule) => rule.name },
     { key: "methods", title: "Methods", opt: true, cell: methodsOf },
     { key: "to", title: "Goes to", cell: goesTo },
     { key: "access", title: "Access", opt: true, cell: accessOf },
@@ -76,6 +77,7 @@ function columns({ id, known }) {
 function matches(rule, words) {
   const whole = [
     rule.path,
+    rule.name,
     rule.target,
     ...(rule.targets ?? []).map((one) => one.url),
     ...(rule.ai?.providers ?? []),
