@@ -33,6 +33,7 @@ from shared.routing.timeouts import UpstreamTimeouts
 from shared.services import Services, connect
 from shared.settings import Settings, load_settings
 from shared.settings import sections as settings_of
+from shared.settings.sections import PROXY_V2
 
 built_in_plugins()  # imports them now, while the process is on standby
 
@@ -90,6 +91,7 @@ async def _serve(
 
 def _options(settings: Settings) -> Options:
     limits, egress = settings.limits, settings.security.egress_proxy.proxy
+    is_proxied = settings.server.proxy_protocol == PROXY_V2
     return Options(
         head_limit=limits.head,
         field_limit=limits.fields,
@@ -102,6 +104,7 @@ def _options(settings: Settings) -> Options:
         timeouts=_timeouts(limits.timeouts, UpstreamTimeouts()),
         drain_timeout=settings.server.drain_timeout,
         tls=settings.server.tls.files,
+        balancers=settings.trusted_proxies if is_proxied else None,
         proxy_authorization=egress.authorization if egress else None,
     )
 

@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mitmproxy import http
 from mitmproxy.hooks import DoneHook, RunningHook
@@ -20,8 +20,10 @@ from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy
 from mitm_engine.processes.listener import Listener
 from mitm_engine.processes.scoreboard import WorkerContext
+from mitm_engine.proxy_protocol import BadHeader, Peer, read_peer
 from mitm_engine.wire_error import WireError
 from mitm_engine.worker_state import WorkerState
+from shared.core.addresses import Network
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ LAST_REQUEST = 1.0
 #: collection stops everything (110 ms with 5,000 open streams, measured).
 GC_THRESHOLDS = 20_000, 50, 100
 _NEEDS_TLS = WireError("bad_request", "This port needs HTTPS. Use https:// instead of http:// in the URL.")
+_NEEDS_BALANCER = WireError(
+    "bad_request", "This port serves load balancers only, with the PROXY protocol v2. Call the load balancer."
+)
 _SHUTTING_DOWN = WireError("overloaded", "The worker is shutting down.")
 
 
@@ -79,8 +84,12 @@ class Engine:
         return self._worker.is_draining
 
     def accept(self, client: socket.socket) -> None:
-        """Serve a connected socket. With TLS it is closed above the limit: a response would cost too much."""
-        if self._tls is not None and self.connections >= self._options.connections:
+        """Serve a connected socket.
+
+        With TLS, or a header before it, it is closed above the limit: a response would cost too much.
+        """
+        is_direct = self._tls is None and self._options.balancers is None
+        if not is_direct and self.connections >= self._options.connections:
             self.metrics.closed["full"] += 1
             client.close()
             return
@@ -92,17 +101,47 @@ class Engine:
         times: dict[str, float] = {}
         if self._tls is not None:
             times = {"ssl_handshake_timeout": _HANDSHAKE_TIMEOUT, "ssl_shutdown_timeout": _SHUTDOWN_TIMEOUT}
+        peer: Peer | None = None
         try:
+            if self._options.balancers is not None:
+                peer = await self._read_peer(client, self._options.balancers)
             if self._tls is not None and not await _speaks_tls(client):
-                await self._loop.connect_accepted_socket(lambda: _PlainClient(self._worker), client)
+                await self._reject(client, _NEEDS_TLS)
                 return
             await self._loop.connect_accepted_socket(
-                lambda: ClientConnection(self._worker), client, ssl=self._tls, **times
+                lambda: _ForwardedClient(self._worker, peer) if peer else ClientConnection(self._worker),
+                client,
+                ssl=self._tls,
+                **times,
             )
+        except BadHeader as error:
+            await self._reject_header(client, error)
         except OSError:
             # The client left before it was served, or the TLS handshake failed.
             self.metrics.closed["handshake"] += 1
             client.close()
+
+    async def _read_peer(self, client: socket.socket, balancers: Sequence[Network]) -> Peer | None:
+        try:
+            async with asyncio.timeout(self._options.timeouts.head):
+                return await read_peer(client, balancers)
+        except asyncio.CancelledError:
+            client.close()
+            raise
+
+    async def _reject(self, client: socket.socket, why: WireError) -> None:
+        with contextlib.suppress(OSError):
+            await self._loop.connect_accepted_socket(lambda: _RejectedClient(self._worker, why), client)
+
+    async def _reject_header(self, client: socket.socket, error: BadHeader) -> None:
+        """Reject a connection without a valid header. Only the first one is logged: there may be many."""
+        if not self.metrics.closed["proxy_protocol"]:
+            logger.warning("A connection was rejected, because server.proxy_protocol is v2: %s", error)
+        self.metrics.closed["proxy_protocol"] += 1
+        if self._tls is None:
+            await self._reject(client, _NEEDS_BALANCER)
+        else:
+            client.close()  # it could not read a response
 
     def write(self, flow: http.HTTPFlow, data: bytes) -> None:
         """Write to the client of a flow whose response has begun, if it is still connected.
@@ -183,15 +222,33 @@ class Engine:
                 await self._worker.settled()
 
 
-class _PlainClient(ClientConnection):
-    """A client without TLS on a port of HTTPS: it gets one response, whatever it sends."""
+class _RejectedClient(ClientConnection):
+    """A client that this port does not serve: it gets one response, whatever it sends."""
 
-    __slots__ = ()
+    __slots__ = ("_why",)
+
+    def __init__(self, worker: WorkerState, why: WireError) -> None:
+        super().__init__(worker)
+        self._why = why
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if self.is_idle:
-            self.reject(_NEEDS_TLS)
+            self.reject(self._why)
+
+
+class _ForwardedClient(ClientConnection):
+    """A client behind a balancer, which has told its address."""
+
+    __slots__ = ("_peer",)
+
+    def __init__(self, worker: WorkerState, peer: Peer) -> None:
+        super().__init__(worker)
+        self._peer = peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.client.peername = self._peer
 
 
 async def _speaks_tls(client: socket.socket) -> bool:

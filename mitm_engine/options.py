@@ -1,6 +1,6 @@
 """The options of an engine, and its policy for each flow."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.wire_error import WireError, plain_response
+from shared.core.addresses import Network
 from shared.core.http_tokens import UNROUTED
 
 KIB = 1024
@@ -115,6 +116,8 @@ class Options:
         drain_timeout: how long open exchanges may take after SIGTERM, in seconds.
         unrouted_address: the target of a flow that no addon has routed.
         tls: the files of certificate and key for clients; None for plain HTTP.
+        balancers: networks of the load balancers whose connections begin with a header of the PROXY protocol
+            v2; no other connection is served. None: connections have no header.
         proxy_authorization: the credentials for the proxy of a connection with `server.via`.
     """
 
@@ -134,4 +137,5 @@ class Options:
     drain_timeout: float = 30.0
     unrouted_address: tuple[str, int] = UNROUTED
     tls: tuple[Path, Path] | None = None
+    balancers: Sequence[Network] | None = None
     proxy_authorization: str | None = field(default=None, repr=False)

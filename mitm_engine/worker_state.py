@@ -12,10 +12,10 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitm_engine.connect import Connector
 from mitm_engine.exchange.dispatch import Dispatch
 from mitm_engine.exchange.whole_body import HeldBytes
-from mitm_engine.free_memory import FreeMemory
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
+from mitm_engine.processes.free_memory import FreeMemory
 from mitm_engine.upstream_connection import UpstreamConnection
 from mitm_engine.wire_error import OVERLOADED, WireError, plain_response
 

@@ -1,6 +1,6 @@
 """Checks that involve several settings."""
 
-from shared.settings.sections import MITMPROXY, Limits, Settings, is_loopback
+from shared.settings.sections import MITMPROXY, PROXY_V2, Limits, Settings, is_loopback
 from shared.settings.sources import SettingsError, Written
 
 
@@ -8,6 +8,7 @@ def check(settings: Settings, written: Written) -> None:
     """Raise `SettingsError` when settings contradict each other."""
     _check_reach(settings, written)
     _check_engine(settings, written)
+    _check_balancers(settings, written)
     _check_tls(settings, written)
     _check_ports(settings, written)
     _check_sizes(settings, written)
@@ -60,6 +61,13 @@ def _check_engine(settings: Settings, written: Written) -> None:
             why="the mitmproxy engine calls upstreams directly; remove this setting, or set server.engine to "
             "express",
         )
+    if server.proxy_protocol == PROXY_V2:
+        _reject(
+            written,
+            *("server", "proxy_protocol"),
+            why="the mitmproxy engine does not read the PROXY protocol; remove this setting, or set "
+            "server.engine to express",
+        )
     for name in ("cert", "key"):
         if getattr(server.tls, name):
             _reject(
@@ -67,6 +75,15 @@ def _check_engine(settings: Settings, written: Written) -> None:
                 *("server", "tls", name),
                 why="the mitmproxy engine has no TLS; remove this setting, or set server.engine to express",
             )
+
+
+def _check_balancers(settings: Settings, written: Written) -> None:
+    if settings.server.proxy_protocol == PROXY_V2 and not settings.trusted_proxies:
+        _reject(
+            written,
+            *("server", "proxy_protocol"),
+            why="no load balancer may name its clients; set trusted_proxies to the load balancer's network",
+        )
 
 
 def _check_tls(settings: Settings, written: Written) -> None:

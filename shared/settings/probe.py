@@ -5,14 +5,18 @@ reason; ``proxy`` asks the proxy. The health checks of docker-compose.yaml call 
 """
 
 import http.client
+import socket
 import ssl
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from shared.http.readiness import READY
 from shared.settings import Settings, load_settings_or_exit
+from shared.settings.sections import PROXY_V2
 
 _TIMEOUT = 3.0  # seconds
+# PROXY protocol v2: the command LOCAL. The connection is this machine's own.
+_LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 _FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "127.0.0.1": "localhost"}
 
 
@@ -40,14 +44,10 @@ def ready_url(program: str, settings: Settings) -> str:
 def trouble(program: str, settings: Settings) -> str | None:
     """Why the program is not ready; None when it is. The environment's proxies are not used."""
     address = urlsplit(ready_url(program, settings))
-    if address.scheme == "https":
-        context = ssl._create_unverified_context()  # noqa: S323 -- the certificate is for tenants' hosts
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            address.netloc, timeout=_TIMEOUT, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT)
+    has_header = program == "proxy" and settings.server.proxy_protocol == PROXY_V2
+    connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT)
     try:
+        connection.sock = _connect(address, _LOCAL if has_header else b"")
         connection.request("GET", address.path)
         response = connection.getresponse()
         text = response.read().decode(errors="replace").strip()
@@ -56,6 +56,20 @@ def trouble(program: str, settings: Settings) -> str | None:
     finally:
         connection.close()
     return None if response.status == 200 else f"{program} is not ready: {response.status} {text}"
+
+
+def _connect(address: SplitResult, beginning: bytes) -> socket.socket:
+    """A connection that begins with these bytes, before TLS."""
+    connected = socket.create_connection((address.hostname, address.port), _TIMEOUT)
+    try:
+        connected.sendall(beginning)
+        if address.scheme != "https":
+            return connected
+        context = ssl._create_unverified_context()  # noqa: S323 -- the certificate is for tenants' hosts
+        return context.wrap_socket(connected, server_hostname=address.hostname)
+    except OSError:
+        connected.close()
+        raise
 
 
 def main(program: str) -> None:

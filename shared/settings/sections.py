@@ -42,6 +42,8 @@ ANY_IP = "any_ip"
 BASE_DOMAIN = "base_domain"
 #: The values of `server.engine`.
 EXPRESS, MITMPROXY = "express", "mitmproxy"
+#: The value of `server.proxy_protocol` that turns it on.
+PROXY_V2 = "v2"
 #: A larger number is probably a mistake.
 MAX_WORKERS = 64
 
@@ -111,6 +113,12 @@ class Server:
     )
     drain_timeout: float = setting(
         seconds, "30s", "Time for open requests to complete when the proxy stops. Express engine only."
+    )
+    proxy_protocol: str = setting(
+        choice("off", PROXY_V2),
+        "off",
+        "v2: each connection begins with a header of the PROXY protocol v2, in which a TCP load balancer of "
+        "trusted_proxies names its client. Other connections are rejected. Express engine only.",
     )
     tls: Tls = section(Tls, "HTTPS on the proxy's port. Express engine only. Set both files or none.")
 
@@ -357,7 +365,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting(
         several(network),
         [],
-        "Networks of proxies in front of the gateway. Only their X-Forwarded-For is used.",
+        "Networks of proxies in front of the gateway. Only they may name clients: by X-Forwarded-For, or by "
+        "the PROXY protocol.",
     )
     limits: Limits = section(Limits, "Maximum sizes, maximum concurrency, and timeouts.")
     cache: Cache = section(Cache, "The configuration that each worker caches.")

@@ -39,7 +39,12 @@ class TestTheEngine:
 
     @pytest.mark.parametrize(
         ("setting", "name"),
-        [("workers: 2", "workers"), ("tls: {cert: a, key: b}", "tls.cert"), ("tls: {key: b}", "tls.key")],
+        [
+            ("workers: 2", "workers"),
+            ("tls: {cert: a, key: b}", "tls.cert"),
+            ("tls: {key: b}", "tls.key"),
+            ("proxy_protocol: v2", "proxy_protocol"),
+        ],
     )
     def test_setting_that_the_mitmproxy_engine_lacks_is_rejected(
         self, config: File, setting: str, name: str
@@ -47,6 +52,21 @@ class TestTheEngine:
         message = config.rejection(f"server:\n  engine: mitmproxy\n  {setting}\n")
         assert message.startswith(f"config.yaml:3: server.{name}: the mitmproxy engine ")
         assert message.endswith("set server.engine to express")
+
+
+class TestProxyProtocol:
+    @pytest.mark.parametrize("text", ["", "server: {proxy_protocol: off}"])
+    def test_default_is_off(self, config: File, text: str) -> None:
+        assert config.load(text).server.proxy_protocol == "off"
+
+    def test_it_needs_networks_that_are_trusted(self, config: File) -> None:
+        text = "server: {proxy_protocol: v2}\n"
+        assert config.load(f"{text}trusted_proxies: [10.0.0.0/8]").server.proxy_protocol == "v2"
+        message = config.rejection(text)
+        assert message.endswith("set trusted_proxies to the load balancer's network")
+
+    def test_version_1_is_rejected(self, config: File) -> None:
+        assert "must be one of: off, v2" in config.rejection("server: {proxy_protocol: v1}")
 
 
 class TestAddresses:

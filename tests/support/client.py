@@ -216,11 +216,15 @@ def request(target: str = "/", method: str = "GET", body: bytes = b"", *more: st
     return "\r\n".join([f"{method} {target} HTTP/1.1", *fields, "", ""]).encode("latin-1") + body
 
 
-def tls_client(port: int) -> ssl.SSLSocket:
-    """A blocking client with TLS. Its `recv` raises when the connection ends without a close_notify."""
+def tls_client(port: int, beginning: bytes = b"") -> ssl.SSLSocket:
+    """A blocking client with TLS, which sends `beginning` before it.
+
+    Its `recv` raises when the connection ends without a close_notify.
+    """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     connected = socket.create_connection(("127.0.0.1", port), 10)
+    connected.sendall(beginning)
     return context.wrap_socket(connected, suppress_ragged_eofs=False)
 
 
