@@ -4,17 +4,19 @@
 """
 
 import argparse
+import os
 import signal
 import sys
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 from scripts.demo import Api, DemoFailed, curl_lines, demo_key, free_subdomain
 from scripts.parts import Part, PartFailed, Running, running
-from shared.core.errors import EX_CONFIG, GatewayError, StoreDown
-from shared.core.process.data_files import check_writable
+from shared.core.errors import EX_CONFIG, FolderUnusable, GatewayError, StoreDown
+from shared.core.process.data_files import LOCAL, check_writable, lock_file
 from shared.core.process.exits import exit_with_sentence
 from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
@@ -41,6 +43,7 @@ def main() -> None:
         check_ports(settings)
     try:
         check_writable(settings.data_dir)
+        hold_lock(settings.data_dir)
         with closing(find_store(settings, stopping)) as store:
             if stopping.is_set():
                 return
@@ -57,6 +60,15 @@ def main() -> None:
     except GatewayError as error:
         report("FAIL", "store", str(error))
         sys.exit(EX_CONFIG)
+
+
+def hold_lock(folder: Path) -> None:
+    """Lock a file in the folder until this process ends, so that `gw down` can end it."""
+    lock = lock_file(folder / LOCAL)
+    if lock is None:
+        raise FolderUnusable(f"Another gateway with the data in {folder} runs. End it with `gw down`.")
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
 
 
 def find_store(settings: Settings, stopping: threading.Event) -> RedisAddress:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from shared.cli.commands import get, keys, server
+from shared.cli.commands import explain, get, history, keys, programs, server, traffic
 from shared.cli.context import Gw
 from shared.cli.failures import Exit, Failure
 from shared.cli.profiles import DEFAULT_NAME
@@ -35,8 +35,9 @@ def gw(context: click.Context, profile: str, url: str | None) -> None:
     context.obj = Gw(profile, url or None, environment().get("GW_TOKEN") or None)
 
 
-for one in (*server.COMMANDS, *get.COMMANDS, *keys.COMMANDS):
-    gw.add_command(one)
+for module in (server, programs, get, keys, history, explain, traffic):
+    for one in module.COMMANDS:
+        gw.add_command(one)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

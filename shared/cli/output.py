@@ -75,6 +75,13 @@ class Output:
             console.print(table)
         self.lines(line.rstrip() for line in printed.get().splitlines())
 
+    def styled(self, cells: Iterable[tuple[str, str]]) -> None:
+        """Print one line of cells, each with its style, which only a terminal shows."""
+        line = Text("  ").join(Text(text, style) for text, style in cells)
+        with (console := _console()).capture() as printed:
+            console.print(line, soft_wrap=True)
+        click.echo(printed.get(), nl=False)
+
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines on standard output."""
         for line in lines:

@@ -9,6 +9,9 @@ from tempfile import TemporaryFile, mkstemp
 
 from shared.core.errors import FolderUnusable
 
+#: The file in `data_dir` that a local gateway locks while it runs. It has the number of its process.
+LOCAL = "local.pid"
+
 
 @contextmanager
 def whole_file(path: Path, *, replaces: bool = True) -> Iterator[Path]:

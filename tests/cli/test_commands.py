@@ -1,0 +1,42 @@
+"""What holds for every command."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from shared.cli.app import gw, run
+from shared.cli.output import FORMATS
+
+
+def commands(group: click.Group = gw, path: str = "gw") -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with its path."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+            if not command.invoke_without_command:
+                continue
+        yield f"{path} {name}", command
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), [*commands()], ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_command_prints_json_and_documents_itself_and_its_options(path: str, command: click.Command) -> None:
+    options = {one.name: one for one in command.params if isinstance(one, click.Option)}
+    assert isinstance(options["output"].type, click.Choice)
+    assert tuple(options["output"].type.choices) == FORMATS
+    assert command.help
+    assert command.help.partition("\n")[0].endswith((".", "first."))
+    assert [name for name, one in options.items() if not (one.help or "").endswith((".", "]"))] == []
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()])
+def test_help_of_a_command_needs_no_gateway(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*path.split()[1:], "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: {path} ")
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    run([])
+    assert "Exit codes: 0 done" in "".join(capsys.readouterr())
