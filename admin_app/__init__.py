@@ -37,6 +37,7 @@ from admin_app.views.ai import (
     providers_health,
     usage,
 )
+from admin_app.views.file import document
 from admin_app.views.history import audit, versions
 from shared.core import VERSION
 from shared.core.http_tokens import WITH_BODY
@@ -81,6 +82,7 @@ _VIEWS = (
     usage,
     versions,
     audit,
+    document,
     requests,
     overview,
     status,
@@ -127,6 +129,7 @@ def create_app(services: Services) -> Flask:
         api.register_blueprint(module.blueprint, url_prefix="/api/v1")
     api.register_blueprint(health.blueprint)
     app.register_blueprint(docs_blueprint(api))
+    app.register_blueprint(document.schemas)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(session.blueprint)
     return app

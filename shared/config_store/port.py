@@ -64,6 +64,13 @@ class ConfigStore(Protocol):
         """The stored data of a tenant; None when there is no such tenant."""
         ...
 
+    def read_named(self, subdomains: Sequence[str] | None = None) -> Mapping[str, Snapshot]:
+        """The tenants with these subdomains, as far as they exist, by their subdomains; None: all tenants.
+
+        Raises `errors.BadRecord`, unlike `list`.
+        """
+        ...
+
     def write(
         self,
         before: Snapshot | None,

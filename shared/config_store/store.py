@@ -85,6 +85,24 @@ class RedisStore:
     def read(self, tenant_id: str) -> Snapshot | None:
         return self._finish(self._contents.tenant(tenant_id), tenant_id)
 
+    def read_named(self, subdomains: Sequence[str] | None = None) -> Mapping[str, Snapshot]:
+        found: dict[str, Snapshot] = {}
+        for ids in batched(self._ids(subdomains), _READ_COUNT):
+            snapshots = {one.tenant.id: one for one in self._read_all(ids)}
+            # One that is damaged is read again, alone, to say so.
+            read = (snapshots.get(one) or self.read(one) for one in ids)
+            found |= {one.tenant.subdomain: one for one in read if one is not None}
+        return found
+
+    def _ids(self, subdomains: Sequence[str] | None) -> Sequence[str]:
+        """The ids of the tenants with these subdomains; None: of all, in order of creation."""
+        with redis_errors():
+            if subdomains is None:
+                ids: Any = self._client.zrange(layout.ORDER, 0, -1)
+            else:
+                ids = self._client.hmget(layout.SUBDOMAINS, list(subdomains)) if subdomains else []
+        return [one.decode() for one in ids if one is not None]
+
     def part_keys(self, tenant_id: str) -> Sequence[str]:
         """The keys of the parts of a tenant that was read before."""
         return self._contents.part_keys(tenant_id)

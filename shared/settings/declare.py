@@ -1,7 +1,7 @@
 """Declares a setting once: its parser, default and help text."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load
@@ -11,6 +11,17 @@ from shared.settings.values import Reader, suggest
 
 #: How the error of a key begins that no setting has.
 UNKNOWN = "unknown key"
+
+# What may be written for a setting, by the type of its default. Text may be ${NAME}, a size or a duration;
+# where it may be one of several, a list is allowed, too.
+_TYPES: Mapping[type, Sequence[str]] = {
+    bool: ("boolean", "string"),
+    int: ("number", "string"),
+    float: ("number", "string"),
+    str: ("string", "number", "array"),
+    list: ("array", "string"),
+    dict: ("object",),
+}
 
 
 class _Value(fields.Field[Any]):
@@ -98,3 +109,20 @@ def schema_of(kind: type) -> type[Section]:
     """The marshmallow schema of the settings declared in `kind`."""
     fields = {field.name: field.metadata["field"] for field, _ in declared(kind)}
     return type(f"{kind.__name__}Schema", (Section,), {"kind": kind, **fields})
+
+
+def json_schema(kind: type) -> dict[str, Any]:
+    """The JSON Schema of the settings declared in `kind`, for editors."""
+    properties = {field.name: _member(description) for field, description in declared(kind)}
+    return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+
+
+def _member(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a setting or of a section, by its description."""
+    shown = {"description": description["description"]}
+    if "section" in description:
+        return {**json_schema(description["section"]), **shown}
+    default = description["default"]
+    types = _TYPES.get(type(default))
+    # Of a setting without a default, nothing but its parser knows the type.
+    return shown if types is None else {**shown, "type": list(types), "default": default}

@@ -52,6 +52,11 @@ class MemoryStore:
         keys = (replace(key, last_used_at=self._used.get((tenant_id, key.id))) for key in snapshot.keys)
         return replace(snapshot, keys=tuple(keys))
 
+    def read_named(self, subdomains: Sequence[str] | None = None) -> Mapping[str, Snapshot]:
+        names = list(self._subdomains) if subdomains is None else subdomains
+        found = {name: self.read(self._subdomains.get(name, "")) for name in names}
+        return {name: snapshot for name, snapshot in found.items() if snapshot}
+
     def write(
         self,
         before: Snapshot | None,

@@ -44,12 +44,13 @@ def test_access_without_a_key_is_open_for_probes_and_pages_only(app: Flask) -> N
         }
     pages = {"/docs", "/docs/<name>", "/openapi.json"}
     probes = {"/__/health", "/__/ready", "/livez", "/readyz", "/health"}
+    schemas = {"/schemas/gateway-1.json", "/schemas/config-1.json"}
     dashboard = {page.path for page in (*PAGES, MISSING)} | {
         "/",
         "/ui/files/<version>/<path:name>",
         "/ui/session",
     }
-    assert public == pages | probes | dashboard | {"/version"}
+    assert public == schemas | pages | probes | dashboard | {"/version"}
 
 
 def test_a_view_that_declares_nothing_is_closed(world: World) -> None:
@@ -98,7 +99,7 @@ def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
 
 
 #: What any tenant may read.
-OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me", "/audit")
+OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me", "/audit", "/document")
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants"): {"name": "Evil", "subdomain": "evil"},
     ("PUT", "/tenants/<tenant_id>"): {"name": "Evil", "subdomain": "evil"},

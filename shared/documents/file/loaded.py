@@ -1,0 +1,118 @@
+"""The loaded entries of a file as they are stored, with an empty text in place of each secret and each id."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from shared.documents.ai.pool import POOL_MEMBERS, policy_of
+from shared.documents.ai.provider_key import Reference
+from shared.documents.file.parse import FileOwner
+from shared.documents.plugin_config import complete_entry
+from shared.http.paths import rule_path
+from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Tenant
+from shared.model.pools import AI_POLICY, PoolPolicy
+from shared.model.providers import Model, PlatformDocument, Provider, ProviderKey
+from shared.model.sealed import Sealed
+from shared.pipeline.plugin import Plugin
+
+_SEALED: Final = Sealed("")
+
+
+def rule_of(name: str, sent: Mapping[str, Any], catalogue: Mapping[str, type[Plugin]]) -> Rule:
+    """A loaded rule as it is stored, but for its secrets."""
+    values = {key: value for key, value in sent.items() if key not in POOL_MEMBERS}
+    targets = tuple(replace(one, headers=_hidden(one.headers)) for one in sent["targets"] or ())
+    values |= {
+        "name": name,
+        "target": sent["target"] or "",
+        "targets": targets,
+        "headers": _hidden(sent["headers"]),
+        "methods": tuple(dict.fromkeys(sent["methods"])),
+        "plugin_chain": _entries(sent["plugin_chain"], catalogue),
+        "policy": policy_of(sent, PoolPolicy()) if targets else PoolPolicy(),
+    }
+    rule = Rule("", **values)
+    try:
+        return replace(rule, path=rule_path(rule.path, rule.match))
+    except ValueError:  # to apply it is rejected
+        return rule
+
+
+def provider_of(name: str, sent: Mapping[str, Any]) -> Provider:
+    """A loaded provider as it is stored, but for its secrets."""
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in sent.items()
+    }
+    hidden = {key: _hidden(sent[key]) for key in ("headers", "query")}
+    keys = tuple(_key_of(one) for one in sent["keys"])
+    return Provider("", name, **{**values, **hidden, "keys": keys})
+
+
+def model_of(name: str, sent: Mapping[str, Any]) -> Model:
+    """A loaded model as it is stored."""
+    values = {key: value for key, value in sent.items() if key not in POOL_MEMBERS}
+    return Model(name, **{**values, "targets": tuple(sent["targets"])}, policy=policy_of(sent, AI_POLICY))
+
+
+def platform_of(owner: FileOwner) -> PlatformDocument:
+    """The platform of a file."""
+    return PlatformDocument(
+        providers=tuple(provider_of(name, sent) for name, sent in _sent(owner.providers)),
+        models=tuple(model_of(name, sent) for name, sent in _sent(owner.models)),
+        prices=owner.prices or {},
+    )
+
+
+def snapshot_of(subdomain: str, owner: FileOwner, catalogue: Mapping[str, type[Plugin]]) -> Snapshot:
+    """A tenant of a file. Without fields, they have their defaults."""
+    sent = owner.tenant.sent or {}
+    required = {name: _entries([one], catalogue)[0] for name, one in sent["required_plugins"].items()}
+    enabled = sent["enabled_plugins"]
+    tenant = Tenant(
+        "",
+        subdomain=subdomain,
+        **{
+            **sent,
+            "enabled_plugins": None if enabled is None else tuple(dict.fromkeys(enabled)),
+            "required_plugins": required,
+            "plugin_chain": _entries(sent["plugin_chain"], catalogue),
+        },
+        providers=tuple(provider_of(name, one) for name, one in _sent(owner.providers)),
+        models=tuple(model_of(name, one) for name, one in _sent(owner.models)),
+    )
+    rules = tuple(rule_of(name, one, catalogue) for name, one in _sent(owner.rules))
+    keys = tuple(ApiKey("", name, "", "", **one) for name, one in _sent(owner.api_keys))
+    return Snapshot(tenant, rules, keys)
+
+
+def _sent(section: Mapping[str, Any] | None) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    return [(name, entry.sent or {}) for name, entry in (section or {}).items()]
+
+
+def _key_of(sent: Mapping[str, Any]) -> ProviderKey:
+    secret = sent["secret"]
+    where = {"env": secret.env, "file": secret.file} if isinstance(secret, Reference) else {"secret": _SEALED}
+    own = {name: sent[name] for name in ("name", "weight", "enabled")}
+    models = sent["models"]
+    return ProviderKey(id="", **own, **where, models=None if models is None else tuple(dict.fromkeys(models)))
+
+
+def _entries(
+    sent: Iterable[Mapping[str, Any]], catalogue: Mapping[str, type[Plugin]]
+) -> tuple[PluginConfig, ...]:
+    """Entries of a chain with the defaults of their plugins, and with their secrets hidden."""
+    found = []
+    for one in sent:
+        entry = complete_entry(one, catalogue)
+        secrets = catalogue[entry.name].secrets if entry.name in catalogue else ()
+        hidden = {
+            setting: _hidden(entry.settings[setting])
+            for setting in secrets
+            if isinstance(entry.settings.get(setting), Mapping)
+        }
+        found.append(replace(entry, settings={**entry.settings, **hidden}))
+    return tuple(found)
+
+
+def _hidden(values: Mapping[str, Any]) -> dict[str, Sealed]:
+    return dict.fromkeys(values, _SEALED)
