@@ -38,18 +38,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def scope_of(nodeid: str) -> str:
-    """What one worker of pytest-xdist runs whole: a file, or all tests of a folder on one engine.
+    """What one worker of pytest-xdist runs whole: a file, all tests of a folder on one engine, or those of a browser.
 
-    So a folder whose tests share a gateway per engine starts each of them once.
+    So tests that share a gateway or a browser start it once.
     """
     file, _, test = nodeid.partition("::")
+    folder = file.rpartition("/")[0]
     engine = re.search(r"[\[-](express|mitmproxy)[\]-]", test)
-    return f"{file.rpartition('/')[0]} on {engine[1]}" if engine else file
+    if folder == "tests/browser":
+        return f"{folder} on chromium"
+    return f"{folder} on {engine[1]}" if engine else file
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the engines, then with the files of few tests: they start programs and wait for them."""
+    """Begin with the engines and the browser, then with the files of few tests: they start programs and wait for them."""
     if hasattr(config, "workerinput"):
         scopes = Counter(scope_of(item.nodeid) for item in items)
         items.sort(key=lambda item: (" on " not in (scope := scope_of(item.nodeid)), scopes[scope]))

@@ -96,7 +96,7 @@ def try_all(described: BaseSchema, budget: settings, check: Callable[[Case], Non
     return len(operations)
 
 
-@pytest.mark.parametrize("examples", [3, *slow(15)])
+@pytest.mark.parametrize("examples", [2, *slow(15)])
 def test_calls_of_the_platform_never_fail_and_respond_401_without_a_key(
     described: BaseSchema, there: dict[str, str], examples: int
 ) -> None:
@@ -166,18 +166,29 @@ def test_document_names_its_server(document: Any) -> None:
 def test_every_body_has_an_example_that_its_schema_accepts(document: Any) -> None:
     """Those of requests, of responses and of errors."""
     checked = 0
+    # The schemas are read once: most bodies name one of them.
+    registry = jsonschema_rs.Registry([("urn:api", {"components": document["components"]})])
     for name, operation in operations_of(document):
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
         for body in bodies:
             body = resolved(document, body)
             for content in body.get("content", {}).values():
-                schema = {**content["schema"], "components": document["components"]}
+                schema = absolute(content["schema"])
                 try:
-                    jsonschema_rs.validate(schema, content["example"])
+                    jsonschema_rs.validate(schema, content["example"], registry=registry)
                 except jsonschema_rs.ValidationError as error:
                     pytest.fail(f"{name}: {error.message}")
                 checked += 1
     assert checked > 100
+
+
+def absolute(schema: Any) -> Any:
+    """The schema with references that a registry resolves."""
+    if isinstance(schema, dict):
+        return {
+            name: f"urn:api{value}" if name == "$ref" else absolute(value) for name, value in schema.items()
+        }
+    return [absolute(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def resolved(document: Any, value: Any) -> Any:

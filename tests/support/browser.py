@@ -1,7 +1,7 @@
 """The dashboard in a real browser: one Chromium and one gateway per process, and a fresh profile per test.
 
-A test fails when a page logs an error, breaks its Content-Security-Policy, or gets an error that the test did not
-allow (`Dashboard.allow`). Under that policy, `page.wait_for_function` with a text fails: use locators.
+A test fails when a page logs an error, breaks its Content-Security-Policy, asks for anything of another host, or gets
+an error that the test did not allow (`Dashboard.allow`). Under that policy, `page.wait_for_function` with a text fails: use locators.
 """
 
 import asyncio
