@@ -15,6 +15,15 @@ from redis.exceptions import NoPermissionError
 
 from shared.core.errors import BadRecord, StoreDown
 
+# How Redis 7.0 rejects a command in a script. Later ones say NOPERM there, too.
+_IN_SCRIPT = "The user executing the script can't"
+
+
+def is_forbidden(error: RedisError) -> bool:
+    """Whether the user of Redis lacks the permission (ACL)."""
+    return isinstance(error, NoPermissionError) or _IN_SCRIPT in str(error)
+
+
 # The texts for callers about an error of Redis, with the test for it.
 _CAUSES: Sequence[tuple[Callable[[RedisError], bool], str]] = (
     (
@@ -30,7 +39,7 @@ _CAUSES: Sequence[tuple[Callable[[RedisError], bool], str]] = (
         "The configuration store is a read-only replica. Set redis.host or redis.url to the primary.",
     ),
     (
-        lambda error: isinstance(error, AuthenticationError | NoPermissionError),
+        lambda error: isinstance(error, AuthenticationError) or is_forbidden(error),
         "The configuration store rejects the gateway's password or user. Check redis.password and its ACL.",
     ),
     (

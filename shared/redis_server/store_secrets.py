@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from redis import Redis
+from redis import Redis, ResponseError
 
 from shared.config_store import layout
 from shared.config_store.client import open_client, read_state
 from shared.config_store.history.audit import AuditKey
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
 from shared.config_store.records.parts import PartNames
-from shared.config_store.redis_errors import redis_errors
+from shared.config_store.redis_errors import is_forbidden, redis_errors
 from shared.core.errors import GatewayError, StoreDown
 from shared.core.process.data_files import writing_to
 from shared.redis_server.choose import RedisAddress
@@ -87,7 +87,8 @@ def open_secrets(
         pepper, keys = read_own_secrets(settings, random_bytes)
         ids = SecretIds.of(pepper, keys)
         if found.has_tenants is False:
-            _adopt_empty(client, ids)
+            if found.pepper != ids.pepper or not {ids.keys[0]} <= {*found.keys} <= {*ids.keys}:
+                _adopt_empty(client, ids)
         else:
             _check_pepper(pepper_file.given or pepper_file.own, ids, found, address)
             _check_keys(key_file.given or key_file.own, ids, found, address)
@@ -151,9 +152,14 @@ def _check_may_create(own: Path, setting: str, needs: StoreNeeds, address: Redis
 
 
 def _adopt_empty(client: Redis, ids: SecretIds) -> None:
-    """Make our secrets those of a store without tenants."""
+    """Make our secrets those of a store without tenants. The user of a proxy may not: the admin API does."""
     with redis_errors():
-        client.register_script(layout.script("adopt"))(ADOPTION_KEYS, adoption(ids))
+        try:
+            client.register_script(layout.script("adopt"))(ADOPTION_KEYS, adoption(ids))
+        except ResponseError as error:
+            if not is_forbidden(error):
+                raise
+            logger.warning("The store is new, and this user of Redis may not begin it. Start the admin API.")
 
 
 def _check_pepper(file: Path, ids: SecretIds, needs: StoreNeeds, address: RedisAddress) -> None:

