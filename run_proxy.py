@@ -107,6 +107,7 @@ def _supervise(
             _command(path),
             predecessor=predecessor,
             notify=manager.notify,
+            watchdog=None if manager.watchdog is None else manager.watchdog / 2,
         )
         sockets = [one.socket for one in listening]
         metrics = None

@@ -22,6 +22,7 @@ class Succession:
         command: the command that starts the next supervisor; it takes over from this one.
         predecessor: the running supervisor, until this one has replaced it.
         notify: tells the service manager the state of the service (sd_notify(3)).
+        watchdog: how often the service manager must be told that the service lives, in seconds; None: never.
         is_over: another supervisor has replaced this one.
         ready_timeout: how long a new supervisor may take until all its workers accept, in seconds.
     """
@@ -33,15 +34,18 @@ class Succession:
         *,
         predecessor: Predecessor | None = None,
         notify: Callable[[str], None] = lambda _: None,
+        watchdog: float | None = None,
         ready_timeout: float = READY_TIMEOUT,
     ) -> None:
         self.offer = offer
         self.command = command
         self.predecessor = predecessor
         self.notify = notify
+        self.watchdog = watchdog
         self.is_over = False
         self.ready_timeout = ready_timeout
         self._next: subprocess.Popen[bytes] | None = None
+        self._next_sign = 0.0  # of life, for the service manager
         self._overdue: float | None = None  # when the next supervisor counts as hung
 
     @property
@@ -88,7 +92,13 @@ class Succession:
             self._next = subprocess.Popen(self.command)  # noqa: S603 (the command of this process)
 
     def check(self, now: float) -> None:
-        """Notice the end of the next supervisor; kill it if it hangs. `now` is in seconds."""
+        """Show the service manager a sign of life. Notice the next supervisor's end; kill it if it hangs.
+
+        `now` is in seconds.
+        """
+        if self.watchdog is not None and self.is_in_charge and now >= self._next_sign:
+            self._next_sign = now + self.watchdog
+            self.notify("WATCHDOG=1")
         if self._next is None:
             return
         if self._overdue is None:

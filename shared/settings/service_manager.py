@@ -1,6 +1,7 @@
 """The service manager that started this program, such as systemd: its sockets, and how to notify it.
 
-The protocols are those of sd_listen_fds(3) and sd_notify(3).
+The protocols are those of sd_listen_fds(3), sd_notify(3) and sd_watchdog_enabled(3). WATCHDOG_PID is not
+read: it names the first process of a service, which another one may have replaced.
 """
 
 import socket
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 _FIRST_DESCRIPTOR = 3
 _LISTEN_PID, _LISTEN_FDS = "LISTEN_PID", "LISTEN_FDS"
 _NOTIFY_SOCKET = "NOTIFY_SOCKET"
+_WATCHDOG = "WATCHDOG_USEC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,12 @@ class ServiceManager:
     Attributes:
         descriptors: the numbers of the sockets that it opened.
         address: the unix socket on which it reads messages, if any.
+        watchdog: the seconds after which it ends a service that has not said ``WATCHDOG=1``, if any.
     """
 
     descriptors: Sequence[int] = ()
     address: str | None = None
+    watchdog: float | None = None
 
     def notify(self, state: str) -> None:
         """Tell it the state of this service, such as ``READY=1``. Nothing depends on the message."""
@@ -43,9 +47,15 @@ def parse_service_manager(environ: Mapping[str, str], process: int) -> ServiceMa
     ValueError.
     """
     address = environ.get(_NOTIFY_SOCKET) or None
+    watchdog = _number(environ, _WATCHDOG) / 1e6 if environ.get(_WATCHDOG) else None
     if environ.get(_LISTEN_PID) != str(process):
-        return ServiceManager(address=address)
-    count = environ.get(_LISTEN_FDS, "")
-    if not count.isdecimal():
-        raise ValueError(f"{_LISTEN_FDS} must be a whole number, not {count!r}.")
-    return ServiceManager(range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count)), address)
+        return ServiceManager(address=address, watchdog=watchdog)
+    end = _FIRST_DESCRIPTOR + _number(environ, _LISTEN_FDS)
+    return ServiceManager(range(_FIRST_DESCRIPTOR, end), address, watchdog)
+
+
+def _number(environ: Mapping[str, str], name: str) -> int:
+    value = environ.get(name, "")
+    if not value.isdecimal():
+        raise ValueError(f"{name} must be a whole number, not {value!r}.")
+    return int(value)

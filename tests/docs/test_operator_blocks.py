@@ -216,7 +216,7 @@ def test_systemd_block_installs_units_that_systemd_accepts(tmp_path: Path) -> No
     shutil.copytree("/usr/lib/systemd/system", machine / "usr/lib/systemd/system", symlinks=True)
     (machine / "etc/systemd/system").mkdir(parents=True)
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
-    block = SYSTEMD.replace("/etc/systemd/system", f"{machine}/etc/systemd/system")
+    block = f"{SECRETS}{SYSTEMD.replace('/etc/', f'{machine}/etc/')}"
     run_block(block, tmp_path, {"MACHINE": str(machine)}, ("systemctl", SYSTEMCTL))
     wants = sorted(path.name for path in (machine / "etc/systemd/system").glob("*.wants/*"))
     assert wants == sorted(path.name for path in (ROOT / "deploy" / "systemd").iterdir())

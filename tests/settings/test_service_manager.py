@@ -31,6 +31,15 @@ def test_a_wrong_number_of_sockets_is_named(count: str) -> None:
         parse_service_manager({**PASSED, "LISTEN_FDS": count}, PROCESS)
 
 
+@pytest.mark.parametrize(("written", "seconds"), [({}, None), ({"WATCHDOG_USEC": "30000000"}, 30.0)])
+@pytest.mark.parametrize("passed", [{}, PASSED])
+def test_time_of_the_watchdog_is_in_seconds_whichever_process_it_was_set_for(
+    written: dict[str, str], passed: dict[str, str], seconds: float | None
+) -> None:
+    environ = {**written, **passed, "WATCHDOG_PID": "1"}
+    assert parse_service_manager(environ, PROCESS).watchdog == seconds
+
+
 @pytest.mark.parametrize("kind", ["path", "abstract"])
 def test_service_manager_is_notified(tmp_path: Path, kind: str) -> None:
     name = str(tmp_path / "notify") if kind == "path" else f"@ai-gateway-{tmp_path.name}"

@@ -9,8 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from mitm_engine.processes.handover import Offer
+from mitm_engine.processes.succession import Succession
 from tests.mitm_engine.running_echo import PATIENCE, RunningEcho, ask
 from tests.support.wait import until
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_supervisor_in_charge_shows_the_service_manager_that_it_lives(tmp_path: Path, is_on: bool) -> None:
+    told: list[str] = []
+    offer = Offer(tmp_path / "echo.sock", [])
+    succession = Succession(offer, ["true"], notify=told.append, watchdog=15.0 if is_on else None)
+    for now in (100.0, 100.1, 114.9, 115.0, 116.0):
+        succession.check(now)
+    succession.is_over = True  # the next one does it now
+    succession.check(200.0)
+    assert told == ["WATCHDOG=1"] * (2 if is_on else 0)
 
 
 @pytest.fixture
