@@ -27,10 +27,19 @@ class Exit(IntEnum):
 class Failure(GatewayError):
     """The end of a command: a sentence that says what is wrong, and a hint that says what to do."""
 
-    def __init__(self, sentence: str, hint: str = "", *, code: Exit = Exit.ERROR) -> None:
+    def __init__(
+        self,
+        sentence: str,
+        hint: str = "",
+        *,
+        code: Exit = Exit.ERROR,
+        problems: Sequence[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(sentence)
         self.hint = hint
         self.code = code
+        #: What is wrong in the body of a call: JSON pointers, each with a sentence.
+        self.problems = problems
 
 
 #: The exit code and the hint for a status of the admin API.
@@ -47,8 +56,8 @@ _BY_STATUS: Mapping[int, tuple[Exit, str]] = {
 def failure_of(status: int, problem: Mapping[str, Any]) -> Failure:
     """The failure that a problem document (RFC 9457) tells. Each wrong field has a line of its own."""
     code, hint = _BY_STATUS.get(status, (Exit.ERROR, ""))
-    errors: Sequence[Mapping[str, str]] = problem.get("errors") or ()
-    lines = [f"{one['pointer'] or '/'}: {one['detail']}" for one in errors]
+    errors = [(one["pointer"], one["detail"]) for one in problem.get("errors") or ()]
+    lines = [f"{pointer or '/'}: {detail}" for pointer, detail in errors]
     if len(lines) < 2:
         lines = [str(problem.get("detail") or f"The gateway responds with status {status}.")]
-    return Failure("\n".join(lines), hint, code=code)
+    return Failure("\n".join(lines), hint, code=code, problems=errors)

@@ -1,7 +1,7 @@
 """What commands print: tables for readers; JSON, YAML and names for programs. Notes go to standard error."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any, Final, Literal
 
@@ -17,6 +17,7 @@ FORMATS: Final[tuple[Format, ...]] = ("table", "json", "yaml", "name")
 #: A column: its title, and the name of the member that it shows, or what makes its text of an item.
 type Column = tuple[str, str | Callable[[Mapping[str, Any]], Any]]
 
+_SIGNS: Final = {"add": "+", "remove": "-", "change": "~"}
 # Without a terminal, no line is wrapped.
 _ENDLESS: Final = 10_000
 
@@ -115,6 +116,13 @@ def visible(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(visible, value)) or "-"
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(value))
+
+
+def difference_lines(differences: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each difference of two documents, as the admin API tells them."""
+    for one in differences:
+        sides = [json.dumps(one[side], ensure_ascii=False) for side in ("before", "after") if side in one]
+        yield visible(f"{_SIGNS[one['op']]} {one['path']}: {' -> '.join(sides)}")
 
 
 def _value(column: str | Callable[[Mapping[str, Any]], Any], item: Mapping[str, Any]) -> Any:

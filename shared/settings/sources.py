@@ -89,6 +89,25 @@ def read_file(written: Written, file: Path, environ: Mapping[str, str]) -> None:
     written.values = reader.plain(tree, (), 1) or {}
 
 
+def expand_variables(text: str, environ: Mapping[str, str]) -> str:
+    """The text with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${``.
+
+    Raises ValueError when a variable is not set, or the text has another form.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        if match[1] is None:
+            raise ValueError("must be ${NAME} or ${NAME:-default}")
+        found = environ.get(match[1], "")
+        if not found and match[2] is None and match[1] not in environ:
+            raise ValueError(f"the variable {match[1]} is not set; set it, or write ${{{match[1]}:-default}}")
+        return found or match[2] or ""
+
+    return _REFERENCE.sub(value, text)
+
+
 def variable(name: str) -> str:
     """The variable of a setting: ``server.admin_port`` -> ``GATEWAY__SERVER__ADMIN_PORT``."""
     return PREFIX + _flat(name, "__")
@@ -173,18 +192,7 @@ class _FileReader:
         return self.expand(str(node), origin) if isinstance(node, str) else node
 
     def expand(self, text: str, origin: str) -> str:
-        """The text with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${``."""
-
-        def value(match: re.Match[str]) -> str:
-            if match[0] == "$${":
-                return "${"
-            if match[1] is None:
-                raise SettingsError(f"{origin}: must be ${{NAME}} or ${{NAME:-default}}")
-            found = self.environ.get(match[1], "")
-            if not found and match[2] is None and match[1] not in self.environ:
-                raise SettingsError(
-                    f"{origin}: the variable {match[1]} is not set; set it, or write ${{{match[1]}:-default}}"
-                )
-            return found or match[2] or ""
-
-        return _REFERENCE.sub(value, text)
+        try:
+            return expand_variables(text, self.environ)
+        except ValueError as error:
+            raise SettingsError(f"{origin}: {error}") from None

@@ -1,16 +1,14 @@
 """`gw versions`, `gw rollback` and `gw audit`: the past of the configuration, and the way back."""
 
-import json
-from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from shared.cli.commands.programs import run_module
 from shared.cli.context import Gw, command, message_option, output_option, pass_gw, tenant_option, yes_option
 from shared.cli.failures import Exit, Failure
-from shared.cli.output import Column, visible
+from shared.cli.output import Column, difference_lines
 
 _PLATFORM: Final = "platform"
 _VERSIONS: Final[tuple[Column, ...]] = (
@@ -31,7 +29,6 @@ _ENTRIES: Final[tuple[Column, ...]] = (
     ("SUMMARY", "summary"),
     ("REASON", "message"),
 )
-_SIGNS: Final = {"add": "+", "remove": "-", "change": "~"}
 
 
 @command("versions")
@@ -50,7 +47,7 @@ def versions(gw: Gw, owner: str | None, version: int | None, against: int | None
         return
     diff = gw.api.get(f"{path}/{version}/diff", against=against)
     if not gw.out.document(diff):
-        gw.out.lines([diff["summary"], *_lines(diff["differences"])])
+        gw.out.lines([diff["summary"], *difference_lines(diff["differences"])])
         if diff["cut"]:
             gw.out.note("There are more differences: `-o json` has no more either; see the dashboard.")
 
@@ -71,7 +68,7 @@ def rollback(gw: Gw, owner: str | None, version: int | None, message: str | None
         raise Failure(f"There is no version before {newest}.")
     target = older[0] if version is None else version
     diff = gw.api.get(f"{path}/{target}/diff", against=newest)
-    gw.out.note(f"From version {newest} to {target}:", *_lines(diff["differences"]))
+    gw.out.note(f"From version {newest} to {target}:", *difference_lines(diff["differences"]))
     gw.confirm(f"Go back to version {target}?", yes=yes)
     made = gw.api.send("POST", f"{path}/{target}/rollback", {"message": message})
     if not gw.out.document(made):
@@ -89,12 +86,6 @@ def _path(gw: Gw, owner: str | None) -> str:
     if owner == _PLATFORM:
         return "/platform/versions"
     return f"{gw.owner(owner) or '/platform'}/versions"
-
-
-def _lines(differences: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    for one in differences:
-        values = [json.dumps(one[side], ensure_ascii=False) for side in ("before", "after") if side in one]
-        yield visible(f"{_SIGNS[one['op']]} {one['path']}: {' -> '.join(values)}")
 
 
 @click.group("audit", invoke_without_command=True)
