@@ -34,7 +34,7 @@ DEPLOYING, TUTORIAL, UPGRADING, HARDENING = (
     operator_blocks((ROOT / "docs" / name).read_text())
     for name in ("how-to/deploying.md", "tutorial.md", "how-to/upgrading.md", "how-to/hardening.md")
 )
-SECRETS, COMPOSE, PROGRAMS, SYSTEMD, REPLACE = DEPLOYING
+SECRETS, COMPOSE, KUBERNETES, PROGRAMS, SYSTEMD, REPLACE = DEPLOYING
 (CLONE,), (INSTALL,), (USERS,) = TUTORIAL, UPGRADING, HARDENING
 
 #: The blocks that no test runs, by their first line, and the reason.
@@ -105,7 +105,7 @@ def await_ready(url: str, folder: Path) -> None:
 
 
 def test_every_operator_block_is_run_or_has_a_reason() -> None:
-    run = {SECRETS, COMPOSE, PROGRAMS, SYSTEMD, REPLACE, CLONE, INSTALL, USERS}
+    run = {SECRETS, COMPOSE, KUBERNETES, PROGRAMS, SYSTEMD, REPLACE, CLONE, INSTALL, USERS}
     blocks = [block for page in PAGES for block in operator_blocks(page.read_text())]
     left = [re.split(r" {2,}#", block)[0].partition("\n")[0].rstrip() for block in blocks if block not in run]
     assert sorted(left) == sorted(NOT_RUN)
@@ -117,6 +117,16 @@ def test_every_block_says_its_language(page: Path) -> None:
     known = {"bash", "sh", "text", "json", "yaml", "toml", "nginx", "python"}
     assert set(fences[::2]) <= known
     assert set(fences[1::2]) <= {""}
+
+
+def test_kubernetes_block_makes_the_secret_that_the_manifests_name(tmp_path: Path) -> None:
+    called = tmp_path / "called"
+    kubectl = ("kubectl", '#!/bin/sh\necho "$@" >> "$CALLED"\n')
+    run_block(SECRETS + KUBERNETES, tmp_path, {"CALLED": str(called)}, kubectl)
+    made = set(re.findall(r"--from-(?:file|literal)=([\w-]+)", called.read_text()))
+    manifests = [file.read_text() for file in (ROOT / "deploy/kubernetes").rglob("*.yaml")]
+    used = set(re.findall(r"name: ai-gateway, key: ([\w-]+)|\{key: ([\w-]+), path:", "".join(manifests)))
+    assert made == {first or second for first, second in used}
 
 
 def test_users_of_redis_get_the_passwords_that_the_hardening_page_makes(tmp_path: Path) -> None:
