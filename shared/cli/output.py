@@ -102,9 +102,16 @@ def as_yaml(document: Any) -> str:
     yaml.width = _ENDLESS
     yaml.sort_base_mapping_type_on_output = False
     yaml.representer.ignore_aliases = lambda _: True
+    yaml.representer.add_representer(str, _text_node)
     text = StringIO()
     yaml.dump(document, text)
     return text.getvalue().removesuffix("...\n")
+
+
+def _text_node(representer: Any, text: str) -> Any:
+    """A text. Only between double quotes do all characters stay what they are."""
+    style = None if text.replace("\n", "").isprintable() else '"'
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def visible(value: Any) -> str:
