@@ -14,7 +14,7 @@ from bench.curves import curve_table
 from bench.machine import describe
 from bench.programs import BenchFailed
 from bench.report import report, target_table
-from bench.results import Results
+from bench.results import Results, read_results
 from bench.run import Extent, compare, others, run
 from bench.streams import event_table
 from bench.targets import targets
@@ -40,7 +40,7 @@ def main() -> None:
         else:
             found = run(extent, with_profiles=options.profile or options.record)
         if options.record:
-            found = replace(found, others=others())
+            found = replace(found, others=others(), scale=read_results(pages.DATA).scale)
     except BenchFailed as error:
         sys.exit(f"FAILED  {error}")
     print(*_texts(found, extent, with_profiles=options.profile), sep="\n\n")

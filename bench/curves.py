@@ -54,14 +54,14 @@ def _with_limits(gateway: Gateway, count: int) -> Sequence[Call]:
 
 #: The curves by name.
 CURVES = {
-    "rules": Curve("rules of a tenant", (1, 10, 100, 1000), _with_rules),
+    "rules": Curve("rules of a tenant", (1, 10, 100, 1000, 10_000), _with_rules),
     "tenants": Curve("tenants that call in turn", (1, 10, 100, 1000), _with_tenants),
     "plugins": Curve("plugins that run", (1, 4, 16, 32), _with_plugins),
     "limits": Curve("limits that count", (1, 4, 16, 64), _with_limits),
 }
 
 
-def measure(rounds: int, seconds: float, only: Collection[str] = (), most: int = 1000) -> list[Round]:
+def measure(rounds: int, seconds: float, only: Collection[str] = (), most: int = 10_000) -> list[Round]:
     """The CPU time of a request at each point of each curve. Raises `BenchFailed`."""
     points = dict[str, Sequence[Call]]()
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def curve_table(rounds: Sequence[Round]) -> Table:
 @click.option("--rounds", default=3, help="How often each is measured.")
 @click.option("--seconds", default=1.0, help="Length of each load.")
 @click.option("--only", multiple=True, help="rules, tenants, plugins or limits, repeatable.")
-@click.option("--most", default=1000, help="The highest number of each curve.")
+@click.option("--most", default=10_000, help="The highest number of each curve.")
 def main(rounds: int, seconds: float, only: tuple[str, ...], most: int) -> None:
     """Measure how the cost of a request grows."""
     print(describe())

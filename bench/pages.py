@@ -23,6 +23,7 @@ DATA = DOCS / "benchmarks" / "results.json"
 PAGES = (DOCS / "explanation" / "benchmarks.md", DOCS / "how-to" / "sizing.md")
 _BLOCK = re.compile(r"(?<=<!-- figures of the last run -->\n).*?(?=<!-- end of the figures -->)", re.DOTALL)
 _BASES = ("nginx", "mitmdump", "lua+chain")
+_KIB, _MIB = 1024, 1024 * 1024
 _MAX_FUNCTIONS = 8  # of a profile that a page shows
 
 
@@ -37,6 +38,14 @@ def charts(results: Results) -> dict[str, str]:
         for name, curve in CURVES.items()
         if (points := _points(results.curves, name))
     }
+    lines_of = (
+        ("first-request", "ms of the first request of a tenant, p99, by tenants", "cold", 1),
+        ("redis", "KiB of Redis per tenant, by tenants", "store", _KIB),
+    )
+    for name, title, measure, unit in lines_of:
+        points = [(int(number), one[measure] / unit) for number, one in results.scale.items()]
+        if points:
+            found[f"{name}.svg"] = line(title, "Tenants that are stored below.", points)
     bars_of = (
         ("requests", "CPU us per request, all on one core, without mitmproxy's core", results.comparison),
         ("events", "CPU us per event of a stream, all on one core", results.events),
@@ -95,6 +104,11 @@ def _benchmarks(results: Results) -> Iterator[str]:
     for name in CURVES:
         if f"{name}.svg" in drawn:
             yield f"![{name}](../benchmarks/{name}.svg)"
+    if results.scale:
+        yield "### Many tenants, last run"
+        yield scale_table(results.scale).markdown()
+        yield "![The first request of a tenant](../benchmarks/first-request.svg)"
+        yield "![Redis per tenant](../benchmarks/redis.svg)"
     for title, known in results.others.items():
         yield f"### {title}, last run"
         yield target_rows(known).markdown()
@@ -140,6 +154,28 @@ def _sizes(results: Results) -> str:
         used = over_rounds(rounds, name, measure)
         rows.append([text, cell(used, 1e3, 3), cell([1 / one for one in used if one])])
     return Table("", ["work", "CPU ms of the proxy", "a second, by one core"], rows).markdown()
+
+
+def scale_table(found: Round) -> Table:
+    """A row per number of tenants."""
+    head = [
+        "tenants",
+        "Redis per tenant, KiB",
+        "start of a proxy, s",
+        "worker, MiB",
+        "first request, p99 ms",
+        "request, p99 ms",
+        "page of 100, p99 ms",
+    ]
+    rows = [
+        [
+            f"{int(number):,}",
+            *(f"{value:.1f}" for value in (one["store"] / _KIB, one["start"], one["memory"] / _MIB)),
+            *(f"{one[name]:.1f}" for name in ("cold", "warm", "page")),
+        ]
+        for number, one in found.items()
+    ]
+    return Table("Tenants", head, rows)
 
 
 def _points(rounds: Sequence[Round], curve: str) -> list[tuple[int, float]]:

@@ -26,6 +26,7 @@ class Results:
         calls: function calls of a request, by case.
         profiles: the functions that take the most time, by case.
         others: the targets of the other benchmarks, by title.
+        scale: the figures of `bench.scale`, by the number of tenants.
     """
 
     date: str
@@ -38,6 +39,7 @@ class Results:
     calls: Mapping[str, float] = field(default_factory=dict)
     profiles: Mapping[str, Sequence[Function]] = field(default_factory=dict)
     others: Mapping[str, Sequence[Target]] = field(default_factory=dict)
+    scale: Round = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the file, with figures of four digits."""
