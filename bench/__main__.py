@@ -40,7 +40,8 @@ def main() -> None:
         else:
             found = run(extent, with_profiles=options.profile or options.record)
         if options.record:
-            found = replace(found, others=others(), scale=read_results(pages.DATA).scale)
+            known = read_results(pages.DATA)
+            found = replace(found, others=others(), scale=known.scale, fleet=known.fleet)
     except BenchFailed as error:
         sys.exit(f"FAILED  {error}")
     print(*_texts(found, extent, with_profiles=options.profile), sep="\n\n")

@@ -23,6 +23,7 @@ DATA = DOCS / "benchmarks" / "results.json"
 PAGES = (DOCS / "explanation" / "benchmarks.md", DOCS / "how-to" / "sizing.md")
 _BLOCK = re.compile(r"(?<=<!-- figures of the last run -->\n).*?(?=<!-- end of the figures -->)", re.DOTALL)
 _BASES = ("nginx", "mitmdump", "lua+chain")
+_MACHINES, _MACHINE_WORKERS = 100, 8  # of the fleet that is calculated
 _KIB, _MIB = 1024, 1024 * 1024
 _MAX_FUNCTIONS = 8  # of a profile that a page shows
 
@@ -59,7 +60,10 @@ def charts(results: Results) -> dict[str, str]:
 def figures(results: Results) -> dict[Path, str]:
     """The text between the comments of each page."""
     benchmarks, sizing = PAGES
-    return {benchmarks: "\n\n".join(_benchmarks(results)) + "\n", sizing: f"{_sizes(results)}\n"}
+    sizes = [_sizes(results)]
+    if results.fleet:
+        sizes.append(fleet_tables(results.fleet))
+    return {benchmarks: "\n\n".join(_benchmarks(results)) + "\n", sizing: "\n\n".join(sizes) + "\n"}
 
 
 def with_figures(page: str, text: str) -> str:
@@ -176,6 +180,37 @@ def scale_table(found: Round) -> Table:
         for number, one in found.items()
     ]
     return Table("Tenants", head, rows)
+
+
+def fleet_tables(costs: Mapping[str, Sequence[float]]) -> str:
+    """What workers and requests cost the store, and what a fleet does, calculated from it."""
+    rows = [[name, f"{commands:.2f}", f"{1e6 * cpu:.1f}"] for name, (commands, cpu) in costs.items()]
+    (commands, cpu), *requests = costs.values()
+    workers = _MACHINES * _MACHINE_WORKERS
+    left = 1 - cpu * workers
+    fleet = [
+        [
+            f"{_MACHINES} idle machines of {_MACHINE_WORKERS} workers",
+            f"{commands * workers:,.0f}",
+            f"{cpu * workers:.1%}",
+        ],
+        *(
+            [
+                f"{name}, with the rest of that core",
+                f"{left / one_cpu * one_commands:,.0f}",
+                f"{left / one_cpu:,.0f} per second",
+            ]
+            for name, (one_commands, one_cpu) in zip([*costs][1:], requests, strict=True)
+        ),
+    ]
+    return "\n\n".join(
+        (
+            Table("", ["work", "commands", "CPU us of Redis"], rows).markdown(),
+            Table(
+                "", ["a fleet, calculated", "commands per second", "of one core of Redis"], fleet
+            ).markdown(),
+        )
+    )
 
 
 def _points(rounds: Sequence[Round], curve: str) -> list[tuple[int, float]]:

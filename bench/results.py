@@ -27,6 +27,7 @@ class Results:
         profiles: the functions that take the most time, by case.
         others: the targets of the other benchmarks, by title.
         scale: the figures of `bench.scale`, by the number of tenants.
+        fleet: commands and CPU seconds of the store (`bench.fleet`), of an idle worker and of requests.
     """
 
     date: str
@@ -40,6 +41,7 @@ class Results:
     profiles: Mapping[str, Sequence[Function]] = field(default_factory=dict)
     others: Mapping[str, Sequence[Target]] = field(default_factory=dict)
     scale: Round = field(default_factory=dict)
+    fleet: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write the file, with figures of four digits."""

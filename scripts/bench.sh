@@ -15,6 +15,7 @@
 #   ./scripts/bench.sh --dashboards        ten open dashboards beside a load, and what they cost
 #   ./scripts/bench.sh --rules             saving 1,000 rules of one tenant by the admin API
 #   ./scripts/bench.sh --scale             up to 100,000 tenants, and 10,000 rules of one
+#   ./scripts/bench.sh --fleet             what workers and requests cost Redis
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/python.sh
@@ -51,7 +52,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         die "This needs ${missing[*]}. On Debian: sudo apt-get install ${missing[*]}"
     fi
 fi
-for part in upload limiter streams bodies curves scale; do
+for part in upload limiter streams bodies curves scale fleet; do
     [ "${1:-}" != --$part ] || { shift && exec .venv/bin/python -m bench.$part "$@"; }
 done
 exec .venv/bin/python -m bench "$@"
