@@ -1,5 +1,6 @@
 """How gunicorn serves the admin API (`gunicorn wsgi:app`), from the settings."""
 
+import gc
 import os
 from typing import Any
 
@@ -12,7 +13,7 @@ _settings = load_settings_or_exit()
 _server = _settings.server
 
 bind = [authority(host, _server.admin_port) for host in _server.admin_host]
-worker_class, workers, threads = Worker, 1, 8
+worker_class, workers, threads = Worker, _server.admin_workers, 8
 logger_class, loglevel = Logger, _settings.log.level
 control_socket_disable = True
 # The file of the heartbeat, in memory: a slow disk must not look like a hanging worker.
@@ -30,7 +31,12 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     names = [listener.getsockname() for listener in server.LISTENERS]
-    log_start([name[:2] for name in names if isinstance(name, tuple)])
+    log_start([name[:2] for name in names if isinstance(name, tuple)], server.cfg.workers)
+
+
+def pre_fork(_: Any, __: Any) -> None:
+    # Python looks through all objects when it ends, which takes seconds. Those of the start are no garbage.
+    gc.freeze()
 
 
 def post_fork(_: Any, worker: Any) -> None:
@@ -39,6 +45,7 @@ def post_fork(_: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     worker.start_jobs(metrics())
+    gc.freeze()
 
 
 def worker_exit(_: Any, worker: Any) -> None:

@@ -39,6 +39,7 @@ from admin_app.views.ai import (
 )
 from admin_app.views.file import document
 from admin_app.views.history import audit, versions
+from admin_app.views.platform import tokens
 from shared.core import VERSION
 from shared.core.http_tokens import WITH_BODY
 from shared.http.request_id import request_id
@@ -48,7 +49,8 @@ _DESCRIPTION = """\
 Manages tenants, their API keys and rules, and providers with their models.
 
 **Authentication.** Send a key as `Authorization: Bearer <key>`. The platform key (setting `admin.token`)
-may call every operation. A tenant's API key manages (scope `admin`) or reads (scope `read`) that tenant only.
+may call every operation; tokens of the platform have scopes. A tenant's API key manages (scope `admin`)
+or reads (scope `read`) that tenant only.
 If `admin.token` is not set, requests from the gateway's own machine need no key and have all rights.
 
 **Concurrent changes.** Responses carry an `ETag`. Send it as `If-Match` with a change: if the resource was
@@ -83,6 +85,7 @@ _VIEWS = (
     versions,
     audit,
     document,
+    tokens,
     requests,
     overview,
     status,
@@ -115,7 +118,11 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[context.EXTENSION] = services
-    app.extensions[failed_logins.EXTENSION] = failed_logins.FailedLogins(services.clock)
+    app.extensions[failed_logins.EXTENSION] = failed_logins.FailedLogins(
+        services.clock,
+        failed_logins.counting_in(services.address.options),
+        services.settings.server.admin_workers,
+    )
     register_errors(app)
     app.before_request(_set_request_id)
     app.before_request(guard)

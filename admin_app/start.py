@@ -37,10 +37,10 @@ def prepare(addresses: Iterable[tuple[str, int]], *, is_upgrade: bool = False) -
     log_store(store)
 
 
-def log_start(addresses: Iterable[tuple[str, int]]) -> None:
-    """Log that the master listens at `addresses`, after `prepare`."""
+def log_start(addresses: Iterable[tuple[str, int]], workers: int) -> None:
+    """Log that the master listens at `addresses` for so many workers, after `prepare`."""
     if _Master.store is not None:
-        log_admin_start(addresses, _Master.store)
+        log_admin_start(addresses, _Master.store, workers)
 
 
 def open_services() -> Services:

@@ -37,7 +37,7 @@ from shared.limits.distinct_values import MAX_VALUES
 from shared.log_lines import AI_FIELDS, CAUSES, KINDS, fields_of, json_schema
 from shared.metrics import registry
 from shared.metrics.names import FAMILIES as METRICS
-from shared.model.config import Scope
+from shared.model.config import PlatformScope, Scope
 from shared.model.providers import ProviderAuth
 from shared.pipeline.chain import MAX_WEIGHT
 from shared.plugins import external_validator
@@ -151,7 +151,8 @@ def admin_api_page() -> str:
 
 def _operations() -> list[tuple[str, dict[str, Any]]]:
     """Method and path of each operation, with its OpenAPI object."""
-    app = create_app(cast(Services, SimpleNamespace(clock=SystemClock())))
+    services = SimpleNamespace(clock=SystemClock(), address=SimpleNamespace(options={}), settings=Settings())
+    app = create_app(cast(Services, services))
     with app.app_context():
         spec = cast(Api, app.extensions["flask-smorest"]["apis"][""]["ext_obj"]).spec.to_dict()
     return [
@@ -172,6 +173,7 @@ def scopes_page() -> str:
             ("role", "key", "reaches"),
             [
                 ("platform", "`admin.token`, or `GATEWAY_ADMIN_TOKEN`", "all tenants"),
+                ("operator", "a token of the platform with a scope", "all tenants"),
                 ("tenant", "an API key with one or more scopes", "its own tenant; objects of others are 404"),
                 ("nobody", "no key", "public rules, probes, the version, and Swagger UI"),
             ],
@@ -192,6 +194,15 @@ def scopes_page() -> str:
         ),
         f"A key that is created without `scopes` has {default}. The first key of a tenant has "
         f"{_scopes((Scope.ADMIN, Scope.PROXY))}. An application needs {_scopes((Scope.PROXY,))} only.",
+        "Tokens of the platform have scopes of their own:\n",
+        table(
+            ("scope", "allows"),
+            [
+                (f"`{PlatformScope.READ}`", "reads of all tenants and of the platform; dry runs"),
+                (f"`{PlatformScope.WRITE}`", "the same, and all changes but those of tokens of the platform"),
+                (f"`{PlatformScope.ADMIN}`", "everything, as the platform key"),
+            ],
+        ),
         "## Operations\n",
         _operations_by_caller(),
         "`call_outside` of a dry run needs `admin`. The header `X-Gateway-Trace` needs `admin` and `proxy`.",

@@ -195,7 +195,9 @@ _START = (
 _CHANGE = (
     _MESSAGE,
     _REQUEST_ID,
-    Field("actor", _TEXT, "`platform`, or `key:<id>` for a tenant's key"),
+    Field(
+        "actor", _TEXT, "`platform`, `token:<name>` for a platform token, or `key:<id>` for a tenant's key"
+    ),
     Field("operation", _TEXT, "the `operationId` of the call in the OpenAPI document"),
     Field("tenant", _TEXT, "the id of the tenant that was changed, or `platform`"),
     Field("version", _COUNT, "the version of its configuration"),

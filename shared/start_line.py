@@ -20,9 +20,9 @@ def log_proxy_start(settings: Settings, addresses: Iterable[Address], store: Red
     _log("proxy", addresses, store, fields)
 
 
-def log_admin_start(addresses: Iterable[Address], store: RedisAddress) -> None:
-    """Log the start of the admin API. It has one worker process, and leaves TLS to a proxy in front."""
-    _log("admin", addresses, store, {"tls": False, "engine": None, "workers": 1})
+def log_admin_start(addresses: Iterable[Address], store: RedisAddress, workers: int) -> None:
+    """Log the start of the admin API. It leaves TLS to a proxy in front."""
+    _log("admin", addresses, store, {"tls": False, "engine": None, "workers": workers})
 
 
 def _log(program: str, addresses: Iterable[Address], store: RedisAddress, more: dict[str, object]) -> None:

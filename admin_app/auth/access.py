@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, cast
@@ -16,7 +17,7 @@ from admin_app.http.forwarded import client
 from shared.core.addresses import is_loopback, is_own_name
 from shared.core.errors import KEY_NOT_ACTIVE, StoreDown
 from shared.core.http_tokens import CHALLENGE, PORT
-from shared.model.config import ApiKey, Scope, Snapshot
+from shared.model.config import ApiKey, PlatformScope, PlatformToken, Scope, Snapshot
 from shared.secrets.api_keys import parse_key
 
 # Headers that a proxy adds to a forwarded request, and the beginning of all others.
@@ -25,39 +26,55 @@ _FORWARDED = "x-forwarded"
 
 
 class Access(StrEnum):
-    """The access that a view requires. The platform key has all of them."""
+    """The access that a view requires. The platform key has all of them.
+
+    A platform token with the scope write has all but the last one. One with the scope read may only read.
+    """
 
     PUBLIC = "no key"
     READ = "an API key with scope read or admin"
     ADMIN = "an API key with scope admin"
     PLATFORM = "the platform key"
+    TOKENS = "the platform key, or a platform token with the scope admin"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An authenticated caller.
 
-    `tenant_id` is None for the platform. `is_session`: a browser that has logged in.
+    Attributes:
+        actor: its name in the audit log: ``platform``, ``token:<name>`` or ``key:<id>``.
+        tenant_id: None for the platform.
+        scopes: those of its key or token. The platform's own key has none, and all rights.
+        is_session: a browser that has logged in.
     """
 
     actor: str
     tenant_id: str | None = None
-    scopes: tuple[Scope, ...] = ()
+    scopes: tuple[Scope | PlatformScope, ...] = ()
     is_session: bool = False
 
     @property
     def is_platform(self) -> bool:
         return self.tenant_id is None
 
-    def may(self, access: Access) -> bool:
-        if self.is_platform or access is Access.PUBLIC:
+    def may(self, access: Access, *, only_reads: bool = False) -> bool:
+        """Whether it has this access. `only_reads`: the call changes nothing, by its method."""
+        if access is Access.PUBLIC or (self.is_platform and not self.scopes):
             return True
+        if self.is_platform:
+            needed = {Access.TOKENS: {PlatformScope.ADMIN}}.get(access, _CHANGING)
+            return only_reads or access is Access.READ or not needed.isdisjoint(self.scopes)
         if access is Access.READ:
             return Scope.READ in self.scopes or Scope.ADMIN in self.scopes
         return access is Access.ADMIN and Scope.ADMIN in self.scopes
 
 
 _PLATFORM = Caller("platform")
+_CHANGING = frozenset({PlatformScope.ADMIN, PlatformScope.WRITE})
+_SAFE = frozenset({"GET", "HEAD"})
+# Seconds from one note of the last use of a token to the next.
+_USED_EVERY = 60.0
 
 
 def requires[View: Callable[..., Any]](access: Access) -> Callable[[View], View]:
@@ -109,8 +126,13 @@ def guard() -> None:
     if access is Access.PUBLIC:
         return
     g.caller = _identify()
-    if access is None or not g.caller.may(access):
-        raise ApiError("forbidden", f"This operation requires {access}." if access else "Forbidden.")
+    if access is None:
+        raise ApiError("forbidden", "Forbidden.")
+    if not g.caller.may(access, only_reads=request.method in _SAFE):
+        needed: str = access
+        if g.caller.is_platform and access is not Access.TOKENS:
+            needed = "a platform token with the scope write or admin"
+        raise ApiError("forbidden", f"This operation requires {needed}.")
 
 
 def _identify() -> Caller:
@@ -132,8 +154,8 @@ def log_in(key: str) -> Caller:
 
 def _of_session(key: str) -> Caller:
     """The caller of a session. Its key was right once, so it is no attempt to guess one."""
-    if found := _find_key(key):
-        caller = _tenant_caller(*found)
+    if found := _find(key):
+        caller = found
     elif _is_token(key):
         caller = _PLATFORM
     else:
@@ -193,15 +215,14 @@ def _anonymous() -> Caller:
 def _authenticate(header: str) -> Caller:
     scheme, _, text = header.partition(" ")
     secret = text.strip() if scheme.lower() == "bearer" else ""
-    if found := _find_key(secret):
-        return _tenant_caller(*found)
-    # A tenant's key cannot be guessed, so its owner is never locked out; a token may be weak.
-    address, logins = client(), failed_logins()
-    if retry_after := logins.retry_after(address):
+    if found := _find(secret):
+        return found
+    # Keys that we have made cannot be guessed, so nobody who has one is locked out; admin.token may be weak.
+    is_token = _is_token(secret)
+    if retry_after := failed_logins().attempt(client(), failed=not is_token):
         raise too_many_failed_logins(retry_after)
-    if _is_token(secret):
+    if is_token:
         return _PLATFORM
-    logins.add(address)
     if "," in header:
         # WSGI joins headers of one name.
         detail = "Send Authorization once, as 'Authorization: Bearer <key>'."
@@ -214,12 +235,31 @@ def _is_token(secret: str) -> bool:
     return token is not None and hmac.compare_digest(secret.encode(), token.encode())
 
 
-def _find_key(secret: str) -> tuple[Snapshot, ApiKey] | None:
-    """The key and its tenant; None when `secret` is not a tenant's key."""
+def _find(secret: str) -> Caller | None:
+    """The caller with a key of a tenant, or with a token of the platform; None when `secret` is neither."""
     try:
         key_hash = services().hasher(parse_key(secret))
     except ValueError:
         return None
+    if found := _find_key(key_hash):
+        return _tenant_caller(*found)
+    token = services().store.tokens.find(key_hash)
+    return None if token is None else _token_caller(token)
+
+
+def _token_caller(token: PlatformToken) -> Caller:
+    now = services().clock.now()
+    if (status := token.status(now)) != "active":
+        detail = KEY_NOT_ACTIVE.format(token.prefix, status)
+        raise ApiError(f"api_key_{status}", detail, headers=CHALLENGE)
+    if token.last_used_at is None or now - token.last_used_at >= _USED_EVERY:
+        with suppress(StoreDown):
+            services().store.tokens.touch(token, now)
+    return Caller(f"token:{token.name}", scopes=token.scopes)
+
+
+def _find_key(key_hash: str) -> tuple[Snapshot, ApiKey] | None:
+    """The key with that hash, and its tenant."""
     ids = services().store.find_key(key_hash)
     snapshot = services().store.read(ids[0]) if ids else None
     if snapshot is None:

@@ -1,41 +1,65 @@
-"""A bound on failed logins: after ten within a minute, an address must wait before its next attempt."""
+"""A bound on failed logins: after ten within a minute, an address must wait before its next attempt.
+
+Redis counts for all workers of all machines, in the order in which the attempts reach it. So of attempts that
+are made at once, a right one counts only if it comes before the bound is reached. While Redis is away, each
+process counts alone, with its share of the bound, so that those of a machine together allow no more.
+"""
 
 import threading
 from collections import OrderedDict
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
 from flask import current_app
 
+from shared.config_store import layout
+from shared.config_store.client import open_client
+from shared.config_store.redis_errors import redis_errors
 from shared.core.addresses import client_network
 from shared.core.clock import Clock
+from shared.core.errors import StoreDown
 
-MAX_FAILURES = 10
-WINDOW_SECONDS = 60.0
-#: Addresses held at a time. The address whose last failure is oldest is dropped first.
-MAX_ADDRESSES = 10_000
+MAX_FAILURES: Final = 10
+WINDOW_SECONDS: Final = 60.0
+#: Addresses that a process holds at a time. The one whose last failure is oldest is dropped first.
+MAX_ADDRESSES: Final = 10_000
 #: The key of `FailedLogins` in `flask.Flask.extensions`.
-EXTENSION = "gateway_failed_logins"
+EXTENSION: Final = "gateway_failed_logins"
+
+#: Takes a network and whether the attempt failed; returns the seconds to wait, or raises `StoreDown`.
+CountAttempt = Callable[[str, bool], float]
 
 
 class FailedLogins:
     """The failures of the last minute by address. Thread-safe; IPv6 counts by /64."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, count: CountAttempt, workers: int = 1) -> None:
+        """`count` counts for all processes; `workers` is the number of those of this machine."""
         self._clock = clock
+        self._count = count
+        self._share = max(1, MAX_FAILURES // workers)
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def retry_after(self, address: str | None) -> float:
-        """Seconds until `address` may try again; 0 when it may now."""
-        with self._lock:
-            recent = self._recent(_network(address))
-        if len(recent) < MAX_FAILURES:
-            return 0.0
-        return recent[-MAX_FAILURES] + WINDOW_SECONDS - self._clock.monotonic()
-
-    def add(self, address: str | None) -> None:
-        """Count a failure of `address`."""
+    def attempt(self, address: str | None, *, failed: bool) -> float:
+        """Count an attempt. Returns the seconds until the next one; 0 if this one counts."""
         network = _network(address)
+        try:
+            wait = self._count(network, failed)
+        except StoreDown:
+            wait = self._wait(network)
+        if failed and not wait:
+            self._add(network)
+        return wait
+
+    def _wait(self, network: str) -> float:
+        with self._lock:
+            recent = self._recent(network)
+        if len(recent) < self._share:
+            return 0.0
+        return recent[-self._share] + WINDOW_SECONDS - self._clock.monotonic()
+
+    def _add(self, network: str) -> None:
         with self._lock:
             self._failures[network] = [*self._recent(network), self._clock.monotonic()][-MAX_FAILURES:]
             self._failures.move_to_end(network)
@@ -45,6 +69,20 @@ class FailedLogins:
     def _recent(self, network: str) -> list[float]:
         since = self._clock.monotonic() - WINDOW_SECONDS
         return [moment for moment in self._failures.get(network, ()) if moment > since]
+
+
+def counting_in(options: Mapping[str, Any]) -> CountAttempt:
+    """What counts in Redis; `options` are keyword arguments of redis.Redis. Connects when it is called."""
+    script = open_client(options).register_script(layout.script("login"))
+
+    def count(network: str, failed: bool) -> float:
+        with redis_errors():
+            wait: Any = script(
+                [layout.login_key(network)], [MAX_FAILURES, int(WINDOW_SECONDS * 1000), int(failed)]
+            )
+        return float(wait) / 1000
+
+    return count
 
 
 def failed_logins() -> FailedLogins:

@@ -2,7 +2,7 @@
 
 from flask import Response
 from flask.views import MethodView
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from admin_app.auth.access import Access, caller, requires
 from admin_app.changes.snapshot import find_tenant
@@ -10,7 +10,7 @@ from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.documents import examples
 from shared.documents.fields import nullable
-from shared.model.config import Scope
+from shared.model.config import PlatformScope, Scope
 
 blueprint = Blueprint("me", __name__, "The caller.")
 
@@ -34,9 +34,11 @@ class Me(Schema):
         required=True, metadata={"description": "The name of the caller in records of changes."}
     )
     scopes = fields.List(
-        fields.Enum(Scope, by_value=True),
+        fields.String(validate=validate.OneOf(sorted({*Scope, *PlatformScope}))),
         required=True,
-        metadata={"description": "Of a tenant's key. The platform has none, and may do everything."},
+        metadata={
+            "description": "Of its key or platform token. The platform key has none, and may do everything."
+        },
     )
     tenant = fields.Nested(OwnTenant, **nullable())
     session = fields.Boolean(

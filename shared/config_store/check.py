@@ -98,7 +98,8 @@ def _check_audit(client: Redis, key: AuditKey) -> Iterator[str]:
     """The audit log, which begins with the oldest entry that is kept."""
     ids: Any = client.zrange(layout.ORDER, 0, -1)
     records = {one.decode(): layout.tenant_key(one.decode()) for one in ids} | {
-        layout.PLATFORM_ID: layout.PLATFORM
+        layout.PLATFORM_ID: layout.PLATFORM,
+        layout.TOKENS_ID: layout.TOKENS,
     }
     newest: dict[str, Any] = {owner: client.hget(record, "revision") for owner, record in records.items()}
     yield from verify(_audit_log(client), key, {one: int(number) for one, number in newest.items() if number})

@@ -19,12 +19,14 @@
 {cfg}:platformdoc:<version>  string  its whole document, of layout 3; without root in the record
 {cfg}:uses:<use>             set     ids of the tenants that name it: provider:<name> or model:<name>
 {cfg}:discovered:<id>        string  the models that a provider listed, and when; never authoritative
+{cfg}:tokens                 hash    hash of a platform token -> the token; `revision`: their last change
 {cfg}:order                  zset    tenant ids by the number of the change that created them
 {cfg}:changes                zset    tenant ids, deleted ones too, and "platform" by their last change, which
                                      may be that of a list of models
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
+{cfg}:login:<network>        list    the times of the last failed logins of an address; expires
 {cfg}:revision               string  the number of the newest change
 {cfg}:audit                  stream  the changes, newest last; see history/audit.py
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
@@ -48,12 +50,15 @@ IDENTITY = "{cfg}:identity"
 CHANNEL = "{cfg}:changed"
 PLATFORM = "{cfg}:platform"
 AUDIT = "{cfg}:audit"
+TOKENS = "{cfg}:tokens"
 
 #: The beginning of the keys of whole documents of the platform.
 WHOLE_PLATFORM = "{cfg}:platformdoc:"
 
 #: What stands for the platform where other changes have the id of a tenant.
 PLATFORM_ID = "platform"
+#: What stands for the tokens of the platform in the audit log.
+TOKENS_ID = "platform.tokens"
 #: The newest layout. A release reads its own and those before it. 3 has the documents of tenants in parts, 4
 #: keeps old versions, and has the document of the platform in parts. A store gets it with the first content
 #: that is written in it, so two releases can run side by side until then.
@@ -126,6 +131,10 @@ def quarantine_key(subdomain: str) -> str:
 
 def idempotency_key(name: str) -> str:
     return f"{{cfg}}:idem:{name}"
+
+
+def login_key(network: str) -> str:
+    return f"{{cfg}}:login:{network}"
 
 
 def script(name: str) -> str:

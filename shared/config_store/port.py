@@ -9,7 +9,7 @@ from shared.config_store.history.edit import Edit
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.idempotency import Claim
 from shared.config_store.records.contents import Content
-from shared.model.config import Snapshot
+from shared.model.config import PlatformToken, PlatformTokens, Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 
 
@@ -51,6 +51,37 @@ class History(Protocol):
         ...
 
 
+class Tokens(Protocol):
+    """The tokens of the platform. Every method raises `errors.StoreDown` when Redis does not respond."""
+
+    def all(self) -> PlatformTokens:
+        """All of them; one that is damaged is left out."""
+        ...
+
+    def find(self, token_hash: str) -> PlatformToken | None:
+        """The token with that hash."""
+        ...
+
+    def touch(self, token: PlatformToken, at: float) -> None:
+        """Store the time of the last use of a token."""
+        ...
+
+    def write(
+        self,
+        before: PlatformTokens,
+        after: PlatformTokens,
+        *,
+        edit: Edit,
+        claim: Claim[PlatformTokens] | None = None,
+    ) -> PlatformTokens:
+        """Replace the tokens in one atomic step, which adds `edit` to the audit log.
+
+        Raises `errors.Conflict` when the stored revision is not that of `before`, and otherwise as
+        `ConfigStore.write`.
+        """
+        ...
+
+
 class ConfigStore(Protocol):
     """The configuration as the admin API uses it. Synchronous.
 
@@ -59,6 +90,9 @@ class ConfigStore(Protocol):
 
     @property
     def history(self) -> History: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
 
     def read(self, tenant_id: str) -> Snapshot | None:
         """The stored data of a tenant; None when there is no such tenant."""

@@ -29,6 +29,7 @@ from shared.config_store.records.platform import (
 from shared.config_store.records.stored import Ask, Done, Reading, StoredContents, advance
 from shared.config_store.records.tenants import CHANGED, Change, ScriptCall, taken, write_call
 from shared.config_store.redis_errors import redis_errors
+from shared.config_store.tokens import RedisTokens
 from shared.core.errors import BadRecord, CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
 from shared.model.config import Snapshot, Tenant
 from shared.model.providers import Discovered, PlatformDocument
@@ -69,6 +70,7 @@ class RedisStore:
         self._contents = StoredContents(names or PartNames())
         self._audit_key = audit_key or AuditKey()
         self._history = RedisHistory(client, self._contents, self._finish)
+        self.tokens = RedisTokens(client, self._audit_key, self._save_known)
         self._quarantine = quarantine
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
@@ -313,6 +315,9 @@ class RedisStore:
             pipeline.pttl(layout.quarantine_key(subdomain))
             (seconds, _), left = pipeline.execute()
         return taken(subdomain, seconds + left / 1000 if left > 0 else None)
+
+    def _save_known(self, call: Callable[[StoreState | None], ScriptCall], record: str) -> int:
+        return self._save(lambda: call(self._known.seen), record)
 
     def _save(self, call: Callable[[], ScriptCall], record: str) -> int:
         """The number of a change that ``write.lua`` makes, or why it made none: 0, -1 or -4.

@@ -249,6 +249,46 @@ class ApiKey:
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
 
 
+class PlatformScope(StrEnum):
+    """A permission of a platform token. Each includes those below it."""
+
+    ADMIN = "admin"
+    WRITE = "write"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformToken:
+    """A stored token of the platform, which an operator or a program has. The token itself is never stored.
+
+    Attributes:
+        name: its holder or purpose; the audit log has it as the author.
+        prefix, hash, expires_at, last_used_at: as those of an `ApiKey`.
+    """
+
+    id: str
+    name: str
+    prefix: str
+    hash: str
+    _: KW_ONLY
+    scopes: tuple[PlatformScope, ...]
+    created_at: float = 0.0
+    expires_at: float | None = None
+    last_used_at: float | None = None
+
+    def status(self, now: float) -> str:
+        """``active`` or ``expired`` at the time `now`."""
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformTokens:
+    """All tokens of the platform, by `created_at`. `revision` is the number of their last change."""
+
+    tokens: tuple[PlatformToken, ...] = ()
+    revision: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that is stored about one tenant, read at one time.

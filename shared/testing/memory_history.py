@@ -7,7 +7,7 @@ from dataclasses import replace
 from shared.config_store.history.audit import AuditEntry, AuditKey, SignedEntry
 from shared.config_store.history.edit import KEPT_VERSIONS, MAX_PINNED, Edit
 from shared.config_store.history.versions import VersionNote
-from shared.config_store.layout import PLATFORM_ID
+from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
 from shared.config_store.records.contents import Content, Document, PlatformContent
 from shared.config_store.records.tenants import Change
 from shared.model.providers import PlatformDocument
@@ -68,6 +68,12 @@ class MemoryHistory:
         )
         self._log(entry, after.revision)
         self._add(PLATFORM_ID, after.version, after.updated_at, PlatformContent.of(after), edit)
+
+    def add_tokens(self, before: int, edit: Edit, number: int) -> None:
+        """Note a change of the tokens of the platform."""
+        action = "update" if before else "create"
+        entry = AuditEntry.of(edit, owner=TOKENS_ID, action=action, version=None, before=str(before))
+        self._log(entry, number)
 
     def _log(self, entry: AuditEntry, number: int) -> None:
         signed = AuditKey().sign(entry)

@@ -12,9 +12,10 @@ from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import Page
 from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange, discovering
 from shared.config_store.records.tenants import CHANGED, Change, taken
+from shared.config_store.tokens import TOKENS_CHANGED
 from shared.core.clock import Clock
 from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTaken
-from shared.model.config import Snapshot
+from shared.model.config import PlatformToken, PlatformTokens, Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from shared.model.uses import uses_of
 from shared.testing.memory_history import MemoryHistory
@@ -36,6 +37,7 @@ class MemoryStore:
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
         self.history = MemoryHistory()
+        self.tokens = MemoryTokens(self)
         self._used: dict[tuple[str, str], float] = {}
         #: The number of the newest change, and that of the last one of each tenant and of the platform.
         self.revision = 0
@@ -133,6 +135,14 @@ class MemoryStore:
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         changes = list(self.changed_at.items())
         return self.revision, [one for one, number in changes if number > since]
+
+    def number_change[T](self, claim: Claim[T] | None, after: T) -> int:
+        """The number of a change that no proxy needs to know."""
+        with self._lock:
+            self._check_claim(claim)
+            self._finish(claim, after)
+            self.revision += 1
+            return self.revision
 
     def _announce(self, record: str) -> None:
         for listener in tuple(self.listeners):
@@ -240,6 +250,39 @@ class MemoryStore:
         self._subdomains[tenant.subdomain] = tenant.id
         self._freed.pop(tenant.subdomain, None)
         self._hashes.update({key.hash: (tenant.id, key.id) for key in change.after.keys})
+
+
+class MemoryTokens:
+    """The `port.Tokens` of a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._stored = PlatformTokens()
+        self._used: dict[str, float] = {}
+
+    def all(self) -> PlatformTokens:
+        tokens = (replace(one, last_used_at=self._used.get(one.id)) for one in self._stored.tokens)
+        return replace(self._stored, tokens=tuple(tokens))
+
+    def find(self, token_hash: str) -> PlatformToken | None:
+        return next((one for one in self.all().tokens if one.hash == token_hash), None)
+
+    def touch(self, token: PlatformToken, at: float) -> None:
+        self._used[token.id] = at
+
+    def write(
+        self,
+        before: PlatformTokens,
+        after: PlatformTokens,
+        *,
+        edit: Edit,
+        claim: Claim[PlatformTokens] | None = None,
+    ) -> PlatformTokens:
+        if self._stored.revision != before.revision:
+            raise Conflict(TOKENS_CHANGED)
+        self._stored = replace(after, revision=self._store.number_change(claim, after))
+        self._store.history.add_tokens(before.revision, edit, self._stored.revision)
+        return self._stored
 
 
 class MemorySource:

@@ -110,6 +110,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/versions/<version>/pin"): {},
     ("POST", "/tenants/<tenant_id>/versions/<version>/rollback"): {},
     ("POST", "/platform/versions/<version>/pin"): {},
+    ("POST", "/platform/tokens"): {"name": "evil", "scopes": ["admin"]},
+    ("POST", "/platform/tokens/<token_id>/rotate"): {},
     ("POST", "/platform/versions/<version>/rollback"): {},
     ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
     ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
@@ -152,6 +154,7 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "<provider_key_id>": provider["keys"][0]["id"],
         "<path:model_name>": ai.MODEL["name"],
         "<path:target>": f"{provider['id']}/m",
+        "<token_id>": api.create("/platform/tokens", {"name": "ci", "scopes": ["admin"]})["id"],
     }
     return Scene(keys, urls)
 

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from admin_app.views.explain import ExplainInput
 from shared.core.fields import Duration
-from shared.documents import examples
+from shared.documents import examples, platform_token
 from shared.documents.ai import examples as ai
 from shared.documents.ai.model import ModelInput
 from shared.documents.ai.provider import PlatformProviderInput, ProviderInput
@@ -37,7 +37,7 @@ from tests.support.cases import slow
 
 #: Operations that are described: the rows of their page.
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "admin-api.md"
-OPERATIONS = 104
+OPERATIONS = 109
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -79,6 +79,7 @@ def there(api: Api) -> dict[str, str]:
         "target": f"{provider['id']}/m",
         "request_id": "req-1",
         "version": "1",
+        "token_id": api.create("/platform/tokens", platform_token.TOKEN)["id"],
     }
 
 

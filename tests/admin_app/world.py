@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from admin_app import context, create_app
 from admin_app.auth import failed_logins
 from shared.config_store.port import ConfigStore
+from shared.core.errors import StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
 from shared.health.layout import StoredHealth
 from shared.health.report import Report
@@ -272,7 +273,18 @@ class Api:
 
 
 def new_app(world: World) -> Flask:
-    return create_app(cast(Services, world))
+    app = create_app(cast(Services, world))
+    app.extensions[failed_logins.EXTENSION] = counting_alone(world)
+    return app
+
+
+def counting_alone(world: World) -> failed_logins.FailedLogins:
+    """The failed logins as one process counts them without Redis."""
+
+    def count(*_: object) -> float:
+        raise StoreDown("There is no Redis.")
+
+    return failed_logins.FailedLogins(world.clock, count)
 
 
 def app_of(world: World) -> Flask:
@@ -281,7 +293,7 @@ def app_of(world: World) -> Flask:
         _shared.append(new_app(world))
     [app] = _shared
     app.extensions[context.EXTENSION] = world
-    app.extensions[failed_logins.EXTENSION] = failed_logins.FailedLogins(world.clock)
+    app.extensions[failed_logins.EXTENSION] = counting_alone(world)
     return app
 
 

@@ -133,3 +133,20 @@ def test_key_of_a_tenant_sees_why_the_page_is_empty(dashboard: Dashboard, tenant
     page = dashboard.open("/ui/system")
     expect(page.get_by_text("This page is the platform's.")).to_be_visible()
     assert not [url for url in dashboard.asked if url.endswith(("/status", "/settings"))]
+
+
+def test_token_is_created_shown_once_and_revoked(page: Page, admin: RunningGateway) -> None:
+    tokens = page.get_by_role("region", name="Tokens")
+    tokens.get_by_role("button", name="Create a token").click()
+    panel = page.get_by_role("dialog")
+    panel.get_by_label("Name").fill("browser")
+    panel.get_by_role("button", name="Create the token").click()
+    secret = panel.locator("code", has_text="gwk_").first.inner_text().strip()
+    assert admin.call("GET", "/me", secret).json()["actor"] == "token:browser"
+    page.get_by_role("button", name="I have stored it").click()
+    row = tokens.locator("tbody tr", has_text="browser")
+    expect(row).to_contain_text("read")
+    row.get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke the token").click()
+    expect(row).to_have_count(0)
+    assert admin.call("GET", "/me", secret).status_code == 401

@@ -135,7 +135,7 @@ def test_killed_leader_is_followed_by_another_admin_process(admins: Callable[[],
         await_true(lambda: len(upstream.received) == 1, 10)
         first.stop(signal.SIGKILL)
         assert second.call("POST", "/providers", **{**made, "name": "later"}).status_code == 201
-        await_true(lambda: len(upstream.received) == 2, LEAD_SECONDS + 5)
+        await_true(lambda: len(upstream.received) == 2, LEAD_SECONDS + 10)
         assert second.leads
         assert len(upstream.received) == 2
 

@@ -90,6 +90,7 @@ class RunningGateway:
             "GATEWAY__METRICS__ADMIN_API_PORT": str(self.admin_metrics_port),
             "GATEWAY__SERVER__ENGINE": self.engine,
             "GATEWAY__SERVER__WORKERS": "1",
+            "GATEWAY__SERVER__ADMIN_WORKERS": "1",
             "GATEWAY__SECURITY__ALLOWED_TARGET_NETWORKS": "127.0.0.0/8,::1/128",
             "GATEWAY__PLUGINS__PATHS": str(PLUGINS),
             **self.settings,

@@ -11,7 +11,7 @@ from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.config_store.history.audit import AuditEntry, SignedEntry
-from shared.config_store.layout import PLATFORM_ID
+from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
 from shared.documents.history.audit import ENTRIES, AuditList, AuditQuery, audit_document
 
 # The most entries that one page looks at, and that one call reads.
@@ -41,7 +41,7 @@ class Audit(MethodView):
             last = signed
             if _is_wanted(signed.entry, wanted):
                 document = audit_document(signed)
-                if own and document["actor"] == PLATFORM_ID:
+                if own and not document["actor"].startswith("key:"):
                     document["address"] = None  # that of an operator
                 found.append(document)
             if len(found) == query["limit"] or looked_at == _MAX_LOOKED_AT:
@@ -60,7 +60,7 @@ def _entries(before: str | None) -> Iterator[SignedEntry]:
 
 def _is_wanted(entry: AuditEntry, query: Mapping[str, Any]) -> bool:
     return (
-        query["tenant"] in (None, entry.owner)
+        query["tenant"] in (None, entry.owner, PLATFORM_ID if entry.owner == TOKENS_ID else entry.owner)
         and query["actor"] in (None, entry.actor)
         and query["operation"] in (None, entry.operation)
         and (query["since"] is None or entry.at >= query["since"])

@@ -29,7 +29,7 @@ class Edit:
     """Author, way and content of a change.
 
     Attributes:
-        actor: ``platform`` or ``key:<id>``.
+        actor: ``platform``, ``token:<name>`` or ``key:<id>``.
         at: the time.
         address: the address of the client.
         source: the client: ``api``, ``ui``, ``gw``, ``rollback``, or ``gateway`` for a job.

@@ -1,5 +1,5 @@
--- Replaces the stored data of one tenant, the document of the platform, or the list of models of a provider,
--- with every index, in one step, and publishes the change. The first two get an entry in the audit log.
+-- Replaces the stored data of one tenant, the document or the tokens of the platform, or the list of models of a
+-- provider, with every index, in one step, and publishes the change. All but the last get an entry in the audit log.
 -- Reply: the number of the change; 0 when the data were modified concurrently or no reader needs to know, -1
 -- when the subdomain is taken, -2 when this is not the store that the caller knows, -3 when the claim of the
 -- call is gone, -4 when tenants use what the platform would lose.
@@ -182,6 +182,24 @@ local function judge_discovered()
   end
 end
 
+-- The tokens of the platform: the same.
+local function judge_tokens()
+  local tokens = KEYS[FIRST_OWN]
+  if (redis.call('HGET', tokens, 'revision') or '0') ~= change.before then
+    return 0
+  end
+  return function(number)
+    redis.call('HSET', tokens, 'revision', number)
+    for _, token in ipairs(change.added) do
+      redis.call('HSET', tokens, token.hash, token.record)
+    end
+    for _, token in ipairs(change.dropped) do
+      redis.call('HDEL', tokens, token.hash)
+      redis.call('HDEL', KEYS[FIRST_OWN + 1], token.id)
+    end
+  end
+end
+
 -- A tenant: the same.
 local function judge_tenant()
   local subdomains, hashes, order, tenant, keys, used, old_quarantine, new_quarantine =
@@ -259,6 +277,7 @@ if change.claim and redis.call('GET', call) ~= change.claim.value then
   return -3
 end
 local judge = change.discovered and judge_discovered
+  or change.id == 'platform.tokens' and judge_tokens
   or change.id == 'platform' and judge_platform or judge_tenant
 local write = judge()
 if type(write) == 'number' then
@@ -279,7 +298,9 @@ end
 if change.claim then
   redis.call('SET', call, change.claim.result, 'PX', change.claim.kept_ms)
 end
-redis.call('ZADD', changes, number, change.id)
-drop_old_deletions(now)
-redis.call('PUBLISH', change.channel, change.id)
+if judge ~= judge_tokens then  -- proxies know no tokens
+  redis.call('ZADD', changes, number, change.id)
+  drop_old_deletions(now)
+  redis.call('PUBLISH', change.channel, change.id)
+end
 return number

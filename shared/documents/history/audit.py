@@ -6,7 +6,7 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from shared.config_store.history.audit import SignedEntry
-from shared.config_store.layout import PLATFORM_ID
+from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
 from shared.core.fields import Pattern, Strict, Timestamp
 from shared.documents.fields import nullable
 from shared.documents.history.versions import DIFFERENCES, VERSION, DifferenceOutput
@@ -26,7 +26,9 @@ class AuditQuery(Strict):
     actor = fields.String(
         load_default=None,
         validate=validate.Length(max=100),
-        metadata={"description": "`platform`, or `key:` with the id of a key."},
+        metadata={
+            "description": "`platform`, `token:` with the name of a token, or `key:` with the id of a key."
+        },
     )
     operation = fields.String(
         load_default=None,
@@ -55,7 +57,7 @@ class AuditOutput(Schema):
     tenant_id = fields.String(**nullable("null for the platform."))
     action = fields.String(required=True, metadata={"description": "create, update or delete."})
     operation = fields.String(required=True, metadata={"description": "The operation of the API."})
-    actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
+    actor = fields.String(required=True, metadata={"description": "platform, token:<name> or key:<id>."})
     address = fields.String(**nullable("The address of the client."))
     source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
     request_id = fields.String(**nullable("X-Request-ID of the call."))
@@ -79,7 +81,7 @@ _ENTRY = AuditOutput()
 def audit_document(signed: SignedEntry) -> dict[str, Any]:
     """The JSON of an entry. Raises ValueError when it cannot be read."""
     entry = signed.entry
-    tenant = None if entry.owner == PLATFORM_ID else entry.owner
+    tenant = None if entry.owner in (PLATFORM_ID, TOKENS_ID) else entry.owner
     document: dict[str, Any] = _ENTRY.dump({**asdict(entry), "id": signed.id, "tenant_id": tenant})
     return document
 

@@ -176,6 +176,7 @@ _KINDS = {
     "models": "model",
     "prices": "price",
     "api_keys": "API key",
+    "tokens": "token",
 }
 
 

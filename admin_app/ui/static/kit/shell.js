@@ -11,8 +11,9 @@ export const me = read("/api/v1/me");
 /** Whether the caller may change things of its tenant: {may, reason}. */
 export async function mayChange() {
   const { is_platform, scopes } = await me;
-  const may = is_platform || scopes.includes("admin");
-  return { may, reason: may ? "" : "Your key has the scope read. Changes need a key with the scope admin." };
+  const may = is_platform ? !scopes.length || scopes.some((one) => one !== "read") : scopes.includes("admin");
+  const needed = is_platform ? "a token with the scope write" : "a key with the scope admin";
+  return { may, reason: may ? "" : `Your key has the scope read. Changes need ${needed}.` };
 }
 
 function watchMenu() {
@@ -65,9 +66,10 @@ async function logOut() {
 
 /** Say who is logged in. A tenant's key sees its own tenant, and none of the platform's pages. */
 async function showCaller() {
-  const { is_platform, tenant, session } = await me;
+  const { actor, is_platform, tenant, session } = await me;
   const name = is_platform ? "Platform" : tenant.name;
-  const about = is_platform ? (session ? "By its token" : "This machine") : tenant.subdomain;
+  const token = actor === "platform" ? "By its token" : `By the token ${actor.replace("token:", "")}`;
+  const about = is_platform ? (session ? token : "This machine") : tenant.subdomain;
   const leave = h("button", { className: "button quiet small", onclick: logOut }, icon("out"), "Log out");
   byId("who").replaceChildren(h("p", { title: name }, name, h("small", {}, about)), session ? leave : "");
   if (!is_platform) showOwnPages(tenant);

@@ -7,6 +7,7 @@ import { empty, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
 import { me } from "../kit/shell.js";
 import { poll } from "../kit/poll.js";
+import { showTokens } from "./system/tokens.js";
 
 const SECONDS = 5;
 const NEARLY_FULL = 0.9;
@@ -299,6 +300,12 @@ async function showParts() {
   }
 }
 
+/** The platform's own key has no scopes, and may do everything. */
+async function mayChangeTokens() {
+  const { scopes } = await me;
+  return !scopes.length || scopes.includes("admin");
+}
+
 async function load() {
   if (!settings) {
     ({ settings } = await read("/api/v1/settings"));
@@ -311,7 +318,9 @@ async function load() {
     if (error.status === 503) await showParts();
     throw error;
   }
-  if (!workerTable.node.isConnected) byId("workers").replaceChildren(workerTable.node);
+  if (workerTable.node.isConnected) return;
+  byId("workers").replaceChildren(workerTable.node);
+  await showTokens(byId("tokens"), byId("tokens-head"), await mayChangeTokens());
 }
 
 function showLocked() {

@@ -131,7 +131,7 @@ async function load(more = false) {
   const turn = ++state.turn;
   const cursor = more ? state.cursor : "";
   const page = await read(`/api/v1/audit${queryOf({ ...filters, limit: LIMIT, cursor })}`);
-  const byKeys = page.entries.filter(({ actor, tenant_id: id }) => id && actor !== "platform");
+  const byKeys = page.entries.filter(({ actor, tenant_id: id }) => id && actor.startsWith("key:"));
   await Promise.all([...new Set(byKeys.map((entry) => entry.tenant_id))].map(learnKeys));
   if (turn !== state.turn) return;
   state.rows = more ? [...state.rows, ...page.entries] : page.entries;
@@ -142,7 +142,7 @@ async function load(more = false) {
 async function start() {
   const [{ tenant, is_platform: isPlatform }, { may }] = await Promise.all([me, mayChange()]);
   own = tenant;
-  if (!may) {
+  if (!may && !isPlatform) {
     const why = "Your key has the scope read. The audit log needs a key with the scope admin.";
     return byId("changes").replaceChildren(empty("The audit log is not shown.", why));
   }

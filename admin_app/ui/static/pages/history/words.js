@@ -35,6 +35,9 @@ export const OPERATIONS = {
   updateModel: "Model changed",
   replaceModel: "Model replaced",
   deleteModel: "Model deleted",
+  createPlatformToken: "Token of the platform created",
+  rotatePlatformToken: "Token of the platform rotated",
+  deletePlatformToken: "Token of the platform revoked",
   rollbackPlatform: "Platform rolled back",
   createPlatformProvider: "Shared provider added",
   updatePlatformProvider: "Shared provider changed",
@@ -75,6 +78,7 @@ export function keyNames(tenant) {
 /** The author of a change: the platform, or the name of a key. */
 export function authorOf({ actor }, keys) {
   if (actor === "platform") return "Platform";
+  if (actor.startsWith("token:")) return `${actor.slice(6)} (token)`;
   const id = actor.replace("key:", "");
   return keys.get(id) ?? (id === actor ? actor : `Key …${id.slice(-6)}`);
 }

@@ -18,7 +18,7 @@ const DAYS = [
   ["90", "In 90 days"],
   ["365", "In a year"],
 ];
-const OVERLAPS = [
+export const OVERLAPS = [
   ["0s", "At once"],
   ["1h", "After an hour"],
   ["1d", "After 24 hours"],
@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000;
 const HOW = "Send it as Authorization: Bearer, as x-api-key or as api-key. It is shown only this once.";
 
 /** A choice of a number of days, or a moment of one's own. */
-function expiryField() {
+export function expiryField() {
   const days = choice("", [...DAYS, ["own", "At a time of my own"]]);
   const moment = h("input", { type: "datetime-local", ariaLabel: "Expires at", hidden: true });
   const read = () => {

@@ -19,7 +19,8 @@ export const called = (key) => (key.name ? `“${key.name}” (${key.prefix}…)
 
 const scopesOf = ({ scopes }) => scopes.map((one) => [badge(one, TONES[one]), " "]);
 
-function expiryOf({ expires_at: moment, status }) {
+/** When a key or token expires, or that it has ended. */
+export function expiryOf({ expires_at: moment, status }) {
   if (status === "revoked") return badge("Revoked", "bad");
   if (status === "expired")
     return [badge("Expired", "warn"), h("span", { className: "sub" }, dateTime(moment))];

@@ -1,0 +1,1 @@
+"""Views of the platform itself: its tokens."""
