@@ -79,9 +79,7 @@ class Server:
         "Listen address of the admin API, or a list of them. Off loopback, admin.token is required.",
     )
     admin_port: int = setting(port_number, 8080, "Port of the admin API.")
-    admin_workers: int = setting(
-        whole(1, MAX_WORKERS), 2, "Worker processes of the admin API, 1 to 64. Each has 8 threads."
-    )
+    admin_workers: int = setting(whole(1, MAX_WORKERS), 2, "Worker processes of the admin API, 1 to 64.")
     proxy_host: tuple[str, ...] = setting(
         hosts,
         "127.0.0.1",

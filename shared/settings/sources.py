@@ -127,7 +127,8 @@ def nearest_setting(steps: Steps, names: Sequence[str]) -> str | None:
     if same:
         return max(same, key=len)
     below = [name for name in flat if flat[name].endswith(last)]
-    return below[0] if len(below) == 1 else None
+    named = [name for name in below if name.rpartition(".")[2] == last[1:]]
+    return next((found[0] for found in (named, below) if len(found) == 1), None)
 
 
 def read_environment(written: Written, environ: Mapping[str, str], names: Sequence[str]) -> None:
