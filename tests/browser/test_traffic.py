@@ -191,6 +191,20 @@ def test_request_that_is_gone_says_how_long_requests_are_kept(
     expect(page.get_by_text("About the newest 2,000 requests of a tenant are kept")).to_be_visible()
 
 
+@pytest.mark.slow
+def test_request_of_a_deleted_tenant_is_shown(dashboard: Dashboard) -> None:
+    gone = dashboard.gateway.create_tenant()
+    record(dashboard.gateway, [line(1, tenant=gone.id, path="/of-the-deleted", **LIMITED)])
+    page = dashboard.open("/ui/traffic?q=/of-the-deleted")
+    expect(rows(page)).to_have_count(1)
+    assert dashboard.gateway.call("DELETE", f"/tenants/{gone.id}").status_code == 204
+    dashboard.allow(f"404: .*/tenants/{gone.id}")
+    rows(page).first.get_by_role("link").click()
+    dashboard.await_ready()
+    expect(page.locator("h1")).to_have_text("POST /of-the-deleted")
+    expect(page.get_by_label("Facts")).to_contain_text(f"{gone.id}, deleted")
+
+
 def test_tenants_key_sees_its_own_requests_only(dashboard: Dashboard, tenant: TenantInUse) -> None:
     other = dashboard.gateway.create_tenant()
     record(

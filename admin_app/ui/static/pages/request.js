@@ -29,11 +29,11 @@ const TABS = { decision: ["Decision", decided], log: ["Line in the log", logLine
 const moment = (text) => new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const rulePath = (row) => `${pagesOf(row)}/rules/${encodeURIComponent(row.rule_id)}`;
 
-function why(row, names) {
+function why(row, names, tenant) {
   if (!row.why) return;
   const links = [];
-  if (row.rule_id) links.push(h("a", { href: rulePath(row) }, `Open the rule ${names.rule}`));
-  if (row.decision.limit_reached) {
+  if (row.rule_id && tenant) links.push(h("a", { href: rulePath(row) }, `Open the rule ${names.rule}`));
+  if (row.decision.limit_reached && tenant) {
     links.push(
       h("a", { href: `/ui/limits?tenant=${encodeURIComponent(row.tenant_id)}` }, "See the limits now"),
     );
@@ -97,9 +97,9 @@ function facts(row, tenant, names) {
     ["Ended", h("time", { dateTime: row.time, title: row.time }, moment(row.time))],
     ["Duration", millis(row.milliseconds)],
     ["First byte", row.ttft_ms != null && millis(row.ttft_ms)],
-    ["Tenant", tenant && link(pagesOf(row), tenant.name)],
+    ["Tenant", tenant ? link(pagesOf(row), tenant.name) : row.tenant_id && `${row.tenant_id}, deleted`],
     ["Host", !tenant && row.log.host && h("code", {}, row.log.host)],
-    ["Rule", row.rule_id && link(rulePath(row), names.rule)],
+    ["Rule", row.rule_id && (tenant ? link(rulePath(row), names.rule) : names.rule)],
     ["Configuration", row.log.config_version != null && `version ${row.log.config_version}`],
     ["API key", row.key_id && h("span", { title: row.key_id }, names.key)],
     ["Client", row.log.client && h("code", {}, row.log.client)],
@@ -165,17 +165,27 @@ function tabs(row) {
   ];
 }
 
+/** The tenant of a request with its rules and keys; null for none, and for one that was deleted. */
+async function ownerOf(row) {
+  const nothing = [null, { rules: [], keys: [] }];
+  if (!row.tenant_id) return nothing;
+  try {
+    return await Promise.all([read(api(row.tenant_id)), listOf(row.tenant_id)]);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return nothing;
+  }
+}
+
 async function load() {
   const row = await read(`${api(page.tenant)}/requests/${encodeURIComponent(page.request)}`);
-  const [tenant, list] = row.tenant_id
-    ? await Promise.all([read(api(row.tenant_id)), listOf(row.tenant_id)])
-    : [null, { rules: [], keys: [] }];
+  const [tenant, list] = await ownerOf(row);
   const names = {
     rule: list.rules.find((one) => one.id === row.rule_id)?.path ?? row.rule_id,
     key: list.keys.find((one) => one.id === row.key_id)?.name ?? row.key_id,
   };
   head(row, tenant);
-  why(row, names);
+  why(row, names, tenant);
   byId("page").replaceChildren(facts(row, tenant, names), waterfall(row), ...tabs(row));
 }
 
