@@ -1,4 +1,4 @@
-"""/status and /settings: the state of the platform, and the settings that this process runs with."""
+"""/status, /settings and /doctor: the state of the platform, its settings, and what to change."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
 from admin_app.context import services
+from admin_app.doctor.findings import Finding, of_settings, of_status
+from admin_app.doctor.machine import of_services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.jobs.leaders import JOBS
@@ -16,7 +18,7 @@ from admin_app.views.health import parts
 from shared.core import VERSION
 from shared.core.errors import StoreDown
 from shared.core.http_tokens import authority
-from shared.documents.status import SETTINGS, STATUS, SettingsOutput, StatusOutput
+from shared.documents.status import DOCTOR, SETTINGS, STATUS, DoctorOutput, SettingsOutput, StatusOutput
 from shared.http.readiness import UNAVAILABLE
 from shared.settings import Settings
 from shared.workers.heartbeat import Heartbeat, WorkerState
@@ -28,7 +30,7 @@ blueprint = Blueprint("status", __name__, "The state of the platform, and its se
 #: The most workers of one response.
 MAX_LISTED: Final = 200
 # Made once: to make a schema takes longer than to use it.
-_STATUS, _SETTINGS = StatusOutput(), SettingsOutput()
+_STATUS, _SETTINGS, _DOCTOR = StatusOutput(), SettingsOutput(), DoctorOutput()
 
 
 @blueprint.route("/status")
@@ -44,16 +46,14 @@ class PlatformStatus(MethodView):
         found = parts()
         if found["store"] == UNAVAILABLE:
             raise StoreDown("Redis does not respond.")
-        own = services()
-        with own.reading(StatusReader) as reader:
-            status = reader.read(tuple(JOBS), own.clock.monotonic)
+        status = _read()
         document = {
             "version": VERSION,
             "parts": found,
             "workers": _workers(status.fleet, 0 if status.state is None else status.state.revision),
             "store": _store(status),
             "jobs": _jobs(status),
-            "addresses": _addresses(own.settings),
+            "addresses": _addresses(services().settings),
             "warnings": _warnings(status),
         }
         return response(_STATUS.dump(document))
@@ -71,6 +71,29 @@ class SettingsInForce(MethodView):
         variable or a flag; a default has none.
         """
         return response(_SETTINGS.dump({"settings": services().settings.in_force}))
+
+
+@blueprint.route("/doctor")
+class Doctor(MethodView):
+    @requires(Access.PLATFORM)
+    @blueprint.operation("getDoctor")
+    @blueprint.responses(200, DoctorOutput, example=DOCTOR)
+    def get(self) -> Response:
+        """Check the deployment: settings, store, workers, machine, providers
+
+        Each check has a finding, and one that is not ok has a fix. The providers of the platform are asked
+        for their lists of models, which takes some seconds and costs nothing. Files, disk and DNS are those
+        of the machine of the admin API.
+        """
+        own = services()
+        found = [*of_settings(own.settings), *of_status(_read(), own.clock.now()), *of_services()]
+        return response(_DOCTOR.dump({"findings": list(map(Finding._asdict, found))}))
+
+
+def _read() -> Status:
+    own = services()
+    with own.reading(StatusReader) as reader:
+        return reader.read(tuple(JOBS), own.clock.monotonic)
 
 
 def _workers(fleet: Fleet, revision: int) -> dict[str, Any]:

@@ -5,7 +5,18 @@ from collections.abc import Sequence
 
 import click
 
-from shared.cli.commands import explain, files, get, history, importing, keys, programs, server, traffic
+from shared.cli.commands import (
+    doctor,
+    explain,
+    files,
+    get,
+    history,
+    importing,
+    keys,
+    programs,
+    server,
+    traffic,
+)
 from shared.cli.context import Gw
 from shared.cli.failures import Exit, Failure
 from shared.cli.profiles import DEFAULT_NAME
@@ -35,7 +46,7 @@ def gw(context: click.Context, profile: str, url: str | None) -> None:
     context.obj = Gw(profile, url or None, environment().get("GW_TOKEN") or None)
 
 
-for module in (server, programs, get, keys, files, history, explain, traffic, importing):
+for module in (server, doctor, programs, get, keys, files, history, explain, traffic, importing):
     for one in module.COMMANDS:
         gw.add_command(one)
 

@@ -42,6 +42,10 @@ class AdminApi:
         """The JSON of a resource. Parameters that are None are not sent. Raises `Failure`."""
         return self._json(self._call("GET", f"/api/v1{path}", params=query))
 
+    def get_slowly(self, path: str) -> Any:
+        """The JSON of a resource that takes a while. Raises `Failure`."""
+        return self._json(self._call("GET", f"/api/v1{path}", timeout=LONG_TIMEOUT_SECONDS))
+
     def text(self, path: str, **query: Any) -> str:
         """The body of a resource as text. Raises `Failure`."""
         return self._call("GET", f"/api/v1{path}", params=query).text
@@ -77,6 +81,10 @@ class AdminApi:
         """Status and JSON of a probe, whether it is well or not; tried once. Raises `Failure`."""
         response = self._request("GET", path)
         return response.status_code, self._json(response)
+
+    def date(self) -> str:
+        """The time at the gateway, as its responses tell it. Raises `Failure`."""
+        return self._request("GET", "/version").headers.get("Date", "")
 
     def _call(self, method: str, path: str, **sent: Any) -> requests.Response:
         response = self._request(method, path, **sent)

@@ -1,8 +1,8 @@
-"""The status of the platform as JSON: its parts, workers, store, jobs and addresses, and its settings."""
+"""The status of the platform as JSON: parts, workers, store, jobs, addresses; settings; findings."""
 
 from typing import Any, Final
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Timestamp
 from shared.documents.fields import nullable
@@ -173,6 +173,25 @@ class SettingsOutput(Schema):
     settings = fields.List(fields.Nested(SettingOutput), required=True)
 
 
+class FindingOutput(Schema):
+    """What a check has found."""
+
+    check = fields.String(required=True, metadata={"description": "The name of the check."})
+    level = fields.String(
+        required=True,
+        validate=validate.OneOf(["ok", "warning", "error"]),
+        metadata={"description": "ok; warning: it should be changed; error: something does not work."},
+    )
+    detail = fields.String(required=True, metadata={"description": "What was found."})
+    fix = fields.String(**nullable("What to do. null: nothing."))
+
+
+class DoctorOutput(Schema):
+    """The findings."""
+
+    findings = fields.List(fields.Nested(FindingOutput), required=True)
+
+
 #: Examples of responses.
 STATUS: Final[dict[str, Any]] = {
     "version": "0.1.0",
@@ -249,5 +268,16 @@ SETTINGS: Final[dict[str, Any]] = {
             "origin": "GATEWAY__SERVER__ADMIN_PORT",
             "description": "Port of the admin API.",
         }
+    ]
+}
+DOCTOR: Final[dict[str, Any]] = {
+    "findings": [
+        {
+            "check": "admin.token",
+            "level": "warning",
+            "detail": "There is no platform key: each program on this machine has all rights.",
+            "fix": "Set GATEWAY_ADMIN_TOKEN.",
+        },
+        {"check": "redis.latency", "level": "ok", "detail": "Redis responds in 0.2 ms.", "fix": None},
     ]
 }

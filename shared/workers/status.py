@@ -58,6 +58,7 @@ class Server:
         replicas: connected replicas.
         memory: its memory.
         persistence: what it keeps on disk.
+        time: its clock, in seconds since the Unix epoch; None if it does not tell.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Server:
     replicas: int
     memory: Memory
     persistence: Persistence
+    time: float | None = None
 
     @classmethod
     def parse(cls, info: Mapping[str, Any]) -> "Server":
@@ -86,6 +88,7 @@ class Server:
                 snapshot_ok=info.get("rdb_last_bgsave_status", "ok") == "ok",
                 unsaved=int(info.get("rdb_changes_since_last_save", 0)),
             ),
+            time=int(info["server_time_usec"]) / 1e6 if "server_time_usec" in info else None,
         )
 
     def warnings(self) -> Sequence[tuple[str, str]]:

@@ -150,3 +150,12 @@ def test_token_is_created_shown_once_and_revoked(page: Page, admin: RunningGatew
     page.get_by_role("dialog").get_by_role("button", name="Revoke the token").click()
     expect(row).to_have_count(0)
     assert admin.call("GET", "/me", secret).status_code == 401
+
+
+def test_checks_are_made_when_asked_for_and_what_is_wrong_comes_first(page: Page) -> None:
+    page.get_by_role("button", name="Check now").click()
+    first = page.locator("#checks li").first
+    expect(first).to_contain_text("No worker of the proxy runs.")
+    expect(first).to_contain_text("Start the proxy: python run_proxy.py")
+    expect(page.locator("#checks")).to_contain_text("Python 3.")
+    expect(page.locator("#checks-count")).to_contain_text("to look at")

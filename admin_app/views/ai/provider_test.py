@@ -39,6 +39,8 @@ from shared.routing.provider_calls import (
 blueprint = Blueprint("provider tests", __name__, "Calls of providers, to see that they work.")
 
 _HELLO: Final = [{"role": "user", "content": "Hi"}]
+#: What is said of a provider that cannot be called for free.
+NO_LIST: Final = "This kind has no list of models. Set deep to true."
 #: The smallest call of each API, the cheapest first.
 _CALLS: Final[Mapping[str, Mapping[str, Any]]] = {
     OPENAI_CHAT: {"max_tokens": 1, "messages": _HELLO},
@@ -97,18 +99,24 @@ class ProviderTest(MethodView):
 
 
 def _test(owner: Owner, provider_id: str, sent: Mapping[str, Any]) -> Response:
-    provider = owner.read().provider(provider_id)
+    return response(check_provider(owner.read().provider(provider_id), owner.name, **sent))
+
+
+def check_provider(
+    provider: Provider, owner: str, *, model: str | None = None, deep: bool = False
+) -> dict[str, Any]:
+    """The result of one call of a provider. Raises `Invalid`."""
     try:
-        calls = ProviderCompiler(services().sealer, opened=services().opened)(provider, owner.name)
+        calls = ProviderCompiler(services().sealer, opened=services().opened)(provider, owner)
     except ValueError as error:
-        return response(_failed(f"The provider cannot be used: {error}"))
+        return _failed(f"The provider cannot be used: {error}")
     key = first_key(calls, services().clock.now())
     if key is None and calls.known.endpoint.needs_key:
-        return response(_failed("It has no enabled key whose secret can be read."))
-    call = _deep(calls, provider, sent["model"]) if sent["deep"] else Call.of_list(calls)
+        return _failed("It has no enabled key whose secret can be read.")
+    call = _deep(calls, provider, model) if deep else Call.of_list(calls)
     if call is None:
-        return response(_failed("This kind has no list of models. Set deep to true."))
-    return response(_result(calls, key, call))
+        return _failed(NO_LIST)
+    return _result(calls, key, call)
 
 
 def _deep(calls: ProviderCalls, provider: Provider, model: str | None) -> Call | None:

@@ -3,7 +3,7 @@ import {
   ago, badge, byId, bytes, dateTime, h, icon, millis, percent, plural, prose, whole,
 } from "../kit/dom.js";
 import { Rejected, call, read } from "../kit/api.js";
-import { empty, ready } from "../kit/states.js";
+import { attempt, busy, empty, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
 import { me } from "../kit/shell.js";
 import { poll } from "../kit/poll.js";
@@ -14,6 +14,7 @@ const NEARLY_FULL = 0.9;
 const PROGRAMS = { proxy: "Proxy", admin: "Admin API" };
 const PARTS = { store: "Redis", plugins: "Plugins" };
 const SOURCES = { default: "default", file: "file", environment: "variable", flag: "flag" };
+const LEVELS = { error: "bad", warning: "warn", ok: "good" };
 const TONES = { ok: "good", behind: "warn", degraded: "warn", draining: "" };
 
 const small = (text) => h("small", {}, text);
@@ -177,6 +178,29 @@ const notices = (warnings) =>
   h("ul", { className: "notices" },
     warnings.map((one) => h("li", {}, icon("warn", "warn"), h("b", {}, one.detail))));
 
+/* Checks */
+
+const finding = ({ check, level, detail, fix }) =>
+  h("li", {},
+    icon(level === "ok" ? "check" : "warn", LEVELS[level]),
+    h("b", {}, detail),
+    h("span", {}, fix ? `${check}: ${fix}` : check));
+
+/** What is wrong comes first. */
+function showChecks(findings) {
+  const levels = Object.keys(LEVELS);
+  const sorted = findings.toSorted((a, b) => levels.indexOf(a.level) - levels.indexOf(b.level));
+  const wrong = findings.filter(({ level }) => level !== "ok").length;
+  byId("checks-count").textContent = ` ${wrong} of ${findings.length} to look at`;
+  byId("checks").replaceChildren(h("ul", { className: "notices" }, sorted.map(finding)));
+}
+
+/** They call providers, so they are made when they are asked for. */
+async function check() {
+  const found = await attempt(() => read("/api/v1/doctor"));
+  if (found) showChecks(found.findings);
+}
+
 /* Jobs and addresses */
 
 function jobLine(job, workers) {
@@ -333,5 +357,6 @@ function showLocked() {
 }
 
 watchFilter();
+byId("check").addEventListener("click", () => busy(byId("check"), check));
 if ((await me).is_platform) poll(load, { seconds: SECONDS });
 else showLocked();

@@ -1,0 +1,1 @@
+"""What an operator should know or change: settings, store, fleet, this machine, providers."""

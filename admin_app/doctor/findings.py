@@ -1,0 +1,151 @@
+"""What follows from the settings, and from the status of the platform: one finding per check."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from shared.settings import Settings
+from shared.workers.heartbeat import Heartbeat, Plane, WorkerState
+from shared.workers.status import Server, Status
+
+#: The longest good round trip to Redis, and the largest good offset between two clocks, in seconds.
+MAX_ROUND_TRIP: Final = 0.005
+MAX_OFFSET: Final = 1.0
+
+
+class Level(StrEnum):
+    """How urgent a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Finding(NamedTuple):
+    """What a check has found, and what to do about it; no `fix` if it is well."""
+
+    check: str
+    level: Level
+    detail: str
+    fix: str | None = None
+
+
+def of_settings(settings: Settings) -> Iterator[Finding]:
+    """What the settings say of the security of the deployment: docs/how-to/hardening.md."""
+    yield from _of_admin(settings)
+    yield from _of_proxy(settings)
+    redis = settings.redis
+    has_password = bool(redis.password) or (redis.url is not None and "@" in redis.url)
+    if redis.is_local:
+        yield Finding("redis.access", Level.OK, "Redis is on this machine.")
+    elif not has_password:
+        fix = "Set a password or an ACL user in Redis, and redis.password or redis.url."
+        yield Finding("redis.access", Level.ERROR, "Redis is on another machine and needs no password.", fix)
+    elif redis.url is None or not redis.url.startswith("rediss://"):
+        fix = "Set redis.url to a rediss:// address."
+        yield Finding("redis.access", Level.WARNING, "The connection to Redis is not encrypted.", fix)
+    else:
+        yield Finding("redis.access", Level.OK, "Redis needs a password, and the connection is encrypted.")
+    if networks := settings.security.allowed_target_networks:
+        shown = ", ".join(map(str, networks))
+        fix = "Leave security.allowed_target_networks empty, or open only networks that you mean to."
+        yield Finding("targets", Level.WARNING, f"Rules may call these private networks: {shown}.", fix)
+    else:
+        yield Finding("targets", Level.OK, "Rules may call public addresses only.")
+    named = [settings.security.pepper_file, settings.security.key_file]
+    if None in named:
+        fix = "Keep copies of both, and name them by security.pepper_file and security.key_file."
+        detail = f"The pepper or the encryption key was generated, and is in {settings.data_dir} only."
+        yield Finding("secrets", Level.WARNING, detail, fix)
+    else:
+        yield Finding("secrets", Level.OK, "The pepper and the encryption key are files of yours.")
+
+
+def _of_admin(settings: Settings) -> Iterator[Finding]:
+    if settings.admin.token is None:
+        fix = "Set GATEWAY_ADMIN_TOKEN."
+        detail = "There is no platform key: each program on this machine has all rights."
+        yield Finding("admin.token", Level.WARNING, detail, fix)
+    else:
+        yield Finding("admin.token", Level.OK, "The admin API needs a key.")
+    if settings.server.is_admin_local:
+        yield Finding("admin.listen", Level.OK, "Only this machine reaches the admin API.")
+    else:
+        fix = "Set server.admin_host to loopback or a private address, with a proxy for TLS in front."
+        detail = "Other machines reach the admin API, which has no TLS of its own."
+        yield Finding("admin.listen", Level.WARNING, detail, fix)
+
+
+def _of_proxy(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    if server.is_proxy_local or server.tls.files:
+        yield Finding("proxy.tls", Level.OK, "The proxy has TLS, or only this machine reaches it.")
+    elif settings.trusted_proxies:
+        yield Finding("proxy.tls", Level.OK, "Balancers in trusted_proxies stand before the proxy.")
+    else:
+        fix = "Set server.tls.cert and server.tls.key, or name the balancer in trusted_proxies."
+        yield Finding("proxy.tls", Level.ERROR, "Keys reach the proxy without encryption.", fix)
+    wide = [str(one) for one in settings.trusted_proxies if one.prefixlen == 0]
+    if wide:
+        fix = "Name the networks of your balancers only."
+        yield Finding("proxy.clients", Level.ERROR, "Any client may state any address of its own.", fix)
+
+
+def of_status(status: Status, now: float) -> Iterator[Finding]:
+    """What the store and the workers of all machines say. `now` is the time of this machine."""
+    milliseconds = status.round_trip * 1000
+    if status.round_trip > MAX_ROUND_TRIP:
+        fix = "Run Redis in the same network as the gateway, and look at its load."
+        yield Finding("redis.latency", Level.WARNING, f"Redis responds in {milliseconds:.1f} ms.", fix)
+    else:
+        yield Finding("redis.latency", Level.OK, f"Redis responds in {milliseconds:.1f} ms.")
+    yield from _of_server(status.server, now)
+    if status.faults:
+        fix = "See GET /readyz, and roll these tenants back."
+        yield Finding("store.faults", Level.ERROR, f"{status.faults} tenants cannot be read.", fix)
+    revision = status.state.revision if status.state else 0
+    yield from _of_fleet(status.fleet.heartbeats, revision, now)
+
+
+def _of_server(server: Server | None, now: float) -> Iterator[Finding]:
+    if server is None:
+        fix = "Allow the command INFO to the ACL user of the gateway."
+        yield Finding("redis.info", Level.WARNING, "Redis does not tell its state.", fix)
+        return
+    warnings = server.warnings()
+    for part, sentence in warnings:
+        detail, _, fix = sentence.partition(". ")
+        yield Finding(f"redis.{part.replace('/', '.')}", Level.WARNING, f"{detail}.", fix)
+    if not warnings:
+        yield Finding("redis.state", Level.OK, f"{server.name} keeps each change.")
+    if server.time is not None:
+        offset = abs(server.time - now)
+        detail = f"The clock of Redis differs by {offset:.1f} s from this one."
+        if offset > MAX_OFFSET:
+            fix = "Synchronize the clocks of all machines, by NTP."
+            yield Finding("clock", Level.WARNING, detail, fix)
+        else:
+            yield Finding("clock", Level.OK, detail)
+
+
+def _of_fleet(heartbeats: Sequence[Heartbeat], revision: int, now: float) -> Iterator[Finding]:
+    proxies = [one for one in heartbeats if one.plane is Plane.PROXY]
+    if not proxies:
+        fix = "Start the proxy: python run_proxy.py"
+        yield Finding("workers", Level.ERROR, "No worker of the proxy runs.", fix)
+    states = [(one, one.state(revision, now)) for one in heartbeats]
+    for state, fix in (
+        (WorkerState.BEHIND, "Read the logs of these workers: they lack changes of the configuration."),
+        (WorkerState.DEGRADED, "Read the logs of these workers."),
+    ):
+        names = sorted(f"{one.machine} {one.pid}" for one, found in states if found is state)
+        if names:
+            yield Finding(
+                f"workers.{state}", Level.ERROR, f"{len(names)} workers: {', '.join(names[:5])}.", fix
+            )
+    versions = sorted({one.version for one in heartbeats})
+    if len(versions) > 1:
+        fix = "Finish the upgrade: docs/how-to/upgrading.md"
+        yield Finding("versions", Level.WARNING, f"Workers run {', '.join(versions)}.", fix)
+    elif proxies:
+        yield Finding("workers", Level.OK, f"{len(heartbeats)} workers run version {versions[0]}.")

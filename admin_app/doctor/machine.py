@@ -1,0 +1,91 @@
+"""What this machine and its network say: Python, disk, files, DNS, and the providers of the platform."""
+
+import platform
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+from stat import S_IMODE
+from typing import Final
+
+from admin_app.changes.owners import Owner
+from admin_app.context import services
+from admin_app.doctor.findings import Finding, Level
+from admin_app.views.ai.provider_test import NO_LIST, check_provider
+from shared.model.providers import Provider
+from shared.settings import Settings
+
+#: The least good free space of `data_dir`.
+MIN_FREE_BYTES: Final = 1_000_000_000
+#: The most providers that are called, and how many at a time.
+MAX_PROVIDERS: Final = 50
+_AT_ONCE: Final = 10
+
+
+def of_machine(settings: Settings) -> Iterator[Finding]:
+    """What is to be said of the machine of this process."""
+    yield Finding("python", Level.OK, f"Python {platform.python_version()}.")
+    yield _of_disk(settings.data_dir)
+    yield _of_files(settings.data_dir)
+    yield _of_name(settings.server.base_domain)
+
+
+def _of_disk(folder: Path) -> Finding:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        fix = "Set data_dir to a folder that the gateway may write."
+        return Finding("disk", Level.ERROR, f"{folder}: {error.strerror}.", fix)
+    detail = f"{free / 1e9:.1f} GB are free in {folder}."
+    if free < MIN_FREE_BYTES:
+        return Finding("disk", Level.WARNING, detail, "Free space there, or set data_dir to another disk.")
+    return Finding("disk", Level.OK, detail)
+
+
+def _of_files(folder: Path) -> Finding:
+    """Whether other users may open what is in `data_dir`, which has secrets and the configuration."""
+    if folder.exists() and S_IMODE(folder.stat().st_mode) & 0o077:
+        return Finding("files", Level.WARNING, f"Other users may open {folder}.", f"Run: chmod 700 {folder}")
+    return Finding("files", Level.OK, f"Only the gateway's user may open {folder}.")
+
+
+def _of_name(domain: str) -> Finding:
+    """Whether the addresses of tenants lead anywhere."""
+    host = f"gateway-doctor.{domain}"
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        fix = f"Make a DNS record *.{domain} for the proxy, or set server.base_domain to your domain."
+        return Finding("dns", Level.WARNING, f"{host} has no address.", fix)
+    return Finding("dns", Level.OK, f"*.{domain} has an address.")
+
+
+def of_providers(providers: Iterable[Provider]) -> Iterator[Finding]:
+    """Whether each provider of the platform responds, with a certificate and a key that are right.
+
+    It is asked for its list of models, which costs nothing.
+    """
+    enabled = [one for one in providers if one.enabled][:MAX_PROVIDERS]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        calls = [pool.submit(copy_context().run, _of_provider, one) for one in enabled]
+        for call in calls:
+            yield call.result()
+
+
+def _of_provider(provider: Provider) -> Finding:
+    found = check_provider(provider, Owner().name)
+    check = f"provider {provider.name}"
+    if found["ok"]:
+        return Finding(check, Level.OK, f"It responds in {found['milliseconds']} ms.")
+    if found["error"] == NO_LIST:
+        return Finding(check, Level.OK, "It has no list of models, so it was not called.")
+    fix = "Correct its address and its keys on the page Providers, or disable it."
+    return Finding(check, Level.ERROR, str(found["error"]), fix)
+
+
+def of_services() -> Iterator[Finding]:
+    """What is to be said of this machine and of the providers of the platform."""
+    yield from of_machine(services().settings)
+    yield from of_providers(services().store.read_platform().providers)

@@ -1,0 +1,75 @@
+"""What the doctor says of its machine and of providers, over HTTP."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shared.core.errors import OutsideError
+from tests.admin_app.world import Api, Tenant, World
+
+
+def findings(api: Api) -> Mapping[str, Any]:
+    """The findings by their checks."""
+    response = api.get("/doctor")
+    assert response.status_code == 200, response.text
+    return {one["check"]: one for one in response.get_json()["findings"]}
+
+
+def test_machine_that_is_well_has_nothing_to_fix(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.settings.data_dir.mkdir(0o700, exist_ok=True)
+    monkeypatch.setattr("admin_app.doctor.machine.socket.getaddrinfo", lambda *_: [])
+    found = findings(api)
+    for check in ("python", "disk", "files", "dns"):
+        assert (found[check]["level"], found[check]["fix"]) == ("ok", None), found[check]
+
+
+def test_full_disk_open_folder_and_missing_name_are_told(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any) -> None:
+        raise OSError
+
+    world.settings.data_dir.mkdir(exist_ok=True)
+    os.chmod(world.settings.data_dir, 0o755)
+    monkeypatch.setattr("admin_app.doctor.machine.socket.getaddrinfo", unknown)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    found = findings(api)
+    assert found["files"]["fix"] == f"Run: chmod 700 {world.settings.data_dir}"
+    assert (found["disk"]["level"], found["dns"]["level"]) == ("warning", "warning")
+
+
+def test_providers_of_the_platform_are_called_without_cost(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"name": "a", "secret": "sk-hidden-0123456789"}
+    api.create("/providers", {"name": "well", "kind": "openai", "keys": [key]})
+    api.create("/providers", {"name": "keyless", "kind": "openai"})
+    api.create("/providers", {"name": "unlisted", "kind": "perplexity", "keys": [key]})
+    api.create("/providers", {"name": "off", "kind": "openai", "enabled": False})
+    world.outside = b'{"data": []}'
+    found = findings(api)
+    assert [found[f"provider {name}"]["level"] for name in ("well", "keyless", "unlisted")] == [
+        "ok",
+        "error",
+        "ok",
+    ]
+    assert "provider off" not in found
+    assert [method for method, _, _ in world.called] == ["GET"]
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OutsideError("The certificate of the service is not trusted, or is for another name.")
+
+    monkeypatch.setattr(world, "fetch", broken)
+    assert findings(api)["provider well"]["detail"].startswith("The certificate of the service")
+
+
+def test_findings_are_the_platforms_and_have_no_secret(api: Api, tenant: Tenant) -> None:
+    assert api.get("/doctor", key=tenant.key).status_code == 403
+    assert api.key is not None
+    assert api.key not in api.get("/doctor").text
