@@ -216,6 +216,8 @@ def test_whole_gateway_works_with_these_users_over_tls(secured: tuple[Guarded, r
         path = f"/tenants/{tenant.id}"
         key = gateway.create(f"{path}/api-keys", name="second")
         assert gateway.call("DELETE", f"{path}/api-keys/{key['id']}").status_code == 204
+        assert gateway.call("GET", "/tenants", "gwk_wrong").status_code == 401
+        gateway.create("/platform/tokens", name="ci", scopes=["write"])
         for read in (
             "/status",
             "/overview",

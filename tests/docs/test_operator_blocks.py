@@ -206,13 +206,15 @@ def test_programs_start_by_hand_and_a_second_start_replaces_the_proxy(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("block", [COMPOSE], ids=["one machine"])
 def test_compose_block_names_services_and_options_that_exist(
-    machine: tuple[Path, RunningGateway], tmp_path: Path
+    machine: tuple[Path, RunningGateway], tmp_path: Path, block: str
 ) -> None:
     need_command("docker-compose", "docker-compose")
     for name in ("docker-compose.yaml", "admin-token"):
         shutil.copy(machine[0] / name, tmp_path)
-    run_block(COMPOSE, tmp_path, {"CALLS": str(tmp_path / "calls")}, ("docker", DOCKER))
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    run_block(block, tmp_path, {"CALLS": str(tmp_path / "calls")}, ("docker", DOCKER))
     assert (tmp_path / "calls").read_text() == "up -d\n"
 
 
