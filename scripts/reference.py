@@ -20,6 +20,7 @@ from admin_app.http.errors import ADMIN_ERRORS
 from admin_app.http.paging import MAX_LIMIT
 from admin_app.views.ai.usage import MAX_DAYS, MAX_PLATFORM_DAYS, MAX_TAG_DAYS
 from admin_app.views.api_keys import MAX_INACTIVE_KEYS
+from scripts.gw_page import gw_page
 from scripts.page import code, page, table
 from scripts.pools_page import pools_page
 from shared import explain
@@ -416,6 +417,7 @@ PAGES = {
     "logs.md": logs_page,
     "metrics.md": metrics_page,
     "logs.schema.json": logs_schema,
+    "gw.md": gw_page,
 }
 
 

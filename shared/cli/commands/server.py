@@ -50,7 +50,7 @@ def status(gw: Gw) -> int:
 
 def _caller(me: Any) -> str:
     if me["is_platform"]:
-        return "the platform"
+        return "the platform" if me["actor"] == "platform" else f"the platform, by {me['actor']}"
     return f"{me['actor']} of {me['tenant']['subdomain']} ({', '.join(me['scopes'])})"
 
 
