@@ -25,12 +25,12 @@ def gw_page() -> str:
     return page(
         "The command gw",
         "`scripts/run_local.sh` and `scripts/test.sh` put `gw` into `.venv/bin`; `scripts/gw` and "
-        "`python -m shared.cli` are the same. It calls the admin API at `GW_URL` with the key in `GW_TOKEN`, or "
-        "as `gw login` has saved. Without either, it calls the gateway of this machine. `GW_TENANT` is the "
-        "tenant that `--tenant` else names, and `GW_PROFILE` the saved login.",
-        "Every command has `--output` with `table`, `json`, `yaml` and `name`. Results go to standard output, "
-        "notes and errors to standard error. A call waits 10 s, and one of files 120 s. Only reads are repeated. "
-        "`NO_COLOR` removes colors.",
+        "`python -m shared.cli` are the same. It calls the admin API at `GW_URL` with the key in `GW_TOKEN`, "
+        "or as `gw login` has saved. Without either, it calls the gateway of this machine. `GW_TENANT` is "
+        "the tenant that `--tenant` else names, and `GW_PROFILE` the saved login.",
+        "Every command has `--output` with `table`, `json`, `yaml` and `name`. Results go to standard "
+        "output, notes and errors to standard error. A call waits 10 s, and one of files 120 s. Only reads "
+        "are repeated. `NO_COLOR` removes colors.",
         "## Exit codes\n",
         table(("code", "meaning"), [(str(one.value), meaning) for one, meaning in _MEANINGS.items()]),
         "## Options of all commands\n",
@@ -46,8 +46,7 @@ def _commands(group: click.Group, path: str) -> Iterator[str]:
         if not isinstance(command, click.Group) or command.invoke_without_command:
             arguments = (one for one in command.params if isinstance(one, click.Argument))
             words = [own, *(one.make_metavar(_context(command)) for one in arguments)]
-            yield f"## {' '.join(words)}
-"
+            yield f"## {' '.join(words)}\n"
             yield from inspect.cleandoc(command.help or "").split("\n\n")
             if rows := [*_options(command)]:
                 yield table(("option", "meaning"), rows)
