@@ -1,8 +1,8 @@
 """The jobs of the fleet that an admin process does while it leads them.
 
 Without an admin process nothing fails: lists of models get old, ledgers stay in Redis until the bound of
-their memory, targets are not probed, and request records are bounded by tenant only. The next admin process
-catches up.
+their memory, targets are not probed, the audit log is not copied, and request records are bounded by tenant
+only. The next admin process catches up.
 """
 
 import logging
@@ -12,6 +12,7 @@ from typing import Final
 from admin_app.jobs.discovery import Discovery
 from admin_app.jobs.probes import Probes
 from shared.config_store.client import open_client
+from shared.config_store.history.archive import FOLDER, AuditArchive
 from shared.config_store.leader import Leader, Term
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import StoreDown
@@ -28,6 +29,7 @@ JOBS: Final[Mapping[str, str]] = {
     "discovery": "Reads the lists of models of providers",
     "probes": "Calls the health paths of targets",
     "archive": "Copies ledgers to files",
+    "audit": "Copies the audit log to files",
     "records": "Bounds the memory of request records",
 }
 
@@ -35,6 +37,7 @@ JOBS: Final[Mapping[str, str]] = {
 DISCOVERY_EVERY: Final = 1.0
 PROBES_EVERY: Final = 1.0
 ARCHIVE_EVERY: Final = 60.0
+AUDIT_EVERY: Final = 10.0
 SWEEP_EVERY: Final = 10.0
 _STOP_SECONDS: Final = 3.0
 
@@ -56,14 +59,16 @@ class Jobs:
         self._probes = Probes(services, HealthStore(self._client))
         self._folder = services.settings.data_dir / "ledger"
         self._archiver = Archiver(self._client, self._folder)
+        self._audit_folder = services.settings.data_dir / FOLDER
+        self._audit = AuditArchive(self._client, self._audit_folder)
         self._sweeper = Sweeper(self._client, services.settings.records.max_bytes)
         self._failures = Failures()
         self._leaders = tuple(
             Leader(self._client, job, work, services.clock, every=every, name=name)
             for job, work, every in zip(
                 JOBS,
-                (self._discovery.run, self._probes.run, self._archive, self._sweep),
-                (discovery_every, probes_every, ARCHIVE_EVERY, SWEEP_EVERY),
+                (self._discovery.run, self._probes.run, self._archive, self._copy_audit, self._sweep),
+                (discovery_every, probes_every, ARCHIVE_EVERY, AUDIT_EVERY, SWEEP_EVERY),
                 strict=True,
             )
         )
@@ -91,6 +96,17 @@ class Jobs:
                 logger.error("The ledgers cannot be copied to %s: %s", self._folder, error)
         else:
             self._failures.end()
+
+    def _copy_audit(self, term: Term) -> None:
+        """Copy the audit log. Its newest 100,000 entries stay in Redis, so that this has time."""
+        try:
+            with redis_errors():
+                self._audit.run(term.is_held)
+        except (StoreDown, OSError, ValueError) as error:
+            if self._failures.is_new(error, "audit"):
+                logger.error("The audit log cannot be copied to %s: %s", self._audit_folder, error)
+        else:
+            self._failures.end("audit")
 
     def _sweep(self, term: Term) -> None:
         """Trim the request records to their bound."""

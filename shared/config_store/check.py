@@ -6,11 +6,13 @@ a violation, so a check that meets one begins again.
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.history.archive import archived
 from shared.config_store.history.audit import AuditKey, SignedEntry, verify
 from shared.config_store.history.check import VersionsCheck
 from shared.config_store.records.parts import PartNames
@@ -45,16 +47,22 @@ class _Indexes:
     hashes: Mapping[str, str]
 
 
-def violations(client: Redis, names: PartNames | None = None, audit_key: AuditKey | None = None) -> list[str]:
+def violations(
+    client: Redis,
+    names: PartNames | None = None,
+    audit_key: AuditKey | None = None,
+    archive: Path | None = None,
+) -> list[str]:
     """A sentence about each broken invariant. Raises `StoreDown` when the store changes all the time.
 
-    `names` are those of the parts of documents. The audit log is checked if its key is known.
+    `names` are those of the parts of documents. The audit log is checked if its key is known, with the files
+    in the folder `archive`.
     """
     for _ in range(_TRIES):
         indexes = _read_indexes(client)
         found = [*_check(client, indexes, names or PartNames())]
         if audit_key is not None:
-            found += _check_audit(client, audit_key)
+            found += _check_audit(client, audit_key, archive)
         if not found or _revision(client) == indexes.revision:
             return found
     raise StoreDown("The store changed during each check. Repeat the check at a quieter time.")
@@ -94,19 +102,34 @@ def _check(client: Redis, indexes: _Indexes, names: PartNames) -> Iterator[str]:
     yield from _check_keys(client, snapshots, needed, unreadable)
 
 
-def _check_audit(client: Redis, key: AuditKey) -> Iterator[str]:
-    """The audit log, which begins with the oldest entry that is kept."""
+def _check_audit(client: Redis, key: AuditKey, archive: Path | None) -> Iterator[str]:
+    """The audit log, which begins with the oldest entry that is kept, in a file or in Redis."""
     ids: Any = client.zrange(layout.ORDER, 0, -1)
     records = {one.decode(): layout.tenant_key(one.decode()) for one in ids} | {
         layout.PLATFORM_ID: layout.PLATFORM,
         layout.TOKENS_ID: layout.TOKENS,
     }
     newest: dict[str, Any] = {owner: client.hget(record, "revision") for owner, record in records.items()}
-    yield from verify(_audit_log(client), key, {one: int(number) for one, number in newest.items() if number})
+    kept = {one.id: one for one in _audit_log(client)}
+    differ: list[str] = []
+
+    def entries() -> Iterator[SignedEntry]:
+        for one in archived(archive) if archive else ():
+            if kept.pop(one.id, one) != one:
+                differ.append(one.id)
+            yield one
+        yield from kept.values()
+
+    try:
+        yield from verify(entries(), key, {one: int(number) for one, number in newest.items() if number})
+    except (ValueError, OSError) as error:
+        yield str(error)
+    for entry_id in differ:
+        yield f"The entry {entry_id} of the audit log in Redis is another one than in its file."
 
 
 def _audit_log(client: Redis) -> Iterator[SignedEntry]:
-    """The entries, the oldest first."""
+    """The entries in Redis, the oldest first."""
     after = "-"
     while entries := client.xrange(layout.AUDIT, after, "+", _PAGE):
         found: Any = entries

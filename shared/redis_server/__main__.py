@@ -4,7 +4,8 @@ A gateway rejects changes while its store is not the one that it served last. Wh
 good, ``accept`` makes the present one the true one. With ``--secrets``, the pepper and the encryption key of
 this machine become those of the store: then API keys and secrets that need others can no longer be used.
 
-``check`` looks for records and indexes that contradict each other.
+``check`` looks for records and indexes that contradict each other, and for entries of the audit log that were
+changed or removed, in Redis and in the files of this machine.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from contextlib import closing
 from shared.config_store import layout
 from shared.config_store.check import violations
 from shared.config_store.client import open_client, read_state
+from shared.config_store.history.archive import FOLDER
 from shared.config_store.history.rename import rename_parts
 from shared.config_store.identity import SecretIds, StoreState
 from shared.config_store.redis_errors import redis_errors
@@ -45,7 +47,8 @@ def main() -> None:
         with closing(open_redis(settings)) as address:
             if arguments.command == "check":
                 with open_client(address.options) as client, redis_errors():
-                    found = violations(client, part_names(settings), audit_key(settings))
+                    archive = settings.data_dir / FOLDER
+                    found = violations(client, part_names(settings), audit_key(settings), archive)
                 lines = found or [f"The store {address.name} is whole."]
             else:
                 lines = [accept(settings, address, with_secrets=arguments.secrets)]

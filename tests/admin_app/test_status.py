@@ -78,6 +78,7 @@ def test_jobs_name_the_worker_that_leads_them(api: Api, world: WatchedWorld) -> 
         "discovery": (None, None),
         "probes": (None, None),
         "archive": ("admin", 7),
+        "audit": (None, None),
         "records": (None, None),
     }
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from flask import request
+
 from admin_app.changes.attempts import Restored, repeat
 from admin_app.changes.platform import forget_platform, platform, write_platform
 from admin_app.changes.snapshot import find_tenant, write
@@ -20,6 +22,7 @@ from admin_app.http.responses import check_match
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.contents import Document, PlatformContent
 from shared.documents.history.differences import content_differences
+from shared.documents.history.versions import whole_document
 from shared.documents.tenant import tenant_document
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
@@ -69,6 +72,7 @@ def rollback_platform(content: PlatformContent, restored: Restored) -> Outcome:
 
     def attempt(prepared: _Prepared) -> Outcome:
         before = platform()
+        _check_newest(before)
         if before.revision != prepared.revision:
             prepared = _prepare(content, before)
         now = services().clock.now()
@@ -79,6 +83,14 @@ def rollback_platform(content: PlatformContent, restored: Restored) -> Outcome:
         return Outcome(write_platform(before, after, restored=restored).version, False, warnings)
 
     return _repeated(PLATFORM_ID, content, platform(), attempt)
+
+
+def _check_newest(before: PlatformDocument) -> None:
+    """Raise 412 when If-Match is not the ETag of the newest version of the platform."""
+    if "If-Match" not in request.headers:
+        return
+    note = services().store.history.note(PLATFORM_ID, before.version)
+    check_match(whole_document(note, PlatformContent.of(before)) if note else {})
 
 
 def _repeated(

@@ -35,8 +35,8 @@ from shared.documents.history.versions import (
     VersionDiff,
     VersionList,
     VersionOutput,
-    content_document,
     version_document,
+    whole_document,
 )
 
 blueprint = Blueprint("versions", __name__, "Every state of the configuration that is kept.")
@@ -167,6 +167,7 @@ class PlatformRollback(MethodView):
         """Make a new version of the platform with the content of an old one
 
         It is checked like any change. The status is 409 while tenants name what the old version lacks.
+        `If-Match` takes the `ETag` of the newest version.
         """
         note, content = _read(PLATFORM_ID, version)
         restored = Restored(note.version, sent["message"])
@@ -190,7 +191,7 @@ def _list(owner: str, query: Mapping[str, Any]) -> Response:
 
 def _detail(owner: str, version: str) -> Response:
     note, content = _read(owner, version)
-    return response({**version_document(note), "document": content_document(content)})
+    return response(whole_document(note, content))
 
 
 def _diff(owner: str, version: str, against: int | None) -> Response:

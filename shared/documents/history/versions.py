@@ -124,6 +124,11 @@ def version_document(note: VersionNote) -> dict[str, Any]:
     return document
 
 
+def whole_document(note: VersionNote, content: Content) -> dict[str, Any]:
+    """The JSON of a version with its content."""
+    return {**version_document(note), "document": content_document(content)}
+
+
 def settings_document(content: Document) -> dict[str, Any]:
     """The JSON of the members of a tenant that are neither rules, providers nor models."""
     document: dict[str, Any] = _SETTINGS.dump(content)

@@ -132,3 +132,19 @@ def test_change_between_the_reading_and_the_writing_of_a_rollback_is_not_lost(
     assert made["version"] == old + 3
     assert document(api, tenant.url, made["version"])["rules"][other["id"]]["active"] is True
     assert "/other" in made["summary"]
+
+
+def test_etag_that_no_longer_matches_prevents_a_rollback_of_the_platform(api: Api) -> None:
+    for price in ("1", "2"):
+        assert (
+            api.patch(
+                "/prices", {"prices": {"openai/gpt-5.6": {"input": price, "output": price}}}
+            ).status_code
+            == 200
+        )
+    url = "/platform/versions/{}"
+    etag = api.get(url.format(2)).headers["ETag"]
+    stale = rollback(api, "/platform", 1, headers={"If-Match": api.get(url.format(1)).headers["ETag"]})
+    assert error_of(stale) == (412, "precondition_failed")
+    assert rollback(api, "/platform", 1, headers={"If-Match": etag}).status_code == 200
+    assert error_of(rollback(api, "/platform", 1, headers={"If-Match": etag})) == (412, "precondition_failed")
