@@ -26,7 +26,10 @@ from bench.programs import BenchFailed, Running, free_port
 from bench.report import Target, target_table
 from bench.results import read_results
 from bench.rules import Client
+from shared.config_store.history.audit import AuditKey
 from shared.config_store.history.edit import Edit
+from shared.config_store.records.parts import PartNames
+from shared.config_store.store import RedisStore
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant
 from shared.secrets.api_keys import mint_key
 from shared.services import Services, connect
@@ -66,19 +69,22 @@ class Point(NamedTuple):
 class Tenants:
     """A growing number of tenants, each with a rule and a key, and their calls."""
 
-    def __init__(self, services: Services, upstream: int) -> None:
-        self._services, self._target = services, f"http://127.0.0.1:{upstream}"
+    def __init__(self, services: Services, client: Redis, upstream: int) -> None:
+        self._hasher, self._target = services.hasher, f"http://127.0.0.1:{upstream}"
+        names, audit_key = PartNames.of(services.hasher), AuditKey.of(services.hasher)
+        # The store of the services gives up after a quarter of a second.
+        self._store = RedisStore(client, 0, services.known, names, audit_key)
         self.calls: list[Call] = []
 
     def grow(self, number: int) -> None:
         """Write tenants until there are so many."""
         for count in range(len(self.calls), number):
             key = mint_key(os.urandom)
-            stored = ApiKey(f"key_{count:026}", "bench", key.prefix, self._services.hasher(key.text))
+            stored = ApiKey(f"key_{count:026}", "bench", key.prefix, self._hasher(key.text))
             tenant = Tenant(f"ten_{count:026}", "Bench", f"bench-{count}", tier="enterprise")
             rule = Rule(f"rule_{count:026}", "/v1", self._target)
             made = Snapshot(tenant, (rule,), (stored,))
-            self._services.store.write(None, made, edit=Edit(actor="platform", summary="Tenant created."))
+            self._store.write(None, made, edit=Edit(actor="platform", summary="Tenant created."))
             self.calls.append(make_call(f"bench-{count}.example.com", key.text))
 
 
@@ -90,8 +96,8 @@ def measure(numbers: Sequence[int]) -> dict[int, Point]:
         bench = Bench(folder, stack)
         settings = load_settings(environ=bench.gateway.admin().environment)
         services = stack.enter_context(connect(settings))
-        tenants = Tenants(services, bench.gateway.upstream)
         store = stack.enter_context(Redis(unix_socket_path=bench.gateway.socket))
+        tenants = Tenants(services, store, bench.gateway.upstream)
         empty = _used(store)
         for number in sorted(numbers):
             print(f"-- {number:,} tenants", file=sys.stderr, flush=True)
