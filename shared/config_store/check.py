@@ -215,7 +215,8 @@ def _check_keys(
     unreadable: Set[str],
 ) -> Iterator[str]:
     """Records, roots and parts that no kept version needs. `unreadable` owners were reported before."""
-    known = set(needed)
+    parts, gone = _leftovers(client)
+    known = needed | parts
     for key_of in (layout.tenant_key, layout.keys_key):
         known.update(map(key_of, snapshots))
     for owner in (*snapshots, layout.PLATFORM_ID):
@@ -223,8 +224,15 @@ def _check_keys(
     for kind in ("tenant", "doc", "part", "keys", "platformdoc", *layout.VersionKeys._fields):
         for key in client.scan_iter(match=f"{{cfg}}:{kind}:*", count=_PAGE):
             name = key.decode()
-            if name not in known and name.split(":")[2] not in unreadable:
+            if name not in known and name.split(":")[2] not in unreadable | gone:
                 yield f"The key {name} belongs to no tenant, or to an old version."
+
+
+def _leftovers(client: Redis) -> tuple[set[str], set[str]]:
+    """The keys of parts that wait to be used, and the ids of deleted tenants of which something is left."""
+    members = [one.decode().split(" ") for one, _ in client.zscan_iter(layout.LEFTOVERS, count=_PAGE)]
+    parts = {layout.part_key(*place) for kind, *place in members if kind == "part"}
+    return parts, {place[0] for kind, *place in members if kind == "owner"}
 
 
 def _read_indexes(client: Redis) -> _Indexes:

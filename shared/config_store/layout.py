@@ -27,6 +27,10 @@
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
 {cfg}:login:<network>        list    the times of the last failed logins of an address; expires
+{cfg}:plan:<id>              string  a plan of a file, sealed; expires
+{cfg}:staged:<call>:<id>     string  a root that waits to be written with others
+{cfg}:leftovers              zset    what is removed if it is not used by then: staged keys, staged parts, and
+                                     what else is stored of tenants that were deleted together
 {cfg}:revision               string  the number of the newest change
 {cfg}:audit                  stream  the changes, newest last; see history/audit.py
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
@@ -51,6 +55,7 @@ CHANNEL = "{cfg}:changed"
 PLATFORM = "{cfg}:platform"
 AUDIT = "{cfg}:audit"
 TOKENS = "{cfg}:tokens"
+LEFTOVERS = "{cfg}:leftovers"
 
 #: The beginning of the keys of whole documents of the platform.
 WHOLE_PLATFORM = "{cfg}:platformdoc:"
@@ -137,6 +142,22 @@ def login_key(network: str) -> str:
     return f"{{cfg}}:login:{network}"
 
 
-def script(name: str) -> str:
-    """The text of one of the Lua scripts in `lua/`."""
-    return (Path(__file__).parent / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+def plan_key(plan_id: str) -> str:
+    return f"{{cfg}}:plan:{plan_id}"
+
+
+def staged_key(call: str, owner: str) -> str:
+    return f"{{cfg}}:staged:{call}:{owner}"
+
+
+#: The beginnings of the keys of owners, for scripts that make them.
+PREFIXES = {
+    **{name: f"{{cfg}}:{name}:" for name in ("tenant", "doc", "part", "keys", "used", "uses", "quarantine")},
+    **version_keys("")._asdict(),
+}
+
+
+def script(*names: str) -> str:
+    """The text of Lua scripts in `lua/`, one after the other."""
+    folder = Path(__file__).parent / "lua"
+    return "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)

@@ -9,6 +9,7 @@ from shared.config_store.history.edit import Edit
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.idempotency import Claim
 from shared.config_store.records.contents import Content
+from shared.config_store.records.together import Together, Written
 from shared.model.config import PlatformToken, PlatformTokens, Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 
@@ -130,6 +131,22 @@ class ConfigStore(Protocol):
         `errors.CallInProgress` when the claim is gone, and
         `errors.StoreLost` when the store does not have the data that were served last.
         """
+        ...
+
+    def write_together(self, writes: Together, *, claim: Claim[Written] | None = None) -> Written:
+        """Make several writes in one atomic step, each with its version and its entry in the audit log.
+
+        Returns the new states, in order, with their versions. A tenant that uses what the platform loses must
+        be among the writes, and no longer use it. Raises as `write` and `write_platform`.
+        """
+        ...
+
+    def put_plan(self, plan_id: str, text: str, seconds: int) -> None:
+        """Keep the text of a plan for some time."""
+        ...
+
+    def plan(self, plan_id: str) -> str | None:
+        """The text of a plan; None when there is none, or no longer."""
         ...
 
     def read_platform(self) -> PlatformDocument:

@@ -1,12 +1,12 @@
 """The configuration store in Redis, as the admin API uses it. Its keys are listed in `layout`."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import batched
 from typing import Any
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from shared.config_store import layout
 from shared.config_store.client import ask_state, open_client, read_state
@@ -18,6 +18,7 @@ from shared.config_store.history.reader import RedisHistory
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page
+from shared.config_store.records.leftovers import Leftovers
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import (
     PLATFORM_CHANGED,
@@ -26,11 +27,13 @@ from shared.config_store.records.platform import (
     parse_discovered,
     write_platform_call,
 )
-from shared.config_store.records.stored import Ask, Done, Reading, StoredContents, advance
+from shared.config_store.records.reader import ContentReader
+from shared.config_store.records.stored import StoredContents
 from shared.config_store.records.tenants import CHANGED, Change, ScriptCall, taken, write_call
+from shared.config_store.records.together import Together, Written, owner_changes, together_call
 from shared.config_store.redis_errors import redis_errors
 from shared.config_store.tokens import RedisTokens
-from shared.core.errors import BadRecord, CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
+from shared.core.errors import CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
 from shared.model.config import Snapshot, Tenant
 from shared.model.providers import Discovered, PlatformDocument
 
@@ -69,14 +72,15 @@ class RedisStore:
         self._client = client
         self._contents = StoredContents(names or PartNames())
         self._audit_key = audit_key or AuditKey()
-        self._history = RedisHistory(client, self._contents, self._finish)
+        self._reader = ContentReader(client, self._contents)
+        self._history = RedisHistory(client, self._contents, self._reader.finish)
         self.tokens = RedisTokens(client, self._audit_key, self._save_known)
         self._quarantine = quarantine
         self._known = known or KnownStore()
         self._adopt = client.register_script(layout.script("adopt"))
-        self._read = client.register_script(layout.script("read"))
-        self._read_platform = client.register_script(layout.script("read_platform"))
-        self._write = client.register_script(layout.script("write"))
+        self._write = client.register_script(layout.script("versions", "write"))
+        self._together = client.register_script(layout.script("versions", "together"))
+        self._leftovers = Leftovers(client)
         self._claim = client.register_script(layout.script("claim"))
         self._release = client.register_script(layout.script("release"))
 
@@ -85,45 +89,14 @@ class RedisStore:
         return self._history
 
     def read(self, tenant_id: str) -> Snapshot | None:
-        return self._finish(self._contents.tenant(tenant_id), tenant_id)
+        return self._reader.finish(self._contents.tenant(tenant_id), tenant_id)
 
     def read_named(self, subdomains: Sequence[str] | None = None) -> Mapping[str, Snapshot]:
-        found: dict[str, Snapshot] = {}
-        for ids in batched(self._ids(subdomains), _READ_COUNT):
-            snapshots = {one.tenant.id: one for one in self._read_all(ids)}
-            # One that is damaged is read again, alone, to say so.
-            read = (snapshots.get(one) or self.read(one) for one in ids)
-            found |= {one.tenant.subdomain: one for one in read if one is not None}
-        return found
-
-    def _ids(self, subdomains: Sequence[str] | None) -> Sequence[str]:
-        """The ids of the tenants with these subdomains; None: of all, in order of creation."""
-        with redis_errors():
-            if subdomains is None:
-                ids: Any = self._client.zrange(layout.ORDER, 0, -1)
-            else:
-                ids = self._client.hmget(layout.SUBDOMAINS, list(subdomains)) if subdomains else []
-        return [one.decode() for one in ids if one is not None]
+        return self._reader.named(subdomains)
 
     def part_keys(self, tenant_id: str) -> Sequence[str]:
         """The keys of the parts of a tenant that was read before."""
         return self._contents.part_keys(tenant_id)
-
-    def _finish[T](self, reading: Reading[T], record: str) -> T:
-        """The result of a reading. `record` is the id of what is read."""
-        step = advance(reading)
-        while not isinstance(step, Done):
-            with redis_errors(record):
-                reply = self._ask(step)
-            step = advance(reading, reply)
-        result: T = step.result
-        return result
-
-    def _ask(self, ask: Ask, client: Any = None) -> Any:
-        if not isinstance(ask, ScriptCall):
-            return (client or self._client).mget(ask)
-        script = self._read_platform if layout.PLATFORM in ask.keys else self._read
-        return script(ask.keys, ask.arguments, client=client)
 
     def write(
         self,
@@ -135,8 +108,8 @@ class RedisStore:
         platform: int | None = None,
     ) -> Snapshot | None:
         change = Change.between(before, after)
-        if before and not self._contents.knows(change.tenant_id, before.tenant.version):
-            self.read(change.tenant_id)
+        if before:
+            self._hold(change.tenant_id, before.tenant.version)
         content = self._contents.change(change, edit.actor)
 
         def call() -> ScriptCall:
@@ -159,13 +132,68 @@ class RedisStore:
             raise SubdomainTaken(self._taken(change.claimed_subdomain or ""))
         if change.after is None:
             self._contents.drop(change.tenant_id)
-            self._purge_counters(change.tenant_id)
+            self._leftovers.purge_counters(change.tenant_id, self.max_scans)
             return None
         self._contents.written(change.tenant_id, content)
         return replace(change.after, revision=number)
 
+    def write_together(self, writes: Together, *, claim: Claim[Written] | None = None) -> Written:
+        written = writes.written()
+        changes = owner_changes(writes, self._contents, self._hold)
+        platform = writes.platform and PlatformChange.between(writes.platform.before, writes.platform.after)
+        users = self._keeping_users(platform) if platform else ()
+        removed = writes.users_of(platform.removed_uses if platform else ())
+        if losers := writes.losers(removed):
+            raise NamesInUse(losers)
+        call = self._leftovers.stage(changes)
+
+        def script_call() -> ScriptCall:
+            return together_call(
+                changes,
+                call,
+                self._audit_key,
+                removed=removed,
+                users=users,
+                checked_by=writes.checked_by,
+                quarantine=self._quarantine,
+                known=self._known.seen,
+                claim=claim,
+                written=written,
+            )
+
+        number = self._save(script_call, writes.owners[0], self._together)
+        if number == -1:
+            for tenant in writes.new_tenants():
+                self.check_subdomain(tenant.id, tenant.subdomain)
+        if number in (0, -1):
+            raise Conflict(CHANGED)
+        if number == -4:
+            raise NamesInUse(self.users_of(removed))
+        for one in changes:
+            self._contents.written(one.owner, one.content)
+        self._leftovers.finish(changes, call, Kept(self.kept_versions, self.kept_bytes))
+        for write in writes.tenants:
+            if write.after is None:
+                self._contents.drop(write.tenant_id)
+                self._leftovers.purge_counters(write.tenant_id, self.max_scans)
+        return written
+
+    def _hold(self, owner: str, version: int) -> None:
+        """Read a content again that is no longer held, so that another can replace it."""
+        if not self._contents.knows(owner, version):
+            self.read_platform() if owner == layout.PLATFORM_ID else self.read(owner)
+
+    def put_plan(self, plan_id: str, text: str, seconds: int) -> None:
+        with redis_errors():
+            self._client.set(layout.plan_key(plan_id), text, ex=seconds)
+
+    def plan(self, plan_id: str) -> str | None:
+        with redis_errors():
+            found: Any = self._client.get(layout.plan_key(plan_id))
+        return None if found is None else found.decode()
+
     def read_platform(self) -> PlatformDocument:
-        return self._finish(self._contents.platform(), layout.PLATFORM_ID)
+        return self._reader.finish(self._contents.platform(), layout.PLATFORM_ID)
 
     def write_platform(
         self,
@@ -176,8 +204,8 @@ class RedisStore:
         claim: Claim[PlatformDocument] | None = None,
     ) -> PlatformDocument:
         change = PlatformChange.between(before, after)
-        if before.version and not self._contents.knows(layout.PLATFORM_ID, before.version):
-            self.read_platform()
+        if before.version:
+            self._hold(layout.PLATFORM_ID, before.version)
         users = self._keeping_users(change)
         content = self._contents.change_platform(change, edit.actor)
 
@@ -205,7 +233,7 @@ class RedisStore:
         """The tenants that use what is shared with fewer. Raises `NamesInUse` when one of them loses it."""
         users = self.users_of(change.narrowed)
         ids = sorted({tenant_id for found in users.values() for tenant_id in found})
-        read = (one.tenant for part in batched(ids, _READ_COUNT) for one in self._read_all(part))
+        read = (one.tenant for part in batched(ids, _READ_COUNT) for one in self._reader.all(part))
         tenants = {tenant.id: tenant for tenant in read}
         if losers := change.losers(users, tenants):
             raise NamesInUse(losers)
@@ -273,7 +301,7 @@ class RedisStore:
                 layout.ORDER, start, "+inf", byscore=True, offset=0, num=limit + 1, withscores=True
             )
         page = found[:limit]
-        snapshots = self._read_all([tenant_id.decode() for tenant_id, _ in page])
+        snapshots = self._reader.all([tenant_id.decode() for tenant_id, _ in page])
         more = len(found) > limit
         return Page(tuple(snapshots), format_cursor(int(page[-1][1])) if more else None)
 
@@ -319,69 +347,21 @@ class RedisStore:
     def _save_known(self, call: Callable[[StoreState | None], ScriptCall], record: str) -> int:
         return self._save(lambda: call(self._known.seen), record)
 
-    def _save(self, call: Callable[[], ScriptCall], record: str) -> int:
-        """The number of a change that ``write.lua`` makes, or why it made none: 0, -1 or -4.
+    def _save(self, call: Callable[[], ScriptCall], record: str, script: Any = None) -> int:
+        """The number of a change that a script makes (``write.lua``), or why it made none: 0, -1 or -4.
 
         `call` is asked for once the store is known. `record` is the id of what changes.
         """
         with redis_errors(record), self._client.client() as connection:  # type: ignore[no-untyped-call]
             self._look(connection)
             keys, arguments = call()
-            number = save(connection, lambda: self._write(keys, arguments, client=connection))
+            number = save(connection, lambda: (script or self._write)(keys, arguments, client=connection))
         if number == -2:
             raise StoreLost(LOST.format("it was replaced at this moment"))
         if number == -3:
             raise CallInProgress(CLAIM_LOST)
         self._known.note_revision(number)
         return number
-
-    def _read_all(self, tenant_ids: Sequence[str]) -> Iterator[Snapshot]:
-        """The tenants that are there and can be read. All are asked for together, then all of their parts."""
-        readings = {tenant_id: self._contents.tenant(tenant_id) for tenant_id in tenant_ids}
-        steps = {one: advance(reading) for one, reading in readings.items()}
-        while asks := {one: step for one, step in steps.items() if not isinstance(step, Done)}:
-            with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
-                for ask in asks.values():
-                    self._ask(ask, pipeline)
-                replies = pipeline.execute(raise_on_error=False)
-            for tenant_id, reply in zip(asks, replies, strict=True):
-                try:
-                    steps[tenant_id] = _after(readings[tenant_id], tenant_id, reply)
-                except BadRecord as error:
-                    logger.warning("A tenant was left out of a list. %s", error)
-                    steps[tenant_id] = Done(None)
-        for step in steps.values():
-            if isinstance(step, Done) and step.result is not None:
-                yield step.result
-
-    def _purge_counters(self, tenant_id: str) -> None:
-        """Drop the rate-limit counters of a deleted tenant. They hold no secrets, and also expire.
-
-        SCAN looks at the keys of all tenants, so the number of calls is bounded.
-        """
-        why: object = "there are too many keys to scan"
-        cursor = 0
-        try:
-            for _ in range(self.max_scans):
-                reply: Any = self._client.scan(cursor, match=f"rl:{{{tenant_id}}}:*", count=_SCAN_COUNT)
-                cursor, counters = reply
-                if counters:
-                    self._client.unlink(*counters)
-                if not cursor:
-                    return
-        except RedisError as error:
-            why = error
-        logger.warning(
-            "The rate-limit counters of the deleted tenant %s were left to expire: %s", tenant_id, why
-        )
-
-
-def _after[T](reading: Reading[T], tenant_id: str, reply: Any) -> Ask | Done[T]:
-    """What follows a reply of a pipeline."""
-    with redis_errors(tenant_id):
-        if isinstance(reply, RedisError):
-            raise reply
-    return advance(reading, reply)
 
 
 def open_store(

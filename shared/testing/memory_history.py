@@ -89,6 +89,7 @@ class MemoryHistory:
             message=edit.message,
             summary=edit.summary,
             restored=edit.restored,
+            file=edit.file,
         )
         versions = self._versions.setdefault(owner, {})
         versions[version] = note, content

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared.config_store.cursor import format_cursor, parse_cursor
@@ -12,6 +12,7 @@ from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import Page
 from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange, discovering
 from shared.config_store.records.tenants import CHANGED, Change, taken
+from shared.config_store.records.together import PlatformWrite, Together, Written
 from shared.config_store.tokens import TOKENS_CHANGED
 from shared.core.clock import Clock
 from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTaken
@@ -34,6 +35,7 @@ class MemoryStore:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._freed: dict[str, tuple[str, float]] = {}
         self._claims: dict[str, tuple[str, float]] = {}
+        self._plans: dict[str, tuple[str, float]] = {}
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
         self.history = MemoryHistory()
@@ -73,13 +75,44 @@ class MemoryStore:
             self._check_claim(claim)
             self._check(change, platform)
             self._finish(claim, change.after)
-            self.revision += 1
-            self._remove_old(change)
-            self._put_new(change)
-            self.changed_at[change.tenant_id] = self.revision
-            self.history.add_tenant(change, edit, self.revision)
+            self._put_tenant(change, edit)
         self._announce(change.tenant_id)
         return change.after and replace(change.after, revision=self.revision)
+
+    def write_together(self, writes: Together, *, claim: Claim[Written] | None = None) -> Written:
+        changes = [Change.between(one.before, one.after) for one in writes.tenants]
+        written = writes.written()
+        with self._lock:
+            self._check_claim(claim)
+            if writes.platform:
+                change = PlatformChange.between(writes.platform.before, writes.platform.after)
+                if losers := writes.losers(change.removed_uses):
+                    raise NamesInUse(losers)
+                self._check_platform(writes.platform, {one.tenant_id for one in changes})
+            for one in changes:
+                self._check(one, writes.checked_by)
+            self._finish(claim, written)
+            for of_tenant, write in zip(changes, writes.tenants, strict=True):
+                self._put_tenant(of_tenant, write.edit)
+            if writes.platform:
+                self._put_platform(writes.platform)
+        for owner in writes.owners:
+            self._announce(owner)
+        return written
+
+    def put_plan(self, plan_id: str, text: str, seconds: int) -> None:
+        self._plans[plan_id] = text, self._clock.now() + seconds
+
+    def plan(self, plan_id: str) -> str | None:
+        text, until = self._plans.get(plan_id, (None, 0.0))
+        return text if self._clock.now() < until else None
+
+    def _put_tenant(self, change: Change, edit: Edit) -> None:
+        self.revision += 1
+        self._remove_old(change)
+        self._put_new(change)
+        self.changed_at[change.tenant_id] = self.revision
+        self.history.add_tenant(change, edit, self.revision)
 
     def read_platform(self) -> PlatformDocument:
         return self._platform
@@ -92,25 +125,37 @@ class MemoryStore:
         edit: Edit,
         claim: Claim[PlatformDocument] | None = None,
     ) -> PlatformDocument:
-        change = PlatformChange.between(before, after)
+        write = PlatformWrite(before, after, edit)
         with self._lock:
             self._check_claim(claim)
-            if self._platform.revision != before.revision:
-                raise Conflict(PLATFORM_CHANGED)
-            if users := self.users_of(change.removed_uses):
-                raise NamesInUse(users)
-            tenants = {one: found.tenant for one, found in self._snapshots.items()}
-            if users := change.losers(self.users_of(change.narrowed), tenants):
-                raise NamesInUse(users)
-            self._finish(claim, change.after)
-            self.revision += 1
-            self._platform = replace(change.after, revision=self.revision)
-            self._forget_providers(change.removed_providers)
-            self.changed_at[PLATFORM_ID] = self.revision
-            written = self._platform
-            self.history.add_platform(before, written, edit)
+            self._check_platform(write)
+            self._finish(claim, PlatformChange.between(before, after).after)
+            written = self._put_platform(write)
         self._announce(PLATFORM_ID)
         return written
+
+    def _check_platform(self, write: PlatformWrite, others: Container[str] = ()) -> None:
+        """Check what all tenants but `others` use."""
+        change = PlatformChange.between(write.before, write.after)
+        if self._platform.revision != write.before.revision:
+            raise Conflict(PLATFORM_CHANGED)
+        tenants = {one: found.tenant for one, found in self._snapshots.items()}
+        for users in (
+            self.users_of(change.removed_uses),
+            change.losers(self.users_of(change.narrowed), tenants),
+        ):
+            left = {use: [one for one in ids if one not in others] for use, ids in users.items()}
+            if any(left.values()):
+                raise NamesInUse({use: ids for use, ids in left.items() if ids})
+
+    def _put_platform(self, write: PlatformWrite) -> PlatformDocument:
+        change = PlatformChange.between(write.before, write.after)
+        self.revision += 1
+        self._platform = replace(change.after, revision=self.revision)
+        self._forget_providers(change.removed_providers)
+        self.changed_at[PLATFORM_ID] = self.revision
+        self.history.add_platform(write.before, self._platform, write.edit)
+        return self._platform
 
     def users_of(self, uses: Iterable[str]) -> Mapping[str, Sequence[str]]:
         users = {

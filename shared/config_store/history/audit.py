@@ -30,7 +30,7 @@ class AuditEntry:
         version: that of the content afterwards; None when the owner is deleted.
         before: the revision that the writer read; empty for a new owner.
         cut: whether `changes` were too many to be stored.
-        actor, address, source, request_id, operation, message, summary, changes: as in `Edit`.
+        actor, address, source, request_id, operation, message, summary, changes, file: as in `Edit`.
     """
 
     at: float
@@ -47,6 +47,7 @@ class AuditEntry:
     changes: Sequence[Any]
     summary: str = ""
     cut: bool = False
+    file: str | None = None
 
     @classmethod
     def of(cls, edit: Edit, *, owner: str, action: str, version: int | None, before: str) -> Self:
@@ -67,6 +68,7 @@ class AuditEntry:
             changes=first,
             summary=edit.summary,
             cut=len(first) < len(changes),
+            file=edit.file,
         )
 
 

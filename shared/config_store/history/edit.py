@@ -32,13 +32,14 @@ class Edit:
         actor: ``platform``, ``token:<name>`` or ``key:<id>``.
         at: the time.
         address: the address of the client.
-        source: the client: ``api``, ``ui``, ``gw``, ``rollback``, or ``gateway`` for a job.
+        source: the client: ``api``, ``ui``, ``gw``, ``file``, ``rollback``, or ``gateway`` for a job.
         request_id: that of the call.
         operation: the operation of the API.
         message: the reason in the author's words.
         summary: what changed, in one line.
         changes: what differs, with secrets masked (`shared.documents.history.differences`).
         restored: the version that a rollback restored.
+        file: the name of the file that was applied.
     """
 
     actor: str
@@ -51,3 +52,4 @@ class Edit:
     summary: str = ""
     changes: Sequence[Any] = ()
     restored: int | None = None
+    file: str | None = None

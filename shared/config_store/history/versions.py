@@ -16,7 +16,7 @@ class VersionNote:
         version: its number.
         root: the name of its root, by which its text is checked.
         actor, at: the author and the time.
-        source, message, summary, restored: as in `Edit`. A version that an older release wrote has none.
+        source, message, summary, restored, file: as in `Edit`. A version of an older release has none.
         pinned: whether it stays, however old it is.
     """
 
@@ -28,6 +28,7 @@ class VersionNote:
     message: str | None = None
     summary: str = ""
     restored: int | None = None
+    file: str | None = None
     pinned: bool = False
 
     @classmethod
@@ -57,4 +58,5 @@ def note_of(version: int, name: str, root: AnyRoot, edit: Edit | None = None) ->
         message=noted.message,
         summary=noted.summary,
         restored=noted.restored,
+        file=noted.file,
     )

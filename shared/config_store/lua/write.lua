@@ -5,11 +5,20 @@
 -- call is gone, -4 when tenants use what the platform would lose.
 -- KEYS are described in layout.py. ARGV[1] is the change as JSON, see write_call and write_platform_call in
 -- records/. If a content changes, ARGV has its root and its new parts, too. The keys of roots and parts are
--- made from their prefixes: only here it is known which of them go.
+-- made from their prefixes: only here it is known which of them go. After versions.lua.
 
 local identity, revision, format, changes, deleted, platform, call, audit = unpack(KEYS, 1, 8)
-local versions, notes, sizes, dropped, pinned, pinned_parts = unpack(KEYS, 9, 14)
 local change = cjson.decode(ARGV[1])
+local owner = {
+  versions = KEYS[9],
+  notes = KEYS[10],
+  sizes = KEYS[11],
+  dropped = KEYS[12],
+  pinned = KEYS[13],
+  pinned_parts = KEYS[14],
+  roots = change.roots,
+  parts = change.parts,
+}
 local FIRST_OWN = 15 -- the first key of the kind of change
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
@@ -39,96 +48,16 @@ local function drop_keys_from(first)
   end
 end
 
--- The versions that are not pinned, oldest first: as many as asked for, if there are so many.
-local function oldest_versions(count)
-  local found = {}
-  for _, version in ipairs(redis.call('ZRANGE', versions, 0, redis.call('SCARD', pinned) + count - 1)) do
-    if #found < count and redis.call('SISMEMBER', pinned, version) == 0 then
-      found[#found + 1] = version
-    end
-  end
-  return found
-end
-
--- The oldest versions above the bounds of their number and of their bytes. The newest one always stays.
-local function excess_versions(most, most_bytes)
-  local loose = redis.call('ZCARD', versions) - redis.call('SCARD', pinned)
-  local bytes = 0
-  for _, size in ipairs(redis.call('HVALS', sizes)) do
-    bytes = bytes + size
-  end
-  local found = {}
-  if loose <= most and bytes <= most_bytes then
-    return found
-  end
-  for at, version in ipairs(oldest_versions(loose - 1)) do
-    if at > loose - most and bytes <= most_bytes then
-      break
-    end
-    found[at] = version
-    bytes = bytes - redis.call('HGET', sizes, version)
-  end
-  return found
-end
-
--- Drops the oldest versions above the bounds, and the parts that only they name. A part whose score is at most
--- the oldest version left is named by none of these.
-local function drop_old_versions(most, most_bytes)
-  local excess = excess_versions(most, most_bytes)
-  if #excess == 0 then
-    return
-  end
-  for _, version in ipairs(excess) do
-    redis.call('DEL', change.roots .. version)
-    redis.call('ZREM', versions, version)
-    redis.call('HDEL', notes, version)
-    redis.call('HDEL', sizes, version)
-  end
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', dropped, '-inf', oldest_versions(1)[1])) do
-    if redis.call('HEXISTS', pinned_parts, name) == 0 then
-      redis.call('DEL', change.parts .. name)
-      redis.call('ZREM', dropped, name)
-    end
-  end
-end
-
--- Stores a new version of a content. The one before becomes an old version, unless it has no root.
+-- Stores a new version of a content.
 local function put_version(new)
-  if new.before_note then
-    redis.call('ZADD', versions, 'NX', new.before, new.before)
-    redis.call('HSETNX', notes, new.before, new.before_note)
-    redis.call('HSETNX', sizes, new.before, redis.call('STRLEN', change.roots .. new.before))
-  elseif new.whole then
-    redis.call('DEL', new.whole)
-  end
-  redis.call('SET', change.roots .. new.version, ARGV[2])
+  redis.call('SET', owner.roots .. new.version, ARGV[2])
   local bytes = #ARGV[2]
   for at, name in ipairs(new.names) do
     bytes = bytes + #ARGV[2 + at]
-    redis.call('SET', change.parts .. name, ARGV[2 + at])
-    redis.call('ZREM', dropped, name)
+    redis.call('SET', owner.parts .. name, ARGV[2 + at])
   end
-  for _, name in ipairs(new.dropped) do
-    redis.call('ZADD', dropped, new.version, name)
-  end
-  redis.call('ZADD', versions, new.version, new.version)
-  redis.call('HSET', notes, new.version, new.note)
-  redis.call('HSET', sizes, new.version, bytes)
-  drop_old_versions(new.most, new.most_bytes)
-end
-
-local function drop_all_versions(current)
-  for _, version in ipairs(redis.call('ZRANGE', versions, 0, -1)) do
-    redis.call('UNLINK', change.roots .. version)
-  end
-  for _, name in ipairs(redis.call('ZRANGE', dropped, 0, -1)) do
-    redis.call('UNLINK', change.parts .. name)
-  end
-  redis.call('UNLINK', change.roots .. current.version)
-  for _, name in ipairs(current.names) do
-    redis.call('UNLINK', change.parts .. name)
-  end
-  redis.call('DEL', versions, notes, sizes, dropped, pinned, pinned_parts)
+  note_version(owner, new, bytes)
+  drop_old_versions(owner, new.most, new.most_bytes)
 end
 
 -- The platform: a rejection, or a function that writes.
@@ -168,8 +97,8 @@ end
 
 -- The list of models of a provider, a change of its owner: the same. An owner that is gone gets none.
 local function judge_discovered()
-  local list, owner = KEYS[FIRST_OWN], change.id
-  if not redis.call('ZSCORE', changes, owner) or redis.call('ZSCORE', deleted, owner) then
+  local list, id = KEYS[FIRST_OWN], change.id
+  if not redis.call('ZSCORE', changes, id) or redis.call('ZSCORE', deleted, id) then
     return 0
   end
   local old = redis.call('GET', list)
@@ -208,8 +137,8 @@ local function judge_tenant()
   local first_unused = first_used + change.used
   local first_gone = first_unused + change.unused
 
-  local function belongs_to_other(owner)
-    return owner and owner ~= change.id
+  local function belongs_to_other(id)
+    return id and id ~= change.id
   end
 
   if (redis.call('HGET', tenant, 'revision') or '') ~= change.before
@@ -220,8 +149,7 @@ local function judge_tenant()
     return 0
   end
   if change.claimed then
-    local owner = redis.call('HGET', subdomains, change.claimed)
-    if belongs_to_other(owner) or belongs_to_other(redis.call('GET', new_quarantine)) then
+    if belongs_to_other(redis.call('HGET', subdomains, change.claimed)) or belongs_to_other(redis.call('GET', new_quarantine)) then
       return -1
     end
   end
@@ -262,7 +190,7 @@ local function judge_tenant()
       redis.call('ZADD', order, 'NX', number, change.id)
       redis.call('ZREM', deleted, change.id)
     else
-      drop_all_versions(change.current)
+      drop_all_versions(owner, change.current.version, change.current.names)
       redis.call('DEL', tenant, keys, used)
       redis.call('ZREM', order, change.id)
       redis.call('ZADD', deleted, now, change.id)

@@ -207,9 +207,9 @@ def write_call(
         "platform": platform if used else None,
         "used": len(used),
         "unused": len(unused),
-        "record": None if after is None else _record(after.tenant, content.split),
+        "record": None if after is None else record_of(after.tenant, content.split),
         "current": _current(content.before) if after is None else None,
-        "keys": [_key_record(key) for key in after.keys] if after and change.has_new_keys else None,
+        "keys": [key_record(key) for key in after.keys] if after and change.has_new_keys else None,
     }
     keys = [
         *common_keys(change.tenant_id, claim),
@@ -330,7 +330,7 @@ class StoredTenant(NamedTuple):
         return Snapshot(tenant, document.rules, with_uses, int(members["revision"]))
 
 
-def _record(tenant: Tenant, parts: Split[Document] | None) -> dict[str, str]:
+def record_of(tenant: Tenant, parts: Split[Document] | None) -> dict[str, str]:
     """The record after the write. Without new parts the stored root stays."""
     return {
         "version": str(tenant.version),
@@ -342,7 +342,8 @@ def _record(tenant: Tenant, parts: Split[Document] | None) -> dict[str, str]:
     }
 
 
-def _key_record(key: ApiKey) -> dict[str, str]:
+def key_record(key: ApiKey) -> dict[str, str]:
+    """An API key as the scripts store it."""
     return {"id": key.id, "hash": key.hash, "record": encode(replace(key, last_used_at=None))}
 
 

@@ -1,0 +1,101 @@
+-- The versions of one owner: put before other scripts. `owner` has the names of its keys: versions, notes,
+-- sizes, dropped, pinned and pinned_parts, and the beginnings of those of its roots and parts.
+
+-- Calls `call` with the items, as many at a time as Lua takes as arguments.
+local function in_batches(items, call)
+  for first = 1, #items, 1000 do
+    call(unpack(items, first, math.min(first + 999, #items)))
+  end
+end
+
+-- The versions that are not pinned, oldest first: as many as asked for, if there are so many.
+local function oldest_versions(owner, count)
+  local found = {}
+  local last = redis.call('SCARD', owner.pinned) + count - 1
+  for _, version in ipairs(redis.call('ZRANGE', owner.versions, 0, last)) do
+    if #found < count and redis.call('SISMEMBER', owner.pinned, version) == 0 then
+      found[#found + 1] = version
+    end
+  end
+  return found
+end
+
+-- The oldest versions above the bounds of their number and of their bytes. The newest one always stays.
+local function excess_versions(owner, most, most_bytes)
+  local loose = redis.call('ZCARD', owner.versions) - redis.call('SCARD', owner.pinned)
+  local bytes = 0
+  for _, size in ipairs(redis.call('HVALS', owner.sizes)) do
+    bytes = bytes + size
+  end
+  local found = {}
+  if loose <= most and bytes <= most_bytes then
+    return found
+  end
+  for at, version in ipairs(oldest_versions(owner, loose - 1)) do
+    if at > loose - most and bytes <= most_bytes then
+      break
+    end
+    found[at] = version
+    bytes = bytes - redis.call('HGET', owner.sizes, version)
+  end
+  return found
+end
+
+-- Drops the oldest versions above the bounds, and the parts that only they name. A part whose score is at most
+-- the oldest version left is named by none of these.
+local function drop_old_versions(owner, most, most_bytes)
+  local excess = excess_versions(owner, most, most_bytes)
+  if #excess == 0 then
+    return
+  end
+  for _, version in ipairs(excess) do
+    redis.call('DEL', owner.roots .. version)
+    redis.call('ZREM', owner.versions, version)
+    redis.call('HDEL', owner.notes, version)
+    redis.call('HDEL', owner.sizes, version)
+  end
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', owner.dropped, '-inf', oldest_versions(owner, 1)[1])) do
+    if redis.call('HEXISTS', owner.pinned_parts, name) == 0 then
+      redis.call('DEL', owner.parts .. name)
+      redis.call('ZREM', owner.dropped, name)
+    end
+  end
+end
+
+-- Notes a new version of so many bytes, whose root and parts are stored. The one before becomes an old version,
+-- unless it has no root.
+local function note_version(owner, new, bytes)
+  if new.before_note then
+    if not redis.call('ZSCORE', owner.versions, new.before) then
+      redis.call('ZADD', owner.versions, new.before, new.before)
+      redis.call('HSETNX', owner.notes, new.before, new.before_note)
+      redis.call('HSETNX', owner.sizes, new.before, redis.call('STRLEN', owner.roots .. new.before))
+    end
+  elseif new.whole then
+    redis.call('DEL', new.whole)
+  end
+  in_batches(new.names, function(...)
+    redis.call('ZREM', owner.dropped, ...)
+  end)
+  for _, name in ipairs(new.dropped) do
+    redis.call('ZADD', owner.dropped, new.version, name)
+  end
+  redis.call('ZADD', owner.versions, new.version, new.version)
+  redis.call('HSET', owner.notes, new.version, new.note)
+  redis.call('HSET', owner.sizes, new.version, bytes)
+end
+
+-- Drops all versions, with the parts of the newest one.
+local function drop_all_versions(owner, version, names)
+  for _, one in ipairs(redis.call('ZRANGE', owner.versions, 0, -1)) do
+    redis.call('UNLINK', owner.roots .. one)
+  end
+  for _, name in ipairs(redis.call('ZRANGE', owner.dropped, 0, -1)) do
+    redis.call('UNLINK', owner.parts .. name)
+  end
+  redis.call('UNLINK', owner.roots .. version)
+  for _, name in ipairs(names) do
+    redis.call('UNLINK', owner.parts .. name)
+  end
+  redis.call('DEL', owner.versions, owner.notes, owner.sizes, owner.dropped, owner.pinned, owner.pinned_parts)
+end
