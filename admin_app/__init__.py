@@ -37,7 +37,7 @@ from admin_app.views.ai import (
     providers_health,
     usage,
 )
-from admin_app.views.file import document
+from admin_app.views.file import document, plans
 from admin_app.views.history import audit, versions
 from admin_app.views.platform import tokens
 from shared.core import VERSION
@@ -86,6 +86,7 @@ _VIEWS = (
     audit,
     document,
     tokens,
+    plans,
     requests,
     overview,
     status,
@@ -126,6 +127,7 @@ def create_app(services: Services) -> Flask:
     register_errors(app)
     app.before_request(_set_request_id)
     app.before_request(guard)
+    app.before_request(_allow_files)
     app.before_request(_check_content_type)
     app.after_request(_finish)
     api = Api(app)
@@ -144,6 +146,11 @@ def create_app(services: Services) -> Flask:
 
 def _set_request_id() -> None:
     g.request_id = request_id(request.headers.get("X-Request-ID"), context.services().random_bytes)
+
+
+def _allow_files() -> None:
+    if request.endpoint == plans.FILES:
+        request.max_content_length = context.services().settings.admin.max_plan_body
 
 
 def _check_content_type() -> None:

@@ -50,21 +50,32 @@ class Restored(NamedTuple):
     message: str | None
 
 
+class FromFile(NamedTuple):
+    """The file that is applied, None for one without a name, and the reason in the body of the call."""
+
+    name: str | None
+    message: str | None
+
+
 def edit_of(
-    differences: Sequence[Difference], names: Mapping[str, str], restored: Restored | None = None
+    differences: Sequence[Difference],
+    names: Mapping[str, str],
+    restored: Restored | None = None,
+    file: FromFile | None = None,
 ) -> Edit:
     """The edit of the current call. `names` are as in `summary`. Raises 400 on a wrong message."""
     return Edit(
         actor=caller().actor,
         at=services().clock.now(),
         address=client() or None,
-        source=_source(restored),
+        source=_source(restored, file),
         request_id=g.request_id,
         operation=operation_name(),
-        message=(restored and restored.message) or _message(),
+        message=(restored and restored.message) or (file and file.message) or _message(),
         summary=summary(differences, names),
         changes=differences,
         restored=restored and restored.version,
+        file=file and file.name,
     )
 
 
@@ -81,12 +92,14 @@ def log_change(tenant: str, version: int, objects: Iterable[str]) -> None:
     logger.info("The configuration was changed.", extra={FIELDS: fields})
 
 
-def _source(restored: Restored | None) -> str:
+def _source(restored: Restored | None, file: FromFile | None) -> str:
     if restored:
         return "rollback"
     if caller().is_session:
         return "ui"
-    return "gw" if request.headers.get("User-Agent", "").startswith(f"{COMMAND}/") else "api"
+    if request.headers.get("User-Agent", "").startswith(f"{COMMAND}/"):
+        return "gw"
+    return "file" if file else "api"
 
 
 def _message() -> str | None:

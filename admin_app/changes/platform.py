@@ -22,6 +22,11 @@ def platform() -> PlatformDocument:
     return cast(PlatformDocument, g.platform)
 
 
+def judge_by(document: PlatformDocument) -> None:
+    """Check what follows by a document that is not stored yet."""
+    g.platform = document
+
+
 def forget_platform() -> None:
     """Begin another attempt, on the newest document."""
     g.pop("platform", None)

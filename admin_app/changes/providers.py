@@ -77,7 +77,7 @@ def changed_provider(
             wanted, secrets, f"/{name}", moved_from=moved_from, has_case=has_case
         )
         problems += found
-    keys = sent.get("keys", [{"id": one.id, "secret": KEEP, **_settings(one)} for one in stored.keys])
+    keys = sent.get("keys", [{"id": one.id, "secret": KEEP, **key_settings(one)} for one in stored.keys])
     values["keys"], found = _keep_keys(keys, stored, moved_from)
     problems += [*found, *_reference_problems(values["keys"])]
     values |= {name: tuple(sent[name]) for name in ("apis", "models") if sent.get(name) is not None}
@@ -128,7 +128,8 @@ def _key_values(sent: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "env": None, "file": None, "secret": None, **where}
 
 
-def _settings(key: ProviderKey) -> dict[str, Any]:
+def key_settings(key: ProviderKey) -> dict[str, Any]:
+    """The settings of a key, as a body has them."""
     return {"name": key.name, "weight": key.weight, "models": key.models, "enabled": key.enabled}
 
 

@@ -95,7 +95,7 @@ def with_changed(
     values |= chains
     if "methods" in sent:
         values["methods"] = tuple(dict.fromkeys(sent["methods"]))
-    if values.get("name") is None:
+    if "name" in sent and sent["name"] is None:
         values["name"] = _name(before, stored, sent.get("path", stored.path))
     upstreams, unset = kept_upstreams(sent, stored)
     values = {name: value for name, value in values.items() if name not in POOL_MEMBERS} | upstreams

@@ -71,7 +71,8 @@ class BodyParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body as plain values. Raises `ApiError` when it is not JSON."""
         body = req.get_data()
-        if len(body) >= MAX_BODY_BYTES:  # werkzeug truncates a chunked body here without an error
+        # werkzeug truncates a chunked body here without an error
+        if len(body) >= (req.max_content_length or MAX_BODY_BYTES):
             raise RequestEntityTooLarge
         try:
             g.body = parse_json(body)

@@ -65,7 +65,10 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "The request is malformed. Check its syntax."),
     404: ("not_found", "No resource has this path. See /docs for all paths."),
     405: ("method_not_allowed", "This path does not support the method. See the Allow header."),
-    413: ("body_too_large", "The body must be smaller than 1 MiB."),
+    413: (
+        "body_too_large",
+        "The body must be smaller than 1 MiB, or than admin.max_plan_body for a plan.",
+    ),
     415: ("unsupported_content_type", "The body must be JSON. Send it with Content-Type: application/json."),
 }
 #: The codes of special troubles of the store. A caller must not simply repeat the call.

@@ -17,7 +17,7 @@ A plugin takes values and returns a value. It never gets a flow, a socket or the
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import marshmallow
@@ -193,6 +193,12 @@ def setting(schema_field: fields.Field[Any], text: str, *, secret: bool = False)
     return _Setting(schema_field, text, secret)
 
 
+@cache
+def _loader(schema: type[marshmallow.Schema]) -> marshmallow.Schema:
+    """The instance of a schema: to make one takes longer than to use it."""
+    return schema()
+
+
 class Plugin:
     """The base class of plugins. A plugin has the name of its file.
 
@@ -266,11 +272,11 @@ class Plugin:
     @classmethod
     def _parsed(cls, settings: Mapping[str, Any]) -> Self:
         try:
-            values = cls.schema().load(settings)
+            values = _loader(cls.schema).load(settings)
         except marshmallow.ValidationError as error:
             raise Invalid(problems_of(error.messages)) from None
         plugin = cls()
-        for name, value in {**dict.fromkeys(cls.schema().fields), **values}.items():
+        for name, value in {**dict.fromkeys(_loader(cls.schema).fields), **values}.items():
             setattr(plugin, name, value)
         plugin.prepare()
         return plugin

@@ -185,6 +185,7 @@ class Admin:
     subdomain_quarantine: float = setting(
         seconds, "24h", "Time before the subdomain of a deleted tenant can be used again."
     )
+    max_plan_body: int = setting(size, "32MB", "Maximum size of a file that is planned.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/explain"): examples.EXPLAIN,
     ("POST", "/tenants/<tenant_id>/versions/<version>/pin"): {},
     ("POST", "/tenants/<tenant_id>/versions/<version>/rollback"): {},
+    ("POST", "/plan"): {"document": {"_format_version": "1", "platform": {}}},
+    ("POST", "/plan/<plan_id>/apply"): {},
     ("POST", "/platform/versions/<version>/pin"): {},
     ("POST", "/platform/tokens"): {"name": "evil", "scopes": ["admin"]},
     ("POST", "/platform/tokens/<token_id>/rotate"): {},
@@ -120,6 +122,9 @@ BODIES: dict[tuple[str, str], Any] = {
     **_of_ai("", ai.PLATFORM_PROVIDER, ai.PLATFORM_MODEL),
     **_of_ai("/tenants/<tenant_id>", ai.PROVIDER, ai.MODEL),
 }
+
+
+PLANNED = {"_format_version": "1", "tenants": {"planned": {"name": "Planned"}}}
 
 
 @pytest.fixture
@@ -150,6 +155,7 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "<key_id>": key,
         "<name>": "rate_limiter",
         "<version>": "1",
+        "<plan_id>": api.post("/plan", {"document": PLANNED}).get_json()["plan_id"],
         "<provider_id>": provider["id"],
         "<provider_key_id>": provider["keys"][0]["id"],
         "<path:model_name>": ai.MODEL["name"],

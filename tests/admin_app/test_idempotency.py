@@ -245,5 +245,5 @@ def test_document_names_the_header_where_it_counts(api: Api) -> None:
         *("createTenant", "createApiKey", "rotateApiKey", "createRule"),
         *("createProvider", "createProviderKey", "rotateProviderKey", "createModel"),
         *("createPlatformProvider", "createPlatformProviderKey", "rotatePlatformProviderKey"),
-        *("createPlatformModel", "createPlatformToken", "rotatePlatformToken"),
+        *("createPlatformModel", "createPlatformToken", "rotatePlatformToken", "applyPlan"),
     }

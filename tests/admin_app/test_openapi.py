@@ -37,7 +37,7 @@ from tests.support.cases import slow
 
 #: Operations that are described: the rows of their page.
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "admin-api.md"
-OPERATIONS = 110
+OPERATIONS = 112
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -80,6 +80,7 @@ def there(api: Api) -> dict[str, str]:
         "request_id": "req-1",
         "version": "1",
         "token_id": api.create("/platform/tokens", platform_token.TOKEN)["id"],
+        "plan_id": "plan_1",
     }
 
 

@@ -3,7 +3,7 @@
 Pointers go into the document, in which rules, providers and models are by their ids: ``/rules/rule_1/path``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from admin_app.changes.whole.tenant import changed_tenant, tenant_warnings
 from admin_app.http.errors import ApiError, problem_documents
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
-from shared.model.config import Rule, Snapshot
+from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import Model, PlatformDocument, Provider
 from shared.providers.shipped.presets import CUSTOM
 
@@ -76,7 +76,7 @@ def judged_tenant(
 
     Raises `Invalid` with all problems, and `ApiError`.
     """
-    problems = _Problems()
+    problems = Problems()
     tenant = before.tenant
     with problems.below(""):
         tenant = changed_tenant(replace(before, rules=()), wanted.tenant, checked.tenant, now).tenant
@@ -87,16 +87,8 @@ def judged_tenant(
     lost = known.usable.keys() - holding.usable.keys()
     holding = _with_models(holding, known, wanted, lost, problems, now)
     tenant = replace(tenant, providers=holding.providers, models=holding.models)
-    after = replace(before, tenant=tenant, rules=())
-    stored = {rule.id: rule for rule in before.rules}
-    for rule_id, (sent, basis) in wanted.rules.items():
-        # A name that the rule had stays allowed, unless this change removes it.
-        if basis.ai is not None and lost.intersection(basis.ai.providers):
-            sent, basis = {"ai": basis.ai, **sent}, replace(basis, ai=None)
-        with problems.below(f"/rules/{rule_id}"):
-            changed = with_changed(after, basis, sent, checked.rules[rule_id], now).rules[-1]
-            after = replace(after, rules=(*after.rules, _settled(changed, stored.get(rule_id), now)))
-    counts = {"rules": len(stored), "providers": len(known.providers), "models": len(known.models)}
+    after = _with_rules(before, tenant, wanted, checked, lost, problems, now)
+    counts = {"rules": len(before.rules), "providers": len(known.providers), "models": len(known.models)}
     for kind, count in counts.items():
         problems.found += _too_many(after, kind, len(getattr(wanted, kind)), count)
     problems.raise_all()
@@ -108,7 +100,7 @@ def judged_platform(
     before: PlatformDocument, wanted: Wanted, checked: Checked, now: float
 ) -> tuple[PlatformDocument, Warnings]:
     """The same for the platform."""
-    problems = _Problems()
+    problems = Problems()
     known = holding_of(before)
     holding = _with_providers(Owner(), Holding((), ()), known, wanted, checked, problems, now)
     lost = known.usable.keys() - holding.usable.keys()
@@ -120,7 +112,7 @@ def judged_platform(
     return after, list(_warnings_of_ai(known, holding, checked))
 
 
-class _Problems:
+class Problems:
     """The problems of all parts."""
 
     def __init__(self) -> None:
@@ -148,13 +140,40 @@ class _Problems:
             raise Invalid(found)
 
 
+def _with_rules(
+    before: Snapshot,
+    tenant: Tenant,
+    wanted: Wanted,
+    checked: Checked,
+    lost: Set[str],
+    problems: Problems,
+    now: float,
+) -> Snapshot:
+    """The tenant with the wanted rules. What neither a rule nor anything around it changes is not judged."""
+    stored = {rule.id: rule for rule in before.rules}
+    is_same = not lost and replace(tenant, updated_at=before.tenant.updated_at) == before.tenant
+    kept = {one for one, (sent, _) in wanted.rules.items() if is_same and not sent and one in stored}
+    after = replace(before, tenant=tenant, rules=tuple(stored[one] for one in stored if one in kept))
+    for rule_id, (sent, basis) in wanted.rules.items():
+        if rule_id in kept:
+            continue
+        # A name that the rule had stays allowed, unless this change removes it.
+        if basis.ai is not None and not lost.isdisjoint(basis.ai.providers):
+            sent, basis = {"ai": basis.ai, **sent}, replace(basis, ai=None)
+        with problems.below(f"/rules/{rule_id}"):
+            changed = with_changed(after, basis, sent, checked.rules[rule_id], now).rules[-1]
+            after = replace(after, rules=(*after.rules, _settled(changed, stored.get(rule_id), now)))
+    found = {rule.id: rule for rule in after.rules}
+    return replace(after, rules=tuple(found[one] for one in wanted.rules if one in found))
+
+
 def _with_providers(
     owner: Owner,
     holding: Holding,
     known: Holding,
     wanted: Wanted,
     checked: Checked,
-    problems: _Problems,
+    problems: Problems,
     now: float,
 ) -> Holding:
     """What the owner holds, with the wanted providers."""
@@ -178,7 +197,7 @@ def _with_models(
     known: Holding,
     wanted: Wanted,
     lost: Iterable[str],
-    problems: _Problems,
+    problems: Problems,
     now: float,
 ) -> Holding:
     """What the owner holds, with the wanted models."""

@@ -1,6 +1,6 @@
 """The loaded entries of a file as they are stored, with an empty text in place of each secret and each id."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -63,26 +63,53 @@ def platform_of(owner: FileOwner) -> PlatformDocument:
     )
 
 
-def snapshot_of(subdomain: str, owner: FileOwner, catalogue: Mapping[str, type[Plugin]]) -> Snapshot:
-    """A tenant of a file. Without fields, they have their defaults."""
-    sent = owner.tenant.sent or {}
-    required = {name: _entries([one], catalogue)[0] for name, one in sent["required_plugins"].items()}
+def tenant_of(subdomain: str, sent: Mapping[str, Any], catalogue: Mapping[str, type[Plugin]]) -> Tenant:
+    """The loaded fields of a tenant as they are stored."""
     enabled = sent["enabled_plugins"]
-    tenant = Tenant(
-        "",
-        subdomain=subdomain,
-        **{
-            **sent,
-            "enabled_plugins": None if enabled is None else tuple(dict.fromkeys(enabled)),
-            "required_plugins": required,
-            "plugin_chain": _entries(sent["plugin_chain"], catalogue),
+    values = {
+        **sent,
+        "enabled_plugins": None if enabled is None else tuple(dict.fromkeys(enabled)),
+        "required_plugins": {
+            name: _entries([one], catalogue)[0] for name, one in sent["required_plugins"].items()
         },
+        "plugin_chain": _entries(sent["plugin_chain"], catalogue),
+    }
+    return Tenant("", subdomain=subdomain, **values)
+
+
+def snapshot_of(subdomain: str, owner: FileOwner, catalogue: Mapping[str, type[Plugin]]) -> Snapshot:
+    """A tenant of a file, which was read as a whole."""
+    tenant = replace(
+        tenant_of(subdomain, owner.tenant.sent or {}, catalogue),
         providers=tuple(provider_of(name, one) for name, one in _sent(owner.providers)),
         models=tuple(model_of(name, one) for name, one in _sent(owner.models)),
     )
     rules = tuple(rule_of(name, one, catalogue) for name, one in _sent(owner.rules))
     keys = tuple(ApiKey("", name, "", "", **one) for name, one in _sent(owner.api_keys))
     return Snapshot(tenant, rules, keys)
+
+
+def has_secrets(rule: Mapping[str, Any], catalogue: Mapping[str, type[Plugin]]) -> bool:
+    """Whether a loaded rule has a secret as text, which may be another one than the stored."""
+    maps = [rule["headers"], *(one.headers for one in rule["targets"] or ())]
+    return any(isinstance(value, str) for one in maps for value in one.values()) or any_secrets(
+        rule["plugin_chain"], catalogue
+    )
+
+
+def tenant_entries(tenant: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The entries of the chains of a loaded tenant."""
+    return [*tenant["plugin_chain"], *tenant["required_plugins"].values()]
+
+
+def any_secrets(entries: Iterable[Mapping[str, Any]], catalogue: Mapping[str, type[Plugin]]) -> bool:
+    """Whether loaded entries of a chain have a secret as text."""
+    return any(
+        isinstance(value, str)
+        for one in entries
+        for setting in (catalogue[one["name"]].secrets if one["name"] in catalogue else ())
+        for value in dict(one["settings"].get(setting) or {}).values()
+    )
 
 
 def _sent(section: Mapping[str, Any] | None) -> Iterable[tuple[str, Mapping[str, Any]]]:

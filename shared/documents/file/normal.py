@@ -5,6 +5,7 @@ and each secret is ``{"set": true}``, or the place outside the store that has it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from shared.documents.ai.model import model_document
@@ -12,8 +13,16 @@ from shared.documents.ai.provider import provider_document
 from shared.documents.api_key import api_key_document
 from shared.documents.fields import SET
 from shared.documents.file.entries import TenantEntry
-from shared.documents.file.loaded import platform_of, snapshot_of
-from shared.documents.file.parse import FORMAT, VERSION, FileDocument
+from shared.documents.file.loaded import (
+    any_secrets,
+    has_secrets,
+    platform_of,
+    rule_of,
+    snapshot_of,
+    tenant_entries,
+    tenant_of,
+)
+from shared.documents.file.parse import FORMAT, VERSION, Entry, FileDocument, FileOwner
 from shared.documents.plugin_config import PluginConfigOutput, complete_entry
 from shared.documents.rule import rule_document
 from shared.documents.tenant import tenant_document
@@ -175,6 +184,47 @@ def normal(document: FileDocument, catalogue: Mapping[str, type[Plugin]]) -> Jso
         for subdomain, owner in (document.tenants or {}).items()
     }
     return _file(platform, tenants)
+
+
+def settled(
+    file: FileDocument, stored: Mapping[str, Any], catalogue: Mapping[str, type[Plugin]]
+) -> FileDocument:
+    """The file with `sent` None for each entry that is stored so, in normal form, and has no new secrets."""
+    form = NormalForm(catalogue)
+    tenants = stored.get("tenants", {})
+    if file.tenants is None:
+        return file
+    return file._replace(
+        tenants={
+            name: owner if name not in tenants else _settled(owner, tenants[name], form, catalogue)
+            for name, owner in file.tenants.items()
+        }
+    )
+
+
+def _settled(
+    owner: FileOwner,
+    stored: Mapping[str, Any],
+    form: NormalForm,
+    catalogue: Mapping[str, type[Plugin]],
+) -> FileOwner:
+    known = stored.get("rules", {})
+
+    def is_stored(name: str, sent: Mapping[str, Any] | None) -> bool:
+        if sent is None or name not in known or has_secrets(sent, catalogue):
+            return False
+        return bool(form.rule(rule_of(name, sent, catalogue)) == known[name])
+
+    rules = owner.rules and {
+        name: Entry(entry.written, None) if is_stored(name, entry.sent) else entry
+        for name, entry in owner.rules.items()
+    }
+    tenant, sent = owner.tenant, owner.tenant.sent
+    if sent is not None and not any_secrets(tenant_entries(sent), catalogue):
+        fields = form.tenant_fields(tenant_of("", sent, catalogue))
+        if fields == {name: value for name, value in stored.items() if name in _TENANT_FIELDS}:
+            tenant = Entry(tenant.written, None)
+    return replace(owner, tenant=tenant, rules=rules)
 
 
 def file_keys(keys: Iterable[ApiKey]) -> Sequence[ApiKey]:

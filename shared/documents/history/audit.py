@@ -59,12 +59,13 @@ class AuditOutput(Schema):
     operation = fields.String(required=True, metadata={"description": "The operation of the API."})
     actor = fields.String(required=True, metadata={"description": "platform, token:<name> or key:<id>."})
     address = fields.String(**nullable("The address of the client."))
-    source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
+    source = fields.String(required=True, metadata={"description": "api, ui, gw, file or rollback."})
     request_id = fields.String(**nullable("X-Request-ID of the call."))
     message = fields.String(**nullable("X-Gateway-Message of the call."))
     summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
     version = fields.Integer(**nullable("The version afterwards; null if the tenant was deleted."))
     changes = fields.List(fields.Nested(DifferenceOutput), required=True)
+    file = fields.String(**nullable("The name of the file that was applied."))
     cut = fields.Boolean(required=True, metadata={"description": "Whether there were more changes."})
 
 
@@ -100,6 +101,7 @@ ENTRY = {
     "summary": VERSION["summary"],
     "version": 41,
     "changes": DIFFERENCES,
+    "file": None,
     "cut": False,
 }
 ENTRIES = {"entries": [ENTRY], "next_cursor": None}

@@ -25,10 +25,11 @@ class VersionOutput(Schema):
     version = fields.Integer(required=True)
     at = Timestamp("The time of the change.", required=True)
     actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
-    source = fields.String(required=True, metadata={"description": "The client: api, ui, gw or rollback."})
+    source = fields.String(required=True, metadata={"description": "api, ui, gw, file or rollback."})
     message = fields.String(**nullable("X-Gateway-Message."))
     summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
     restored = fields.Integer(**nullable("The version that a rollback restored."))
+    file = fields.String(**nullable("The name of the file that was applied."))
     pinned = fields.Boolean(required=True, metadata={"description": "Whether it stays, however old it is."})
 
 
@@ -161,6 +162,7 @@ VERSION = {
     "message": "Move to the new upstream.",
     "summary": "rule /v1 changed (target)",
     "restored": None,
+    "file": None,
     "pinned": False,
 }
 ROLLBACK = {

@@ -6,6 +6,7 @@ const SOURCES = {
   api: "API",
   ui: "Dashboard",
   gw: "gw",
+  file: "File",
   rollback: "Rollback",
   gateway: "The gateway",
 };
@@ -17,6 +18,7 @@ export const OPERATIONS = {
   replaceTenant: "Tenant replaced",
   rollbackTenant: "Tenant rolled back",
   deleteTenant: "Tenant deleted",
+  applyPlan: "File applied",
   createRule: "Rule added",
   updateRule: "Rule changed",
   replaceRule: "Rule replaced",

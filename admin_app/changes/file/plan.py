@@ -1,0 +1,332 @@
+"""A plan: what a file makes of the stored configuration, judged by the checks of all other changes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from admin_app.auth.access import caller
+from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes
+from admin_app.changes.file.wanted import platform_wanted, tenant_wanted, unknown_tenant, with_file_keys
+from admin_app.changes.platform import forget_platform, judge_by, platform
+from admin_app.changes.snapshot import find_tenant
+from admin_app.changes.whole.document import (
+    Problems,
+    Wanted,
+    Warnings,
+    check_wanted,
+    judged_platform,
+    judged_tenant,
+)
+from admin_app.context import new_id, services
+from admin_app.http.errors import ApiError
+from shared.config_store.layout import PLATFORM_ID
+from shared.config_store.records.contents import PlatformContent
+from shared.config_store.records.platform import PlatformChange
+from shared.core.errors import Invalid, NamesInUse, Problem
+from shared.documents.file.normal import NormalForm, settled
+from shared.documents.file.parse import FileDocument, FileOwner, parse_file
+from shared.documents.history.differences import Difference, content_differences, snapshot_differences
+from shared.model.config import ApiKey, Snapshot, Tenant
+from shared.model.providers import PlatformDocument, Shared
+from shared.model.uses import uses_of
+
+#: The most tenants that one plan may change. One script writes them all, and Redis does nothing else
+#: meanwhile: about 10 to 20 ms for so many (`tests/reliability/test_plans.py`).
+MAX_TENANTS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A file, and how it is to be applied; the members are those of `PlanInput`."""
+
+    document: Mapping[str, Any]
+    prune: bool = False
+    allow_delete_tenants: bool = False
+    tenants: Sequence[str] | None = None
+    file_name: str | None = None
+
+
+class Step(NamedTuple):
+    """What happens to one owner: a tenant, or the platform, whose name in the file is `at`."""
+
+    before: Any
+    after: Any
+    differences: Sequence[Difference]
+    at: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """What a file changes.
+
+    Attributes:
+        base: the revisions by which it was judged, by subdomain and ``platform``.
+        platform: what happens to the platform; None: nothing.
+        tenants: what happens to tenants.
+        created: the new API keys with their secrets, and the subdomains of their tenants.
+        warnings: what may not work as intended.
+    """
+
+    base: dict[str, int] = field(default_factory=dict)
+    platform: Step | None = None
+    tenants: list[Step] = field(default_factory=list)
+    created: list[tuple[str, ApiKey, str]] = field(default_factory=list)
+    warnings: Warnings = field(default_factory=list)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return [*([self.platform] if self.platform else []), *self.tenants]
+
+    def changes(self) -> list[PlanChange]:
+        """All changes, with places in the file."""
+        return [
+            change
+            for step in self.steps
+            for change in plan_changes(
+                step.differences, names_by_id(step.before, step.after), step.at, _whole(step)
+            )
+        ]
+
+
+def make_plan(request: Request) -> Plan:
+    """The plan of a file for what is stored now. Raises `Invalid` with all problems, and `ApiError`."""
+    forget_platform()
+    _check_rights(request.document)
+    stored = _Stored(request)
+    file = stored.parse(request)
+    plan = Plan(base=stored.base(file))
+    problems = Problems()
+    _plan_platform(plan, file, stored, request, problems)
+    for subdomain, owner in (file.tenants or {}).items():
+        _plan_tenant(plan, subdomain, owner, stored, request, problems)
+    problems.raise_all()
+    if stored.is_complete:
+        named_ones = (file.tenants or {}).keys()
+        _delete_tenants(plan, stored, [name for name in stored.tenants if name not in named_ones])
+    elif request.prune and file.tenants is not None and caller().is_platform and request.tenants is None:
+        left = services().store.count() - sum(name in stored.tenants for name in file.tenants)
+        if left:
+            detail = f"{left} tenants that the file does not name stay. allow_delete_tenants deletes them."
+            plan.warnings.append({"pointer": "/document/tenants", "detail": detail})
+    _check_uses(plan)
+    if len(plan.tenants) > MAX_TENANTS:
+        detail = (
+            f"The plan changes {len(plan.tenants)} tenants; {MAX_TENANTS} are allowed at a time. Split the "
+            "file, or name some of its tenants in `tenants`."
+        )
+        raise ApiError("limit_reached", detail, [Problem("/document/tenants", detail)])
+    return plan
+
+
+class _Stored:
+    """What is stored of the owners in a file, as it is read once.
+
+    Attributes:
+        tenants: by their subdomains.
+        ids: of tenants, also of new ones, by their subdomains.
+        is_complete: whether all tenants were read, so that those that the file does not name are deleted.
+    """
+
+    def __init__(self, request: Request) -> None:
+        document = request.document
+        tenants = document.get("tenants")
+        names = [str(name).lower() for name in tenants] if isinstance(tenants, Mapping) else []
+        if request.tenants is not None:
+            names = [name for name in names if name in request.tenants]
+        self.is_complete = (
+            request.prune
+            and request.allow_delete_tenants
+            and caller().is_platform
+            and isinstance(tenants, Mapping)
+            and request.tenants is None
+        )
+        self.platform = platform()
+        own = caller().tenant_id
+        if own is not None:
+            snapshot = find_tenant(own)
+            self.tenants: Mapping[str, Snapshot] = {snapshot.tenant.subdomain: snapshot}
+        else:
+            shared = _shared_names(document)
+            wanted = None if self.is_complete else list(dict.fromkeys([*names, *shared]))
+            self.tenants = services().store.read_named(wanted)
+        self._names = names
+        self.ids = {name: one.tenant.id for name, one in self.tenants.items()}
+
+    def parse(self, request: Request) -> FileDocument:
+        """The file. What is stored in the same form is not read again."""
+        now = services().clock.now()
+        subdomains = {tenant_id: name for name, tenant_id in self.ids.items()}
+        known = [self.tenants[name] for name in self._names if name in self.tenants]
+        is_platform = "platform" in request.document
+        form = NormalForm(services().catalogue, subdomains)
+        stored = form.dump(self.platform if is_platform else None, known, now)
+        try:
+            file = settled(parse_file(request.document, stored), stored, services().catalogue)
+        except Invalid as error:
+            moved = [replace(one, pointer=f"/document{one.pointer}") for one in error.problems]
+            raise Invalid(moved) from None
+        if request.tenants is not None:
+            chosen = {name: one for name, one in (file.tenants or {}).items() if name in request.tenants}
+            file = file._replace(tenants=chosen)
+        for name in (file.tenants or {}).keys() - self.ids.keys():
+            self.ids[name] = new_id("tenant")
+        return file
+
+    def base(self, file: FileDocument) -> dict[str, int]:
+        """The revisions of what the file names; 0 for what is not there."""
+        names = self.tenants if self.is_complete else file.tenants or {}
+        found = {name: one.revision if (one := self.tenants.get(name)) else 0 for name in names}
+        if file.platform is not None:
+            found[PLATFORM_ID] = self.platform.revision
+        return found
+
+    def shared(self, shared: Shared, pointer: str, problems: Problems) -> Shared:
+        """The ids of the tenants with which something is shared. An id of one that is gone stays."""
+        found = []
+        for name in shared.tenants:
+            if name not in self.ids and not name.startswith("tenant_"):
+                problems.found.append(unknown_tenant(name, f"/document{pointer}"))
+            found.append(self.ids.get(name, name))
+        return replace(shared, tenants=tuple(dict.fromkeys(found)))
+
+
+def _shared_names(document: Mapping[str, Any]) -> Iterator[str]:
+    """The subdomains with which the platform of a document shares something; the document may be wrong."""
+    owner = document.get("platform")
+    for kind in ("providers", "models"):
+        section = owner.get(kind) if isinstance(owner, Mapping) else None
+        for one in section.values() if isinstance(section, Mapping) else ():
+            shared = one.get("shared") if isinstance(one, Mapping) else None
+            names = shared.get("tenants") if isinstance(shared, Mapping) else None
+            yield from (str(name) for name in names) if isinstance(names, list) else ()
+
+
+def _check_rights(document: Mapping[str, Any]) -> None:
+    """Raise 403 if a tenant's file has more than its own tenant."""
+    own = caller().tenant_id
+    if own is None:
+        return
+    tenants = document.get("tenants")
+    subdomain = find_tenant(own).tenant.subdomain
+    named_ones = tenants if isinstance(tenants, Mapping) else ()
+    others = [name for name in named_ones if str(name).lower() != subdomain]
+    places = [*(["/platform"] if "platform" in document else []), *(f"/tenants/{name}" for name in others)]
+    if places:
+        detail = f"A tenant's key may only plan /tenants/{subdomain}. Remove {', '.join(places)}."
+        problems = [Problem(f"/document{place}", "Only the platform may write it.") for place in places]
+        raise ApiError("forbidden", detail, problems)
+
+
+def _plan_platform(
+    plan: Plan, file: FileDocument, stored: _Stored, request: Request, problems: Problems
+) -> None:
+    if file.platform is None:
+        return
+    before, now = stored.platform, services().clock.now()
+    wanted = platform_wanted(
+        file.platform,
+        before,
+        lambda shared, at: stored.shared(shared, at, problems),
+        prune=request.prune,
+        now=now,
+    )
+    with problems.below("/document"), _in_file(wanted, "/platform"):
+        after, warnings = judged_platform(before, wanted, check_wanted(wanted), now)
+        differences = content_differences(PlatformContent.of(before), PlatformContent.of(after))
+        plan.warnings += _moved(warnings, names_by_id(after), "/platform")
+        if differences:
+            plan.platform = Step(before, after, differences, "/platform")
+            # Tenants are judged by what the platform will be.
+            judge_by(after)
+
+
+def _plan_tenant(
+    plan: Plan,
+    subdomain: str,
+    file: FileOwner,
+    stored: _Stored,
+    request: Request,
+    problems: Problems,
+) -> None:
+    before, now, at = stored.tenants.get(subdomain), services().clock.now(), f"/tenants/{subdomain}"
+    basis = before or Snapshot(Tenant(stored.ids[subdomain], "", "", created_at=now))
+    wanted = tenant_wanted(file, basis, subdomain, prune=request.prune, now=now)
+    with problems.below("/document"), _in_file(wanted, at):
+        after: Snapshot = basis
+        warnings: Warnings = []
+        if before is None or _has_changes(wanted, before):
+            after, warnings = judged_tenant(basis, wanted, check_wanted(wanted), now)
+        keys = with_file_keys(after, file.api_keys, prune=request.prune, now=now)
+        if keys.problems:
+            raise Invalid(keys.problems)
+        differences = snapshot_differences(before, keys.snapshot, now)
+        plan.warnings += _moved(warnings, names_by_id(keys.snapshot), at)
+        plan.created += [(subdomain, key, secret) for key, secret in keys.created]
+        if differences:
+            plan.tenants.append(Step(before, keys.snapshot, differences, at))
+            if uses_of(keys.snapshot):
+                plan.base[PLATFORM_ID] = stored.platform.revision
+
+
+def _has_changes(wanted: Wanted, before: Snapshot) -> bool:
+    """Whether a part is sent, or one is missing."""
+    kinds: Any = (wanted.rules, wanted.providers, wanted.models)
+    stored: Any = (before.rules, before.tenant.providers, before.tenant.models)
+    return (
+        bool(wanted.tenant)
+        or any(part.sent for parts in kinds for part in parts.values())
+        or any(len(parts) != len(known) for parts, known in zip(kinds, stored, strict=True))
+    )
+
+
+def _check_uses(plan: Plan) -> None:
+    """Raise `NamesInUse` if tenants use what the platform loses, once the plan is applied."""
+    if plan.platform is None:
+        return
+    removed = PlatformChange.between(plan.platform.before, plan.platform.after).removed_uses
+    ends = {(one.before or one.after).tenant.id: one.after for one in plan.tenants}
+    users = {
+        use: [one for one in ids if one not in ends or (ends[one] and use in uses_of(ends[one]))]
+        for use, ids in services().store.users_of(removed).items()
+    }
+    if left := {use: ids for use, ids in users.items() if ids}:
+        raise NamesInUse(left)
+
+
+def _delete_tenants(plan: Plan, stored: _Stored, subdomains: Iterable[str]) -> None:
+    for name in subdomains:
+        before = stored.tenants[name]
+        differences = snapshot_differences(before, None, services().clock.now())
+        plan.tenants.append(Step(before, None, differences, f"/tenants/{name}"))
+
+
+@contextmanager
+def _in_file(wanted: Any, at: str) -> Iterator[None]:
+    """Give problems of an owner their places in the file."""
+    names = {
+        f"/{kind}/{part_id}": f"/{kind}/{part.basis.name}"
+        for kind in ("rules", "providers")
+        for part_id, part in getattr(wanted, kind).items()
+    }
+
+    def moved(problems: Iterable[Problem]) -> list[Problem]:
+        return [replace(one, pointer=named(one.pointer, names, at)) for one in problems]
+
+    try:
+        yield
+    except Invalid as error:
+        raise Invalid(moved(error.problems)) from None
+    except ApiError as error:
+        problems = moved(error.problems) or [Problem(at, error.detail)]
+        raise ApiError(error.code, error.detail, problems, status=error.status) from None
+
+
+def _moved(warnings: Warnings, names: Mapping[str, str], at: str) -> Warnings:
+    return [{**one, "pointer": f"/document{named(one['pointer'], names, at)}"} for one in warnings]
+
+
+def _whole(step: Step) -> str:
+    if isinstance(step.before, PlatformDocument):
+        return "update"
+    return "create" if step.before is None else "delete" if step.after is None else "update"

@@ -1,0 +1,186 @@
+"""What a file wants of one owner, as the document that is judged."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from admin_app.auth.access import caller
+from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS
+from admin_app.changes.file.secrets import provider_with_stored, rule_with_stored, tenant_with_stored
+from admin_app.changes.snapshot import new_key, tier_maximum, with_key
+from admin_app.changes.whole.document import Part, Wanted
+from admin_app.context import new_id
+from shared.core.errors import Problem
+from shared.core.json_pointer import escape_step
+from shared.documents.file.normal import file_keys
+from shared.documents.file.parse import Entry, FileOwner
+from shared.model.config import ApiKey, Rule, Snapshot
+from shared.model.providers import Model, PlatformDocument, Provider, Shared
+from shared.secrets.context import PLATFORM
+
+#: Makes the tenants of a `Shared`, which a file names by their subdomains, to ids.
+type FindShared = Callable[[Shared, str], Shared]
+
+
+def tenant_wanted(file: FileOwner, before: Snapshot, subdomain: str, *, prune: bool, now: float) -> Wanted:
+    """The document of a tenant as the file wants it. `before` is a blank one for a new tenant."""
+
+    def rule(name: str, sent: Mapping[str, Any]) -> Rule:
+        return Rule(new_id("rule"), sent["path"], "", name=name, created_at=now)
+
+    tenant = before.tenant
+    rules = [
+        _part(entry, stored, RULE_FIELDS, lambda sent, one: rule_with_stored(sent, one, tenant.id))
+        for entry, stored in _paired(file.rules, before.rules, rule, prune)
+    ]
+    owned = _owned(file, tenant.providers, tenant.models, tenant.id, prune=prune, now=now)
+    fields = _tenant(file.tenant, before, subdomain)
+    return replace(owned, tenant=fields, rules={part.basis.id: part for part in rules})
+
+
+def platform_wanted(
+    file: FileOwner, before: PlatformDocument, find: FindShared, *, prune: bool, now: float
+) -> Wanted:
+    """The document of the platform as the file wants it."""
+    owned = _owned(file, before.providers, before.models, PLATFORM, prune=prune, now=now)
+    prices = file.prices if file.prices is not None else {} if prune else before.prices
+    providers = {
+        provider_id: part._replace(sent=_shared(part.sent, f"/platform/providers/{part.basis.name}", find))
+        for provider_id, part in owned.providers.items()
+    }
+    models = {
+        name: part._replace(sent=_shared(part.sent, f"/platform/models/{escape_step(name)}", find))
+        for name, part in owned.models.items()
+    }
+    return replace(owned, providers=providers, models=models, prices=prices)
+
+
+def _owned(
+    file: FileOwner,
+    providers: Iterable[Provider],
+    models: Iterable[Model],
+    owner: str,
+    *,
+    prune: bool,
+    now: float,
+) -> Wanted:
+    """The providers and models of an owner."""
+
+    def provider(name: str, sent: Mapping[str, Any]) -> Provider:
+        return Provider(new_id("prv"), name, sent["kind"], created_at=now)
+
+    parts = [
+        _part(entry, stored, PROVIDER_FIELDS, lambda sent, one: provider_with_stored(sent, one, owner))
+        for entry, stored in _paired(file.providers, providers, provider, prune)
+    ]
+    made = [
+        _part(entry, stored, (), lambda sent, _: dict(sent))
+        for entry, stored in _paired(
+            file.models, models, lambda name, _: Model(name, (), created_at=now), prune
+        )
+    ]
+    return Wanted(
+        providers={part.basis.id: part for part in parts}, models={part.basis.name: part for part in made}
+    )
+
+
+def _paired[Item: (Rule, Provider, Model)](
+    section: Mapping[str, Entry] | None,
+    stored: Iterable[Item],
+    make: Callable[[str, Mapping[str, Any]], Item],
+    prune: bool,
+) -> list[tuple[Entry | None, Item]]:
+    """The things that there will be, each with its entry: the stored ones first, then the new ones."""
+    entries = section or {}
+    known = {one.name: one for one in stored}
+    found: list[tuple[Entry | None, Item]] = []
+    for name, one in known.items():
+        if name in entries or not prune:
+            found.append((entries.get(name), one))
+    for name, entry in entries.items():
+        if name not in known:
+            found.append((entry, make(name, entry.sent or {})))
+    return found
+
+
+def _part[Item: (Rule, Provider, Model)](
+    entry: Entry | None,
+    basis: Item,
+    platforms: Iterable[str],
+    with_stored: Callable[[Mapping[str, Any], Item], dict[str, Any]],
+) -> Part[Item]:
+    """The part of an entry. Without one, or if it is stored so, nothing is sent."""
+    if entry is None or entry.sent is None:
+        return Part({}, basis)
+    return Part({**with_stored(_writable(entry, platforms), basis), "name": basis.name}, basis)
+
+
+def _tenant(entry: Entry, before: Snapshot, subdomain: str) -> Mapping[str, Any]:
+    if entry.sent is None:
+        return {}
+    sent = tenant_with_stored(_writable(entry, TENANT_FIELDS), before.tenant)
+    return {**sent, "subdomain": subdomain}
+
+
+def _writable(entry: Entry, platforms: Iterable[str]) -> dict[str, Any]:
+    """What an entry sends. What only the platform may write stays, if a tenant's file does not name it."""
+    sent = dict(entry.sent or {})
+    if not caller().is_platform:
+        for name in set(platforms) - entry.written.keys():
+            sent.pop(name, None)
+    return sent
+
+
+def _shared(sent: Mapping[str, Any], at: str, find: FindShared) -> Mapping[str, Any]:
+    return {**sent, "shared": find(sent["shared"], f"{at}/shared/tenants")} if "shared" in sent else sent
+
+
+def unknown_tenant(name: str, pointer: str) -> Problem:
+    """The problem of a subdomain that no tenant has."""
+    return Problem(pointer, f"There is no tenant {name}, and the file has none. Correct the subdomain.")
+
+
+class Keys(NamedTuple):
+    """A tenant with the keys of a file, the keys that are new with their secrets, and what is wrong."""
+
+    snapshot: Snapshot
+    created: Sequence[tuple[ApiKey, str]]
+    problems: Sequence[Problem]
+
+
+def with_file_keys(before: Snapshot, section: Mapping[str, Entry] | None, *, prune: bool, now: float) -> Keys:
+    """The tenant with the keys of a section.
+
+    A key is known by its name: the newest one that is not revoked. With `prune`, those that the section does
+    not name are revoked. Keys without a name stay, and so do all keys if the file has no section.
+    """
+    if section is None:
+        return Keys(before, (), ())
+    after, created, problems = before, [], []
+    known = {key.name: key for key in file_keys(before.keys)}
+    for name, entry in section.items():
+        if entry.sent is None:
+            continue
+        if stored := known.get(name):
+            after = with_key(after, replace(stored, **entry.sent))
+            continue
+        expires_at = entry.sent["expires_at"]
+        if expires_at is not None and expires_at <= now:
+            problems.append(Problem(f"/api_keys/{escape_step(name)}/expires_at", "Must be in the future."))
+        like = ApiKey(id="", name=name, prefix="", hash="", created_at=now, **entry.sent)
+        secret, key = new_key(like)
+        created.append((key, secret))
+        after = with_key(after, key)
+    if prune:
+        for name in known.keys() - section.keys():
+            after = with_key(after, replace(known[name], revoked=True))
+    return Keys(after, created, [*problems, *_too_many(before, after, now)])
+
+
+def _too_many(before: Snapshot, after: Snapshot, now: float) -> list[Problem]:
+    """A problem if there are more active keys than the tier allows, and than there were."""
+    most = tier_maximum(after.tenant, "max_keys")
+    old, new = (sum(key.status(now) == "active" for key in one.keys) for one in (before, after))
+    if most is None or new <= max(most, old):
+        return []
+    return [Problem("/api_keys", f"There would be {new} API keys; the tier allows {most}. Remove some.")]

@@ -1,0 +1,223 @@
+"""Files that are planned and applied."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.admin_app.world import Api, Tenant, World, error_of, pointers
+from tests.documents.file.files import EXAMPLE
+
+RULE = {"path": "/v1", "target": "https://api.openai.com"}
+
+
+def file(**tenants: Any) -> dict[str, Any]:
+    return {"_format_version": "1", "tenants": tenants}
+
+
+def acme(**members: Any) -> dict[str, Any]:
+    return file(acme={"name": "Acme", **members})
+
+
+def planned(api: Api, document: Any, **options: Any) -> Any:
+    response = api.post("/plan", {"document": document, **options})
+    assert response.status_code == 200, response.text
+    return response.get_json()
+
+
+def applied(api: Api, document: Any, **options: Any) -> Any:
+    """Plan and apply a file; None if there is nothing to apply."""
+    plan = planned(api, document, **options)
+    if plan["plan_id"] is None:
+        return None
+    response = api.post(f"/plan/{plan['plan_id']}/apply", {})
+    assert response.status_code == 200, response.text
+    return response.get_json()
+
+
+def ops(plan: Any) -> dict[str, str]:
+    return {change["path"]: change["op"] for change in plan["changes"]}
+
+
+@pytest.fixture
+def example() -> Any:
+    """A file that an empty store takes; its provider has no secret outside."""
+    document = copy.deepcopy(EXAMPLE)
+    document["platform"]["providers"]["openai-main"]["keys"][0]["secret"] = "sk-canary-0123456789abcdef"
+    return document
+
+
+class TestPlan:
+    def test_a_plan_says_what_would_be_and_changes_nothing(self, api: Api, example: Any) -> None:
+        plan = planned(api, example)
+        assert ops(plan) == dict.fromkeys(
+            [
+                "/platform/providers/openai-main",
+                *("/platform/models/fast", "/platform/prices/openai~1gpt-5.6"),
+                *("/tenants/acme", "/tenants/acme/rules/chat", "/tenants/acme/rules/search"),
+                *("/tenants/acme/api_keys/ci", "/tenants/globex", "/tenants/globex/rules/all"),
+            ],
+            "create",
+        )
+        assert plan["summary"] == {"create": 9, "update": 0, "delete": 0}
+        assert plan["base"] == {"platform": 0, "acme": 0, "globex": 0}
+        assert api.get("/tenants").get_json()["tenants"] == []
+
+    def test_all_problems_are_told_with_their_places_in_the_file(self, api: Api) -> None:
+        sent = file(
+            acme={"name": "Acme", "tier": "gold", "rules": {"chat": RULE, "talk": RULE}},
+            globex={"name": "G", "rules": {"a": {"path": "v1", "target": "http://127.0.0.1:6379"}}},
+        )
+        assert sorted(pointers(api.post("/plan", {"document": sent}))) == [
+            "/document/tenants/acme/rules/talk/path",
+            "/document/tenants/acme/tier",
+            "/document/tenants/globex/rules/a/path",
+            "/document/tenants/globex/rules/a/target",
+        ]
+
+    def test_a_malformed_file_is_rejected_in_place(self, api: Api) -> None:
+        sent = acme(rules={"chat": {"path": "/v1", "ai": {"provider": []}}})
+        found = api.post("/plan", {"document": sent})
+        assert pointers(found) == ["/document/tenants/acme/rules/chat/ai/provider"]
+        assert "did you mean providers?" in found.get_json()["detail"]
+
+    def test_a_tenant_that_something_is_shared_with_must_be_there(self, api: Api) -> None:
+        provider = {"kind": "openai", "shared": {"tenants": ["acme", "nobody"]}}
+        sent = {**acme(), "platform": {"providers": {"main": provider}}}
+        assert pointers(api.post("/plan", {"document": sent})) == [
+            "/document/platform/providers/main/shared/tenants"
+        ]
+
+
+class TestApply:
+    def test_a_file_is_applied_and_its_new_keys_are_shown_once(self, api: Api, example: Any) -> None:
+        made = applied(api, example)
+        assert made["versions"] == {"platform": 1, "acme": 1, "globex": 1}
+        [key] = made["api_keys"]
+        assert (key["tenant"], key["name"], key["models"]) == ("acme", "ci", ["gpt-*"])
+        tenants = {one["subdomain"]: one["id"] for one in api.get("/tenants").get_json()["tenants"]}
+        assert api.get(f"/tenants/{tenants['acme']}", key=key["key"]).status_code == 403
+        versions = api.get(f"/tenants/{tenants['acme']}/versions").get_json()["versions"]
+        assert [(one["source"], one["file"]) for one in versions] == [("file", None)]
+
+    def test_a_file_that_is_applied_again_changes_nothing(self, api: Api, example: Any) -> None:
+        applied(api, example)
+        audit = api.get("/audit").get_json()["entries"]
+        plan = planned(api, example)
+        assert (plan["plan_id"], plan["changes"]) == (None, [])
+        shown = api.get("/document").get_json()
+        assert planned(api, shown)["changes"] == []
+        assert api.get("/audit").get_json()["entries"] == audit
+
+    def test_a_new_secret_is_a_change_and_is_not_shown(self, api: Api, example: Any) -> None:
+        applied(api, example)
+        example["tenants"]["acme"]["rules"]["search"]["headers"]["Authorization"] = "Bearer other-canary"
+        key = example["platform"]["providers"]["openai-main"]["keys"][0]
+        key["secret"] = "sk-other-canary-0123456789"
+        plan = planned(api, example)
+        assert ops(plan) == {
+            "/platform/providers/openai-main": "update",
+            "/tenants/acme/rules/search": "update",
+        }
+        assert "other-canary" not in str(plan)
+
+    def test_what_the_file_does_not_name_stays_without_prune(self, api: Api, tenant: Tenant) -> None:
+        api.rule(tenant, "/old", name="old")
+        sent = acme(rules={"chat": RULE})
+        assert ops(planned(api, sent)) == {"/tenants/acme/rules/chat": "create"}
+        pruned = planned(api, sent, prune=True)
+        assert ops(pruned) == {"/tenants/acme/rules/old": "delete", "/tenants/acme/rules/chat": "create"}
+        assert applied(api, sent, prune=True)["summary"] == {"create": 1, "update": 0, "delete": 1}
+        assert list(api.get("/document").get_json()["tenants"]["acme"]["rules"]) == ["chat"]
+
+    def test_keys_are_revoked_only_if_the_file_has_a_section_for_them(self, api: Api, tenant: Tenant) -> None:
+        assert planned(api, acme(), prune=True)["changes"] == []
+        pruned = planned(api, acme(api_keys={}), prune=True)
+        assert ops(pruned) == {"/tenants/acme/api_keys/first key": "update"}
+        applied(api, acme(api_keys={}), prune=True)
+        assert api.get(tenant.url, key=tenant.key).status_code == 401
+
+    def test_tenants_are_deleted_only_if_that_is_allowed(self, api: Api, tenant: Tenant) -> None:
+        api.tenant("globex")
+        kept = planned(api, acme(), prune=True)
+        assert kept["changes"] == []
+        assert kept["warnings"][0]["detail"].startswith("1 tenants that the file does not name stay.")
+        applied(api, acme(), prune=True, allow_delete_tenants=True)
+        assert [one["subdomain"] for one in api.get("/tenants").get_json()["tenants"]] == ["acme"]
+
+    def test_a_provider_can_leave_with_the_last_rule_that_names_it(self, api: Api) -> None:
+        provider = {"kind": "openai", "shared": "all"}
+        chat = {"path": "/v1", "ai": {"providers": ["main"]}}
+        first = {**acme(rules={"chat": chat}), "platform": {"providers": {"main": provider}}}
+        applied(api, first)
+        only = {"_format_version": "1", "platform": {}}
+        assert error_of(api.post("/plan", {"document": only, "prune": True})) == (409, "in_use")
+        assert applied(api, {**acme(), "platform": {}}, prune=True)["summary"]["delete"] == 2
+
+    def test_a_plan_is_for_what_was_there(self, api: Api, tenant: Tenant) -> None:
+        plan = planned(api, acme(rules={"chat": RULE}))
+        api.rule(tenant, "/other")
+        rejected = api.post(f"/plan/{plan['plan_id']}/apply", {})
+        assert error_of(rejected) == (409, "conflict")
+        assert "acme" in rejected.get_json()["detail"]
+
+    def test_of_two_plans_one_is_applied(self, api: Api, tenant: Tenant) -> None:
+        plans = [planned(api, acme(rules={name: RULE})) for name in ("a", "b")]
+        statuses = [api.post(f"/plan/{one['plan_id']}/apply", {}).status_code for one in plans]
+        assert statuses == [200, 409]
+
+    def test_a_plan_ends_after_an_hour(self, api: Api, tenant: Tenant, world: World) -> None:
+        plan = planned(api, acme(rules={"chat": RULE}))
+        world.clock.time += 3600
+        assert error_of(api.post(f"/plan/{plan['plan_id']}/apply", {})) == (404, "not_found")
+
+    def test_a_call_that_is_repeated_shows_the_same_keys(self, api: Api) -> None:
+        plan = planned(api, acme(api_keys={"ci": {}}))
+        headers = {"Idempotency-Key": "one"}
+        calls = [api.post(f"/plan/{plan['plan_id']}/apply", {}, headers=headers) for _ in range(2)]
+        assert calls[0].get_json()["api_keys"] == calls[1].get_json()["api_keys"] != []
+
+    def test_the_reason_and_the_name_of_the_file_are_kept(self, api: Api, tenant: Tenant) -> None:
+        plan = planned(api, acme(rules={"chat": RULE}), file_name="gateway.yaml")
+        api.post(f"/plan/{plan['plan_id']}/apply", {"message": "New rules."})
+        newest = api.get(f"{tenant.url}/versions").get_json()["versions"][0]
+        assert (newest["source"], newest["file"], newest["message"]) == ("file", "gateway.yaml", "New rules.")
+
+    def test_a_rollback_after_a_file_restores_the_one_before(self, api: Api) -> None:
+        applied(api, acme(rules={"chat": RULE}))
+        first = api.get("/document").get_json()
+        applied(api, acme(rules={"talk": {**RULE, "path": "/talk"}}, tags=["eu"]), prune=True)
+        url = f"/tenants/{api.get('/tenants').get_json()['tenants'][0]['id']}"
+        assert api.post(f"{url}/versions/1/rollback", {}).status_code == 200
+        assert api.get("/document").get_json() == first
+
+
+class TestRights:
+    def test_a_tenant_plans_and_applies_its_own_part(self, api: Api, tenant: Tenant) -> None:
+        own = Api(api.client.application, tenant.key)
+        assert applied(own, acme(rules={"chat": RULE}))["versions"] == {"acme": 2}
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"_format_version": "1", "platform": {}},
+            file(acme={"name": "Acme"}, globex={"name": "G"}),
+            file(fresh={"name": "F"}),
+            acme(tier="pro"),
+            acme(required_plugins={"security_validator": {}}),
+        ],
+    )
+    def test_a_tenant_plans_nothing_else(self, api: Api, tenant: Tenant, document: Any) -> None:
+        own = Api(api.client.application, tenant.key)
+        assert error_of(own.post("/plan", {"document": document})) == (403, "forbidden")
+
+    def test_fields_that_only_the_platform_writes_stay(self, api: Api) -> None:
+        tenant = api.tenant("acme", tier="pro", enabled_plugins=["rate_limiter"])
+        own = Api(api.client.application, tenant.key)
+        assert planned(own, acme())["changes"] == []
+        assert set(ops(planned(api, acme()))) == {"/tenants/acme"}
+
+    def test_a_plan_is_applied_by_the_caller_who_made_it(self, api: Api, tenant: Tenant) -> None:
+        plan = planned(api, acme(rules={"chat": RULE}))
+        other = api.post(f"/plan/{plan['plan_id']}/apply", {}, key=tenant.key)
+        assert error_of(other) == (404, "not_found")
