@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from shared.cli.commands import (
+    applying,
     doctor,
     explain,
     files,
@@ -46,7 +47,7 @@ def gw(context: click.Context, profile: str, url: str | None) -> None:
     context.obj = Gw(profile, url or None, environment().get("GW_TOKEN") or None)
 
 
-for module in (server, doctor, programs, get, keys, files, history, explain, traffic, importing):
+for module in (server, doctor, programs, get, keys, files, applying, history, explain, traffic, importing):
     for one in module.COMMANDS:
         gw.add_command(one)
 

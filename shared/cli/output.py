@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from typing import Any, Final, Literal
 
@@ -87,6 +88,13 @@ class Output:
         """Print lines on standard output."""
         for line in lines:
             click.echo(line)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Say on a terminal that something takes a while, until it is over."""
+        console = Console(stderr=True)
+        with console.status(text) if console.is_terminal else nullcontext():
+            yield
 
     def note(self, *lines: str) -> None:
         """Print lines on standard error: they never get into a pipe."""

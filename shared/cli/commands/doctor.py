@@ -24,7 +24,8 @@ def doctor(gw: Gw) -> Exit:
     """
     findings = [*_of_this_machine(gw)]
     if findings[0]["level"] == "ok":
-        findings += gw.api.get_slowly("/doctor")["findings"]
+        with gw.out.working("Checking …"):
+            findings += gw.api.get_slowly("/doctor")["findings"]
     if gw.out.format == "name":
         gw.out.lines(one["check"] for one in findings if one["level"] != "ok")
     elif not gw.out.document({"findings": findings}):

@@ -56,8 +56,9 @@ def up(gw: Gw, demo: bool) -> None:
             stderr=output,
             start_new_session=True,
         )
-    gw.out.note(f"Starting. The log is {log}.")
-    _await_ready(process, settings, log)
+    gw.out.note(f"The log is {log}.")
+    with gw.out.working("Starting …"):
+        _await_ready(process, settings, log)
     document = {
         "pid": process.pid,
         "admin": admin_url(settings),

@@ -1,11 +1,18 @@
 """`gw validate` and `gw schema` need no gateway."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
 from ruamel.yaml import YAML
 
+from shared.cli.files.merge import Document
+from shared.cli.files.offline import check_offline
+from shared.cli.files.yaml_text import read_text
+from shared.cli.output import as_yaml
+from shared.core.json_pointer import Path as Steps
 from tests.cli.conftest import Shell
 from tests.support.ports import free_port
 
@@ -94,3 +101,35 @@ def test_schema_judges_files_as_the_check_does(shell: Shell, file: Path) -> None
     assert [error.message for error in validator.iter_errors(document)] == []
     document["tenants"]["acme"]["rules"]["chat"]["nothing"] = 1
     assert not validator.is_valid(document)
+
+
+def nodes(value: Any, path: Steps = ()) -> Iterator[Steps]:
+    """The paths of all values below a value."""
+    for step, one in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, str(step))
+        if isinstance(one, dict | list):
+            yield from nodes(one, (*path, str(step)))
+
+
+def broken_at(path: Steps) -> dict[str, Any]:
+    """The file with a value of a wrong type at a path."""
+    document: Any = YAML(typ="safe", pure=True).load(FILE)
+    node = document
+    for step in path[:-1]:
+        node = node[int(step)] if isinstance(node, list) else node[step]
+    node[int(path[-1]) if isinstance(node, list) else path[-1]] = {"wrong": [1]}
+    return dict(document)
+
+
+@pytest.mark.parametrize("path", [*nodes(YAML(typ="safe", pure=True).load(FILE))], ids=".".join)
+def test_wrong_value_at_any_place_of_the_file_is_told_with_its_line(path: Steps) -> None:
+    text = as_yaml(broken_at(path))
+    read = read_text(text, "f.yaml", {})
+    document = Document(read.value, read.places, [])
+    check_offline(document)
+    assert document.faults
+    for fault in document.faults:
+        shared = min(len(fault.path), len(path))
+        assert fault.path[:shared] == path[:shared], fault
+        assert fault.place.line >= read.places[path[: len(fault.path)]].line
+        assert fault.detail.endswith(".")

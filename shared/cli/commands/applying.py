@@ -1,0 +1,174 @@
+"""`gw diff` and `gw apply`: what files would change, and the change itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from shared.cli.client import LONG_TIMEOUT_SECONDS
+from shared.cli.commands.files import files_option, tenants_option
+from shared.cli.context import Gw, command, message_option, yes_option
+from shared.cli.failures import Exit, Failure
+from shared.cli.files.merge import read_files
+from shared.cli.output import as_yaml, difference_lines, visible
+from shared.core.json_pointer import parse_path
+from shared.core.process.data_files import whole_file
+from shared.settings import environment
+
+_SIGNS: Final = {"create": "+", "update": "~", "delete": "-"}
+_WORDS: Final = {"create": "Created", "update": "Updated", "delete": "Deleted"}
+# Where the admin API says the file is in the body of a call.
+_BODY: Final = "/document"
+_SECRETS: Final = ("key", "api_key")
+_RENAMED: Final = "It gets a new id, and new counters."
+# The most things that are compared with each other.
+_MAX_COMPARED: Final = 100
+
+prune_option = click.option(
+    "--prune", is_flag=True, help="Delete what the files do not name, of the owners that they do."
+)
+delete_option = click.option(
+    "--allow-delete-tenants", is_flag=True, help="With --prune, delete tenants that the files do not name."
+)
+
+
+@command("diff")
+@files_option
+@tenants_option
+@prune_option
+@delete_option
+def diff(gw: Gw, files: tuple[str, ...], **options: Any) -> Exit:
+    """Show what `gw apply` would change. Ends with 2 if there is anything."""
+    plan = _plan(gw, files, **options)
+    if gw.out.format == "name":
+        gw.out.lines(one["path"] for one in plan["changes"])
+    elif not gw.out.document(plan):
+        gw.out.lines(_shown(plan))
+    _warn(gw, plan)
+    return Exit.DRIFT if plan["changes"] else Exit.OK
+
+
+@command("apply")
+@files_option
+@tenants_option
+@prune_option
+@delete_option
+@click.option(
+    "--keys-out", type=click.Path(path_type=Path), help="A new file for the secrets of new API keys."
+)
+@message_option
+@yes_option
+def apply(
+    gw: Gw, files: tuple[str, ...], keys_out: Path | None, message: str | None, yes: bool, **options: Any
+) -> None:
+    """Change the configuration to what files say: all of it, or nothing.
+
+    The changes are shown first. Ends with 3 if another change was first. The secrets of new API keys are
+    printed once, or go to a new file that only you can read.
+    """
+    if keys_out is not None and keys_out.exists():
+        raise Failure(f"{keys_out} is there already.", "Name a new file for `--keys-out`.")
+    plan = _plan(gw, files, **options)
+    gw.out.note(*_shown(plan))
+    _warn(gw, plan)
+    if not plan["changes"]:
+        applied = {"unchanged": True, "versions": {}, "summary": plan["summary"], "api_keys": []}
+    else:
+        gw.confirm("Apply these changes?", yes=yes)
+        applied = gw.api.send(
+            "POST", f"/plan/{plan['plan_id']}/apply", {"message": message}, timeout=LONG_TIMEOUT_SECONDS
+        )
+    if keys_out is not None:
+        applied["api_keys"] = _write_keys(keys_out, applied["api_keys"])
+    if not gw.out.document(applied):
+        gw.out.lines(_told(applied, keys_out))
+
+
+def _plan(
+    gw: Gw, files: tuple[str, ...], *, tenants: tuple[str, ...], prune: bool, allow_delete_tenants: bool
+) -> Any:
+    """The plan of files, as the gateway makes it. What it rejects is told with its place."""
+    with gw.out.working("Reading …"):
+        document = read_files(files, environment())
+    document.check()
+    body = {
+        "document": document.value,
+        "prune": prune,
+        "allow_delete_tenants": allow_delete_tenants,
+        "tenants": [*tenants] or None,
+        "file_name": ", ".join(Path(one).name for one in files)[:200],
+    }
+    try:
+        with gw.out.working("Planning …"):
+            return gw.api.send("POST", "/plan", body, timeout=LONG_TIMEOUT_SECONDS)
+    except Failure as failure:
+        for pointer, detail in failure.problems:
+            if pointer.startswith(_BODY):
+                document.fault(pointer.removeprefix(_BODY), detail)
+        document.check()
+        raise
+
+
+def _shown(plan: Any) -> Iterator[str]:
+    """The changes, one thing after the other, and their numbers."""
+    for change in plan["changes"]:
+        yield visible(f"{_SIGNS[change['op']]} {'.'.join(parse_path(change['path']))}")
+        if change["op"] == "update":
+            yield from (f"    {line}" for line in difference_lines(change["differences"]))
+    yield _summary(plan["summary"])
+
+
+def _summary(counts: Mapping[str, int]) -> str:
+    return "Summary: " + " ".join(f"{word}: {counts[name]}" for name, word in _WORDS.items())
+
+
+def _warn(gw: Gw, plan: Any) -> None:
+    gw.out.note(*(visible(f"warning: {one['pointer']}: {one['detail']}") for one in plan["warnings"]))
+    gw.out.note(*(f"warning: {old} was probably renamed to {new}. {_RENAMED}" for old, new in _renames(plan)))
+
+
+def _renames(plan: Any) -> Iterator[tuple[str, str]]:
+    """Things that are deleted and look like others that are created: at most one member differs."""
+    deleted, created = (
+        [
+            (parse_path(one["path"]), one["differences"][0][side])
+            for one in plan["changes"]
+            if one["op"] == op and isinstance(one["differences"][0].get(side), dict)
+        ][:_MAX_COMPARED]
+        for op, side in (("delete", "before"), ("create", "after"))
+    )
+    for (old, before), (new, after) in product(deleted, created):
+        if old[:-1] == new[:-1] and len([name for name in before if before[name] != after.get(name)]) <= 1:
+            yield ".".join(old), new[-1]
+
+
+def _told(applied: Any, keys_out: Path | None) -> Iterator[str]:
+    """What came of a plan. A line of a new key has its tenant, its name and its secret."""
+    versions = ", ".join(f"{owner} {version}" for owner, version in applied["versions"].items())
+    yield f"Applied: {versions}." if versions else "Nothing was changed."
+    if keys_out is not None:
+        yield f"The secrets of {len(applied['api_keys'])} new API keys are in {keys_out}."
+        return
+    for key in applied["api_keys"]:
+        yield f"{key['tenant']} {visible(key['name'])} {key['key']}"
+
+
+def _write_keys(file: Path, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Write the secrets, by tenant and name. Returns the keys without them. Raises `Failure`."""
+    found: dict[str, dict[str, str]] = {}
+    for key in keys:
+        found.setdefault(key["tenant"], {})[key["name"]] = key["key"]
+    try:
+        with whole_file(file, replaces=False) as half:
+            half.write_text(as_yaml(found), encoding="utf-8")
+    except OSError as error:
+        # The gateway shows them only once.
+        lines = (f"{tenant} {name} {key}" for tenant, keys in found.items() for name, key in keys.items())
+        sentence = f"{file} cannot be written: {error.strerror}. These are the new keys:"
+        raise Failure("\n".join([sentence, *lines])) from None
+    return [{name: value for name, value in key.items() if name not in _SECRETS} for key in keys]
+
+
+COMMANDS = (diff, apply)
