@@ -6,7 +6,7 @@ import platform
 import threading
 from typing import Any
 
-from shared.config_store.client import open_client
+from shared.config_store.client import open_everywhere
 from shared.config_store.redis_errors import redis_errors
 from shared.core import VERSION
 from shared.core.errors import StoreDown, StoreLost
@@ -32,7 +32,7 @@ class OwnHeartbeats:
         """`worker` is gunicorn's, which has threads."""
         self.id = os.urandom(8).hex()
         self._services, self._worker = services, worker
-        self._client = open_client(services.address.options)
+        self._client = open_everywhere(services.address.options)
         self._store = HeartbeatStore(self._client)
         self._started, self._current = services.clock.now(), 0.0
         self._trouble: dict[str, str] = {}

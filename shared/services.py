@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
-from shared.config_store.client import open_client
+from shared.config_store.client import open_everywhere
 from shared.config_store.history.audit import AuditKey
 from shared.config_store.identity import KnownStore, SecretIds
 from shared.config_store.port import ConfigSource, ConfigStore
@@ -45,6 +45,7 @@ from shared.pipeline.dry_run import not_called
 from shared.pipeline.plugin import Tools
 from shared.plugins import load_catalogue
 from shared.redis_server.choose import RedisAddress, open_redis
+from shared.redis_server.options import addresses_of
 from shared.redis_server.store_secrets import open_secrets
 from shared.routing.admission import HostRules
 from shared.routing.body_limits import BodyLimits
@@ -160,7 +161,7 @@ class Services:
     @contextlib.contextmanager
     def reading[Reader](self, reader: Callable[[Any], Reader]) -> Iterator[Reader]:
         """A reader, made of a client of Redis. Raises `StoreDown` when Redis does not respond."""
-        with open_client(self.address.options) as client, redis_errors():
+        with open_everywhere(self.address.options) as client, redis_errors():
             yield reader(client)
 
     def peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:
@@ -297,13 +298,14 @@ class Services:
             fetch.close()
 
     def _limiter(self) -> GuardedLimiter:
-        cache = self.settings.cache
+        cache, remote = self.settings.cache, open_redis_limiter(self.address.options)
         return GuardedLimiter(
-            open_redis_limiter(self.address.options),
+            remote,
             self.clock,
             workers=self.settings.server.worker_count,
             last_count=self.disk.meta().get("workers", 0),
             name=os.urandom(8).hex(),
+            cluster=remote.cluster,
             cleanup_interval=cache.cleanup_interval,
             max_idle_time=cache.max_idle_time,
             max_entries=cache.max_entries,
@@ -347,7 +349,7 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         hasher = PepperedHasher(pepper)
         names = PartNames.of(hasher)
         quarantine, audit_key = settings.admin.subdomain_quarantine, AuditKey.of(hasher)
-        store = open_store(address.options, quarantine, known, names, audit_key)
+        store = open_store(address.options, quarantine, known, names, audit_key, address.replicas)
         _look_at(store, address)
     except BaseException:
         address.close()
@@ -393,6 +395,4 @@ def _own_listeners(settings: Settings, address: RedisAddress) -> tuple[tuple[str
         ("127.0.0.1", server.web_port),
         *((settings.metrics.host, port) for port in settings.metrics.ports),
     ]
-    if "host" in address.options:
-        listeners.append((address.options["host"], address.options["port"]))
-    return tuple(listeners)
+    return (*listeners, *addresses_of(address.options))

@@ -41,8 +41,8 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     elif not has_password:
         fix = "Set a password or an ACL user in Redis, and redis.password or redis.url."
         yield Finding("redis.access", Level.ERROR, "Redis is on another machine and needs no password.", fix)
-    elif redis.url is None or not redis.url.startswith("rediss://"):
-        fix = "Set redis.url to a rediss:// address."
+    elif not redis.is_encrypted:
+        fix = "Set redis.tls.ca, or redis.url to a rediss:// address."
         yield Finding("redis.access", Level.WARNING, "The connection to Redis is not encrypted.", fix)
     else:
         yield Finding("redis.access", Level.OK, "Redis needs a password, and the connection is encrypted.")

@@ -20,6 +20,7 @@ from shared.core.errors import (
     Invalid,
     NamesInUse,
     NotDurable,
+    NotReplicated,
     Problem,
     StoreDown,
     StoreLost,
@@ -55,6 +56,10 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "internal_error": (500, "A fault of the gateway. Its log has the cause under the request ID."),
     "bad_record": (503, "The stored data of this tenant cannot be read."),
     "not_durable": (503, "The change is in effect, but Redis could not write it to its disk."),
+    "not_replicated": (
+        503,
+        "The change is in effect, but too few replicas of Redis have it, so a failover may lose it.",
+    ),
     "store_down": (503, "Redis does not respond, or rejects commands. `detail` has the cause."),
     "store_lost": (503, "Redis lacks the data that were served last. See docs/how-to/backup.md."),
     "store_unsure": (503, "Redis did not respond to a change, so it was saved or not."),
@@ -76,6 +81,7 @@ _STORE_CODES: Mapping[type[StoreDown], str] = {
     StoreLost: "store_lost",
     StoreUnsure: "store_unsure",
     NotDurable: "not_durable",
+    NotReplicated: "not_replicated",
 }
 
 _REQUEST_ID = "5f6a1d2c9b3e4f708192a3b4c5d6e7f8"
@@ -190,7 +196,7 @@ def _api_error(error: Exception) -> ApiError:
             return _invalid(error.problems)
         case SubdomainTaken() | NamesInUse() | CallInProgress() | Conflict():
             return _conflict(error)
-        case StoreLost() | StoreUnsure() | NotDurable():
+        case StoreLost() | StoreUnsure() | NotDurable() | NotReplicated():
             logger.error("%s", error)
             return ApiError(_STORE_CODES[type(error)], error.detail)
         case StoreDown():

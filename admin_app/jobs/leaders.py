@@ -11,7 +11,7 @@ from typing import Final
 
 from admin_app.jobs.discovery import Discovery
 from admin_app.jobs.probes import Probes
-from shared.config_store.client import open_client
+from shared.config_store.client import open_everywhere
 from shared.config_store.history.archive import FOLDER, AuditArchive
 from shared.config_store.leader import Leader, Term
 from shared.config_store.redis_errors import redis_errors
@@ -54,7 +54,7 @@ class Jobs:
         probes_every: float = PROBES_EVERY,
     ) -> None:
         """`name` is that of this worker, which no other one has; random if it is empty."""
-        self._client = open_client(services.address.options)
+        self._client = open_everywhere(services.address.options)
         self._discovery = Discovery(services)
         self._probes = Probes(services, HealthStore(self._client))
         self._folder = services.settings.data_dir / "ledger"

@@ -13,8 +13,7 @@ from shared.core import VERSION
 from shared.core.errors import StoreDown
 from shared.core.process.failures import Failures
 from shared.http.readiness import OK, Probed
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import open_connection
 from shared.redis_client.protocol import ErrorReply
 from shared.services import DataPlane, Services
 from shared.workers.heartbeat import EVERY_SECONDS, FORGET, KEYS, TELL, Heartbeat, Plane
@@ -39,7 +38,7 @@ class OwnHeartbeats:
     ) -> None:
         self._plane, self._clock = plane, services.clock
         self._probe, self._engine, self._is_draining = probe, engine, is_draining
-        self._connection = RedisConnection(endpoint(services.address.options), [TELL], _DEADLINE)
+        self._connection = open_connection(services.address.options, [TELL], _DEADLINE)
         self._started = services.clock.now()
         self._machine, self._pid = platform.node(), os.getpid()
         self._failures = Failures()

@@ -1,23 +1,35 @@
 """Clients of the configuration store, and the first question to it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from shared.config_store import layout
 from shared.config_store.identity import StoreState
+from shared.redis_client.cluster_client import ClusterClient
+from shared.redis_client.primary import open_sync
+from shared.redis_client.topology import TOPOLOGY, ClusterNodes
 
 #: Seconds that a call may take. By default redis-py waits 4 s for a dead server, over 25 s for a hung one.
 TIMEOUT = 0.25
 
 
 def open_client(options: Mapping[str, Any]) -> Redis:
-    """A client; `options` are keyword arguments of redis.Redis."""
-    timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-    return Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0))
+    """A client of the server that has the configuration.
+
+    `options` are keyword arguments of redis.Redis, with the topology.
+    """
+    return open_sync(options, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+
+
+def open_everywhere(options: Mapping[str, Any]) -> Redis:
+    """A client of all servers: of the nodes of a Cluster, else as `open_client`."""
+    topology = options.get(TOPOLOGY)
+    if isinstance(topology, ClusterNodes):
+        # It takes the calls that this gateway makes of a Redis.
+        return cast(Redis, ClusterClient(topology, TIMEOUT))
+    return open_client(options)
 
 
 def read_state(client: Redis) -> StoreState | None:

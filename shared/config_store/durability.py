@@ -1,15 +1,17 @@
-"""Whether Redis has saved a change: the reply came, and the change is on disk."""
+"""Whether Redis has saved a change: the reply came, the change is on disk, and replicas have it."""
 
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from shared.core.errors import NotDurable, StoreUnsure
+from shared.core.errors import NotDurable, NotReplicated, StoreUnsure
+from shared.redis_client.primary import NotPrimary
 
 # Checks whether a change is on disk, and the seconds between them. Redis holds a change back for two seconds.
 _DISK_CHECKS, _DISK_PAUSE = 300, 0.01
@@ -22,18 +24,69 @@ _NOT_DURABLE = (
     "Redis then writes the change."
 )
 
+_NOT_REPLICATED = (
+    "The change is in effect, but too few replicas of Redis have it, so a failover may lose it. Fetch the "
+    "resource before you repeat the change."
+)
+# Milliseconds that one call waits for replicas: less than the timeout of a call.
+_WAIT_STEP = 100
+
 logger = logging.getLogger(__name__)
 
 
-def save(connection: Redis, send: Callable[[], int]) -> int:
-    """Send a change on `connection`, and return its number once it is on disk; 0 or less: it was rejected.
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """The replicas that must have a change.
 
-    Raises `StoreUnsure` when Redis does not respond, and `NotDurable` when it cannot write to its disk.
+    Attributes:
+        count: how many; 0: none is asked for.
+        wait: seconds within which they must have it.
+        on_disk: whether they, and the primary, must have it on disk.
+    """
+
+    count: int = 0
+    wait: float = 0.1
+    on_disk: bool = False
+
+    def confirm(self, connection: Redis) -> None:
+        """Return when they have all changes that were made on `connection`. Raises `NotReplicated`."""
+        have, left = 0, round(self.wait * 1000)
+        while have < self.count:
+            if left <= 0:
+                raise NotReplicated(f"{have} replicas have a change, of {self.count}.", _NOT_REPLICATED)
+            step = min(left, _WAIT_STEP)
+            left -= step
+            try:
+                have = self._have(connection, step)
+            except redis.ResponseError as error:  # the change was made all the same
+                raise NotReplicated(f"Redis rejects WAIT: {error}.", _NOT_REPLICATED) from error
+
+    def _have(self, connection: Redis, milliseconds: int) -> int:
+        """The number of replicas that have the changes within this time."""
+        if not self.on_disk:
+            return int(connection.wait(self.count, milliseconds))
+        reply: Any = connection.waitaof(1, self.count, milliseconds)
+        local, replicas = reply
+        return int(replicas) if local else 0
+
+
+#: None is asked for.
+NO_REPLICAS = Replicas()
+
+
+def save(connection: Redis, send: Callable[[], int], replicas: Replicas) -> int:
+    """Send a change on `connection`, and return its number once it is kept; 0 or less: it was rejected.
+
+    Raises `StoreUnsure` when Redis does not respond, `NotDurable` when it cannot write to its disk, and
+    `NotReplicated` when too few replicas have the change.
     """
     try:
         number = send()
         if number > 0:
             _check_disk(connection)
+            replicas.confirm(connection)
+    except NotPrimary:
+        raise  # it was not made
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnsure(f"Redis did not respond to a change ({type(error).__name__}).", _UNSURE) from error
     return number

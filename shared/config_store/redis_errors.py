@@ -11,7 +11,7 @@ from redis import (
     RedisError,
     ResponseError,
 )
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisClusterException
 
 from shared.core.errors import BadRecord, StoreDown
 
@@ -58,6 +58,8 @@ def redis_errors(record: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except RedisClusterException as error:  # is not one of them
+        raise StoreDown(f"The Cluster does not respond: {error}") from error
     except RedisError as error:
         if record and isinstance(error, ResponseError) and "WRONGTYPE" in str(error):
             raise BadRecord(f"The stored record of {record} cannot be read: {error}") from error

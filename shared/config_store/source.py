@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
@@ -21,6 +19,7 @@ from shared.config_store.redis_errors import redis_errors
 from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from shared.redis_client.channel import listen_on
+from shared.redis_client.primary import open_async
 
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
@@ -179,8 +178,8 @@ def open_source(
     names: PartNames | None = None,
 ) -> RedisSource:
     """A source with its own client; `options` are keyword arguments of redis.asyncio.Redis."""
-    timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-    made = Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0)).connection_pool
+    client = open_async(options, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    made = client.connection_pool
     pool = BlockingConnectionPool(
         _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )

@@ -11,7 +11,7 @@ from redis import Redis
 from shared.config_store import layout
 from shared.config_store.client import ask_state, open_client, read_state
 from shared.config_store.cursor import format_cursor, parse_cursor
-from shared.config_store.durability import save
+from shared.config_store.durability import NO_REPLICAS, Replicas, save
 from shared.config_store.history.audit import AuditKey
 from shared.config_store.history.edit import KEPT_VERSIONS, MAX_VERSION_BYTES, Edit, Kept
 from shared.config_store.history.reader import RedisHistory
@@ -51,7 +51,8 @@ class RedisStore:
 
     The client must return bytes (``decode_responses=False``). A read of a tenant whose record is damaged
     raises `errors.BadRecord`; lists leave it out and log a warning. `known` is the store that was served
-    last, `names` those of the parts of contents, `audit_key` that of the audit log.
+    last, `names` those of the parts of contents, `audit_key` that of the audit log, and `replicas` those that
+    must have a change.
     """
 
     #: Versions of a content that are kept besides the pinned ones.
@@ -68,12 +69,14 @@ class RedisStore:
         known: KnownStore | None = None,
         names: PartNames | None = None,
         audit_key: AuditKey | None = None,
+        replicas: Replicas = NO_REPLICAS,
     ) -> None:
         self._client = client
         self._contents = StoredContents(names or PartNames())
         self._audit_key = audit_key or AuditKey()
+        self._replicas = replicas
         self._reader = ContentReader(client, self._contents)
-        self._history = RedisHistory(client, self._contents, self._reader.finish)
+        self._history = RedisHistory(client, self._contents, self._reader.finish, replicas)
         self.tokens = RedisTokens(client, self._audit_key, self._save_known)
         self._quarantine = quarantine
         self._known = known or KnownStore()
@@ -355,7 +358,8 @@ class RedisStore:
         with redis_errors(record), self._client.client() as connection:  # type: ignore[no-untyped-call]
             self._look(connection)
             keys, arguments = call()
-            number = save(connection, lambda: (script or self._write)(keys, arguments, client=connection))
+            write = script or self._write
+            number = save(connection, lambda: write(keys, arguments, client=connection), self._replicas)
         if number == -2:
             raise StoreLost(LOST.format("it was replaced at this moment"))
         if number == -3:
@@ -370,6 +374,7 @@ def open_store(
     known: KnownStore | None = None,
     names: PartNames | None = None,
     audit_key: AuditKey | None = None,
+    replicas: Replicas = NO_REPLICAS,
 ) -> RedisStore:
-    """A store with its own client; `options` are keyword arguments of redis.Redis."""
-    return RedisStore(open_client(options), quarantine, known, names, audit_key)
+    """A store with its own client; `options` are keyword arguments of redis.Redis, with the topology."""
+    return RedisStore(open_client(options), quarantine, known, names, audit_key, replicas)

@@ -4,7 +4,8 @@
     ├── StoreDown          Redis did not reply
     │   ├── StoreLost          it replied, but lacks the data that this gateway served last
     │   ├── StoreUnsure        a change was sent, and the reply was lost
-    │   └── NotDurable         a change is in effect, and not on disk
+    │   ├── NotDurable         a change is in effect, and not on disk
+    │   └── NotReplicated      a change is in effect, and too few replicas have it
     ├── BadRecord          a stored record cannot be read
     ├── Conflict           the resource was modified concurrently
     ├── CallInProgress     another call with the same Idempotency-Key runs
@@ -61,6 +62,10 @@ class StoreUnsure(StoreDown):
 
 class NotDurable(StoreDown):
     """A change is in effect, and Redis could not write it to its disk."""
+
+
+class NotReplicated(StoreDown):
+    """A change is in effect on the primary of Redis, and too few of its replicas have it."""
 
 
 class BadRecord(GatewayError):

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
@@ -25,8 +23,8 @@ from shared.health.layout import (
 from shared.health.report import Report
 from shared.health.states import PoolStates
 from shared.redis_client.channel import listen_on
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import AnyConnection, open_connection
+from shared.redis_client.primary import open_async
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ class HealthLink:
         lost: the calls that were not made, or failed.
     """
 
-    def __init__(self, connection: RedisConnection, listener: Redis, worker: str) -> None:
+    def __init__(self, connection: AnyConnection, listener: Redis, worker: str) -> None:
         """`listener` is the client of the subscription; it must return bytes."""
         self.worker = worker
         self.lost = 0
@@ -127,5 +125,5 @@ class HealthLink:
 
 def open_link(options: Mapping[str, Any], worker: str) -> HealthLink:
     """A link with its own connections; `options` are keyword arguments of redis.Redis."""
-    listener = Redis(**{**options, "socket_connect_timeout": DEADLINE}, retry=Retry(NoBackoff(), 0))
-    return HealthLink(RedisConnection(endpoint(options), [NOTE], DEADLINE), listener, worker)
+    listener = open_async(options, socket_connect_timeout=DEADLINE)
+    return HealthLink(open_connection(options, [NOTE], DEADLINE), listener, worker)

@@ -19,8 +19,7 @@ from shared.core.errors import StoreDown
 from shared.records.keys import ALL, TENANTS_KEY, records_key
 from shared.records.minutes import Batch, Minutes
 from shared.records.record import Decision, encoded
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
 
@@ -73,7 +72,7 @@ class Recorder:
         written: records that Redis has taken.
     """
 
-    connection: RedisConnection
+    connection: AnyConnection
     per_tenant: int
     limit_document: Callable[[Any], Mapping[str, object]]
     dropped: int = 0
@@ -226,5 +225,5 @@ def open_recorder(
 
     `limit_document` makes JSON of each of the `limits` of a decision.
     """
-    connection = RedisConnection(endpoint(options), (ADD, COUNT), _DEADLINE)
+    connection = open_connection(options, (ADD, COUNT), _DEADLINE)
     return Recorder(connection, per_tenant, limit_document)

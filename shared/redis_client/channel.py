@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 # worker, so that not all workers connect to a restarted Redis at once.
 _MIN_PAUSE: Final = 0.1
 _MAX_PAUSE: Final = 0.5
+# Seconds without a message after which the connection is looked at.
+_LOOK: Final = 1.0
 
 
 async def listen_on(
@@ -30,7 +32,11 @@ async def listen_on(
         try:
             async with client.pubsub() as subscription:
                 await subscription.subscribe(channel)
-                async for message in subscription.listen():
+                while True:
+                    # Each call looks whether the connection is still to the right server.
+                    message = await subscription.get_message(timeout=_LOOK)
+                    if message is None:
+                        continue
                     if message["type"] == "subscribe":
                         subscribed()
                     else:

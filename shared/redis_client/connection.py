@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.core.errors import StoreDown
-from shared.redis_client.endpoint import Endpoint
-from shared.redis_client.protocol import Call, RedisProtocol
+from shared.redis_client.endpoint import Command, Endpoint
+from shared.redis_client.protocol import Call, Redirect, RedisProtocol
 from shared.redis_client.script import Script
 
 # Seconds between two attempts. They double, with jitter, so that the workers do not reconnect all at once.
@@ -30,11 +30,16 @@ class RedisConnection:
         scripts: Sequence[Script],
         deadline: float,
         jitter: Callable[[], float] = random.random,
+        redirect: Redirect = lambda *_: False,
+        trouble: Callable[[], None] = lambda: None,
     ) -> None:
+        """`redirect` is that of a `RedisProtocol`. `trouble` is called when the server does not respond."""
         self._endpoint = endpoint
         self._loads = [script.load for script in scripts]
         self._deadlines = Deadlines(deadline, self._drop_hung)
         self._jitter = jitter
+        self._redirect = redirect
+        self._trouble = trouble
         self._protocol: RedisProtocol | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._unsent: list[Call] = []
@@ -62,6 +67,21 @@ class RedisConnection:
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
         """The future reply of a script, as `call`."""
         return self.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+
+    def send(self, call: Call, before: Command | None = None) -> None:
+        """Take a call of another connection, whose deadline it keeps, with a command right `before` it.
+
+        That command is left out if there is no connection yet.
+        """
+        if self._unavailable:
+            call.fail(StoreDown(f"Redis did not respond: {self._unavailable}."))
+        elif self._protocol is None:
+            self._unsent.append(call)
+            self._connect()
+        else:
+            if before is not None:
+                self._protocol.call(before).cancel()  # Its reply is not used.
+            self._protocol.send(call)
 
     async def close(self) -> None:
         """End the connection. Calls without a reply fail."""
@@ -97,12 +117,16 @@ class RedisConnection:
     async def _open(self) -> RedisProtocol:
         """A connection that has logged in and loaded the scripts."""
         async with asyncio.timeout(1.0):
-            protocol = await self._endpoint.connect(lambda: RedisProtocol(self._loads, self._lost))
+            protocol = await self._endpoint.connect(
+                lambda: RedisProtocol(self._loads, self._lost, self._redirect)
+            )
             try:
                 commands = [*self._endpoint.login, *self._loads] or [("PING",)]
                 await asyncio.gather(*map(protocol.call, commands))
                 if protocol.ended.done():
                     raise StoreDown(protocol.fault or "it closed the connection")
+                if self._endpoint.must_be_primary and (await protocol.call(("ROLE",)))[0] != b"master":
+                    raise StoreDown("it is a replica")
             except BaseException:
                 protocol.drop("the connection could not be used")
                 await protocol.ended
@@ -115,10 +139,14 @@ class RedisConnection:
             self._protocol = None
             if not self._closed:
                 self._unavailable = protocol.fault
-                self._connect(_MAX_PAUSE if protocol.fault else 0.0)
+                self._trouble()
+                # Another server may be the primary already.
+                pause = _MIN_PAUSE if self._endpoint.must_be_primary else _MAX_PAUSE
+                self._connect(pause if protocol.fault else 0.0)
 
     def _fail_unsent(self, reason: str) -> None:
         self._unavailable = reason
+        self._trouble()
         for call in self._unsent:
             call.fail(StoreDown(f"Redis did not respond: {reason}."))
         self._unsent.clear()

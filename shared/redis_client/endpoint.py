@@ -19,6 +19,7 @@ class Endpoint:
         path: of a unix socket; None when host and port are used.
         tls: None without TLS.
         login: commands for each new connection: AUTH and SELECT.
+        must_be_primary: whether a replica is not to be used.
     """
 
     host: str
@@ -26,6 +27,7 @@ class Endpoint:
     path: str | None
     tls: ssl.SSLContext | None
     login: Sequence[Command]
+    must_be_primary: bool = False
 
     async def connect[P: asyncio.Protocol](self, protocol: Callable[[], P]) -> P:
         """A connection with this `protocol`. Raises OSError, or UnicodeError when the host is not a name."""

@@ -33,13 +33,14 @@ def raise_store_down(results: Iterable[object]) -> None:
 class Call:
     """A command without a reply yet. `reply` gets the reply, or `StoreDown`."""
 
-    __slots__ = ("command", "reply", "resent", "sent_at")
+    __slots__ = ("command", "redirections", "reply", "resent", "sent_at")
 
     def __init__(self, command: Command, loop: asyncio.AbstractEventLoop) -> None:
         # Its stub knows only commands of one part.
         self.command = hiredis.pack_command(command)  # type: ignore[arg-type]
         self.reply: asyncio.Future[Any] = loop.create_future()
         self.resent = False
+        self.redirections = 0
         self.sent_at = 0.0
 
     def fail(self, error: StoreDown) -> None:
@@ -48,15 +49,26 @@ class Call:
             self.reply.set_exception(error)
 
 
+#: Called with a call and the error that it got. Returns whether another connection takes the call.
+Redirect = Callable[[Call, str], bool]
+
+
 class RedisProtocol(asyncio.Protocol):
     """One connection. It loads `scripts` again when Redis has lost them.
 
-    Late replies are read, too, so that each reply belongs to its command. `lost` is called at the end.
+    Late replies are read, too, so that each reply belongs to its command. `lost` is called at the end, and
+    `redirect` with each error: it returns whether another connection takes the call.
     """
 
-    def __init__(self, scripts: Sequence[Command], lost: Callable[["RedisProtocol"], None]) -> None:
+    def __init__(
+        self,
+        scripts: Sequence[Command],
+        lost: Callable[["RedisProtocol"], None],
+        redirect: Redirect = lambda *_: False,
+    ) -> None:
         self._scripts = scripts
         self._lost = lost
+        self._redirect = redirect
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._outgoing: list[bytes] = []
@@ -129,6 +141,8 @@ class RedisProtocol(asyncio.Protocol):
         if error.startswith("NOSCRIPT") and not call.resent:
             if not call.reply.done():
                 self._load_and_resend(call)
+        elif self._redirect(call, error):
+            return
         elif error.startswith(_SERVER_ERRORS):
             call.fail(StoreDown(f"Redis cannot serve: {error}."))
             self.drop(error)

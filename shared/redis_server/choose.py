@@ -1,6 +1,5 @@
 """The choice of Redis, by `redis.mode`."""
 
-import inspect
 import logging
 import socket
 import ssl
@@ -11,16 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import redis
-from redis.backoff import NoBackoff
-from redis.connection import SSLConnection, parse_url
-from redis.retry import Retry
 
 from shared.config_store import layout
+from shared.config_store.durability import NO_REPLICAS, Replicas
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL
 from shared.core.errors import StoreDown
-from shared.core.http_tokens import authority
+from shared.redis_client.primary import NotPrimary, open_sync
 from shared.redis_server.embedded import Embedded, has_data, is_running
-from shared.settings import Settings, SettingsError
+from shared.redis_server.options import name_of, redis_options
+from shared.settings import Settings
+from shared.settings.redis import AUTO, DISK
+from shared.settings.redis import Redis as RedisSettings
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,13 @@ class RedisAddress:
     """The address of Redis. Close it after the clients: this stops an embedded server of this process.
 
     Attributes:
-        options: keyword arguments of redis.Redis and redis.asyncio.Redis.
+        options: keyword arguments of redis.Redis and redis.asyncio.Redis, with the topology.
         name: for messages; contains no password.
         mode: `EXTERNAL` or `EMBEDDED`.
         embedded: the embedded server, if this process keeps it.
         trouble: why an external Redis did not respond at the start; None when it did.
         warning: a sentence about an embedded store that is not used.
+        replicas: those that must have a change of the configuration.
     """
 
     options: Mapping[str, Any]
@@ -50,6 +51,7 @@ class RedisAddress:
     embedded: Embedded | None = None
     trouble: str | None = None
     warning: str | None = None
+    replicas: Replicas = NO_REPLICAS
 
     @property
     def is_loading(self) -> bool:
@@ -84,9 +86,9 @@ def open_redis(settings: Settings) -> RedisAddress:
     server that responds cannot be used, and when no embedded server can be started, and `SettingsError` when
     redis.url is invalid.
     """
-    options = _options(settings)
-    name = _name(options)
-    if settings.redis.mode == "external" or not settings.redis.is_local:
+    options = redis_options(settings)
+    name = name_of(options)
+    if settings.redis.mode != AUTO or not settings.redis.is_local:
         return _external(settings, options, name)
     if _listens(options):
         address = _external(settings, options, name)
@@ -99,7 +101,8 @@ def open_redis(settings: Settings) -> RedisAddress:
     embedded = Embedded(settings.data_dir)
     embedded.open()
     options = {"unix_socket_path": str(embedded.socket)}
-    return RedisAddress(options, f"embedded, {embedded.socket}", EMBEDDED, embedded)
+    name = f"embedded, {embedded.socket}"
+    return RedisAddress(options, name, EMBEDDED, embedded, replicas=_replicas(settings.redis))
 
 
 def log_store(address: RedisAddress) -> None:
@@ -116,37 +119,17 @@ def _external(settings: Settings, options: Mapping[str, Any], name: str) -> Redi
         f"{folder} holds an embedded store that is not used, because the store is Redis at {name}. To use "
         f"it, stop that Redis and set redis.mode to auto; to end this warning, remove {folder}/appendonlydir."
     )
-    return RedisAddress(options, name, trouble=trouble, warning=warning if has_data(folder) else None)
+    return RedisAddress(
+        options,
+        name,
+        trouble=trouble,
+        warning=warning if has_data(folder) else None,
+        replicas=_replicas(settings.redis),
+    )
 
 
-def _options(settings: Settings) -> dict[str, Any]:
-    configured = settings.redis
-    if configured.url is None:
-        return {
-            "host": configured.host,
-            "port": configured.port,
-            "db": configured.db,
-            "password": configured.password or None,
-        }
-    try:
-        options: dict[str, Any] = dict(parse_url(configured.url))  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise SettingsError(f"redis.url: cannot be read: {str(error).rstrip('.')}. Correct it.") from None
-    if options.pop("connection_class", None) is SSLConnection:
-        options["ssl"] = True
-        if settings.security.ca_file is not None:
-            options.setdefault("ssl_ca_certs", str(settings.security.ca_file))
-    if "path" in options:
-        options["unix_socket_path"] = options.pop("path")
-    if unknown := sorted(options.keys() - inspect.signature(redis.Redis).parameters.keys()):
-        raise SettingsError(f"redis.url: unknown option {unknown[0]} after the question mark. Remove it.")
-    return options
-
-
-def _name(options: Mapping[str, Any]) -> str:
-    if "unix_socket_path" in options:
-        return str(options["unix_socket_path"])
-    return authority(options.get("host", "localhost"), options.get("port", 6379))
+def _replicas(redis: RedisSettings) -> Replicas:
+    return Replicas(redis.min_replicas, redis.wait, redis.confirm == DISK)
 
 
 def _trouble(options: Mapping[str, Any], name: str, timeout: float) -> str | None:
@@ -180,8 +163,7 @@ def _count_tenants(options: Mapping[str, Any]) -> int | None:
 
 
 def _client(options: Mapping[str, Any]) -> redis.Redis:
-    timeouts = {"socket_timeout": _REPLY_TIMEOUT, "socket_connect_timeout": 2 * _REPLY_TIMEOUT}
-    return redis.Redis(**{**options, **timeouts}, retry=Retry(NoBackoff(), 0))
+    return open_sync(options, socket_timeout=_REPLY_TIMEOUT, socket_connect_timeout=2 * _REPLY_TIMEOUT)
 
 
 def _ping(options: Mapping[str, Any], name: str) -> str | None:
@@ -190,6 +172,8 @@ def _ping(options: Mapping[str, Any], name: str) -> str | None:
             client.ping()
         except redis.BusyLoadingError:
             return _LOADING
+        except NotPrimary as error:
+            return str(error)
         except redis.TimeoutError:
             return "it does not reply in time"
         except redis.AuthenticationError as error:

@@ -21,6 +21,7 @@ from shared.settings.checks import check
 from shared.settings.declare import UNKNOWN, declared, schema_of
 from shared.settings.in_force import settings_in_force
 from shared.settings.provider_secrets import OpenedSecrets, read_provider_secrets
+from shared.settings.redis import RedisTls
 from shared.settings.sections import BASE_DOMAIN, Secrets, Security, Settings, Tls
 from shared.settings.service_manager import ServiceManager, parse_service_manager
 from shared.settings.sources import (
@@ -130,13 +131,14 @@ def _resolve(settings: Settings, folder: Path) -> Settings:
             server, shared_hosts=tuple(hosts), tls=_from(folder, server.tls, "cert", "key")
         ),
         data_dir=folder / settings.data_dir,
+        redis=dataclasses.replace(settings.redis, tls=_from(folder, settings.redis.tls, "ca", "cert", "key")),
         security=_from(folder, security, "ca_file", "pepper_file", "key_file"),
         secrets=_from(folder, settings.secrets, "folder"),
         plugins=dataclasses.replace(plugins, paths=tuple(folder / path for path in plugins.paths)),
     )
 
 
-def _from[S: (Tls, Security, Secrets)](folder: Path, section: S, *names: str) -> S:
+def _from[S: (Tls, RedisTls, Security, Secrets)](folder: Path, section: S, *names: str) -> S:
     """The section with the paths of these files, if set, relative to the folder."""
     files = {name: getattr(section, name) for name in names}
     return dataclasses.replace(section, **{name: file and folder / file for name, file in files.items()})

@@ -1,12 +1,15 @@
 """Checks that involve several settings."""
 
-from shared.settings.sections import MITMPROXY, PROXY_V2, Limits, Settings, is_loopback
+from shared.settings.redis import CLUSTER, DISK, SENTINEL, Redis
+from shared.settings.sections import MITMPROXY, PROXY_V2, Limits, Settings
 from shared.settings.sources import SettingsError, Written
+from shared.settings.values import is_loopback
 
 
 def check(settings: Settings, written: Written) -> None:
     """Raise `SettingsError` when settings contradict each other."""
     _check_reach(settings, written)
+    _check_redis(settings.redis, written)
     _check_engine(settings, written)
     _check_balancers(settings, written)
     _check_tls(settings, written)
@@ -38,10 +41,31 @@ def _check_reach(settings: Settings, written: Written) -> None:
     if not settings.redis.is_local and not (security.pepper_file and security.key_file):
         _reject(
             written,
-            *("redis", "url" if settings.redis.url else "host"),
+            *("redis", _place_of_redis(settings.redis)),
             why="gateways that share a Redis server need the same secrets; set security.pepper_file and "
             "security.key_file to shared files",
         )
+
+
+def _place_of_redis(redis: Redis) -> str:
+    """The setting that names the servers."""
+    named = {SENTINEL: "sentinels", CLUSTER: "nodes"}
+    return named.get(redis.mode, "url" if redis.url else "host")
+
+
+def _check_redis(redis: Redis, written: Written) -> None:
+    if redis.mode in (SENTINEL, CLUSTER):
+        if redis.url:
+            _reject(written, "redis", "url", why=f"it is not for redis.mode {redis.mode}; remove it")
+        if not getattr(redis, place := _place_of_redis(redis)):
+            _reject(written, "redis", "mode", why=f"set redis.{place} to the addresses of servers, too")
+    if redis.mode == CLUSTER and redis.db:
+        _reject(written, "redis", "db", why="a Cluster has only the database 0; remove this setting")
+    for name, other in (("cert", "key"), ("key", "cert")):
+        if getattr(redis.tls, name) and not getattr(redis.tls, other):
+            _reject(written, "redis", "tls", name, why=f"set redis.tls.{other}, too")
+    if redis.confirm == DISK and not redis.min_replicas:
+        _reject(written, "redis", "confirm", why="set redis.min_replicas to at least 1, too")
 
 
 def _check_engine(settings: Settings, written: Written) -> None:

@@ -1,10 +1,8 @@
 """Every setting of the gateway, declared once: its name, parser, default and help text."""
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from shared.core.addresses import Network
 from shared.core.sizes import JSON_PARTS
@@ -13,9 +11,9 @@ from shared.net.egress import EgressProxy, parse_egress_proxy
 from shared.settings.declare import section, setting
 from shared.settings.in_force import SettingInForce
 from shared.settings.observe import Ledger, Log, Metrics, Otel, Records, Trace
+from shared.settings.redis import Redis
 from shared.settings.tiers import SHIPPED, tiers
 from shared.settings.values import (
-    any_text,
     choice,
     cores,
     domain,
@@ -23,12 +21,12 @@ from shared.settings.values import (
     host,
     host_or_network,
     hosts,
+    is_loopback,
     network,
     opened_variable,
     path,
     port_number,
     public_url,
-    redis_url,
     seconds,
     several,
     size,
@@ -46,14 +44,6 @@ EXPRESS, MITMPROXY = "express", "mitmproxy"
 PROXY_V2 = "v2"
 #: A larger number is probably a mistake.
 MAX_WORKERS = 64
-
-
-def is_loopback(host: str) -> bool:
-    """True for localhost and loopback addresses, which no other machine can reach."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,36 +129,6 @@ class Server:
         if self.engine == MITMPROXY:
             return 1
         return self.workers or min(cores(), MAX_WORKERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Redis:
-    """The Redis server."""
-
-    mode: str = setting(
-        choice("auto", "external"),
-        "auto",
-        "auto: use the server below. If its host is this machine and nothing responds, start an embedded "
-        "Valkey in data_dir. external: never start one. A host on another machine is always external.",
-    )
-    url: str | None = setting(
-        redis_url,
-        None,
-        "redis://, rediss:// or unix:// URL, instead of host, port, password and db.",
-        secret=True,
-    )
-    host: str = setting(text, "localhost", "Host of the Redis server.")
-    port: int = setting(port_number, 6379, "Port of the Redis server.")
-    password: str = setting(any_text, "", "Password of the Redis server.", secret=True)
-    db: int = setting(whole(0), 0, "Database number.")
-
-    @property
-    def is_local(self) -> bool:
-        """True when the server is on this machine, by its address or as localhost."""
-        if self.url is None:
-            return is_loopback(self.host)
-        parts = urlsplit(self.url)
-        return parts.scheme == "unix" or is_loopback(parts.hostname or "localhost")
 
 
 @dataclass(frozen=True, slots=True)

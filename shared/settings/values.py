@@ -27,6 +27,8 @@ Reader = Callable[[Any], Any]
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
 _IPV6_FIRST = re.compile(r"\s*\[[0-9a-f]*:[0-9a-f:.]*\]", re.IGNORECASE)
+#: A host and a port.
+NODE = re.compile(r"([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 _DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
 
@@ -156,6 +158,23 @@ def _host(name: str) -> str:
         return str(ip_address(name))
     except ValueError:
         return name
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and loopback addresses, which no other machine can reach."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def node(value: Any) -> str:
+    """The host and port of a server."""
+    written = text(value).strip()
+    host, _, port = written.rpartition(":")
+    if not NODE.fullmatch(written) or not 0 < int(port) <= 65535:
+        raise ValueError("must be a host and a port, such as 10.0.0.1:6379 or [fd00::1]:6379")
+    return f"{host.lower()}:{int(port)}"
 
 
 def host_or_network(value: Any) -> str | Network:

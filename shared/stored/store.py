@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.core.errors import StoreDown
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.script import Script
 from shared.secrets.keyed_hash import keyed_hash
 from shared.stored.binding import Binding
@@ -43,7 +42,7 @@ _BATCH: Final = 500
 class Bindings:
     """The bindings of all tenants. One event loop only."""
 
-    def __init__(self, connection: RedisConnection, secret: bytes) -> None:
+    def __init__(self, connection: AnyConnection, secret: bytes) -> None:
         """`secret` is the deployment's: whoever reads Redis cannot tell the ids."""
         self._connection = connection
         self._secret = secret
@@ -98,7 +97,7 @@ class Bindings:
         return self._memory.get((tenant_id, name)) or self._waiting.get(tenant_id, {}).get(name)
 
     async def _read(self, names: Mapping[str, tuple[str, str]]) -> dict[str, Binding]:
-        replies = await self._connection.call("MGET", *[_key(*name) for name in names.values()])
+        replies = await self._connection.call("MGET", *[binding_key(*name) for name in names.values()])
         found = {}
         for (id, name), reply in zip(names.items(), replies, strict=True):
             if reply is None:
@@ -106,7 +105,7 @@ class Bindings:
             try:
                 found[id] = Binding.parse(reply)
             except ValueError as error:
-                logger.error("The binding %s is left out: %s", _key(*name), error)
+                logger.error("The binding %s is left out: %s", binding_key(*name), error)
                 continue
             self._remember(name, found[id])
         return found
@@ -151,10 +150,10 @@ class Bindings:
         for name, binding in batch.items():
             if binding is not None:
                 arguments += [name, binding.encoded().decode()]
-        calls = [self._connection.run(BIND, [_index(tenant_id)], arguments)]
+        calls = [self._connection.run(BIND, [index_key(tenant_id)], arguments)]
         if gone := [name for name, binding in batch.items() if binding is None]:
-            calls.append(self._connection.call("DEL", *[_key(tenant_id, name) for name in gone]))
-            calls.append(self._connection.call("ZREM", _index(tenant_id), *gone))
+            calls.append(self._connection.call("DEL", *[binding_key(tenant_id, name) for name in gone]))
+            calls.append(self._connection.call("ZREM", index_key(tenant_id), *gone))
         await asyncio.gather(*calls)
 
     async def close(self) -> None:
@@ -178,12 +177,12 @@ class Bindings:
 
 def open_bindings(options: Mapping[str, Any], secret: bytes) -> Bindings:
     """Bindings with their own connection; `options` are keyword arguments of redis.Redis."""
-    return Bindings(RedisConnection(endpoint(options), (BIND,), _DEADLINE), secret)
+    return Bindings(open_connection(options, (BIND,), _DEADLINE), secret)
 
 
-def _index(tenant_id: str) -> str:
+def index_key(tenant_id: str) -> str:
     return f"aff:{{{tenant_id}}}"
 
 
-def _key(tenant_id: str, name: str) -> str:
-    return f"{_index(tenant_id)}:{name}"
+def binding_key(tenant_id: str, name: str) -> str:
+    return f"{index_key(tenant_id)}:{name}"

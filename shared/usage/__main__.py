@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from shared.config_store.client import open_client
+from shared.config_store.client import open_everywhere
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import open_redis
@@ -38,7 +38,10 @@ def main() -> None:
     arguments = parser.parse_args()
     faults = 0
     try:
-        with closing(open_redis(load_settings_or_exit())) as address, open_client(address.options) as client:
+        with (
+            closing(open_redis(load_settings_or_exit())) as address,
+            open_everywhere(address.options) as client,
+        ):
             reader = UsageReader(client)
             with redis_errors():
                 for tenant_id in [arguments.tenant] if arguments.tenant else sorted(reader.tenants()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.core.sizes import trim_plan
-from shared.redis_client.connection import RedisConnection
+from shared.redis_client.open import AnyConnection
 from shared.usage.keys import SIZES_KEY, TRIMMING_KEY, ledger_key
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class LedgerBound:
         trimmed: rows that were removed.
     """
 
-    connection: RedisConnection
+    connection: AnyConnection
     max_bytes: int
     trimmed: int = 0
     _noted: dict[str, int] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class LedgerBound:
             self._changed[tenant_id] = size
 
     async def apply(self) -> None:
-        """Note the sizes that changed, and trim if this worker has to. Raises as `RedisConnection.call`."""
+        """Note the sizes that changed, and trim if this worker has to. Raises as `AnyConnection.call`."""
         if not self._changed:
             return
         changed = dict(self._changed)

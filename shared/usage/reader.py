@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from redis import Redis
 
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import AnyConnection, open_connection
 from shared.usage.aggregates import COUNTERS, Combination, Totals, total
 from shared.usage.keys import ledger_key, sums_keys
 from shared.usage.row import LedgerRow, day_of
@@ -76,7 +75,7 @@ class UsageReader:
         self._client = client
 
     def tenants(self) -> Iterator[str]:
-        """Yield the id of each tenant with a ledger, also of deleted ones. On a Cluster: of one node."""
+        """Yield the id of each tenant with a ledger, also of deleted ones."""
         for key in self._client.scan_iter(match=ledger_key("*"), count=1_000, _type="stream"):
             yield key.decode().removeprefix("led:{").removesuffix("}")
 
@@ -138,7 +137,7 @@ class KeyUsage(NamedTuple):
 class KeyUsageReader:
     """Reads the usage of one API key. Calls raise `StoreDown`."""
 
-    def __init__(self, connection: RedisConnection) -> None:
+    def __init__(self, connection: AnyConnection) -> None:
         self._connection = connection
 
     async def usage(self, tenant_id: str, key_id: str, day: date) -> KeyUsage:
@@ -177,7 +176,7 @@ class KeyUsageReader:
 
 def open_key_usage(options: Mapping[str, Any]) -> KeyUsageReader:
     """A reader with its own connection; `options` are keyword arguments of redis.Redis."""
-    return KeyUsageReader(RedisConnection(endpoint(options), (), _DEADLINE))
+    return KeyUsageReader(open_connection(options, (), _DEADLINE))
 
 
 def _whole(tenant_id: str, entries: Iterable[Entry]) -> Iterator[LedgerRow]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from shared.core.errors import StoreDown
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
 from shared.usage.aggregates import Combination, CombinationCap, Totals, add_to
@@ -95,7 +94,7 @@ class Settler:
         dropped: rows that were lost, because Redis was away for too long.
     """
 
-    connection: RedisConnection
+    connection: AnyConnection
     random_id: Callable[[], str]
     bound: LedgerBound
     _: KW_ONLY
@@ -257,5 +256,5 @@ def open_settler(
 
     `max_bytes`: about the most bytes of all ledgers in Redis.
     """
-    connection = RedisConnection(endpoint(options), (SETTLE,), _DEADLINE)
+    connection = open_connection(options, (SETTLE,), _DEADLINE)
     return Settler(connection, random_id, LedgerBound(connection, max_bytes), pending=pending)

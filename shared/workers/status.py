@@ -155,19 +155,22 @@ class StatusReader:
         self._client.ping()
         round_trip = monotonic() - began
         with self._client.pipeline(transaction=False) as pipeline:
-            ask_state(pipeline).zcard(layout.ORDER).hlen(layout.FAULTS).info()
-            identity, revision, tenants, faults, info = pipeline.execute(raise_on_error=False)
-        for reply in (identity, revision, tenants, faults):
-            if isinstance(reply, Exception):
-                raise reply
-        if isinstance(info, Exception) and not isinstance(info, ResponseError):
-            raise info
+            ask_state(pipeline).zcard(layout.ORDER).hlen(layout.FAULTS)
+            identity, revision, tenants, faults = pipeline.execute()
         return Status(
             state=StoreState.parse(identity, revision),
             tenants=tenants,
             faults=faults,
-            server=None if isinstance(info, Exception) else Server.parse(info),
+            server=self._server(),
             round_trip=round_trip,
             fleet=self._heartbeats.read(),
             leads=read_leads(self._client, jobs),
         )
+
+    def _server(self) -> Server | None:
+        """The server, or one node of a Cluster; None if it does not allow INFO."""
+        try:
+            info: Any = self._client.info()
+        except ResponseError:
+            return None
+        return Server.parse(info)

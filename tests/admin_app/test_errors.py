@@ -12,7 +12,7 @@ import pytest
 
 from admin_app.auth.access import Access, requires
 from admin_app.http.bodies import MAX_BODY_BYTES
-from shared.core.errors import Conflict, NotDurable, StoreDown, StoreLost, StoreUnsure
+from shared.core.errors import Conflict, NotDurable, NotReplicated, StoreDown, StoreLost, StoreUnsure
 from shared.model.config import Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World, new_app
 
@@ -151,6 +151,7 @@ def test_store_down_is_503(api: Api, tenant: Tenant, world: World, monkeypatch: 
         (StoreLost("It is empty."), "store_lost", "It is empty."),
         (StoreUnsure("No reply.", "Saved or not."), "store_unsure", "Saved or not."),
         (NotDurable("No disk.", "In effect, not on disk."), "not_durable", "In effect, not on disk."),
+        (NotReplicated("No replica.", "In effect there."), "not_replicated", "In effect there."),
     ],
 )
 def test_trouble_of_the_store_is_told_by_its_cause(

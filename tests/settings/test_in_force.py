@@ -53,6 +53,7 @@ def test_secret_of_any_source_is_only_said_to_be_set(tmp_path: Path) -> None:
     assert secrets == {
         "redis.url": False,
         "redis.password": True,
+        "redis.sentinel_password": False,
         "admin.token": True,
         "security.egress_proxy.url": True,
         "metrics.token": True,

@@ -6,6 +6,7 @@ from typing import Any
 from redis import Redis
 
 from shared.config_store import layout
+from shared.config_store.durability import Replicas
 from shared.config_store.history.audit import SignedEntry
 from shared.config_store.history.edit import MAX_PINNED
 from shared.config_store.history.versions import VersionNote
@@ -18,11 +19,16 @@ class RedisHistory:
     """A `History`. `finish` runs a reading of `contents` to its end."""
 
     def __init__(
-        self, client: Redis, contents: StoredContents, finish: Callable[[Reading[Any], str], Any]
+        self,
+        client: Redis,
+        contents: StoredContents,
+        finish: Callable[[Reading[Any], str], Any],
+        replicas: Replicas,
     ) -> None:
         self._client = client
         self._contents = contents
         self._finish = finish
+        self._replicas = replicas
         self._pin = client.register_script(layout.script("pin"))
 
     def notes(self, owner: str, limit: int, before: int | None = None) -> Sequence[VersionNote]:
@@ -59,11 +65,13 @@ class RedisHistory:
         if names is None:
             return None
         keys = layout.version_keys(owner)
-        with redis_errors(owner):
+        with redis_errors(owner), self._client.client() as connection:  # type: ignore[no-untyped-call]
             reply: Any = self._pin(
                 [keys.versions, keys.pinned, keys.pinned_parts],
                 [str(note.version), int(pinned), MAX_PINNED, *names],
+                client=connection,
             )
+            self._replicas.confirm(connection)
         return {1: True, 0: None, -1: False}[reply]
 
     def entries(self, limit: int, before: str | None = None) -> Sequence[SignedEntry]:

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from itertools import batched
 
-from shared.core.circuit_breaker import CircuitBreaker
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
 from shared.core.process.failures import Failures
@@ -13,10 +13,12 @@ from shared.core.single_flight import SingleFlight
 from shared.limits.deny_cache import DenyCache
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
-from shared.limits.redis.lease_keeper import LeaseKeeper
-from shared.limits.redis.limiter import RedisLimiter
+from shared.limits.fallback.node_breakers import Node, NodeBreakers
+from shared.limits.redis.lease_keeper import Concerns, LeaseKeeper
+from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter
 from shared.limits.retry_queues import Turn
 from shared.limits.values import CLOSED, Decision, Limit
+from shared.redis_client.cluster import ClusterConnection
 from shared.redis_client.protocol import ErrorReply, raise_store_down
 
 #: Seconds between two probes of a Redis that does not respond.
@@ -24,8 +26,6 @@ PROBE_EVERY = 0.5
 
 # Seconds between two counts of the workers.
 _COUNT_EVERY = 2.0
-# Failures in a row after which Redis is only probed, and successful probes in a row that end it.
-_OPEN_AFTER, _CLOSE_AFTER = 3, 2
 # Entries that one slice of a sweep looks at, and windows that are charged at a time when Redis is back.
 _SLICE = 256
 
@@ -53,11 +53,12 @@ class GuardedLimiter:
         last_count: int = 0,
         name: str = "",
         probe_every: float = PROBE_EVERY,
+        cluster: ClusterConnection | None = None,
     ) -> None:
         """`workers` processes of this machine share the limits, and those of other machines.
 
         `last_count` is the number of all of them that was counted last, and `name` is that of this one, to be
-        counted with. All times are in seconds.
+        counted with. All times are in seconds. In a `cluster`, each node has a breaker.
         """
         self._remote = remote
         self._name = name
@@ -74,7 +75,9 @@ class GuardedLimiter:
         self._leases = LeaseKeeper(remote, clock)
         self._share = LocalShare(max(workers, last_count), self._known, self._leases.count, max_entries)
         self._flights = SingleFlight(_log_failure)
-        self._breaker = CircuitBreaker(_OPEN_AFTER, _CLOSE_AFTER)
+        self._breakers = NodeBreakers(cluster)
+        # That of all keys without a Cluster: a request looks at it without a call.
+        self._breaker = None if cluster else self._breakers.of_node(None)
         self._failures = Failures()
 
     @property
@@ -90,7 +93,7 @@ class GuardedLimiter:
     @property
     def is_alone(self) -> bool:
         """Whether Redis does not respond, or takes no counts."""
-        return self._breaker.is_open or self._is_uncounted
+        return self._breakers.any_is_open or self._is_uncounted
 
     def start(self) -> None:
         """Renew leases, charge Redis with local counts, and sweep from now on."""
@@ -103,7 +106,8 @@ class GuardedLimiter:
         rejected = self._denied.find(limits, began)
         if rejected is not None:
             return rejected
-        if self._breaker.is_open:
+        breaker = self._breaker or self._breakers.of(limits)
+        if breaker.is_open:
             return self._acquire_alone(limits, StoreDown("Redis does not respond."))
         try:
             decision = await self._remote.acquire(limits)
@@ -113,9 +117,9 @@ class GuardedLimiter:
         except StoreDown as error:
             # Redis may have charged the limits all the same.
             self._leases.abandon(limits)
-            self._record_failure(error, began)
+            self._record_failure(error, began, self._breakers.node_of(limits))
             return self._acquire_alone(limits, error)
-        self._breaker.record_success()
+        breaker.record_success()
         self._known.record(decision.states, round(self._clock.monotonic() * 1_000_000))
         if decision.allowed:
             self._leases.acquire(limits)
@@ -126,25 +130,27 @@ class GuardedLimiter:
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge. Raises `StoreDown` as `acquire` does."""
         error, began = StoreDown("Redis does not respond."), self._clock.monotonic()
-        if not self._breaker.is_open:
+        node = self._breakers.node_of(limits)
+        if not self._breakers.of_node(node).is_open:
             try:
                 return await self._remote.peek(limits)
             except StoreDown as failure:
-                self._record_failure(failure, began)
+                self._record_failure(failure, began, node)
                 error = failure
         _raise_if_closed(limits, error)
         return self._share.peek(limits, self._now())
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Free the slots in concurrent limits, later when Redis does not respond."""
-        if self._breaker.is_open:
+        node = self._breakers.node_of(limits)
+        if self._breakers.of_node(node).is_open:
             self._leases.abandon(limits)
-        await self._attempt(lambda: self._leases.release(limits))
+        await self._attempt(lambda: self._leases.release(limits), node)
 
     async def renew(self, limits: Sequence[Limit]) -> None:
         """Extend the leases in concurrent limits. Those of `acquire` are renewed in the background."""
         self._leases.acquire(limits)
-        await self._attempt(lambda: self._remote.renew(limits))
+        await self._attempt(lambda: self._remote.renew(limits), self._breakers.node_of(limits))
 
     async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
         """Remove what `acquire` charged to windows. A refund that does not reach Redis is lost."""
@@ -154,19 +160,23 @@ class GuardedLimiter:
             # What was pushed to Redis meanwhile was charged to an unknown bucket.
             limits, charged = self._share.refund(limits, self._now(), at), None
         if limits:
-            await self._attempt(lambda: self._remote.refund(limits, charged))
+            node = self._breakers.node_of(limits)
+            await self._attempt(lambda: self._remote.refund(limits, charged), node)
 
     async def close(self) -> None:
         """End the work in the background, and the connection."""
         await self._flights.close()
         if self._name:
-            await self._attempt(lambda: self._remote.leave(self._name))
+            await self._attempt(lambda: self._remote.leave(self._name), None)
         await self._remote.close()
 
     async def tend(self) -> None:
         """Renew leases that are due, repeat what did not reach Redis, and count workers. Raises nothing."""
-        for work in (self._leases.renew_due, self._leases.flush, self._push, self._count):
-            await self._attempt(work)
+        for node in self._breakers.nodes:
+            concerns = self._breakers.concerns(node)
+            for work in (self._leases.renew_due, self._leases.flush, self._push):
+                await self._attempt(partial(work, concerns), node)
+        await self._attempt(self._count, self._breakers.node_of_key(WORKERS_KEY))
 
     async def sweep(self) -> None:
         """Drop what has ended or was not used for `max_idle_time`, in small slices."""
@@ -184,44 +194,48 @@ class GuardedLimiter:
             self._leases.acquire(limits, known=False)
         return decision
 
-    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do work that can be done later; none while the breaker is open. Raises no `StoreDown`."""
-        if self._breaker.is_open:
+    async def _attempt(self, work: Callable[[], Awaitable[None]], node: Node) -> None:
+        """Do work that can be done later; none while the node's breaker is open. Raises no `StoreDown`."""
+        if self._breakers.of_node(node).is_open:
             return
         began = self._clock.monotonic()
         try:
             await work()
         except StoreDown as error:
-            self._record_failure(error, began)
+            self._record_failure(error, began, node)
 
-    def _record_failure(self, error: StoreDown, began: float) -> None:
+    def _record_failure(self, error: StoreDown, began: float, node: Node) -> None:
         """Count a failed call that began at `began`. An error reply about one command does not count."""
         if isinstance(error, ErrorReply):
             if self._failures.is_new(error):
                 logger.warning("%s Its limits were counted in this process.", error)
-        elif self._breaker.record_failure(began, self._clock.monotonic()):
+        elif self._breakers.of_node(node).record_failure(began, self._clock.monotonic()):
             logger.warning("%s Limits are counted in this process until Redis responds.", error)
-            self._flights.join(_PROBE, self._probe_until_reply)
+            self._flights.join((_PROBE, node), partial(self._probe_until_reply, node))
 
-    async def _probe_until_reply(self) -> None:
-        while self._breaker.is_open:
+    async def _probe_until_reply(self, node: Node) -> None:
+        breaker = self._breakers.of_node(node)
+        while breaker.is_open:
             await asyncio.sleep(self._probe_every)
+            if self._breakers.is_gone(node):  # others have its keys
+                self._breakers.forget(node)
+                return
             began = self._clock.monotonic()
             try:
-                await self._remote.ping()
-                self._breaker.record_success()
-                if self._breaker.may_close:
-                    await self._recover()
-                    self._breaker.close()
+                await (self._remote.ping() if node is None else self._remote.ping_node(node))
+                breaker.record_success()
+                if breaker.may_close:
+                    await self._recover(self._breakers.concerns(node))
+                    breaker.close()
                     logger.info("Redis responds again. Limits are counted there.")
             except StoreDown:
-                self._breaker.record_failure(began, self._clock.monotonic())
+                breaker.record_failure(began, self._clock.monotonic())
 
-    async def _recover(self) -> None:
+    async def _recover(self, concerns: Concerns) -> None:
         """Bring Redis up to date before it decides again. Raises `StoreDown`."""
-        await self._push()
-        await self._leases.renew_all()
-        await self._leases.flush()
+        await self._push(concerns)
+        await self._leases.renew_all(concerns)
+        await self._leases.flush(concerns)
 
     async def _count(self) -> None:
         """Count the workers of all machines from time to time. An outage needs their number."""
@@ -237,9 +251,10 @@ class GuardedLimiter:
         self._share.workers = max(self._own_workers, counted)
         self._is_uncounted = False
 
-    async def _push(self) -> None:
+    async def _push(self, concerns: Concerns) -> None:
         """Charge Redis with what was admitted without it. Raises `StoreDown` when it does not respond."""
-        for some in batched(self._share.unsynced(self._now()), _SLICE):
+        missing = [one for one in self._share.unsynced(self._now()) if concerns(one.key)]
+        for some in batched(missing, _SLICE):
             replies = await asyncio.gather(
                 *(self._remote.charge([unsynced]) for unsynced in some), return_exceptions=True
             )

@@ -1,7 +1,7 @@
 """Keeps the leases of this process alive in Redis, and releases their slots in the end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import batched
 
 from shared.core.clock import Clock
@@ -14,6 +14,15 @@ from shared.redis_client.protocol import ErrorReply, raise_store_down
 _BATCH = 500
 # A lease is renewed after this part of its length, so it survives one renewal that is lost.
 _RENEW_AFTER = 1 / 3
+
+
+#: Whether a key is one of those to be looked at: for example those of one node of a Cluster.
+Concerns = Callable[[str], bool]
+
+
+def any_key(_: str) -> bool:
+    """True."""
+    return True
 
 
 class LeaseKeeper:
@@ -61,23 +70,25 @@ class LeaseKeeper:
                 self._unreleased[limit.key, limit.lease] = (now + _length(limit), limit)
         self._drop_ended(now)
 
-    async def flush(self) -> None:
+    async def flush(self, concerns: Concerns = any_key) -> None:
         """Release the slots of abandoned leases. Raises `StoreDown`."""
         self._drop_ended(self._clock.monotonic())
-        for some in batched(list(self._unreleased.items()), _BATCH):
+        waiting = [one for one in self._unreleased.items() if concerns(one[0][0])]
+        for some in batched(waiting, _BATCH):
             await self._remote.release([limit for _, (_, limit) in some])
             for name, _ in some:
                 self._unreleased.pop(name, None)
 
-    async def renew_due(self) -> None:
+    async def renew_due(self, concerns: Concerns = any_key) -> None:
         """Renew the leases that are due. Raises `StoreDown` when Redis does not respond."""
         now = self._clock.monotonic()
-        await self._renew({key: leases for key, leases in self._held.items() if self._due[key] <= now})
+        due = (key for key in self._held if self._due[key] <= now)
+        await self._renew({key: self._held[key] for key in due if concerns(key)})
         self._due = {key: due for key, due in self._due.items() if key in self._held}
 
-    async def renew_all(self) -> None:
+    async def renew_all(self, concerns: Concerns = any_key) -> None:
         """Renew all leases: Redis may have lost them. Raises `StoreDown` when it does not respond."""
-        await self._renew(dict(self._held))
+        await self._renew({key: leases for key, leases in self._held.items() if concerns(key)})
 
     def _drop(self, limits: Sequence[Limit]) -> None:
         for limit in limits:

@@ -8,10 +8,11 @@ from typing import Any
 
 from shared.limits.retry_queues import Turn
 from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
-from shared.redis_client.connection import RedisConnection
-from shared.redis_client.endpoint import endpoint
+from shared.redis_client.cluster import ClusterConnection
+from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.protocol import raise_store_down
 from shared.redis_client.script import Script
+from shared.redis_client.slots import Address
 
 #: Seconds that a call may take, so that requests do not wait for a Redis that hangs.
 DEADLINE = 0.05
@@ -33,8 +34,10 @@ LIMITER, RENEW, REFUND = (
 #: The script that counts workers.
 WORKERS = Script.of(_FOLDER / "workers.lua")
 
-# The workers of all machines by the time of their last sign of life, and the seconds for which one counts.
-_ALIVE, _ALIVE_SECONDS = "wrk:alive", 10
+#: The workers of all machines by the time of their last sign of life.
+WORKERS_KEY = "wrk:alive"
+# Seconds for which a worker counts.
+_ALIVE_SECONDS = 10
 
 
 class RedisLimiter:
@@ -45,7 +48,7 @@ class RedisLimiter:
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """
 
-    def __init__(self, connection: RedisConnection, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
+    def __init__(self, connection: AnyConnection, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
         self._connection = connection
         self._now = now
 
@@ -93,15 +96,25 @@ class RedisLimiter:
 
     async def count_workers(self, name: str) -> Turn:
         """Note that the worker of that name lives. Returns its position among the workers of all machines."""
-        return Turn(*await self._connection.run(WORKERS, [_ALIVE], [name, _ALIVE_SECONDS]))
+        return Turn(*await self._connection.run(WORKERS, [WORKERS_KEY], [name, _ALIVE_SECONDS]))
 
     async def leave(self, name: str) -> None:
         """Note that the worker of that name ends."""
-        await self._connection.call("ZREM", _ALIVE, name)
+        await self._connection.call("ZREM", WORKERS_KEY, name)
+
+    @property
+    def cluster(self) -> ClusterConnection | None:
+        """The connection, if it is to a Cluster, whose nodes fail one by one."""
+        return self._connection if isinstance(self._connection, ClusterConnection) else None
 
     async def ping(self) -> None:
         """Return when Redis responds."""
         await self._connection.call("PING")
+
+    async def ping_node(self, node: Address) -> None:
+        """Return when that node of the Cluster responds."""
+        if self.cluster is not None:
+            await self.cluster.ping(node)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -126,4 +139,4 @@ def open_redis_limiter(
 ) -> RedisLimiter:
     """A limiter with its own connection; `options` are keyword arguments of redis.Redis."""
     scripts = (LIMITER, RENEW, REFUND, WORKERS)
-    return RedisLimiter(RedisConnection(endpoint(options), scripts, deadline), now=now)
+    return RedisLimiter(open_connection(options, scripts, deadline), now=now)
