@@ -20,6 +20,7 @@ from shared.cli.commands import (
 )
 from shared.cli.context import Gw
 from shared.cli.failures import Exit, Failure
+from shared.cli.output import Output
 from shared.cli.profiles import DEFAULT_NAME
 from shared.core import COMMAND
 from shared.core.errors import GatewayError
@@ -68,7 +69,7 @@ def run(arguments: Sequence[str]) -> int:
         return failure.code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else COMMAND
-        _tell(error.format_message(), f"See `{path} --help`.")
+        _tell(error.format_message().replace("\n\t", " "), f"See `{path} --help`.")
     except click.ClickException as error:
         _tell(error.format_message())
     except GatewayError as error:
@@ -82,6 +83,5 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _tell(sentence: str, hint: str = "") -> None:
-    click.echo(f"{COMMAND}: {sentence}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
+    lines = [f"{COMMAND}: {sentence}", *([f"hint: {hint}"] if hint else [])]
+    Output().note(*(line for text in lines for line in text.split("\n")))

@@ -97,9 +97,9 @@ class Output:
             yield
 
     def note(self, *lines: str) -> None:
-        """Print lines on standard error: they never get into a pipe."""
+        """Print lines on standard error: they never get into a pipe. No text can control the terminal."""
         for line in lines:
-            click.echo(line, err=True)
+            click.echo(visible(line), err=True)
 
 
 def as_yaml(document: Any) -> str:

@@ -141,6 +141,13 @@ def test_read_is_tried_three_times_and_a_change_once(shell: Shell) -> None:
         assert [one.method for one in server.received] == ["GET", "GET", "GET", "POST"]
 
 
+def test_error_of_a_server_cannot_control_the_terminal(shell: Shell) -> None:
+    problem = sized(b'{"detail": "a\\u001b[31m\\r\\nb"}', "400 Bad Request")
+    with Upstream(responding(problem)) as server:
+        shell.variables["GW_URL"] = server.url
+        assert shell.fails(1, "get", "tenants") == "gw: a\\x1b[31m\\r\nb\n"
+
+
 def test_redirect_is_told_and_not_followed(shell: Shell) -> None:
     away = sized(b"", "302 Found", "Location: https://elsewhere.example/")
     with Upstream(responding(away)) as server:

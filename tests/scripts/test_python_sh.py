@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,3 +69,14 @@ def test_error_of_uv_is_shown(checkout: Path) -> None:
     error, advice = ended.stderr.splitlines()
     assert error == "error: no route to host"
     assert advice.startswith("AI Gateway needs Python 3.12 or newer")
+
+
+def test_command_gw_is_put_beside_the_python_of_the_checkout(checkout: Path) -> None:
+    programs = checkout / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").symlink_to(sys.executable)
+    for _ in range(2):
+        ended = run_command("bash", "-euc", ". scripts/python.sh; prepare", cwd=checkout)
+        assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
+    assert (programs / "gw").resolve() == (checkout / "scripts" / "gw").resolve()
+    assert os.access(programs / "gw", os.X_OK)

@@ -125,7 +125,7 @@ def _summary(counts: Mapping[str, int]) -> str:
 
 
 def _warn(gw: Gw, plan: Any) -> None:
-    gw.out.note(*(visible(f"warning: {one['pointer']}: {one['detail']}") for one in plan["warnings"]))
+    gw.out.note(*(f"warning: {one['pointer']}: {one['detail']}" for one in plan["warnings"]))
     gw.out.note(*(f"warning: {old} was probably renamed to {new}. {_RENAMED}" for old, new in _renames(plan)))
 
 
