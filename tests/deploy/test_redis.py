@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -155,10 +155,10 @@ def test_file_without_its_passwords_is_rejected(tmp_path: Path) -> None:
 class Guarded(RunningGateway):
     """A gateway whose programs log in to Redis as their own users."""
 
-    urls: dict[str, str] = field(default_factory=dict)
-
     def _spawn(self, name: str, *command: str) -> None:
-        self.settings = {**self.settings, "GATEWAY__REDIS__URL": self.urls[name]}
+        user = f"gateway-{name}"
+        login = {"GATEWAY__REDIS__USERNAME": user, "GATEWAY__REDIS__PASSWORD": user}
+        self.settings = {**self.settings, **login}
         super()._spawn(name, *command)
 
 
@@ -182,17 +182,23 @@ def secured(tmp_path: Path) -> Iterator[tuple[Guarded, redis.Redis]]:
         text = text.replace(old, new)
     file, client = tmp_path / "redis.conf", tmp_path / "client.pem"
     file.write_text(text)
-    urls = {
-        name: f"rediss://{user}:{user}@{ADDRESS}:{port}?ssl_certfile={client}&ssl_keyfile={client}"
-        for name, user in (("admin", ADMIN), ("proxy", PROXY))
+    settings = {
+        "GATEWAY__REDIS__MODE": "external",
+        "GATEWAY__REDIS__HOST": ADDRESS,
+        "GATEWAY__REDIS__PORT": str(port),
+        "GATEWAY__REDIS__TLS__CA": str(authority.file),
+        "GATEWAY__REDIS__TLS__CERT": str(client),
+        "GATEWAY__REDIS__TLS__KEY": str(client),
     }
-    settings = {"GATEWAY__REDIS__MODE": "external", "GATEWAY__SECURITY__CA_FILE": str(authority.file)}
     files = {"ssl_certfile": str(client), "ssl_keyfile": str(client), "ssl_ca_certs": str(authority.file)}
     with (
         server(redis_7(), tmp_path, config=file),
         redis.Redis(ADDRESS, port, username="tester", password="tester", ssl=True, **files) as tester,
     ):
-        yield Guarded(tmp_path / "data", settings, urls=urls), tester
+        stranger = redis.Redis(ADDRESS, port, ssl=True, ssl_ca_certs=str(authority.file))
+        with stranger, pytest.raises(redis.ConnectionError):  # it has no certificate
+            stranger.ping()
+        yield Guarded(tmp_path / "data", settings), tester
 
 
 @pytest.mark.slow

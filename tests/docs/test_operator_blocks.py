@@ -34,7 +34,7 @@ DEPLOYING, TUTORIAL, UPGRADING, HARDENING = (
     operator_blocks((ROOT / "docs" / name).read_text())
     for name in ("how-to/deploying.md", "tutorial.md", "how-to/upgrading.md", "how-to/hardening.md")
 )
-SECRETS, COMPOSE, KUBERNETES, PROGRAMS, SYSTEMD, REPLACE = DEPLOYING
+SECRETS, COMPOSE, KUBERNETES, PROGRAMS, SYSTEMD, SEVERAL, REPLACE = DEPLOYING
 (CLONE,), (INSTALL,), (USERS,) = TUTORIAL, UPGRADING, HARDENING
 
 #: The blocks that no test runs, by their first line, and the reason.
@@ -105,7 +105,7 @@ def await_ready(url: str, folder: Path) -> None:
 
 
 def test_every_operator_block_is_run_or_has_a_reason() -> None:
-    run = {SECRETS, COMPOSE, KUBERNETES, PROGRAMS, SYSTEMD, REPLACE, CLONE, INSTALL, USERS}
+    run = {SECRETS, COMPOSE, KUBERNETES, PROGRAMS, SYSTEMD, SEVERAL, REPLACE, CLONE, INSTALL, USERS}
     blocks = [block for page in PAGES for block in operator_blocks(page.read_text())]
     left = [re.split(r" {2,}#", block)[0].partition("\n")[0].rstrip() for block in blocks if block not in run]
     assert sorted(left) == sorted(NOT_RUN)
@@ -206,7 +206,7 @@ def test_programs_start_by_hand_and_a_second_start_replaces_the_proxy(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", [COMPOSE], ids=["one machine"])
+@pytest.mark.parametrize("block", [COMPOSE, SEVERAL], ids=["one machine", "several machines"])
 def test_compose_block_names_services_and_options_that_exist(
     machine: tuple[Path, RunningGateway], tmp_path: Path, block: str
 ) -> None:
