@@ -15,6 +15,7 @@ from admin_app import create_app
 from admin_app.auth.access import Access, Caller
 from admin_app.auth.failed_logins import MAX_FAILURES
 from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS
+from admin_app.changes.file.plan import MAX_TENANTS
 from admin_app.http.bodies import MAX_BODY_BYTES
 from admin_app.http.errors import ADMIN_ERRORS
 from admin_app.http.paging import MAX_LIMIT
@@ -247,6 +248,7 @@ def bounds_page() -> str:
     """Every fixed bound that a user can meet, and how long a change takes."""
     bodies = [
         ("the body of a call of the admin API", _size(MAX_BODY_BYTES)),
+        ("the tenants that one plan changes", str(MAX_TENANTS)),
         ("a page of a list", f"{MAX_LIMIT} objects"),
         ("a chain", f"{MAX_ENTRIES} entries"),
         ("the timeout of an entry", f"{MAX_TIMEOUT_SECONDS:g} s"),

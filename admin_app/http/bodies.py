@@ -1,5 +1,6 @@
 """Request bodies and query strings, parsed and validated."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -10,9 +11,10 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from admin_app.http.errors import ApiError
-from shared.bodies.json.parse import parse_json
+from shared.bodies.json.parse import JsonBounds, parse_json
 from shared.core.errors import Invalid, Problem
 from shared.core.fields import problems_of
+from shared.core.sizes import JSON_PARTS
 from shared.documents.plugin_config import RequiredPluginInput
 
 #: A body must be smaller.
@@ -71,11 +73,13 @@ class BodyParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body as plain values. Raises `ApiError` when it is not JSON."""
         body = req.get_data()
+        most = req.max_content_length or MAX_BODY_BYTES
         # werkzeug truncates a chunked body here without an error
-        if len(body) >= (req.max_content_length or MAX_BODY_BYTES):
+        if len(body) >= most:
             raise RequestEntityTooLarge
         try:
-            g.body = parse_json(body)
+            # A file may have as many parts as so many small bodies.
+            g.body = parse_json(body, JsonBounds(parts=JSON_PARTS * math.ceil(most / MAX_BODY_BYTES)))
         except ValueError as error:
             raise ApiError("invalid_json", str(error)) from None
         return g.body

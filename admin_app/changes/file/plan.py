@@ -107,7 +107,7 @@ def make_plan(request: Request) -> Plan:
     elif request.prune and file.tenants is not None and caller().is_platform and request.tenants is None:
         left = services().store.count() - sum(name in stored.tenants for name in file.tenants)
         if left:
-            detail = f"{left} tenants that the file does not name stay. allow_delete_tenants deletes them."
+            detail = f"Tenants that the file does not name stay: {left}. allow_delete_tenants deletes them."
             plan.warnings.append({"pointer": "/document/tenants", "detail": detail})
     _check_uses(plan)
     if len(plan.tenants) > MAX_TENANTS:
@@ -117,6 +117,15 @@ def make_plan(request: Request) -> Plan:
         )
         raise ApiError("limit_reached", detail, [Problem("/document/tenants", detail)])
     return plan
+
+
+def chosen(request: Request) -> Request:
+    """The request with the tenants of its file that are chosen."""
+    tenants, names = request.document.get("tenants"), request.tenants
+    if names is None or not isinstance(tenants, Mapping):
+        return request
+    some = {name: one for name, one in tenants.items() if str(name).lower() in names}
+    return replace(request, document={**request.document, "tenants": some})
 
 
 class _Stored:
@@ -132,8 +141,6 @@ class _Stored:
         document = request.document
         tenants = document.get("tenants")
         names = [str(name).lower() for name in tenants] if isinstance(tenants, Mapping) else []
-        if request.tenants is not None:
-            names = [name for name in names if name in request.tenants]
         self.is_complete = (
             request.prune
             and request.allow_delete_tenants
@@ -166,9 +173,6 @@ class _Stored:
         except Invalid as error:
             moved = [replace(one, pointer=f"/document{one.pointer}") for one in error.problems]
             raise Invalid(moved) from None
-        if request.tenants is not None:
-            chosen = {name: one for name, one in (file.tenants or {}).items() if name in request.tenants}
-            file = file._replace(tenants=chosen)
         for name in (file.tenants or {}).keys() - self.ids.keys():
             self.ids[name] = new_id("tenant")
         return file

@@ -8,7 +8,7 @@ from flask.views import MethodView
 from admin_app.auth.access import Access, requires
 from admin_app.changes.file.apply import KEPT_SECONDS, Applied, apply_plan, keep_plan
 from admin_app.changes.file.changes import summary_of
-from admin_app.changes.file.plan import Request, make_plan
+from admin_app.changes.file.plan import Request, chosen, make_plan
 from admin_app.changes.idempotency import idempotent
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
@@ -43,7 +43,7 @@ class Plans(MethodView):
         Nothing is changed. Each thing of the file replaces the stored one of its name; omitted members get
         their defaults. An API key plans its own tenant. The plan is kept for an hour.
         """
-        request = Request(**sent)
+        request = chosen(Request(**sent))
         plan = make_plan(request)
         changes = plan.changes()
         now = services().clock.now()

@@ -77,9 +77,13 @@ local function note_version(owner, new, bytes)
   in_batches(new.names, function(...)
     redis.call('ZREM', owner.dropped, ...)
   end)
-  for _, name in ipairs(new.dropped) do
-    redis.call('ZADD', owner.dropped, new.version, name)
+  local dropped = {}
+  for at, name in ipairs(new.dropped) do
+    dropped[2 * at - 1], dropped[2 * at] = new.version, name
   end
+  in_batches(dropped, function(...)
+    redis.call('ZADD', owner.dropped, ...)
+  end)
   redis.call('ZADD', owner.versions, new.version, new.version)
   redis.call('HSET', owner.notes, new.version, new.note)
   redis.call('HSET', owner.sizes, new.version, bytes)

@@ -1,11 +1,13 @@
 """Files that are planned and applied."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.admin_app.world import Api, Tenant, World, error_of, pointers
+from admin_app.changes.file.plan import MAX_TENANTS
+from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, pointers
 from tests.documents.file.files import EXAMPLE
 
 RULE = {"path": "/v1", "target": "https://api.openai.com"}
@@ -141,7 +143,7 @@ class TestApply:
         api.tenant("globex")
         kept = planned(api, acme(), prune=True)
         assert kept["changes"] == []
-        assert kept["warnings"][0]["detail"].startswith("1 tenants that the file does not name stay.")
+        assert kept["warnings"][0]["detail"].startswith("Tenants that the file does not name stay: 1.")
         applied(api, acme(), prune=True, allow_delete_tenants=True)
         assert [one["subdomain"] for one in api.get("/tenants").get_json()["tenants"]] == ["acme"]
 
@@ -190,6 +192,24 @@ class TestApply:
         url = f"/tenants/{api.get('/tenants').get_json()['tenants'][0]['id']}"
         assert api.post(f"{url}/versions/1/rollback", {}).status_code == 200
         assert api.get("/document").get_json() == first
+
+
+class TestSize:
+    def test_a_plan_may_be_larger_than_other_bodies(self, tmp_path: Path) -> None:
+        api = Api(app_of(make_world(tmp_path, admin__token=TOKEN, admin__max_plan_body="2MB")), TOKEN)
+        tenants = {f"t-{number}": {"name": "x" * 150} for number in range(9_000)}
+        sent = {"document": file(**tenants), "tenants": ["t-1", "t-2"]}
+        made = {"/tenants/t-1": "create", "/tenants/t-2": "create"}
+        assert ops(api.post("/plan", sent).get_json()) == made
+        larger = {"document": file(**tenants), "file_name": "x" * 1_000_000}
+        assert error_of(api.post("/plan", larger)) == (413, "body_too_large")
+        assert error_of(api.post("/tenants", sent)) == (413, "body_too_large")
+
+    def test_a_plan_of_too_many_tenants_says_how_to_split_it(self, api: Api) -> None:
+        many = file(**{f"t-{number}": {"name": "T"} for number in range(MAX_TENANTS + 1)})
+        rejected = api.post("/plan", {"document": many})
+        assert error_of(rejected) == (422, "limit_reached")
+        assert "Split the file" in rejected.get_json()["detail"]
 
 
 class TestRights:
