@@ -15,12 +15,12 @@ from shared.redis_client.topology import TOPOLOGY, ClusterNodes
 TIMEOUT = 0.25
 
 
-def open_client(options: Mapping[str, Any]) -> Redis:
+def open_client(options: Mapping[str, Any], timeout: float = TIMEOUT) -> Redis:
     """A client of the server that has the configuration.
 
-    `options` are keyword arguments of redis.Redis, with the topology.
+    `options` are keyword arguments of redis.Redis, with the topology; `timeout` is in seconds per call.
     """
-    return open_sync(options, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+    return open_sync(options, socket_timeout=timeout, socket_connect_timeout=TIMEOUT)
 
 
 def open_everywhere(options: Mapping[str, Any]) -> Redis:

@@ -26,6 +26,7 @@
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
+{cfg}:resealed               set     owners whose secrets were sealed anew, which no worker was told yet
 {cfg}:login:<network>        list    the times of the last failed logins of an address; expires
 {cfg}:plan:<id>              string  a plan of a file, sealed; expires
 {cfg}:staged:<call>:<id>     string  a root that waits to be written with others
@@ -56,6 +57,7 @@ PLATFORM = "{cfg}:platform"
 AUDIT = "{cfg}:audit"
 TOKENS = "{cfg}:tokens"
 LEFTOVERS = "{cfg}:leftovers"
+RESEALED = "{cfg}:resealed"
 
 #: The beginning of the keys of whole documents of the platform.
 WHOLE_PLATFORM = "{cfg}:platformdoc:"

@@ -4,6 +4,9 @@ A gateway rejects changes while its store is not the one that it served last. Wh
 good, ``accept`` makes the present one the true one. With ``--secrets``, the pepper and the encryption key of
 this machine become those of the store: then API keys and secrets that need others can no longer be used.
 
+``rotate-secrets`` seals all stored secrets with the first key of ``security.key_file``, while the gateway
+serves.
+
 ``check`` looks for records and indexes that contradict each other, and for entries of the audit log that were
 changed or removed, in Redis and in the files of this machine.
 """
@@ -25,9 +28,11 @@ from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.store import open_store
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
+from shared.redis_server.rotate import rotate_secrets
 from shared.redis_server.store_secrets import audit_key, part_names, read_own_secrets
 from shared.settings import Settings, load_settings_or_exit
 
+_ROTATION_SECONDS = 10.0  # for a call: all versions of an owner are written at once
 _PROGRAM = "python -m shared.redis_server"
 
 
@@ -40,6 +45,7 @@ def main() -> None:
         "--secrets", action="store_true", help="give up the API keys and secrets that need other files"
     )
     commands.add_parser("check", help="look for damage; ends with 1 if there is any")
+    commands.add_parser("rotate-secrets", help="seal all secrets with the newest encryption key")
     arguments = parser.parse_args()
     found: list[str] = []
     try:
@@ -50,12 +56,31 @@ def main() -> None:
                     archive = settings.data_dir / FOLDER
                     found = violations(client, part_names(settings), audit_key(settings), archive)
                 lines = found or [f"The store {address.name} is whole."]
+            elif arguments.command == "rotate-secrets":
+                lines, found = _rotate(settings, address)
             else:
                 lines = [accept(settings, address, with_secrets=arguments.secrets)]
             sys.stdout.write("\n".join([*lines, ""]))
     except (GatewayError, OSError) as error:
         sys.exit(f"{_PROGRAM}: {error}")
     sys.exit(1 if found else 0)
+
+
+def _rotate(settings: Settings, address: RedisAddress) -> tuple[list[str], list[str]]:
+    """What was done, and what is left to do."""
+
+    def progress(done: int, total: int) -> None:
+        if done % 100 == 0 or done == total:
+            sys.stderr.write(f"{done} of {total} owners are done.\n")
+
+    with open_client(address.options, _ROTATION_SECONDS) as client, redis_errors():
+        result = rotate_secrets(settings, client, progress)
+    left = [f"{owner} was left as it is: {why}" for owner, why in result.left.items()]
+    lines = [f"{result.sealed} secrets of {result.owners} owners were sealed with the key {result.keys[-1]}."]
+    if result.unusable:
+        lines.append(f"{result.unusable} secrets cannot be opened, and stay as they are.")
+    needs = ", ".join(result.keys)
+    return [*lines, *left, f"The store {address.name} needs these encryption keys now: {needs}."], left
 
 
 def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> str:

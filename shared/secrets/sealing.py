@@ -38,6 +38,10 @@ class AesSealer:
         sealed = self._ciphers[self._id].encrypt(nonce, secret.encode(), _bound(context))
         return f"{_FORMAT}.{self._id}.{urlsafe_b64encode(nonce + sealed).decode()}"
 
+    def is_newest(self, text: str) -> bool:
+        """Whether `text` was sealed with the key that seals now."""
+        return text.startswith(f"{_FORMAT}.{self._id}.")
+
     def open(self, text: str, context: str) -> str:
         """The secret. Raises ValueError when the text was changed, moved, or sealed with an unknown key."""
         version, _, rest = text.partition(".")
