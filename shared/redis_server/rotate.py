@@ -84,5 +84,12 @@ def _is_whole(client: Redis, owner: str) -> bool:
 
 
 def _announce(client: Redis, owner: str) -> None:
-    keys = [layout.REVISION, layout.CHANGES, layout.DELETED, layout.RESEALED]
-    client.register_script(layout.script("announce"))(keys, [owner, layout.CHANNEL])
+    """Make workers read an owner again; nothing else of it differs. One that is gone is only forgotten."""
+    is_listed = client.zscore(layout.CHANGES, owner) is not None
+    number: Any = client.incr(layout.REVISION) if is_listed else 0
+    with client.pipeline() as pipeline:
+        if is_listed:
+            pipeline.zadd(layout.CHANGES, {owner: number})
+            pipeline.publish(layout.CHANNEL, owner)
+        pipeline.srem(layout.RESEALED, owner)
+        pipeline.execute()
