@@ -13,9 +13,10 @@ from shared.config_store.history.audit import AuditKey
 from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
+from shared.config_store.records.leftovers import Leftovers
 from shared.config_store.records.together import PlatformWrite, TenantWrite, Together, Written
 from shared.config_store.store import RedisStore
-from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTaken
+from shared.core.errors import CallInProgress, Conflict, NamesInUse, StoreDown, SubdomainTaken
 from shared.model.config import Rule, Snapshot
 from shared.model.providers import AiRule, PlatformDocument, Provider, Shared
 from tests.config_store.configurations import ACTOR, a_full_tenant, a_tenant, an_api_key, create, with_tenant
@@ -201,6 +202,20 @@ class TestLeftovers:
         together(store, (None, a_tenant("two")))
         assert client.zcard(layout.LEFTOVERS) == 0
         assert RedisStore(client, quarantine=60).read("id-one") == with_rule
+        check(store)
+
+    def test_a_change_is_made_though_redis_fails_after_it(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = RedisStore(client, quarantine=60)
+
+        def fail(*_: Any) -> None:
+            raise StoreDown("Redis is gone.")
+
+        monkeypatch.setattr(Leftovers, "_finish", fail)
+        assert together(store, (None, a_tenant("new"))).tenants[0] is not None
+        assert "removed later" in caplog.text
+        assert store.read("id-new") is not None
         check(store)
 
     def test_nothing_is_left_of_a_deleted_tenant(self, client: Any) -> None:

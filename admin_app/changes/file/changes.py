@@ -1,10 +1,12 @@
 """What a plan changes, thing by thing, with places in the file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step, parse_path
 from shared.documents.fields import READ_ONLY
+from shared.documents.file.normal import NormalForm
 from shared.documents.history.differences import Difference
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
@@ -13,6 +15,8 @@ from shared.model.providers import PlatformDocument
 _KINDS: Final = frozenset({"rules", "providers", "models", "api_keys", "prices"})
 # What a new thing has that is no part of a file.
 _HIDDEN: Final = frozenset({*READ_ONLY, "name", "prefix", "last_used_at", "status", "subdomain"})
+# So much of a new thing is equal to one that goes, if it may have been renamed.
+_ALIKE: Final = 0.8
 _OPS: Final = {"add": "create", "remove": "delete", "change": "update"}
 
 type PlanChange = dict[str, Any]
@@ -73,3 +77,29 @@ def summary_of(changes: Iterable[PlanChange]) -> dict[str, int]:
     for one in changes:
         counts[one["op"]] += 1
     return counts
+
+
+def renamed(before: Snapshot | None, after: Snapshot | None, form: NormalForm, at: str) -> Iterator[Problem]:
+    """A warning for each new thing of a tenant that is like one that goes: a name is what identifies it."""
+    if before is None or after is None:
+        return
+    pairs: tuple[tuple[str, Any, Any, Callable[[Any], Mapping[str, Any]]], ...] = (
+        ("rules", before.rules, after.rules, form.rule),
+        ("providers", before.tenant.providers, after.tenant.providers, form.provider),
+        ("models", before.tenant.models, after.tenant.models, form.model),
+    )
+    for kind, old, new, shown in pairs:
+        gone = [one for one in old if all(one.id != other.id for other in new)]
+        made = [one for one in new if all(one.id != other.id for other in old)] if gone else []
+        for one in made:
+            alike = max(gone, key=lambda other: _likeness(shown(other), shown(one)))
+            if _likeness(shown(alike), shown(one)) >= _ALIKE:
+                detail = f"Renamed? It is like {alike.name}, which is deleted: its id, secrets and usage end."
+                yield Problem(f"{at}/{kind}/{escape_step(one.name)}", detail)
+
+
+def _likeness(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """The part of the members of both that are equal."""
+    names = {*one, *other}
+    equal = [name for name in names if one.get(name) == other.get(name)]
+    return len(equal) / len(names)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from admin_app.auth.access import caller
-from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes
+from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes, renamed
 from admin_app.changes.file.wanted import platform_wanted, tenant_wanted, unknown_tenant, with_file_keys
 from admin_app.changes.platform import forget_platform, judge_by, platform
 from admin_app.changes.snapshot import find_tenant
@@ -19,7 +19,7 @@ from admin_app.changes.whole.document import (
     judged_tenant,
 )
 from admin_app.context import new_id, services
-from admin_app.http.errors import ApiError
+from admin_app.http.errors import ApiError, problem_documents
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.contents import PlatformContent
 from shared.config_store.records.platform import PlatformChange
@@ -101,6 +101,10 @@ def make_plan(request: Request) -> Plan:
     for subdomain, owner in (file.tenants or {}).items():
         _plan_tenant(plan, subdomain, owner, stored, request, problems)
     problems.raise_all()
+    form = NormalForm(services().catalogue)
+    for step in plan.tenants:
+        at = f"/document{step.at}"
+        plan.warnings += problem_documents(renamed(step.before, step.after, form, at))
     if stored.is_complete:
         named_ones = (file.tenants or {}).keys()
         _delete_tenants(plan, stored, [name for name in stored.tenants if name not in named_ones])

@@ -14,6 +14,7 @@ from shared.config_store import layout
 from shared.config_store.history.edit import Kept
 from shared.config_store.records.together import OwnerChange, staged
 from shared.config_store.redis_errors import redis_errors
+from shared.core.errors import StoreDown
 
 #: Seconds after which what was staged is removed, if no script has used it.
 STAGED_SECONDS = 3_600
@@ -55,7 +56,17 @@ class Leftovers:
         return call
 
     def finish(self, changes: Sequence[OwnerChange], call: str, kept: Kept) -> None:
-        """Forget what was staged and is used now, and drop the oldest versions above the bounds."""
+        """Forget what was staged and is used now, and drop the oldest versions above the bounds.
+
+        The change is made already, so trouble with Redis is logged. A later change does what is left.
+        """
+        try:
+            self._finish(changes, call, kept)
+            self.sweep()
+        except StoreDown as error:
+            logger.warning("What a change has left over is removed later. %s", error)
+
+    def _finish(self, changes: Sequence[OwnerChange], call: str, kept: Kept) -> None:
         with redis_errors():
             for batch in batched(staged(changes, call), _BATCH):
                 self._client.zrem(layout.LEFTOVERS, *(leftover for leftover, _, _ in batch))
@@ -65,7 +76,6 @@ class Leftovers:
                         prefixes = (layout.root_prefix(owner), layout.part_prefix(owner))
                         self._trim(layout.version_keys(owner), (*prefixes, *kept), client=pipeline)
                     pipeline.execute()
-        self.sweep()
 
     def sweep(self) -> None:
         """Remove the leftovers whose time has come."""

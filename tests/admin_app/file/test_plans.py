@@ -111,7 +111,9 @@ class TestApply:
         assert planned(api, shown)["changes"] == []
         assert api.get("/audit").get_json()["entries"] == audit
 
-    def test_a_new_secret_is_a_change_and_is_not_shown(self, api: Api, example: Any) -> None:
+    def test_a_new_secret_is_a_change_and_is_not_shown(
+        self, api: Api, example: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
         applied(api, example)
         example["tenants"]["acme"]["rules"]["search"]["headers"]["Authorization"] = "Bearer other-canary"
         key = example["platform"]["providers"]["openai-main"]["keys"][0]
@@ -121,7 +123,9 @@ class TestApply:
             "/platform/providers/openai-main": "update",
             "/tenants/acme/rules/search": "update",
         }
-        assert "other-canary" not in str(plan)
+        applied(api, example)
+        shown = [str(plan), caplog.text, api.get("/audit").text, api.get("/document").text]
+        assert not [text for text in shown if "canary" in text]
 
     def test_what_the_file_does_not_name_stays_without_prune(self, api: Api, tenant: Tenant) -> None:
         api.rule(tenant, "/old", name="old")
@@ -131,6 +135,13 @@ class TestApply:
         assert ops(pruned) == {"/tenants/acme/rules/old": "delete", "/tenants/acme/rules/chat": "create"}
         assert applied(api, sent, prune=True)["summary"] == {"create": 1, "update": 0, "delete": 1}
         assert list(api.get("/document").get_json()["tenants"]["acme"]["rules"]) == ["chat"]
+
+    def test_a_thing_that_may_have_been_renamed_has_a_warning(self, api: Api) -> None:
+        applied(api, acme(rules={"chat": RULE, "other": {**RULE, "path": "/other"}}))
+        plan = planned(api, acme(rules={"talk": RULE, "fresh": {**RULE, "path": "/fresh"}}), prune=True)
+        [warning] = plan["warnings"]
+        assert warning["pointer"] == "/document/tenants/acme/rules/talk"
+        assert warning["detail"].startswith("Renamed? It is like chat, which is deleted")
 
     def test_keys_are_revoked_only_if_the_file_has_a_section_for_them(self, api: Api, tenant: Tenant) -> None:
         assert planned(api, acme(), prune=True)["changes"] == []

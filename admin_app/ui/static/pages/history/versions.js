@@ -140,6 +140,7 @@ function facts(detail, keys) {
     ["Made with", sourceOf(detail)],
     ["Reason", detail.message],
     ["Restores", detail.restored !== null && `version ${detail.restored}`],
+    ["File", detail.file],
   ].filter(([, value]) => value);
   return h("dl", { className: "facts" },
     all.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
