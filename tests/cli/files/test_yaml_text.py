@@ -89,7 +89,7 @@ def test_few_bytes_do_not_become_many_values() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["a: &a [*a]", "[" * 20_000, "{a: " * 20_000])
+@pytest.mark.parametrize("text", ["a: &a [*a]", "[" * 500, "{a: " * 500])
 def test_endless_nesting_is_told(text: str) -> None:
     assert len(faults(text)) == 1
 
