@@ -30,7 +30,8 @@ def gw_page() -> str:
         "the tenant that `--tenant` else names, and `GW_PROFILE` the saved login.",
         "Every command has `--output` with `table`, `json`, `yaml` and `name`. Results go to standard "
         "output, notes and errors to standard error. A call waits 10 s, and one of files 120 s. Only reads "
-        "are repeated. `NO_COLOR` removes colors.",
+        'are repeated. `NO_COLOR` removes colors. In bash, `eval "$(_GW_COMPLETE=bash_source gw)"` completes '
+        "commands and options; `zsh_source` does so for zsh.",
         "## Exit codes\n",
         table(("code", "meaning"), [(str(one.value), meaning) for one, meaning in _MEANINGS.items()]),
         "## Options of all commands\n",

@@ -57,6 +57,13 @@ class Output:
         elif not self.document(document):
             self.table([], [[title, cell] for title, cell in rows.items()])
 
+    def whole(self, document: Mapping[str, Any], *, name: str) -> None:
+        """Print one thing with all of its members, for readers as YAML, or its `name`."""
+        if self.format == "name":
+            self.lines([name])
+        elif not self.document(document):
+            click.echo(as_yaml(document), nl=False)
+
     def document(self, document: Any) -> bool:
         """Print JSON or YAML if that is wanted. Returns whether it is."""
         if self.format == "json":

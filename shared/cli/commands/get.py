@@ -74,8 +74,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "rules": Kind(
         "rules",
         (
+            ("NAME", "name"),
             ("PATH", "path"),
-            ("METHODS", "methods"),
+            ("METHODS", lambda item: item["methods"] or "all"),
             ("TARGET", _targets),
             ("PLUGINS", _plugins),
             ("ID", "id"),
@@ -143,7 +144,7 @@ def get(gw: Gw, kind: str, name: str | None, tenant: str | None) -> None:
         gw.out.show({wanted.member: found}, found, wanted.columns, name=wanted.keys[0])
         return
     item = find(gw, kind, name, tenant)
-    gw.out.record(item, {member.replace("_", " "): cell for member, cell in item.items()}, name=name)
+    gw.out.whole({**{key: item[key] for key in wanted.keys if key in item}, **item}, name=name)
 
 
 def find(gw: Gw, kind: str, name: str, tenant: str | None) -> Mapping[str, Any]:
