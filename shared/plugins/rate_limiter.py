@@ -65,6 +65,9 @@ from shared.pipeline.plugin import (
 # The largest body to read in place, in bytes: it takes about a millisecond. A larger one is read in a thread.
 _READ_IN_PLACE = 16_384
 
+#: Made once: to make it takes longer than to use it.
+_ACTIONS = ActionsSchema()
+
 
 class RateLimiter(Plugin):
     """Reject requests above a limit with 429, and report what remains in headers.
@@ -107,7 +110,7 @@ class RateLimiter(Plugin):
         "Limits of the matched rule. On a tenant they apply to each of its rules.",
     )
     actions: Mapping[str, Any] = setting(
-        fields.Nested(ActionsSchema, load_default=lambda: ActionsSchema().load({})),
+        fields.Nested(ActionsSchema, load_default=lambda: _ACTIONS.load({})),
         "What happens to a request above a limit.",
     )
     cost: int = setting(

@@ -101,26 +101,38 @@ def make_plan(request: Request) -> Plan:
     for subdomain, owner in (file.tenants or {}).items():
         _plan_tenant(plan, subdomain, owner, stored, request, problems)
     problems.raise_all()
-    form = NormalForm(services().catalogue)
-    for step in plan.tenants:
-        at = f"/document{step.at}"
-        plan.warnings += problem_documents(renamed(step.before, step.after, form, at))
     if stored.is_complete:
         named_ones = (file.tenants or {}).keys()
         _delete_tenants(plan, stored, [name for name in stored.tenants if name not in named_ones])
-    elif request.prune and file.tenants is not None and caller().is_platform and request.tenants is None:
-        left = services().store.count() - sum(name in stored.tenants for name in file.tenants)
-        if left:
-            detail = f"Tenants that the file does not name stay: {left}. allow_delete_tenants deletes them."
-            plan.warnings.append({"pointer": "/document/tenants", "detail": detail})
     _check_uses(plan)
-    if len(plan.tenants) > MAX_TENANTS:
+    _check_size(plan)
+    plan.warnings += problem_documents(_remarks(plan, file, stored, request))
+    return plan
+
+
+def _check_size(plan: Plan) -> None:
+    """Raise 422 if the plan changes too many tenants."""
+    count = len(plan.tenants)
+    if count > MAX_TENANTS:
         detail = (
-            f"The plan changes {len(plan.tenants)} tenants; {MAX_TENANTS} are allowed at a time. Split the "
-            "file, or name some of its tenants in `tenants`."
+            f"The plan changes {count} tenants; {MAX_TENANTS} are allowed at a time. Split the file, or name "
+            "some of its tenants in `tenants`."
         )
         raise ApiError("limit_reached", detail, [Problem("/document/tenants", detail)])
-    return plan
+
+
+def _remarks(plan: Plan, file: FileDocument, stored: "_Stored", request: Request) -> Iterator[Problem]:
+    """Warnings about what the file does not name."""
+    form = NormalForm(services().catalogue)
+    for step in plan.tenants:
+        yield from renamed(step.before, step.after, form, f"/document{step.at}")
+    is_partial = request.tenants is not None or file.tenants is None or not caller().is_platform
+    if not request.prune or stored.is_complete or is_partial:
+        return
+    left = services().store.count() - sum(name in stored.tenants for name in file.tenants or ())
+    if left:
+        detail = f"Tenants that the file does not name stay: {left}. allow_delete_tenants deletes them."
+        yield Problem("/document/tenants", detail)
 
 
 def chosen(request: Request) -> Request:
