@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
+from admin_app.auth.events import UNKNOWN, note_event
 from admin_app.auth.failed_logins import failed_logins
 from admin_app.auth.sessions import check_no_foreign_page, check_own_page, session_key
 from admin_app.context import services
@@ -219,6 +220,8 @@ def _authenticate(header: str) -> Caller:
         return found
     # Keys that we have made cannot be guessed, so nobody who has one is locked out; admin.token may be weak.
     is_token = _is_token(secret)
+    if not is_token and failed_logins().is_sample(client()):
+        note_event("failLogIn", UNKNOWN, "a wrong key or token")
     if retry_after := failed_logins().attempt(client(), failed=not is_token):
         raise too_many_failed_logins(retry_after)
     if is_token:

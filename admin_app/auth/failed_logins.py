@@ -23,6 +23,8 @@ MAX_FAILURES: Final = 10
 WINDOW_SECONDS: Final = 60.0
 #: Addresses that a process holds at a time. The one whose last failure is oldest is dropped first.
 MAX_ADDRESSES: Final = 10_000
+#: Failures per minute that a process adds to the audit log.
+MAX_SAMPLES: Final = 10
 #: The key of `FailedLogins` in `flask.Flask.extensions`.
 EXTENSION: Final = "gateway_failed_logins"
 
@@ -39,6 +41,7 @@ class FailedLogins:
         self._count = count
         self._share = max(1, MAX_FAILURES // workers)
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._samples: list[float] = []
         self._lock = threading.Lock()
 
     def attempt(self, address: str | None, *, failed: bool) -> float:
@@ -51,6 +54,16 @@ class FailedLogins:
         if failed and not wait:
             self._add(network)
         return wait
+
+    def is_sample(self, address: str | None) -> bool:
+        """Whether a failure of `address` is to be noted: its first of the minute, ten in all per minute."""
+        now, network = self._clock.monotonic(), _network(address)
+        with self._lock:
+            recent = [moment for moment in self._samples if moment > now - WINDOW_SECONDS]
+            if len(recent) >= MAX_SAMPLES or self._recent(network):
+                return False
+            self._samples = [*recent, now]
+            return True
 
     def _wait(self, network: str) -> float:
         with self._lock:

@@ -10,6 +10,7 @@ from flask import Response, request
 from marshmallow import fields, validate
 
 from admin_app.auth.access import Access, log_in, requires
+from admin_app.auth.events import note_event
 from admin_app.auth.sessions import check_own_page, cookie_name, is_secure, sealed_key
 from admin_app.context import services
 from admin_app.http.bodies import BodyParser
@@ -35,9 +36,11 @@ def start() -> Response:
     """Check the key. From now on, calls of the browser count as made with it."""
     check_own_page()
     key = _PARSER.parse(_LoginInput(), request, location="json")["key"].strip()
-    if not log_in(key).may(Access.READ):
+    caller = log_in(key)
+    if not caller.may(Access.READ):
         detail = "This key may only call the proxy. Log in with a key that has the scope admin or read."
         raise ApiError("forbidden", detail)
+    note_event("logIn", caller.actor, "logged in to the dashboard")
     return _with_cookie(sealed_key(key, services().clock.now() + LIFETIME), LIFETIME)
 
 

@@ -108,6 +108,7 @@ def _check_audit(client: Redis, key: AuditKey, archive: Path | None) -> Iterator
     records = {one.decode(): layout.tenant_key(one.decode()) for one in ids} | {
         layout.PLATFORM_ID: layout.PLATFORM,
         layout.TOKENS_ID: layout.TOKENS,
+        layout.EVENTS_ID: layout.EVENTS,
     }
     newest: dict[str, Any] = {owner: client.hget(record, "revision") for owner, record in records.items()}
     kept = {one.id: one for one in _audit_log(client)}

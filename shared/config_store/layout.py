@@ -20,6 +20,7 @@
 {cfg}:uses:<use>             set     ids of the tenants that name it: provider:<name> or model:<name>
 {cfg}:discovered:<id>        string  the models that a provider listed, and when; never authoritative
 {cfg}:tokens                 hash    hash of a platform token -> the token; `revision`: their last change
+{cfg}:events                 hash    `revision`: the last event, such as a log-in
 {cfg}:order                  zset    tenant ids by the number of the change that created them
 {cfg}:changes                zset    tenant ids, deleted ones too, and "platform" by their last change, which
                                      may be that of a list of models
@@ -56,6 +57,7 @@ CHANNEL = "{cfg}:changed"
 PLATFORM = "{cfg}:platform"
 AUDIT = "{cfg}:audit"
 TOKENS = "{cfg}:tokens"
+EVENTS = "{cfg}:events"
 LEFTOVERS = "{cfg}:leftovers"
 RESEALED = "{cfg}:resealed"
 
@@ -66,6 +68,8 @@ WHOLE_PLATFORM = "{cfg}:platformdoc:"
 PLATFORM_ID = "platform"
 #: What stands for the tokens of the platform in the audit log.
 TOKENS_ID = "platform.tokens"
+#: The same for events that change nothing.
+EVENTS_ID = "platform.events"
 #: The newest layout. A release reads its own and those before it. 3 has the documents of tenants in parts, 4
 #: keeps old versions, and has the document of the platform in parts. A store gets it with the first content
 #: that is written in it, so two releases can run side by side until then.

@@ -53,7 +53,10 @@ class History(Protocol):
 
 
 class Tokens(Protocol):
-    """The tokens of the platform. Every method raises `errors.StoreDown` when Redis does not respond."""
+    """The tokens of the platform, and what is done with them and other keys.
+
+    Every method raises `errors.StoreDown` when Redis does not respond.
+    """
 
     def all(self) -> PlatformTokens:
         """All of them; one that is damaged is left out."""
@@ -65,6 +68,10 @@ class Tokens(Protocol):
 
     def touch(self, token: PlatformToken, at: float) -> None:
         """Store the time of the last use of a token."""
+        ...
+
+    def add_event(self, edit: Edit) -> None:
+        """Add what changes nothing to the audit log, such as a log-in. Raises as `ConfigStore.write`."""
         ...
 
     def write(

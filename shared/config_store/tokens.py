@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -22,6 +23,8 @@ from shared.model.config import PlatformToken, PlatformTokens
 TOKENS_CHANGED = "The tokens were modified concurrently. Fetch them again and repeat the change."
 _USED = layout.used_key(layout.PLATFORM_ID)
 _REVISION = b"revision"
+_EVENTS = layout.EVENTS_ID
+_EVENT_TRIES = 20
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +33,21 @@ Save = Callable[[Callable[[StoreState | None], ScriptCall], str], int]
 
 
 class RedisTokens:
-    """A `port.Tokens`. `save` runs ``write.lua``."""
+    """A `port.Tokens`, and the events of the audit log. `save` runs ``write.lua``."""
 
     def __init__(self, client: Redis, audit_key: AuditKey, save: Save) -> None:
         self._client = client
         self._audit_key = audit_key
         self._save = save
+
+    def add_event(self, edit: Edit) -> None:
+        for _ in range(_EVENT_TRIES):
+            with redis_errors(_EVENTS):
+                before: Any = self._client.hget(layout.EVENTS, "revision") or b"0"
+            call = partial(_event_call, before.decode(), edit, self._audit_key)
+            if self._save(call, _EVENTS):
+                return
+        raise Conflict("Too many events at the same time.")
 
     def all(self) -> PlatformTokens:
         with redis_errors(layout.TOKENS_ID), self._client.pipeline(transaction=False) as pipeline:
@@ -84,6 +96,21 @@ def _read(text: bytes, used: Mapping[bytes, bytes]) -> PlatformToken | None:
         return None
     last = used.get(token.id.encode())
     return replace(token, last_used_at=None if last is None else float(last))
+
+
+def _event_call(before: str, edit: Edit, audit_key: AuditKey, known: StoreState | None) -> ScriptCall:
+    """The call of ``write.lua`` for an event; `known` is as in `write_call`."""
+    entry = AuditEntry.of(edit, owner=_EVENTS, action="event", version=None, before=before)
+    members = {
+        **call_members(known, None, None),
+        "id": _EVENTS,
+        "audit": audit_key.sign(entry),
+        "format": layout.OLDEST_FORMAT,
+        "before": before,
+        "added": [],
+        "dropped": [],
+    }
+    return script_call((*common_keys(_EVENTS, None), layout.EVENTS, _USED), members, None)
 
 
 def _write_call(

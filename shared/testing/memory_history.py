@@ -7,7 +7,7 @@ from dataclasses import replace
 from shared.config_store.history.audit import AuditEntry, AuditKey, SignedEntry
 from shared.config_store.history.edit import KEPT_VERSIONS, MAX_PINNED, Edit
 from shared.config_store.history.versions import VersionNote
-from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
+from shared.config_store.layout import EVENTS_ID, PLATFORM_ID, TOKENS_ID
 from shared.config_store.records.contents import Content, Document, PlatformContent
 from shared.config_store.records.tenants import Change
 from shared.model.providers import PlatformDocument
@@ -22,6 +22,7 @@ class MemoryHistory:
     def __init__(self) -> None:
         self._versions: dict[str, dict[int, tuple[VersionNote, Content]]] = {}
         self._entries: list[SignedEntry] = []
+        self._event = 0
 
     def notes(self, owner: str, limit: int, before: int | None = None) -> Sequence[VersionNote]:
         found = [note for note, _ in reversed(self._versions.get(owner, {}).values())]
@@ -68,6 +69,12 @@ class MemoryHistory:
         )
         self._log(entry, after.revision)
         self._add(PLATFORM_ID, after.version, after.updated_at, PlatformContent.of(after), edit)
+
+    def add_event(self, edit: Edit, number: int) -> None:
+        """Note what changes nothing."""
+        entry = AuditEntry.of(edit, owner=EVENTS_ID, action="event", version=None, before=str(self._event))
+        self._log(entry, number)
+        self._event = number
 
     def add_tokens(self, before: int, edit: Edit, number: int) -> None:
         """Note a change of the tokens of the platform."""

@@ -315,6 +315,9 @@ class MemoryTokens:
     def touch(self, token: PlatformToken, at: float) -> None:
         self._used[token.id] = at
 
+    def add_event(self, edit: Edit) -> None:
+        self._store.history.add_event(edit, self._store.number_change(None, None))
+
     def write(
         self,
         before: PlatformTokens,

@@ -107,3 +107,18 @@ def test_use_of_a_token_that_is_gone_leaves_no_time(client: redis.Redis) -> None
     store.tokens.touch(CI, 1.0)
     write(store)
     assert client.hgetall(layout.used_key(layout.PLATFORM_ID)) == {}
+
+
+def test_event_has_an_entry_in_a_chain_of_its_own(client: redis.Redis) -> None:
+    key = AuditKey(b"a" * 32)
+    store = RedisStore(client, 0, audit_key=key)
+    write(store, CI)
+    for number in range(3):
+        store.tokens.add_event(Edit(actor="unknown", operation="failLogIn", summary=f"{number}"))
+        write(store, *[CI, OPS][number % 2 :])
+    found = [one.entry for one in store.history.entries(10) if one.entry.action == "event"]
+    assert [(one.owner, one.summary) for one in found] == [("platform.events", n) for n in "210"]
+    assert violations(client, audit_key=key) == []
+    second = [one for one, fields in client.xrange(layout.AUDIT) if b"failLogIn" in fields[b"entry"]][1]
+    client.xdel(layout.AUDIT, second)
+    assert "an entry is missing" in violations(client, audit_key=key)[0]

@@ -11,12 +11,14 @@ from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from shared.config_store.history.audit import AuditEntry, SignedEntry
-from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
+from shared.config_store.layout import EVENTS_ID, PLATFORM_ID, TOKENS_ID
 from shared.documents.history.audit import ENTRIES, AuditList, AuditQuery, audit_document
 
 # The most entries that one page looks at, and that one call reads.
 _MAX_LOOKED_AT = 10_000
 _AT_ONCE = 500
+# Owners that are shown as the platform.
+_PLATFORMS = (TOKENS_ID, EVENTS_ID)
 
 blueprint = Blueprint("audit", __name__, "All changes of the configuration, with their authors.")
 
@@ -60,7 +62,7 @@ def _entries(before: str | None) -> Iterator[SignedEntry]:
 
 def _is_wanted(entry: AuditEntry, query: Mapping[str, Any]) -> bool:
     return (
-        query["tenant"] in (None, entry.owner, PLATFORM_ID if entry.owner == TOKENS_ID else entry.owner)
+        query["tenant"] in (None, entry.owner, PLATFORM_ID if entry.owner in _PLATFORMS else entry.owner)
         and query["actor"] in (None, entry.actor)
         and query["operation"] in (None, entry.operation)
         and (query["since"] is None or entry.at >= query["since"])

@@ -111,7 +111,7 @@ local function judge_discovered()
   end
 end
 
--- The tokens of the platform: the same.
+-- The tokens of the platform: the same. An event, such as a log-in, is a change of no token in another record.
 local function judge_tokens()
   local tokens = KEYS[FIRST_OWN]
   if (redis.call('HGET', tokens, 'revision') or '0') ~= change.before then
@@ -205,7 +205,7 @@ if change.claim and redis.call('GET', call) ~= change.claim.value then
   return -3
 end
 local judge = change.discovered and judge_discovered
-  or change.id == 'platform.tokens' and judge_tokens
+  or (change.id == 'platform.tokens' or change.id == 'platform.events') and judge_tokens
   or change.id == 'platform' and judge_platform or judge_tenant
 local write = judge()
 if type(write) == 'number' then

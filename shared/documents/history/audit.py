@@ -6,7 +6,7 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from shared.config_store.history.audit import SignedEntry
-from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
+from shared.config_store.layout import EVENTS_ID, PLATFORM_ID, TOKENS_ID
 from shared.core.fields import Pattern, Strict, Timestamp
 from shared.documents.fields import nullable
 from shared.documents.history.versions import DIFFERENCES, VERSION, DifferenceOutput
@@ -55,9 +55,13 @@ class AuditOutput(Schema):
     id = fields.String(required=True)
     at = Timestamp("The time of the change.", required=True)
     tenant_id = fields.String(**nullable("null for the platform."))
-    action = fields.String(required=True, metadata={"description": "create, update or delete."})
-    operation = fields.String(required=True, metadata={"description": "The operation of the API."})
-    actor = fields.String(required=True, metadata={"description": "platform, token:<name> or key:<id>."})
+    action = fields.String(required=True, metadata={"description": "create, update, delete or event."})
+    operation = fields.String(
+        required=True, metadata={"description": "The operation of the API; logIn or failLogIn for an event."}
+    )
+    actor = fields.String(
+        required=True, metadata={"description": "platform, token:<name>, key:<id> or unknown."}
+    )
     address = fields.String(**nullable("The address of the client."))
     source = fields.String(required=True, metadata={"description": "api, ui, gw, file or rollback."})
     request_id = fields.String(**nullable("X-Request-ID of the call."))
@@ -82,7 +86,7 @@ _ENTRY = AuditOutput()
 def audit_document(signed: SignedEntry) -> dict[str, Any]:
     """The JSON of an entry. Raises ValueError when it cannot be read."""
     entry = signed.entry
-    tenant = None if entry.owner in (PLATFORM_ID, TOKENS_ID) else entry.owner
+    tenant = None if entry.owner in (PLATFORM_ID, TOKENS_ID, EVENTS_ID) else entry.owner
     document: dict[str, Any] = _ENTRY.dump({**asdict(entry), "id": signed.id, "tenant_id": tenant})
     return document
 

@@ -8,7 +8,7 @@ import { offer, queryOf } from "../traffic/filters.js";
 import { tenantField } from "../traffic/tenant_field.js";
 import { openEntry } from "./entry.js";
 import { showTabs } from "./tabs.js";
-import { OPERATIONS, authorOf, keyNames, moment, operationOf } from "./words.js";
+import { EVENTS, OPERATIONS, authorOf, keyNames, moment, operationOf } from "./words.js";
 
 const FIELDS = ["tenant", "actor", "operation", "since", "until"];
 /** What is no tenant's: it stands in the field in place of a subdomain, which has no capitals. */
@@ -73,7 +73,7 @@ async function changeTenant(tenant) {
 async function showFilters() {
   if (!own) tenants = await tenantField(filters.tenant, changeTenant, [PLATFORM]);
   await offerAuthors();
-  offer(form.operation, "Any operation", Object.entries(OPERATIONS), filters.operation);
+  offer(form.operation, "Any operation", Object.entries({ ...OPERATIONS, ...EVENTS }), filters.operation);
   for (const name of ["since", "until"]) form[name].value = localTime(filters[name]);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", ({ target: { name, value } }) => {

@@ -11,6 +11,9 @@ const SOURCES = {
   gateway: "The gateway",
 };
 
+/** What changes nothing. */
+export const EVENTS = { logIn: "Log-in", failLogIn: "Log-in failed" };
+
 /** What an operation did to the configuration. */
 export const OPERATIONS = {
   createTenant: "Tenant added",
@@ -63,7 +66,7 @@ export const moment = (at) => h("time", { dateTime: at, title: at }, dateTime(at
 export const sourceOf = ({ source }) => SOURCES[source] ?? source;
 
 /** What a call did; its own name if there are no words for it. */
-export const operationOf = ({ operation }) => OPERATIONS[operation] ?? operation;
+export const operationOf = ({ operation }) => OPERATIONS[operation] ?? EVENTS[operation] ?? operation;
 
 const keysByTenant = new Map();
 
@@ -80,6 +83,7 @@ export function keyNames(tenant) {
 /** The author of a change: the platform, or the name of a key. */
 export function authorOf({ actor }, keys) {
   if (actor === "platform") return "Platform";
+  if (actor === "unknown") return "Unknown";
   if (actor.startsWith("token:")) return `${actor.slice(6)} (token)`;
   const id = actor.replace("key:", "");
   return keys.get(id) ?? (id === actor ? actor : `Key …${id.slice(-6)}`);
