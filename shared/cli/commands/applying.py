@@ -1,7 +1,6 @@
 """`gw diff` and `gw apply`: what files would change, and the change itself."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +21,6 @@ _WORDS: Final = {"create": "Created", "update": "Updated", "delete": "Deleted"}
 # Where the admin API says the file is in the body of a call.
 _BODY: Final = "/document"
 _SECRETS: Final = ("key", "api_key")
-_RENAMED: Final = "It gets a new id, and new counters."
-# The most things that are compared with each other.
-_MAX_COMPARED: Final = 100
 
 prune_option = click.option(
     "--prune", is_flag=True, help="Delete what the files do not name, of the owners that they do."
@@ -46,7 +42,6 @@ def diff(gw: Gw, files: tuple[str, ...], **options: Any) -> Exit:
         gw.out.lines(one["path"] for one in plan["changes"])
     elif not gw.out.document(plan):
         gw.out.lines(_shown(plan))
-    _warn(gw, plan)
     return Exit.DRIFT if plan["changes"] else Exit.OK
 
 
@@ -72,7 +67,6 @@ def apply(
         raise Failure(f"{keys_out} is there already.", "Name a new file for `--keys-out`.")
     plan = _plan(gw, files, **options)
     gw.out.note(*_shown(plan))
-    _warn(gw, plan)
     if not plan["changes"]:
         applied = {"unchanged": True, "versions": {}, "summary": plan["summary"], "api_keys": []}
     else:
@@ -102,13 +96,16 @@ def _plan(
     }
     try:
         with gw.out.working("Planning …"):
-            return gw.api.send("POST", "/plan", body, timeout=LONG_TIMEOUT_SECONDS)
+            plan = gw.api.send("POST", "/plan", body, timeout=LONG_TIMEOUT_SECONDS)
     except Failure as failure:
         for pointer, detail in failure.problems:
             if pointer.startswith(_BODY):
                 document.fault(pointer.removeprefix(_BODY), detail)
         document.check()
         raise
+    for one in plan["warnings"]:
+        gw.out.note(f"warning: {document.told(one['pointer'].removeprefix(_BODY), one['detail'])}")
+    return plan
 
 
 def _shown(plan: Any) -> Iterator[str]:
@@ -122,26 +119,6 @@ def _shown(plan: Any) -> Iterator[str]:
 
 def _summary(counts: Mapping[str, int]) -> str:
     return "Summary: " + " ".join(f"{word}: {counts[name]}" for name, word in _WORDS.items())
-
-
-def _warn(gw: Gw, plan: Any) -> None:
-    gw.out.note(*(f"warning: {one['pointer']}: {one['detail']}" for one in plan["warnings"]))
-    gw.out.note(*(f"warning: {old} was probably renamed to {new}. {_RENAMED}" for old, new in _renames(plan)))
-
-
-def _renames(plan: Any) -> Iterator[tuple[str, str]]:
-    """Things that are deleted and look like others that are created: at most one member differs."""
-    deleted, created = (
-        [
-            (parse_path(one["path"]), one["differences"][0][side])
-            for one in plan["changes"]
-            if one["op"] == op and isinstance(one["differences"][0].get(side), dict)
-        ][:_MAX_COMPARED]
-        for op, side in (("delete", "before"), ("create", "after"))
-    )
-    for (old, before), (new, after) in product(deleted, created):
-        if old[:-1] == new[:-1] and len([name for name in before if before[name] != after.get(name)]) <= 1:
-            yield ".".join(old), new[-1]
 
 
 def _told(applied: Any, keys_out: Path | None) -> Iterator[str]:

@@ -26,14 +26,14 @@ _LAST_LINES: Final = 15
 
 
 def run_module(gw: Gw, module: str, *arguments: str) -> Exit:
-    """Run a module of the gateway, and print what it prints. Its exit codes are those of `Exit`."""
+    """Run a module of the gateway, and print what it prints. Its exit code is one of `Exit`."""
     ended = subprocess.run(  # noqa: S603 -- our own module
         [sys.executable, "-m", module, *arguments], cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=False
     )
     lines = ended.stdout.splitlines()
     if not gw.out.document({"ok": ended.returncode == 0, "lines": lines}):
         gw.out.lines(lines)
-    return Exit(ended.returncode)
+    return Exit(ended.returncode) if ended.returncode in Exit else Exit.ERROR
 
 
 @command("up")
@@ -128,6 +128,15 @@ def accept_store(gw: Gw, secrets: bool) -> Exit:
     return run_module(gw, "shared.redis_server", "accept", *(["--secrets"] if secrets else []))
 
 
+@command("rotate-secrets")
+def rotate_secrets(gw: Gw) -> Exit:
+    """Seal all stored secrets with the first key of security.key_file, while the gateway serves.
+
+    Ends with 1 if something is left. It runs on a machine of the gateway only.
+    """
+    return run_module(gw, "shared.redis_server", "rotate-secrets")
+
+
 @click.group("ledger")
 def ledger() -> None:
     """Check the ledger of what calls of models cost."""
@@ -145,4 +154,4 @@ def check(gw: Gw, tenant_id: str | None) -> Exit:
     return run_module(gw, "shared.usage", "check", *(["--tenant", tenant_id] if tenant_id else []))
 
 
-COMMANDS = (up, down, accept_store, ledger)
+COMMANDS = (up, down, accept_store, rotate_secrets, ledger)

@@ -34,8 +34,12 @@ class Document:
 
     def fault(self, pointer: str, detail: str) -> None:
         """Note a problem with the value at a JSON pointer."""
+        self.faults.append(self.told(pointer, detail))
+
+    def told(self, pointer: str, detail: str) -> Fault:
+        """A sentence about the value at a JSON pointer, with its place."""
         steps = parse_path(pointer) if pointer else ()
-        self.faults.append(Fault(place_of(self.places, steps), steps, detail))
+        return Fault(place_of(self.places, steps), steps, detail)
 
     def add(self, value: Any, places: Mapping[Steps, Place]) -> None:
         """Merge one file into the document."""
