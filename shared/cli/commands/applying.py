@@ -1,8 +1,10 @@
 """`gw diff` and `gw apply`: what files would change, and the change itself."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 
@@ -13,7 +15,6 @@ from shared.cli.failures import Exit, Failure
 from shared.cli.files.merge import read_files
 from shared.cli.output import as_yaml, difference_lines, visible
 from shared.core.json_pointer import parse_path
-from shared.core.process.data_files import whole_file
 from shared.settings import environment
 
 _SIGNS: Final = {"create": "+", "update": "~", "delete": "-"}
@@ -63,21 +64,41 @@ def apply(
     The changes are shown first. Ends with 3 if another change was first. The secrets of new API keys are
     printed once, or go to a new file that only you can read.
     """
-    if keys_out is not None and keys_out.exists():
-        raise Failure(f"{keys_out} is there already.", "Name a new file for `--keys-out`.")
-    plan = _plan(gw, files, **options)
-    gw.out.note(*_shown(plan))
-    if not plan["changes"]:
-        applied = {"unchanged": True, "versions": {}, "summary": plan["summary"], "api_keys": []}
-    else:
-        gw.confirm("Apply these changes?", yes=yes)
-        applied = gw.api.send(
-            "POST", f"/plan/{plan['plan_id']}/apply", {"message": message}, timeout=LONG_TIMEOUT_SECONDS
-        )
-    if keys_out is not None:
-        applied["api_keys"] = _write_keys(keys_out, applied["api_keys"])
+    with _new_file(keys_out) as file:
+        plan = _plan(gw, files, **options)
+        gw.out.note(*_shown(plan))
+        if not plan["changes"]:
+            applied = {"unchanged": True, "versions": {}, "summary": plan["summary"], "api_keys": []}
+        else:
+            gw.confirm("Apply these changes?", yes=yes)
+            applied = gw.api.send(
+                "POST", f"/plan/{plan['plan_id']}/apply", {"message": message}, timeout=LONG_TIMEOUT_SECONDS
+            )
+        if file is not None:
+            applied["api_keys"] = _write_keys(file, applied["api_keys"])
     if not gw.out.document(applied):
         gw.out.lines(_told(applied, keys_out))
+
+
+@contextmanager
+def _new_file(path: Path | None) -> Iterator[TextIO | None]:
+    """A new file that only this user can open, made before the change; it goes if that fails.
+
+    Raises `Failure` when it cannot be made.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise Failure(f"{path} cannot be made: {error.strerror}.", "Name a new file.") from None
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
 
 
 def _plan(
@@ -132,19 +153,19 @@ def _told(applied: Any, keys_out: Path | None) -> Iterator[str]:
         yield f"{key['tenant']} {visible(key['name'])} {key['key']}"
 
 
-def _write_keys(file: Path, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _write_keys(file: TextIO, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Write the secrets, by tenant and name. Returns the keys without them. Raises `Failure`."""
     found: dict[str, dict[str, str]] = {}
     for key in keys:
         found.setdefault(key["tenant"], {})[key["name"]] = key["key"]
+    text = as_yaml(found)
     try:
-        with whole_file(file, replaces=False) as half:
-            half.write_text(as_yaml(found), encoding="utf-8")
+        file.write(text)
+        file.flush()
     except OSError as error:
         # The gateway shows them only once.
-        lines = (f"{tenant} {name} {key}" for tenant, keys in found.items() for name, key in keys.items())
-        sentence = f"{file} cannot be written: {error.strerror}. These are the new keys:"
-        raise Failure("\n".join([sentence, *lines])) from None
+        sentence = f"{file.name} cannot be written: {error.strerror}. These are the new keys:"
+        raise Failure(f"{sentence}\n{text}") from None
     return [{name: value for name, value in key.items() if name not in _SECRETS} for key in keys]
 
 

@@ -50,7 +50,8 @@ class Told:
     def leave_out(self, path: str, detail: str = "") -> None:
         """Say that a setting was not carried over, and why."""
         usual = REASONS.get(path.rpartition(".")[2], "The gateway has no such setting.")
-        self.left_out.append(Place(path, detail or usual))
+        if (one := Place(path, detail or usual)) not in self.left_out:
+            self.left_out.append(one)
 
     def leave_others_out(
         self, path: str, section: Mapping[str, Any], carried: Iterable[str], detail: str = ""

@@ -82,7 +82,18 @@ def test_secrets_of_new_keys_go_to_a_file_that_only_the_user_can_read(shell: She
     secret = YAML(typ="safe", pure=True).load(Path("keys.yaml"))["acme"]["ci"]
     assert secret.startswith("gwk_")
     assert secret not in ended.out + ended.err
-    assert "keys.yaml is there already." in shell.fails(1, "apply", "-f", file, "--keys-out", "keys.yaml")
+    assert "keys.yaml cannot be made: File exists." in shell.fails(
+        1, "apply", "-f", file, "--keys-out", "keys.yaml"
+    )
+
+
+def test_file_for_secrets_is_made_before_the_change_and_goes_if_that_fails(
+    shell: Shell, file: Path, api: Api
+) -> None:
+    shell.fails(1, "apply", "-f", file, "--yes", "--keys-out", "nowhere/keys.yaml")
+    shell.fails(1, "apply", "-f", file, "--keys-out", "keys.yaml")  # nobody can be asked
+    assert not Path("keys.yaml").exists()
+    assert api.get("/tenants").get_json()["tenants"] == []
 
 
 def test_json_has_the_secrets_unless_a_file_gets_them(shell: Shell, file: Path) -> None:

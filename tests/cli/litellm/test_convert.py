@@ -266,6 +266,11 @@ def test_routing_is_that_of_the_models(router: str, pool: dict[str, Any]) -> Non
     assert {name: model[name] for name in model.keys() - {"targets", "shared"}} == pool
 
 
+def test_unknown_strategy_is_told_once() -> None:
+    made = imported(TWO + "router_settings: {routing_strategy: by-moon}\n")
+    assert [one.path for one in made.told.left_out] == ["router_settings.routing_strategy"]
+
+
 def test_other_sections_are_told_once() -> None:
     made = imported(
         TWO + "environment_variables: {A: b}\nguardrails: [{a: b}]\nlitellm_settings: {callbacks: [x]}\n"
