@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.reliability import figures
 from tests.support.loops import pytest_generate_tests, pytest_pyfunc_call, runner
+from tests.support.redis_sets import ClusterSet, SentinelSet, cluster_set, sentinel_set
 from tests.support.valkey_server import Server, redis_7, server, valkey
 
 __all__ = ["pytest_generate_tests", "pytest_pyfunc_call", "runner"]  # they run tests which are coroutines
@@ -80,6 +81,20 @@ def valkey_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def running(tmp_path: Path) -> Iterator[Server]:
     """A Valkey of the test's own, to be stopped, killed and emptied."""
     with server(str(get_binary_path()), tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelSet]:
+    """A primary, a replica and three sentinels. Their data are shared by the whole session."""
+    with sentinel_set(tmp_path_factory.mktemp("sentinel")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSet]:
+    """A Cluster of three nodes. Its data are shared by the whole session."""
+    with cluster_set(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 

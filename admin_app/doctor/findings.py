@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from shared.settings import Settings
+from shared.settings.redis import CLUSTER, SENTINEL, Redis
 from shared.workers.heartbeat import Heartbeat, Plane, WorkerState
 from shared.workers.status import Server, Status
 
@@ -126,6 +127,26 @@ def _of_server(server: Server | None, now: float) -> Iterator[Finding]:
             yield Finding("clock", Level.WARNING, detail, fix)
         else:
             yield Finding("clock", Level.OK, detail)
+
+
+def of_replicas(redis: Redis, server: Server | None) -> Iterator[Finding]:
+    """Whether a failover may lose changes, and whether replicas can have them."""
+    wanted = redis.min_replicas
+    if not wanted:
+        if redis.mode in (SENTINEL, CLUSTER):
+            fix = "Set redis.min_replicas to 1, and run two replicas."
+            yield Finding("redis.replicas", Level.WARNING, "A failover may lose the latest changes.", fix)
+        return
+    have = server.replicas if server is not None else 0
+    detail = f"Redis has {have} replicas, and redis.min_replicas is {wanted}."
+    if have < wanted:
+        fix = "Start replicas, or lower redis.min_replicas: changes get 503 until then."
+        yield Finding("redis.replicas", Level.ERROR, detail, fix)
+    elif have == wanted:
+        fix = "Start one more: without any of these, changes get 503."
+        yield Finding("redis.replicas", Level.WARNING, detail, fix)
+    else:
+        yield Finding("redis.replicas", Level.OK, detail)
 
 
 def _of_fleet(heartbeats: Sequence[Heartbeat], revision: int, now: float) -> Iterator[Finding]:

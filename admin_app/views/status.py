@@ -9,7 +9,7 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
 from admin_app.context import services
-from admin_app.doctor.findings import Finding, of_settings, of_status
+from admin_app.doctor.findings import Finding, of_replicas, of_settings, of_status
 from admin_app.doctor.machine import of_services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
@@ -86,7 +86,9 @@ class Doctor(MethodView):
         of the machine of the admin API.
         """
         own = services()
-        found = [*of_settings(own.settings), *of_status(_read(), own.clock.now()), *of_services()]
+        status = _read()
+        found = [*of_settings(own.settings), *of_status(status, own.clock.now())]
+        found += [*of_replicas(own.settings.redis, status.server), *of_services()]
         return response(_DOCTOR.dump({"findings": list(map(Finding._asdict, found))}))
 
 

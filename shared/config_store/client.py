@@ -9,7 +9,7 @@ from shared.config_store import layout
 from shared.config_store.identity import StoreState
 from shared.redis_client.cluster_client import ClusterClient
 from shared.redis_client.primary import open_sync
-from shared.redis_client.topology import TOPOLOGY, ClusterNodes
+from shared.redis_client.topology import EVAL, SCRIPTS, TOPOLOGY, ClusterNodes
 
 #: Seconds that a call may take. By default redis-py waits 4 s for a dead server, over 25 s for a hung one.
 TIMEOUT = 0.25
@@ -28,7 +28,7 @@ def open_everywhere(options: Mapping[str, Any]) -> Redis:
     topology = options.get(TOPOLOGY)
     if isinstance(topology, ClusterNodes):
         # It takes the calls that this gateway makes of a Redis.
-        return cast(Redis, ClusterClient(topology, TIMEOUT))
+        return cast(Redis, ClusterClient(topology, TIMEOUT, sends_text=options.get(SCRIPTS) == EVAL))
     return open_client(options)
 
 

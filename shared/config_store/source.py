@@ -183,4 +183,4 @@ def open_source(
     pool = BlockingConnectionPool(
         _MAX_CONNECTIONS, _POOL_TIMEOUT, made.connection_class, **made.connection_kwargs
     )
-    return RedisSource(Redis.from_pool(pool), known=known, notice=notice, names=names)
+    return RedisSource(type(client).from_pool(pool), known=known, notice=notice, names=names)

@@ -31,13 +31,20 @@ class ClusterConnection:
     """
 
     def __init__(
-        self, endpoint: Endpoint, lookup: Lookup, scripts: Sequence[Script], deadline: float
+        self,
+        endpoint: Endpoint,
+        lookup: Lookup,
+        scripts: Sequence[Script],
+        deadline: float,
+        *,
+        sends_text: bool = False,
     ) -> None:
-        """`endpoint` is that of every node, but for its address."""
+        """`endpoint` is that of every node, but for its address. `sends_text` is as in `RedisConnection`."""
         self._endpoint = endpoint
         self._lookup = lookup
         self._scripts = scripts
         self._deadline = deadline
+        self._texts = {script.digest: script.text for script in scripts if sends_text}
         self._nodes: dict[Address, RedisConnection] = {}
         self._slots: list[Address | None] = []
         self._early: list[tuple[Call, int]] = []
@@ -48,6 +55,8 @@ class ClusterConnection:
 
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]:
         """The future reply to a command, as `RedisConnection.call`. Without a key, any node is asked."""
+        if self._texts and command[0] == "EVALSHA":
+            command = ("EVAL", self._texts[str(command[1])], *command[2:])
         key = key_of(command)
         slot = 0 if key is None else slot_of(key)
         if self._slots:
@@ -146,7 +155,11 @@ class ClusterConnection:
                 return self._redirect(call, error, address)
 
             found = self._nodes[address] = RedisConnection(
-                endpoint, self._scripts, self._deadline, redirect=redirect, trouble=self._lookup.look_soon
+                endpoint,
+                () if self._texts else self._scripts,
+                self._deadline,
+                redirect=redirect,
+                trouble=self._lookup.look_soon,
             )
         return found
 
@@ -154,7 +167,6 @@ class ClusterConnection:
         """Send a call to another node, or again. Returns False on an error of another kind."""
         if not error.startswith(_REDIRECTED):
             return False
-        call.redirections += 1
         if call.reply.done():
             return True
         if error.startswith("CLUSTERDOWN"):
@@ -162,9 +174,10 @@ class ClusterConnection:
             call.fail(StoreDown(f"Redis cannot serve: {error}."))
         elif error.startswith("TRYAGAIN"):  # until the deadline
             asyncio.get_running_loop().call_later(_TRY_AGAIN, self._send_again, call, asked)
-        elif call.redirections > _MAX_REDIRECTIONS:
+        elif call.redirections == _MAX_REDIRECTIONS:
             call.fail(ErrorReply(f"Redis redirects a command without end: {error}."))
         else:
+            call.redirections += 1
             self._follow(call, error, asked)
         return True
 

@@ -9,6 +9,7 @@ from redis.cluster import ClusterNode
 from redis.commands.core import Script
 from redis.retry import Retry
 
+from shared.redis_client.primary import WholeScript
 from shared.redis_client.slots import Address
 from shared.redis_client.topology import ClusterNodes
 
@@ -16,17 +17,21 @@ from shared.redis_client.topology import ClusterNodes
 class ClusterClient:
     """A `redis.RedisCluster` that connects with its first use, so that a Cluster may be down at the start."""
 
-    def __init__(self, topology: ClusterNodes, timeout: float) -> None:
+    def __init__(self, topology: ClusterNodes, timeout: float, *, sends_text: bool = False) -> None:
+        """Scripts are sent by their digest, or as a whole if `sends_text`."""
         self._topology = topology
         self._timeout = timeout
+        self._sends_text = sends_text
         self._made: redis.RedisCluster | None = None
         self._making = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster(), name)
 
-    def register_script(self, script: str) -> Script:
+    def register_script(self, script: str) -> Script | WholeScript:
         """A script, without a connection."""
+        if self._sends_text:
+            return WholeScript(self, script)
         return Script(self, script.encode())  # type: ignore[arg-type]
 
     def close(self) -> None:

@@ -32,10 +32,14 @@ class RedisConnection:
         jitter: Callable[[], float] = random.random,
         redirect: Redirect = lambda *_: False,
         trouble: Callable[[], None] = lambda: None,
+        sends_text: bool = False,
     ) -> None:
-        """`redirect` is that of a `RedisProtocol`. `trouble` is called when the server does not respond."""
+        """Scripts are sent by their digest, or as a whole if `sends_text`: some proxies take no other ones.
+
+        `redirect` is that of a `RedisProtocol`. `trouble` is called when the server does not respond."""
         self._endpoint = endpoint
-        self._loads = [script.load for script in scripts]
+        self._texts = {script.digest: script.text for script in scripts if sends_text}
+        self._loads = [] if sends_text else [script.load for script in scripts]
         self._deadlines = Deadlines(deadline, self._drop_hung)
         self._jitter = jitter
         self._redirect = redirect
@@ -52,6 +56,8 @@ class RedisConnection:
         It raises `StoreDown`, or `ErrorReply` when the reply is an error about this command.
         """
         loop = asyncio.get_running_loop()
+        if self._texts and command[0] == "EVALSHA":
+            command = ("EVAL", self._texts[str(command[1])], *command[2:])
         call = Call(command, loop)
         if self._unavailable:
             call.fail(StoreDown(f"Redis did not respond: {self._unavailable}."))
@@ -108,6 +114,7 @@ class RedisConnection:
                 self._protocol = await self._open()
             except (OSError, UnicodeError, StoreDown) as error:
                 self._fail_unsent(str(error) or "it did not accept a connection in time")
+                self._trouble()
                 pause = min(max(2 * pause, _MIN_PAUSE), _MAX_PAUSE)
         unsent, self._unsent = self._unsent, []
         for call in unsent:
@@ -146,7 +153,6 @@ class RedisConnection:
 
     def _fail_unsent(self, reason: str) -> None:
         self._unavailable = reason
-        self._trouble()
         for call in self._unsent:
             call.fail(StoreDown(f"Redis did not respond: {reason}."))
         self._unsent.clear()

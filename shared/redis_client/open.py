@@ -13,7 +13,7 @@ from shared.redis_client.lookup import Lookup, lookup_of
 from shared.redis_client.protocol import RedisProtocol
 from shared.redis_client.script import Script
 from shared.redis_client.slots import Address
-from shared.redis_client.topology import TOPOLOGY, ClusterNodes, Sentinels
+from shared.redis_client.topology import EVAL, SCRIPTS, TOPOLOGY, ClusterNodes, Sentinels
 
 #: What commands and scripts are sent over.
 AnyConnection = RedisConnection | ClusterConnection
@@ -50,9 +50,9 @@ def _drop_when_replaced(protocol: RedisProtocol, address: Address, lookup: Looku
 def open_connection(options: Mapping[str, Any], scripts: Sequence[Script], deadline: float) -> AnyConnection:
     """A connection; `options` are keyword arguments of redis.Redis, and the topology."""
     found = endpoint(options)
-    topology = options.get(TOPOLOGY)
+    topology, sends_text = options.get(TOPOLOGY), options.get(SCRIPTS) == EVAL
     if isinstance(topology, ClusterNodes):
-        return ClusterConnection(found, lookup_of(topology), scripts, deadline)
+        return ClusterConnection(found, lookup_of(topology), scripts, deadline, sends_text=sends_text)
     if isinstance(topology, Sentinels):
         found = PrimaryEndpoint(
             host="",
@@ -63,4 +63,4 @@ def open_connection(options: Mapping[str, Any], scripts: Sequence[Script], deadl
             must_be_primary=True,
             lookup=lookup_of(topology),
         )
-    return RedisConnection(found, scripts, deadline)
+    return RedisConnection(found, scripts, deadline, sends_text=sends_text)

@@ -5,7 +5,7 @@ that says it is a replica gets nothing.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
@@ -15,7 +15,7 @@ from redis.exceptions import AskError, ClusterDownError, MasterDownError, MovedE
 from redis.retry import Retry
 
 from shared.redis_client.lookup import Lookup, lookup_of
-from shared.redis_client.topology import TOPOLOGY
+from shared.redis_client.topology import EVAL, SCRIPTS, TOPOLOGY
 
 # A server that replies so has not run the command.
 _ELSEWHERE = (ReadOnlyError, MovedError, AskError, ClusterDownError, MasterDownError)
@@ -105,25 +105,52 @@ class AsyncPrimarySSLConnection(AsyncPrimaryConnection, aioredis.SSLConnection):
     """The same with TLS."""
 
 
+class WholeScript:
+    """A script that is sent as a whole. It is called like one of redis-py."""
+
+    def __init__(self, client: Any, text: str) -> None:
+        self._client = client
+        self._text = text
+
+    def __call__(self, keys: Sequence[str] = (), args: Sequence[Any] = (), client: Any = None) -> Any:
+        return (client or self._client).eval(self._text, len(keys), *keys, *args)
+
+
+class WholeScriptsRedis(redis.Redis):
+    """A client of a server that takes scripts as a whole only."""
+
+    def register_script(self, script: str) -> WholeScript:  # type: ignore[override]
+        return WholeScript(self, script)
+
+
+class AsyncWholeScriptsRedis(aioredis.Redis):
+    """The same for an event loop."""
+
+    def register_script(self, script: str) -> WholeScript:  # type: ignore[override]
+        return WholeScript(self, script)
+
+
 def open_sync(options: Mapping[str, Any], **timeouts: float) -> redis.Redis:
     """A client; `options` are keyword arguments of redis.Redis, and the topology. It repeats no call."""
     given = {**options, **timeouts}
     topology = given.pop(TOPOLOGY, None)
+    client: type[redis.Redis] = WholeScriptsRedis if given.pop(SCRIPTS, None) == EVAL else redis.Redis
     if topology is None:
-        return redis.Redis(**given, retry=Retry(NoBackoff(), 0))
+        return client(**given, retry=Retry(NoBackoff(), 0))
     kind = PrimarySSLConnection if given.pop("ssl", False) else PrimaryConnection
     given["lookup"] = lookup_of(topology)
     pool = redis.ConnectionPool(connection_class=kind, retry=Retry(NoBackoff(), 0), **given)
-    return redis.Redis.from_pool(pool)
+    return client.from_pool(pool)
 
 
 def open_async(options: Mapping[str, Any], **timeouts: float) -> aioredis.Redis:
     """The same for an event loop."""
     given = {**options, **timeouts}
-    topology = given.pop(TOPOLOGY, None)
+    topology, takes_text_only = given.pop(TOPOLOGY, None), given.pop(SCRIPTS, None) == EVAL
+    client: type[aioredis.Redis] = AsyncWholeScriptsRedis if takes_text_only else aioredis.Redis
     if topology is None:
-        return aioredis.Redis(**given, retry=aioredis.retry.Retry(NoBackoff(), 0))
+        return client(**given, retry=aioredis.retry.Retry(NoBackoff(), 0))
     kind = AsyncPrimarySSLConnection if given.pop("ssl", False) else AsyncPrimaryConnection
     given["lookup"] = lookup_of(topology)
     pool = aioredis.ConnectionPool(connection_class=kind, retry=aioredis.retry.Retry(NoBackoff(), 0), **given)
-    return aioredis.Redis.from_pool(pool)
+    return client.from_pool(pool)

@@ -17,7 +17,10 @@ class Script:
 
     @classmethod
     def of(cls, *files: Path) -> Self:
-        text = "".join(file.read_text(encoding="utf-8") for file in files)
+        return cls.of_text("".join(file.read_text(encoding="utf-8") for file in files))
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
     @property

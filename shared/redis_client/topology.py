@@ -18,6 +18,10 @@ from shared.redis_client.slots import Address, parse_slots, slot_of
 #: In the options of a client: a `Sentinels` or a `ClusterNodes`. Without it, there is one server.
 TOPOLOGY: Final = "topology"
 
+#: In the options of a client: `EVAL` if the server takes scripts as a whole only.
+SCRIPTS: Final = "scripts"
+EVAL: Final = "eval"
+
 # Seconds that a server may take to say where Redis is.
 _TIMEOUT: Final = 0.25
 # The primaries of the slots of a Cluster.

@@ -16,6 +16,7 @@ from shared.config_store.durability import NO_REPLICAS, Replicas
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL
 from shared.core.errors import StoreDown
 from shared.redis_client.primary import NotPrimary, open_sync
+from shared.redis_client.topology import EVAL, SCRIPTS
 from shared.redis_server.embedded import Embedded, has_data, is_running
 from shared.redis_server.options import name_of, redis_options
 from shared.settings import Settings
@@ -119,6 +120,9 @@ def _external(settings: Settings, options: Mapping[str, Any], name: str) -> Redi
         f"{folder} holds an embedded store that is not used, because the store is Redis at {name}. To use "
         f"it, stop that Redis and set redis.mode to auto; to end this warning, remove {folder}/appendonlydir."
     )
+    if trouble is None and _takes_no_digests(options):
+        logger.warning("Redis at %s takes no scripts by their digest, so they are sent as a whole.", name)
+        options = {**options, SCRIPTS: EVAL}
     return RedisAddress(
         options,
         name,
@@ -126,6 +130,18 @@ def _external(settings: Settings, options: Mapping[str, Any], name: str) -> Redi
         warning=warning if has_data(folder) else None,
         replicas=_replicas(settings.redis),
     )
+
+
+def _takes_no_digests(options: Mapping[str, Any]) -> bool:
+    """Whether the server, or a proxy before it, rejects EVALSHA, or SCRIPT LOAD, which it needs."""
+    with _client(options) as client:
+        try:
+            client.evalsha(client.script_load("return KEYS[1]"), 1, layout.ORDER)
+        except redis.ResponseError:
+            return True
+        except redis.RedisError:
+            return False
+    return False
 
 
 def _replicas(redis: RedisSettings) -> Replicas:

@@ -10,13 +10,18 @@ from redis.connection import SSLConnection, parse_url
 from shared.config_store import layout
 from shared.core.http_tokens import authority
 from shared.redis_client.slots import Address
-from shared.redis_client.topology import TOPOLOGY, ClusterNodes, Sentinels
+from shared.redis_client.topology import EVAL, SCRIPTS, TOPOLOGY, ClusterNodes, Sentinels
 from shared.settings import Settings, SettingsError
 from shared.settings.redis import CLUSTER, SENTINEL, RedisTls
 
 
 def redis_options(settings: Settings) -> dict[str, Any]:
     """The options of a client. Raises `SettingsError` when redis.url is invalid."""
+    options = _servers(settings)
+    return {**options, SCRIPTS: EVAL} if settings.redis.scripts == EVAL else options
+
+
+def _servers(settings: Settings) -> dict[str, Any]:
     configured = settings.redis
     if configured.mode in (SENTINEL, CLUSTER):
         return _several(settings)

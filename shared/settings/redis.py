@@ -24,6 +24,8 @@ from shared.settings.values import (
 
 #: The values of `redis.mode`.
 AUTO, EXTERNAL, SENTINEL, CLUSTER = "auto", "external", "sentinel", "cluster"
+#: The values of `redis.scripts`.
+EVALSHA, EVAL = "evalsha", "eval"
 #: The values of `redis.confirm`.
 MEMORY, DISK = "memory", "disk"
 
@@ -87,6 +89,12 @@ class Redis:
         MEMORY,
         "memory: a replica has a change when it has received it. disk: when it is on its disk and on the "
         "primary's, for which wait must be over a second with appendfsync everysec.",
+    )
+    scripts: str = setting(
+        choice(EVALSHA, EVAL),
+        EVALSHA,
+        "evalsha: send scripts by their digest. eval: send them as a whole, to a server that takes no other "
+        "ones. A server that says so at the start gets eval.",
     )
     address_map: Mapping[str, str] = setting(
         named(NODE, node, '{"172.17.0.2:6379": "redis-1.internal:6379"}'),

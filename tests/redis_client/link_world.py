@@ -9,6 +9,7 @@ from typing import Any
 from shared.core.errors import StoreDown
 from shared.redis_client.connection import RedisConnection
 from shared.redis_client.endpoint import endpoint
+from shared.redis_client.open import AnyConnection
 from shared.redis_client.script import Script
 
 
@@ -18,6 +19,15 @@ async def link_to(
 ) -> AsyncIterator[RedisConnection]:
     """A link until the end of the block. A test machine may be slow, so it has time to answer."""
     link = RedisConnection(endpoint(options), scripts, deadline)
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+@asynccontextmanager
+async def closing(link: AnyConnection) -> AsyncIterator[AnyConnection]:
+    """A link until the end of the block. A loop of uvloop does not end before it."""
     try:
         yield link
     finally:

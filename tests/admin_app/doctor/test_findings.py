@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from admin_app.doctor.findings import Finding, of_settings, of_status
+from admin_app.doctor.findings import Finding, of_replicas, of_settings, of_status
 from shared.config_store.identity import StoreState
 from shared.settings import Settings, load_settings
 from shared.workers.heartbeat import Heartbeat, Plane
@@ -105,3 +105,21 @@ def test_workers_in_trouble_and_of_other_versions_are_told() -> None:
 
 def test_fleet_without_a_proxy_is_told() -> None:
     assert levels(of_status(status(beat(plane=Plane.ADMIN, current=NOW)), NOW))["workers"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted", "have", "level"),
+    [
+        ("auto", 0, 0, None),
+        ("sentinel", 0, 2, "warning"),
+        ("sentinel", 1, 0, "error"),
+        ("sentinel", 1, 1, "warning"),
+        ("sentinel", 1, 2, "ok"),
+    ],
+)
+def test_replicas_are_compared_with_the_setting(
+    plain: Settings, mode: str, wanted: int, have: int, level: str | None
+) -> None:
+    redis = replace(plain.redis, mode=mode, min_replicas=wanted)
+    found = levels(of_replicas(redis, Server.parse({**WELL, "connected_slaves": have})))
+    assert found == ({} if level is None else {"redis.replicas": level})

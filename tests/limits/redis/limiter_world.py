@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 import redis
 
+from shared.config_store.client import open_everywhere
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import RedisLimiter, open_redis_limiter
@@ -21,6 +22,8 @@ START = 1_750_000_000_000_000
 KINDS = ("memory", "valkey", "redis_7")
 #: And as a worker has it: with the memory of refusals and the local counts in front.
 ALL_KINDS = (*KINDS, "guarded")
+#: With several servers.
+SEVERAL_KINDS = tuple(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sentinels", "cluster"))
 
 
 #: The settings of a guarded limiter.
@@ -97,26 +100,33 @@ class World:
             self.store.close()
 
 
-def world(kind: str, runner: asyncio.Runner, socket: str | None = None) -> World:
-    """The world of a limiter in this process, or in the server behind `socket`."""
+def world(kind: str, runner: asyncio.Runner, options: Mapping[str, Any] | None = None) -> World:
+    """The world of a limiter in this process, or in the server with these `options`."""
     hands = Hands()
-    if kind == "memory" or socket is None:
+    if kind == "memory" or options is None:
         return World(MemoryLimiter(hands), hands, runner, None)
     # A test machine may be slow; what the deadline does has tests of its own.
-    limiter: Limiter = open_redis_limiter(address(socket), deadline=20, now=lambda: hands.now_us)
+    limiter: Limiter = open_redis_limiter(options, deadline=20, now=lambda: hands.now_us)
     if kind == "guarded":
         limiter = GuardedLimiter(cast(RedisLimiter, limiter), hands, workers=1, **KNOBS)
-    return World(limiter, hands, runner, redis.Redis(**address(socket)))
+    return World(limiter, hands, runner, open_everywhere(options))
+
+
+def _options(kind: str, request: pytest.FixtureRequest) -> Mapping[str, Any] | None:
+    if kind == "memory":
+        return None
+    if kind in ("sentinels", "cluster"):
+        options: Mapping[str, Any] = request.getfixturevalue(kind).options
+        return options
+    return address(request.getfixturevalue(f"{'valkey' if kind == 'guarded' else kind}_socket"))
 
 
 @contextmanager
 def requested_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The world of the kind that a fixture's parameter names, empty."""
     kind = request.param
-    server = "valkey" if kind == "guarded" else kind
-    socket = None if kind == "memory" else request.getfixturevalue(f"{server}_socket")
     with asyncio.Runner() as runner:
-        here = world(kind, runner, socket)
+        here = world(kind, runner, _options(kind, request))
         try:
             here.forget()
             yield here

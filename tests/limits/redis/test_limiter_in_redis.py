@@ -60,7 +60,7 @@ def test_a_counter_goes_away_when_its_window_is_over(valkey_socket: str, store: 
 @pytest.mark.parametrize("number", [100, 1_000_000])
 def test_a_counter_of_any_limit_stays_small(valkey_socket: str, store: redis.Redis, number: int) -> None:
     with asyncio.Runner() as runner:
-        here = world("valkey", runner, valkey_socket)
+        here = world("valkey", runner, address(valkey_socket))
         for _ in range(200):
             assert here.acquire(limit(number=number, cost=number // 100)).allowed
             here.hands.forward(10_000 / 64)
