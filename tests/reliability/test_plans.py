@@ -189,25 +189,26 @@ def test_a_file_of_1000_tenants_is_planned_in_time(valkey_socket: str, tmp_path:
         longest: list[float] = []
         for first in range(0, 1_000, at_once):
             some = [f"t-{number}" for number in range(first, first + at_once)]
-            begun = time.perf_counter()
+            begun = time.process_time()
             plan = api.post("/plan", {"document": document, "tenants": some}).get_json()
-            planning += time.perf_counter() - begun
+            planning += time.process_time() - begun
             client.config_set("slowlog-log-slower-than", 1_000)
             client.slowlog_reset()
-            begun = time.perf_counter()
+            begun = time.process_time()
             assert api.post(f"/plan/{plan['plan_id']}/apply", {}).status_code == 200
-            applying += time.perf_counter() - begun
+            applying += time.process_time() - begun
             scripts = [one["duration"] for one in client.slowlog_get(50) if b"EVALSHA" in one["command"]]  # type: ignore[union-attr]
             longest.append(max(scripts) / 1_000)
-        begun = time.perf_counter()
+        begun = time.process_time()
         again = api.post("/plan", {"document": document}).get_json()
-        same = time.perf_counter() - begun
+        same = time.process_time() - begun
         assert again["changes"] == []
         assert violations(client, audit_key=AuditKey()) == []
     figure(
         "R27",
-        f"1,000 tenants with 10 rules: planned in {planning:.1f} s, applied in {applying:.1f} s ({at_once} at a "
-        f"time, script {median(longest):.0f} ms), planned again without a change in {same:.1f} s",
+        f"1,000 tenants with 10 rules, in seconds of CPU: planned in {planning:.1f}, applied in {applying:.1f} ({at_once} at a "
+        f"time, script {median(longest):.0f} ms), planned again without a change in {same:.1f}",
     )
+    assert planning <= 20
     assert same <= 5
     assert median(longest) <= 50

@@ -43,7 +43,7 @@ def platform_wanted(
 ) -> Wanted:
     """The document of the platform as the file wants it."""
     owned = _owned(file, before.providers, before.models, PLATFORM, prune=prune, now=now)
-    prices = file.prices if file.prices is not None else {} if prune else before.prices
+    prices = {**({} if prune else before.prices), **(file.prices or {})}
     providers = {
         provider_id: part._replace(sent=_shared(part.sent, f"/platform/providers/{part.basis.name}", find))
         for provider_id, part in owned.providers.items()

@@ -158,6 +158,14 @@ class TestApply:
         applied(api, acme(), prune=True, allow_delete_tenants=True)
         assert [one["subdomain"] for one in api.get("/tenants").get_json()["tenants"]] == ["acme"]
 
+    def test_prices_are_by_their_models(self, api: Api) -> None:
+        prices = {"openai/a": {"input": "1"}, "openai/b": {"input": "2"}}
+        applied(api, {"_format_version": "1", "platform": {"prices": prices}})
+        sent = {"_format_version": "1", "platform": {"prices": {"openai/b": {"input": "3"}}}}
+        assert ops(planned(api, sent)) == {"/platform/prices/openai~1b": "update"}
+        pruned = {"/platform/prices/openai~1a": "delete", "/platform/prices/openai~1b": "update"}
+        assert ops(planned(api, sent, prune=True)) == pruned
+
     def test_a_provider_can_leave_with_the_last_rule_that_names_it(self, api: Api) -> None:
         provider = {"kind": "openai", "shared": "all"}
         chat = {"path": "/v1", "ai": {"providers": ["main"]}}
