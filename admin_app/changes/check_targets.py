@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
+
+from flask import g
 
 from admin_app.changes.entries import sent_entries
 from admin_app.context import services
@@ -12,6 +15,13 @@ from shared.net.resolve import CheckedTarget
 # The pointers of a rule's upstreams begin with it.
 _TARGET = "/target"
 _MAX_THREADS = 32
+
+
+class _Url(NamedTuple):
+    """A URL, and whether it is that of an upstream, which has no query."""
+
+    text: str
+    is_upstream: bool
 
 
 class CheckedTargets(NamedTuple):
@@ -42,15 +52,19 @@ def check_all_targets(bodies: Mapping[str, Mapping[str, Any]]) -> dict[str, Chec
 
 
 def _check_all(bodies: Sequence[Mapping[str, str]]) -> list[CheckedTargets]:
+    """Check all URLs of some bodies. One that the current call has checked before is not checked again."""
+    known: dict[_Url, CheckedTarget | str] = g.setdefault("checked_targets", {})
+    new = [
+        *dict.fromkeys(_url(*item) for urls in bodies for item in urls.items() if _url(*item) not in known)
+    ]
     # The threads have no app context, so they get the check itself.
-    check = services().check_target
-    items = [item for urls in bodies for item in urls.items()]
-    if len(items) < 2:
-        results = iter([_check(check, *item) for item in items])
+    check = partial(_check, services().check_target)
+    if len(new) < 2:
+        known |= {url: check(url) for url in new}
     else:
-        with ThreadPoolExecutor(min(len(items), _MAX_THREADS)) as pool:
-            results = pool.map(lambda item: _check(check, *item), items)
-    return [_together({at: next(results) for at in urls}) for urls in bodies]
+        with ThreadPoolExecutor(min(len(new), _MAX_THREADS)) as pool:
+            known |= zip(new, pool.map(check, new), strict=True)
+    return [_together({at: _placed(at, known[_url(at, url)]) for at, url in urls.items()}) for urls in bodies]
 
 
 def _together(results: Mapping[str, CheckedTargets]) -> CheckedTargets:
@@ -62,15 +76,24 @@ def _together(results: Mapping[str, CheckedTargets]) -> CheckedTargets:
     )
 
 
-def _check(check: Callable[..., CheckedTarget], pointer: str, url: str) -> CheckedTargets:
+def _url(pointer: str, url: str) -> _Url:
+    # An endpoint is called as written; a target gets the path and query of the request.
+    return _Url(url, is_upstream=pointer.startswith(_TARGET))
+
+
+def _check(check: Callable[..., CheckedTarget], url: _Url) -> CheckedTarget | str:
+    """A checked URL, or what is wrong with it."""
     try:
-        # An endpoint is called as written; a target gets the path and query of the request.
-        is_upstream = pointer.startswith(_TARGET)
-        checked = check(url, allow_query=not is_upstream)
+        return check(url.text, allow_query=not url.is_upstream)
     except (ValueError, OutsideError) as error:
-        return CheckedTargets([Problem(pointer, str(error))])
+        return str(error)
+
+
+def _placed(pointer: str, checked: CheckedTarget | str) -> CheckedTargets:
+    if isinstance(checked, str):
+        return CheckedTargets([Problem(pointer, checked)])
     warnings = [Problem(pointer, warning) for warning in checked.warnings]
-    return CheckedTargets((), warnings, is_upstream and checked.is_internal)
+    return CheckedTargets((), warnings, pointer.startswith(_TARGET) and checked.is_internal)
 
 
 def _urls(sent: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
