@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -14,7 +13,10 @@ from admin_app.changes.owners import Owner
 from admin_app.context import services
 from admin_app.doctor.findings import Finding, Level
 from admin_app.views.ai.provider_test import NO_LIST, check_provider
+from shared.core.errors import OutsideError, TargetForbidden
 from shared.model.providers import Provider
+from shared.net.policy import Policy
+from shared.net.resolve import resolve
 from shared.settings import Settings
 
 #: The least good free space of `data_dir`.
@@ -22,6 +24,7 @@ MIN_FREE_BYTES: Final = 1_000_000_000
 #: The most providers that are called, and how many at a time.
 MAX_PROVIDERS: Final = 50
 _AT_ONCE: Final = 10
+_RESOLVE_SECONDS: Final = 3.0
 
 
 def of_machine(settings: Settings) -> Iterator[Finding]:
@@ -55,8 +58,10 @@ def _of_name(domain: str) -> Finding:
     """Whether the addresses of tenants lead anywhere."""
     host = f"gateway-doctor.{domain}"
     try:
-        socket.getaddrinfo(host, None)
-    except OSError:
+        resolve(host, 443, Policy(), _RESOLVE_SECONDS)
+    except TargetForbidden:
+        pass  # it has an address, which no rule may call
+    except OutsideError:
         fix = f"Make a DNS record *.{domain} for the proxy, or set server.base_domain to your domain."
         return Finding("dns", Level.WARNING, f"{host} has no address.", fix)
     return Finding("dns", Level.OK, f"*.{domain} has an address.")

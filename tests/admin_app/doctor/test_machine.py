@@ -23,7 +23,7 @@ def test_machine_that_is_well_has_nothing_to_fix(
     api: Api, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.settings.data_dir.mkdir(0o700, exist_ok=True)
-    monkeypatch.setattr("admin_app.doctor.machine.socket.getaddrinfo", lambda *_: [])
+    monkeypatch.setattr("admin_app.doctor.machine.resolve", lambda *_: ["192.0.2.7"])
     found = findings(api)
     for check in ("python", "disk", "files", "dns"):
         assert (found[check]["level"], found[check]["fix"]) == ("ok", None), found[check]
@@ -33,11 +33,11 @@ def test_full_disk_open_folder_and_missing_name_are_told(
     api: Api, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*_: Any) -> None:
-        raise OSError
+        raise OutsideError("The name does not exist.")
 
     world.settings.data_dir.mkdir(exist_ok=True)
     os.chmod(world.settings.data_dir, 0o755)
-    monkeypatch.setattr("admin_app.doctor.machine.socket.getaddrinfo", unknown)
+    monkeypatch.setattr("admin_app.doctor.machine.resolve", unknown)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     found = findings(api)
     assert found["files"]["fix"] == f"Run: chmod 700 {world.settings.data_dir}"
