@@ -64,7 +64,10 @@ def _check_all(bodies: Sequence[Mapping[str, str]]) -> list[CheckedTargets]:
     else:
         with ThreadPoolExecutor(min(len(new), _MAX_THREADS)) as pool:
             known |= zip(new, pool.map(check, new), strict=True)
-    return [_together({at: _placed(at, known[_url(at, url)]) for at, url in urls.items()}) for urls in bodies]
+    return [
+        _together({at: _with_pointer(at, known[_url(at, url)]) for at, url in urls.items()})
+        for urls in bodies
+    ]
 
 
 def _together(results: Mapping[str, CheckedTargets]) -> CheckedTargets:
@@ -89,7 +92,7 @@ def _check(check: Callable[..., CheckedTarget], url: _Url) -> CheckedTarget | st
         return str(error)
 
 
-def _placed(pointer: str, checked: CheckedTarget | str) -> CheckedTargets:
+def _with_pointer(pointer: str, checked: CheckedTarget | str) -> CheckedTargets:
     if isinstance(checked, str):
         return CheckedTargets([Problem(pointer, checked)])
     warnings = [Problem(pointer, warning) for warning in checked.warnings]
