@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.cli.files.yaml_text import read_text
+from shared.documents.file.parse import parse_file
 from shared.documents.rule import RuleInput
 from shared.settings import load_settings
 from tests.support.commands import ROOT
@@ -28,10 +30,13 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_settings_shown_on_any_page_are_accepted(tmp_path: Path) -> None:
+def test_settings_and_files_shown_on_any_page_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     for page in DOCUMENTS:
         for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+            if "_format_version" in text:
+                parse_file(read_text(text, page.name, {}).value)
+                continue
             file.write_text(text)
             load_settings(file, {})
 
