@@ -15,11 +15,13 @@ import argparse
 import os
 import sys
 from contextlib import closing
+from typing import Any
 
 from shared.config_store import layout
 from shared.config_store.check import violations
 from shared.config_store.client import open_client, read_state
 from shared.config_store.history.archive import FOLDER
+from shared.config_store.history.edit import Edit
 from shared.config_store.history.rename import rename_parts
 from shared.config_store.identity import SecretIds, StoreState
 from shared.config_store.redis_errors import redis_errors
@@ -75,6 +77,7 @@ def _rotate(settings: Settings, address: RedisAddress) -> tuple[list[str], list[
 
     with open_client(address.options, _ROTATION_SECONDS) as client, redis_errors():
         result = rotate_secrets(settings, client, progress)
+    _note(settings, address, "rotateSecrets", f"{result.sealed} secrets sealed with {result.keys[-1]}")
     left = [f"{owner} was left as it is: {why}" for owner, why in result.left.items()]
     lines = [f"{result.sealed} secrets of {result.owners} owners were sealed with the key {result.keys[-1]}."]
     if result.unusable:
@@ -107,6 +110,14 @@ def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> 
         file.save(accepted)
     tenants = open_store(address.options, quarantine=0).count()
     return f"Accepted the store {address.name} ({address.mode}), which has {tenants} tenants."
+
+
+def _note(settings: Settings, address: RedisAddress, operation: str, summary: str) -> None:
+    """Add what an operator did to the audit log. Raises `GatewayError`."""
+    with open_client(address.options) as client, redis_errors():
+        now: Any = client.time()
+    edit = Edit(actor="operator", at=float(now[0]), source="gateway", operation=operation, summary=summary)
+    open_store(address.options, 0, audit_key=audit_key(settings)).tokens.add_event(edit)
 
 
 def _secret_ids(settings: Settings, found: StoreState | None, *, with_secrets: bool) -> SecretIds | None:

@@ -19,7 +19,7 @@ from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.slow
 
-TENANTS, KILLS = 40, 5
+TENANTS, KILLS = 20, 3
 
 
 def command(gateway: RunningGateway, name: str) -> subprocess.Popen[str]:
@@ -102,6 +102,8 @@ def test_key_is_replaced_while_calls_go_on_and_the_command_is_killed(
             assert old not in text.splitlines()[-1]
         assert (calls.failed, calls.count > 20) == ([], True)
         assert "is whole" in said(gateway, "check")
+        [noted, *_] = gateway.call("GET", "/audit?operation=rotateSecrets").json()["entries"]
+        assert (noted["actor"], noted["source"]) == ("operator", "gateway")
         gateway.stop()
         file.write_text(file.read_text().splitlines()[0] + "\n")
         gateway.start()

@@ -57,10 +57,11 @@ class AuditOutput(Schema):
     tenant_id = fields.String(**nullable("null for the platform."))
     action = fields.String(required=True, metadata={"description": "create, update, delete or event."})
     operation = fields.String(
-        required=True, metadata={"description": "The operation of the API; logIn or failLogIn for an event."}
+        required=True,
+        metadata={"description": "The operation of the API, or logIn, failLogIn, rotateSecrets."},
     )
     actor = fields.String(
-        required=True, metadata={"description": "platform, token:<name>, key:<id> or unknown."}
+        required=True, metadata={"description": "platform, token:<name>, key:<id>, operator or unknown."}
     )
     address = fields.String(**nullable("The address of the client."))
     source = fields.String(required=True, metadata={"description": "api, ui, gw, file or rollback."})

@@ -12,7 +12,11 @@ const SOURCES = {
 };
 
 /** What changes nothing. */
-export const EVENTS = { logIn: "Log-in", failLogIn: "Log-in failed" };
+export const EVENTS = {
+  logIn: "Log-in",
+  failLogIn: "Log-in failed",
+  rotateSecrets: "Encryption key replaced",
+};
 
 /** What an operation did to the configuration. */
 export const OPERATIONS = {
@@ -84,6 +88,7 @@ export function keyNames(tenant) {
 export function authorOf({ actor }, keys) {
   if (actor === "platform") return "Platform";
   if (actor === "unknown") return "Unknown";
+  if (actor === "operator") return "Operator";
   if (actor.startsWith("token:")) return `${actor.slice(6)} (token)`;
   const id = actor.replace("key:", "");
   return keys.get(id) ?? (id === actor ? actor : `Key …${id.slice(-6)}`);
