@@ -16,7 +16,7 @@ from shared.config_store.durability import NO_REPLICAS, Replicas
 from shared.config_store.seen_file import EMBEDDED, EXTERNAL
 from shared.core.errors import StoreDown
 from shared.redis_client.primary import NotPrimary, open_sync
-from shared.redis_client.topology import EVAL, SCRIPTS
+from shared.redis_client.topology import EVAL, SCRIPTS, TOPOLOGY
 from shared.redis_server.embedded import Embedded, has_data, is_running
 from shared.redis_server.options import name_of, redis_options
 from shared.settings import Settings
@@ -120,6 +120,10 @@ def _external(settings: Settings, options: Mapping[str, Any], name: str) -> Redi
         f"{folder} holds an embedded store that is not used, because the store is Redis at {name}. To use "
         f"it, stop that Redis and set redis.mode to auto; to end this warning, remove {folder}/appendonlydir."
     )
+    if trouble is None and TOPOLOGY not in options and _is_node(options):
+        raise StoreDown(
+            f"Redis at {name} is a node of a Cluster. Set redis.mode to cluster, and redis.nodes to the nodes."
+        )
     if trouble is None and _takes_no_digests(options):
         logger.warning("Redis at %s takes no scripts by their digest, so they are sent as a whole.", name)
         options = {**options, SCRIPTS: EVAL}
@@ -130,6 +134,16 @@ def _external(settings: Settings, options: Mapping[str, Any], name: str) -> Redi
         warning=warning if has_data(folder) else None,
         replicas=_replicas(settings.redis),
     )
+
+
+def _is_node(options: Mapping[str, Any]) -> bool:
+    """Whether the server is one of several that share the keys. One that does not allow INFO may be."""
+    with _client(options) as client:
+        try:
+            found: Any = client.info("cluster")
+        except redis.RedisError:
+            return False
+    return bool(found.get("cluster_enabled"))
 
 
 def _takes_no_digests(options: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from tests.config_store.configurations import a_tenant, create
 from tests.limits.redis.limiter_world import limit
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
+from tests.support.redis_sets import Node
 from tests.support.valkey_server import redis_7, server
 
 FILES = {"GATEWAY__SECURITY__PEPPER_FILE": "pepper", "GATEWAY__SECURITY__KEY_FILE": "key"}
@@ -321,3 +322,14 @@ def test_sentinels_and_nodes_are_the_servers_of_the_options(tmp_path: Path) -> N
     nodes = redis_options(settings(tmp_path, mode="cluster", nodes=("a:1",), **files))
     assert nodes.pop(TOPOLOGY) == ClusterNodes(addresses=(("a", 1),), home="{cfg}:order", options=login)
     assert nodes == login
+
+
+def test_node_of_a_cluster_needs_the_mode_cluster(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node", "--cluster-enabled", "yes", kind="cluster")
+    node.start()
+    try:
+        with pytest.raises(StoreDown, match=r"is a node of a Cluster\. Set redis.mode to cluster"):
+            open_redis(settings(tmp_path / "data", mode="external", host="127.0.0.1", port=node.port))
+    finally:
+        node.kill()
+        node.client.close()
