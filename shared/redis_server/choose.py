@@ -122,7 +122,7 @@ def _external(settings: Settings, options: Mapping[str, Any], name: str) -> Redi
     )
     if trouble is None and TOPOLOGY not in options and _is_node(options):
         raise StoreDown(
-            f"Redis at {name} is a node of a Cluster. Set redis.mode to cluster, and name some in redis.nodes."
+            f"Redis at {name} is a node of a Cluster. Set redis.mode to cluster, and redis.nodes to some."
         )
     if trouble is None and _takes_no_digests(options):
         logger.warning("Redis at %s takes no scripts by their digest, so they are sent as a whole.", name)
