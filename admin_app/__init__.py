@@ -4,8 +4,8 @@ from flask import Flask, Response, g, request
 
 from admin_app import context
 from admin_app.auth import failed_logins
-from admin_app.auth.access import guard
-from admin_app.http.bodies import MAX_BODY_BYTES, check_content_type
+from admin_app.auth.access import caller, guard
+from admin_app.http.bodies import MAX_BODY_BYTES, MAX_TENANT_FILE, check_content_type
 from admin_app.http.errors import register_errors
 from admin_app.http.openapi import Api, docs_blueprint
 from admin_app.metrics import count_request
@@ -150,7 +150,8 @@ def _set_request_id() -> None:
 
 def _allow_files() -> None:
     if request.endpoint == plans.FILES:
-        request.max_content_length = context.services().settings.admin.max_plan_body
+        most = context.services().settings.admin.max_plan_body
+        request.max_content_length = most if caller().is_platform else min(most, MAX_TENANT_FILE)
 
 
 def _check_content_type() -> None:

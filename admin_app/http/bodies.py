@@ -19,6 +19,8 @@ from shared.documents.plugin_config import RequiredPluginInput
 
 #: A body must be smaller.
 MAX_BODY_BYTES = 1024 * 1024
+#: A file that a tenant's key plans must be smaller, too: read into memory, it takes about ten times its size.
+MAX_TENANT_FILE = 4 * MAX_BODY_BYTES
 
 
 #: Stands for a malformed entry of a chain, so that the others keep their places.

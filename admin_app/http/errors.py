@@ -72,7 +72,7 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
     405: ("method_not_allowed", "This path does not support the method. See the Allow header."),
     413: (
         "body_too_large",
-        "The body must be smaller than 1 MiB, or than admin.max_plan_body for a plan.",
+        "The body must be smaller than 1 MiB. Files may have 4 MiB, or admin.max_plan_body by the platform.",
     ),
     415: ("unsupported_content_type", "The body must be JSON. Send it with Content-Type: application/json."),
 }

@@ -152,6 +152,10 @@ def plan_key(plan_id: str) -> str:
     return f"{{cfg}}:plan:{plan_id}"
 
 
+def plans_key(owner: str) -> str:
+    return f"{{cfg}}:plans:{owner}"
+
+
 def staged_key(call: str, owner: str) -> str:
     return f"{{cfg}}:staged:{call}:{owner}"
 

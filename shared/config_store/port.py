@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import accumulate
+from typing import Final, Protocol
 
 from shared.config_store.history.audit import SignedEntry
 from shared.config_store.history.edit import Edit
@@ -12,6 +13,15 @@ from shared.config_store.records.contents import Content
 from shared.config_store.records.together import Together, Written
 from shared.model.config import PlatformToken, PlatformTokens, Snapshot
 from shared.model.providers import Discovered, PlatformDocument
+
+#: The most plans that are kept per owner.
+MAX_PLANS: Final = 100
+
+
+def newest_within(sizes: Sequence[int], most_bytes: int) -> int:
+    """How many plans are kept of those with these sizes, the newest first. The newest one always is."""
+    fitting = sum(total <= most_bytes for total in accumulate(sizes))
+    return min(max(1, fitting), MAX_PLANS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +158,12 @@ class ConfigStore(Protocol):
         """
         ...
 
-    def put_plan(self, plan_id: str, text: str, seconds: int) -> None:
-        """Keep the text of a plan for some time."""
+    def put_plan(self, plan_id: str, text: str, *, owner: str, seconds: int, most_bytes: int) -> None:
+        """Keep the text of a plan for some time.
+
+        The oldest plans of its owner go when there are more than `MAX_PLANS`, or when they have more than
+        `most_bytes` together. The newest one stays.
+        """
         ...
 
     def plan(self, plan_id: str) -> str | None:

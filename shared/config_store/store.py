@@ -17,7 +17,7 @@ from shared.config_store.history.edit import KEPT_VERSIONS, MAX_VERSION_BYTES, E
 from shared.config_store.history.reader import RedisHistory
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
-from shared.config_store.port import Page
+from shared.config_store.port import Page, newest_within
 from shared.config_store.records.leftovers import Leftovers
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import (
@@ -186,9 +186,19 @@ class RedisStore:
         if not self._contents.knows(owner, version):
             self.read_platform() if owner == layout.PLATFORM_ID else self.read(owner)
 
-    def put_plan(self, plan_id: str, text: str, seconds: int) -> None:
-        with redis_errors():
-            self._client.set(layout.plan_key(plan_id), text, ex=seconds)
+    def put_plan(self, plan_id: str, text: str, *, owner: str, seconds: int, most_bytes: int) -> None:
+        key, listed = layout.plan_key(plan_id), layout.plans_key(owner)
+        with redis_errors(), self._client.pipeline(transaction=False) as call:
+            call.set(key, text, ex=seconds)
+            call.lpush(listed, f"{len(text)} {key}")
+            call.expire(listed, seconds)
+            call.lrange(listed, 0, -1)
+            known = [one.decode().split(" ") for one in call.execute()[-1]]
+            kept = newest_within([int(size) for size, _ in known], most_bytes)
+            if kept < len(known):
+                call.delete(*(name for _, name in known[kept:]))
+                call.ltrim(listed, 0, kept - 1)
+                call.execute()
 
     def plan(self, plan_id: str) -> str | None:
         with redis_errors():

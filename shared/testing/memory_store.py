@@ -9,7 +9,7 @@ from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
 from shared.config_store.layout import PLATFORM_ID
-from shared.config_store.port import Page
+from shared.config_store.port import Page, newest_within
 from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange, discovering
 from shared.config_store.records.tenants import CHANGED, Change, taken
 from shared.config_store.records.together import PlatformWrite, Together, Written
@@ -35,7 +35,7 @@ class MemoryStore:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._freed: dict[str, tuple[str, float]] = {}
         self._claims: dict[str, tuple[str, float]] = {}
-        self._plans: dict[str, tuple[str, float]] = {}
+        self._plans: dict[str, tuple[str, str, float]] = {}
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
         self.history = MemoryHistory()
@@ -100,11 +100,14 @@ class MemoryStore:
             self._announce(owner)
         return written
 
-    def put_plan(self, plan_id: str, text: str, seconds: int) -> None:
-        self._plans[plan_id] = text, self._clock.now() + seconds
+    def put_plan(self, plan_id: str, text: str, *, owner: str, seconds: int, most_bytes: int) -> None:
+        self._plans[plan_id] = owner, text, self._clock.now() + seconds
+        own = [(name, len(one)) for name, (of, one, _) in reversed(self._plans.items()) if of == owner]
+        for name, _ in own[newest_within([size for _, size in own], most_bytes) :]:
+            del self._plans[name]
 
     def plan(self, plan_id: str) -> str | None:
-        text, until = self._plans.get(plan_id, (None, 0.0))
+        _, text, until = self._plans.get(plan_id, ("", None, 0.0))
         return text if self._clock.now() < until else None
 
     def _put_tenant(self, change: Change, edit: Edit) -> None:

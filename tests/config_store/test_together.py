@@ -12,7 +12,7 @@ from shared.config_store.check import violations
 from shared.config_store.history.audit import AuditKey
 from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import Claim
-from shared.config_store.port import ConfigStore
+from shared.config_store.port import MAX_PLANS, ConfigStore
 from shared.config_store.records.leftovers import Leftovers
 from shared.config_store.records.together import PlatformWrite, TenantWrite, Together, Written
 from shared.config_store.store import RedisStore
@@ -154,10 +154,31 @@ def test_a_claim_is_replaced_with_the_response(store: ConfigStore) -> None:
     assert store.read("id-late") is None
 
 
+def put_plan(store: ConfigStore, plan_id: str, text: str = "sealed", owner: str = "id-acme") -> None:
+    store.put_plan(plan_id, text, owner=owner, seconds=60, most_bytes=1_000)
+
+
 def test_a_plan_is_kept_for_some_time(store: ConfigStore) -> None:
-    store.put_plan("plan_1", "sealed", 60)
+    put_plan(store, "plan_1")
     assert store.plan("plan_1") == "sealed"
     assert store.plan("plan_2") is None
+
+
+def test_plans_of_an_owner_that_are_large_together_replace_its_oldest_ones(store: ConfigStore) -> None:
+    put_plan(store, "other", owner="id-other")
+    for number in range(1, 4):
+        put_plan(store, f"plan_{number}", "x" * 400)
+    kept = [name for name in ("other", "plan_1", "plan_2", "plan_3") if store.plan(name)]
+    assert kept == ["other", "plan_2", "plan_3"]
+    put_plan(store, "plan_4", "x" * 2_000)
+    assert [name for name in ("plan_2", "plan_3", "plan_4") if store.plan(name)] == ["plan_4"]
+
+
+def test_no_more_than_so_many_plans_of_an_owner_are_kept(store: ConfigStore) -> None:
+    for number in range(MAX_PLANS + 1):
+        put_plan(store, f"plan_{number}", "x")
+    assert store.plan("plan_0") is None
+    assert store.plan("plan_1") == store.plan(f"plan_{MAX_PLANS}") == "x"
 
 
 def test_tenants_are_read_by_their_subdomains(store: ConfigStore) -> None:

@@ -13,7 +13,8 @@ from flask import Response
 from admin_app.auth.access import caller
 from admin_app.changes.attempts import FromFile, edit_of, log_change
 from admin_app.changes.file.changes import summary_of
-from admin_app.changes.file.plan import Plan, Request, Step, make_plan
+from admin_app.changes.file.plan import Plan, Step, make_plan
+from admin_app.changes.file.request import Request
 from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
@@ -27,6 +28,8 @@ from shared.model.config import ApiKey
 
 #: Seconds that a plan is kept.
 KEPT_SECONDS = 3600
+#: Bytes that the plans of a tenant may take in Redis; those of the platform may take eight times as many.
+KEPT_BYTES = 16 * 1024 * 1024
 # Attempts to write a plan whose base stays the same, while its parts are removed as old ones.
 _ATTEMPTS = 3
 
@@ -52,7 +55,9 @@ def keep_plan(request: Request, plan: Plan) -> str:
     members = {one.name: getattr(request, one.name) for one in fields(request)}
     text = json.dumps({"request": members, "base": plan.base})
     packed = b64encode(zlib.compress(text.encode(errors="surrogatepass"))).decode()
-    services().store.put_plan(plan_id, services().sealer.seal(packed, _context(plan_id)), KEPT_SECONDS)
+    sealed = services().sealer.seal(packed, _context(plan_id))
+    owner, most = (tenant, KEPT_BYTES) if (tenant := caller().tenant_id) else (PLATFORM_ID, 8 * KEPT_BYTES)
+    services().store.put_plan(plan_id, sealed, owner=owner, seconds=KEPT_SECONDS, most_bytes=most)
     return plan_id
 
 

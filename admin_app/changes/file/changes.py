@@ -17,6 +17,8 @@ _KINDS: Final = frozenset({"rules", "providers", "models", "api_keys", "prices"}
 _HIDDEN: Final = frozenset({*READ_ONLY, "name", "prefix", "last_used_at", "status", "subdomain"})
 # So much of a new thing is equal to one that goes, if it may have been renamed.
 _ALIKE: Final = 0.8
+#: So many things of a kind are compared with so many others: each pair takes a few microseconds.
+COMPARED: Final = 200
 _OPS: Final = {"add": "create", "remove": "delete", "change": "update"}
 
 type PlanChange = dict[str, Any]
@@ -89,12 +91,15 @@ def renamed(before: Snapshot | None, after: Snapshot | None, form: NormalForm, a
         ("models", before.tenant.models, after.tenant.models, form.model),
     )
     for kind, old, new, shown in pairs:
-        gone = [one for one in old if all(one.id != other.id for other in new)]
-        made = [one for one in new if all(one.id != other.id for other in old)] if gone else []
-        for one in made:
-            alike = max(gone, key=lambda other: _likeness(shown(other), shown(one)))
-            if _likeness(shown(alike), shown(one)) >= _ALIKE:
-                detail = f"Renamed? It is like {alike.name}, which is deleted: its id, secrets and usage end."
+        stored, wanted = {one.id for one in old}, {one.id for one in new}
+        gone = [one for one in old if one.id not in wanted]
+        made = [one for one in new if one.id not in stored] if gone else []
+        known = {one.name: shown(one) for one in gone[:COMPARED]}
+        for one in made[:COMPARED]:
+            own = shown(one)
+            likeness, name = max((_likeness(other, own), name) for name, other in known.items())
+            if likeness >= _ALIKE:
+                detail = f"Renamed? It is like {name}, which is deleted: its id, secrets and usage end."
                 yield Problem(f"{at}/{kind}/{escape_step(one.name)}", detail)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from admin_app.auth.access import caller
 from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes, renamed
+from admin_app.changes.file.request import Request, check_own
 from admin_app.changes.file.wanted import platform_wanted, tenant_wanted, unknown_tenant, with_file_keys
 from admin_app.changes.platform import forget_platform, judge_by, platform
 from admin_app.changes.snapshot import find_tenant
@@ -35,17 +36,6 @@ from shared.model.uses import uses_of
 #: meanwhile: 15 ms of CPU for so many with 10 new rules each, and 30 ms on a busy machine
 #: (`tests/reliability/test_plans.py`).
 MAX_TENANTS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A file, and how it is to be applied; the members are those of `PlanInput`."""
-
-    document: Mapping[str, Any]
-    prune: bool = False
-    allow_delete_tenants: bool = False
-    tenants: Sequence[str] | None = None
-    file_name: str | None = None
 
 
 class Step(NamedTuple):
@@ -93,8 +83,9 @@ class Plan:
 def make_plan(request: Request) -> Plan:
     """The plan of a file for what is stored now. Raises `Invalid` with all problems, and `ApiError`."""
     forget_platform()
-    _check_rights(request.document)
+    check_own(request.document)
     stored = _Stored(request)
+    _check_size(stored.new_count())
     file = stored.parse(request)
     plan = Plan(base=stored.base(file))
     problems = Problems()
@@ -106,14 +97,13 @@ def make_plan(request: Request) -> Plan:
         named_ones = (file.tenants or {}).keys()
         _delete_tenants(plan, stored, [name for name in stored.tenants if name not in named_ones])
     _check_uses(plan)
-    _check_size(plan)
+    _check_size(len(plan.tenants))
     plan.warnings += problem_documents(_remarks(plan, file, stored, request))
     return plan
 
 
-def _check_size(plan: Plan) -> None:
-    """Raise 422 if the plan changes too many tenants."""
-    count = len(plan.tenants)
+def _check_size(count: int) -> None:
+    """Raise 422 if a plan changes too many tenants."""
     if count > MAX_TENANTS:
         detail = (
             f"The plan changes {count} tenants; {MAX_TENANTS} are allowed at a time. Split the file, or name "
@@ -134,15 +124,6 @@ def _remarks(plan: Plan, file: FileDocument, stored: "_Stored", request: Request
     if left:
         detail = f"Tenants that the file does not name stay: {left}. allow_delete_tenants deletes them."
         yield Problem("/document/tenants", detail)
-
-
-def chosen(request: Request) -> Request:
-    """The request with the tenants of its file that are chosen."""
-    tenants, names = request.document.get("tenants"), request.tenants
-    if names is None or not isinstance(tenants, Mapping):
-        return request
-    some = {name: one for name, one in tenants.items() if str(name).lower() in names}
-    return replace(request, document={**request.document, "tenants": some})
 
 
 class _Stored:
@@ -176,6 +157,10 @@ class _Stored:
             self.tenants = services().store.read_named(wanted)
         self._names = names
         self.ids = {name: one.tenant.id for name, one in self.tenants.items()}
+
+    def new_count(self) -> int:
+        """How many tenants of the file are new."""
+        return len(set(self._names) - self.tenants.keys())
 
     def parse(self, request: Request) -> FileDocument:
         """The file. What is stored in the same form is not read again."""
@@ -221,22 +206,6 @@ def _shared_names(document: Mapping[str, Any]) -> Iterator[str]:
             shared = one.get("shared") if isinstance(one, Mapping) else None
             names = shared.get("tenants") if isinstance(shared, Mapping) else None
             yield from (str(name) for name in names) if isinstance(names, list) else ()
-
-
-def _check_rights(document: Mapping[str, Any]) -> None:
-    """Raise 403 if a tenant's file has more than its own tenant."""
-    own = caller().tenant_id
-    if own is None:
-        return
-    tenants = document.get("tenants")
-    subdomain = find_tenant(own).tenant.subdomain
-    named_ones = tenants if isinstance(tenants, Mapping) else ()
-    others = [name for name in named_ones if str(name).lower() != subdomain]
-    places = [*(["/platform"] if "platform" in document else []), *(f"/tenants/{name}" for name in others)]
-    if places:
-        detail = f"A tenant's key may only plan /tenants/{subdomain}. Remove {', '.join(places)}."
-        problems = [Problem(f"/document{place}", "Only the platform may write it.") for place in places]
-        raise ApiError("forbidden", detail, problems)
 
 
 def _plan_platform(

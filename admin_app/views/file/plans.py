@@ -8,7 +8,8 @@ from flask.views import MethodView
 from admin_app.auth.access import Access, requires
 from admin_app.changes.file.apply import KEPT_SECONDS, Applied, apply_plan, keep_plan
 from admin_app.changes.file.changes import summary_of
-from admin_app.changes.file.plan import Request, chosen, make_plan
+from admin_app.changes.file.plan import make_plan
+from admin_app.changes.file.request import Request, chosen
 from admin_app.changes.idempotency import idempotent
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint

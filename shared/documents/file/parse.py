@@ -50,6 +50,8 @@ TENANT: Final = TenantEntry()
 _PRICES = PlatformPrices()
 _SUBDOMAIN = TenantInput().fields["subdomain"]
 _MAP = "Must be an object."
+#: No more problems are told: a file of some MB can have millions.
+MAX_PROBLEMS: Final = 1_000
 
 
 class Entry(NamedTuple):
@@ -91,7 +93,7 @@ class FileDocument(NamedTuple):
 
 
 def parse_file(document: object, stored: Mapping[str, Any] = EMPTY) -> FileDocument:
-    """The file in a JSON value. Raises `Invalid` with all problems.
+    """The file in a JSON value. Raises `Invalid` with all problems, or with the first `MAX_PROBLEMS`.
 
     `stored` is what is stored now, as a normal form: an entry that equals it is not read again.
     """
@@ -111,9 +113,10 @@ class _Reader:
     def document(self, document: object, stored: Mapping[str, Any]) -> FileDocument:
         members = self._members(document, "", (FORMAT, "platform", "tenants"))
         if FORMAT not in members:
-            self._add(f"/{FORMAT}", f'It is missing. Set it to "{VERSION}".')
+            self._add(Problem(f"/{FORMAT}", f'It is missing. Set it to "{VERSION}".'))
         elif members[FORMAT] != VERSION:
-            self._add(f"/{FORMAT}", f'Must be the text "{VERSION}", the only version of the format.')
+            detail = f'Must be the text "{VERSION}", the only version of the format.'
+            self._add(Problem(f"/{FORMAT}", detail))
         platform = tenants = None
         if "platform" in members:
             platform = self._platform(members["platform"], stored.get("platform", EMPTY))
@@ -161,7 +164,7 @@ class _Reader:
     def _entry(self, schema: Schema, stored: Mapping[str, Any], name: str, written: object, at: str) -> Entry:
         own = EMPTY if written is None else written
         if not isinstance(own, Mapping):
-            self._add(at, _MAP)
+            self._add(Problem(at, _MAP))
             return Entry(EMPTY, EMPTY)
         if name in stored and own == stored[name]:
             return Entry(own, None)
@@ -177,17 +180,17 @@ class _Reader:
         """The items of a map, by names that `read_name` accepts."""
         found: dict[str, Item] = {}
         if written is not None and not isinstance(written, Mapping):
-            self._add(at, _MAP)
+            self._add(Problem(at, _MAP))
             return found
         for key, value in (written or EMPTY).items():
             place = f"{at}/{escape_step(key)}"
             try:
                 name = read_name(key)
             except ValidationError as error:
-                self.problems += problems_of(error.messages, place)
+                self._add(*problems_of(error.messages, place))
                 continue
             if name in found:
-                self._add(place, f"{name} is there twice. Remove one of them.")
+                self._add(Problem(place, f"{name} is there twice. Remove one of them."))
             found[name] = read(name, value, place)
         return found
 
@@ -196,13 +199,13 @@ class _Reader:
         if written is None:
             return EMPTY
         if not isinstance(written, Mapping):
-            self._add(at, _MAP)
+            self._add(Problem(at, _MAP))
             return EMPTY
         names = list(allowed)
         unknown = UnknownMember.of(names)
         for name in written:
             if name not in names:
-                self._add(f"{at}/{escape_step(name)}", unknown.for_name(name))
+                self._add(Problem(f"{at}/{escape_step(name)}", unknown.for_name(name)))
         return {name: value for name, value in written.items() if name in names}
 
     def _load(self, schema: Schema, written: Mapping[str, Any], at: str) -> Mapping[str, Any]:
@@ -210,9 +213,11 @@ class _Reader:
             loaded: Mapping[str, Any] = schema.load(written)
         except ValidationError as error:
             found = problems_of(error.messages)
-            self.problems += [replace(one, pointer=at + one.pointer) for one in found]
+            self._add(*(replace(one, pointer=at + one.pointer) for one in found))
             return EMPTY
         return loaded
 
-    def _add(self, pointer: str, detail: str) -> None:
-        self.problems.append(Problem(pointer, detail))
+    def _add(self, *found: Problem) -> None:
+        self.problems += found
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise Invalid(self.problems[:MAX_PROBLEMS])

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from admin_app.changes.file import changes
 from admin_app.changes.file.plan import MAX_TENANTS
+from admin_app.http.bodies import MAX_TENANT_FILE
+from shared.documents.file.parse import MAX_PROBLEMS
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, pointers
 from tests.documents.file.files import EXAMPLE
 
@@ -229,6 +232,52 @@ class TestSize:
         rejected = api.post("/plan", {"document": many})
         assert error_of(rejected) == (422, "limit_reached")
         assert "Split the file" in rejected.get_json()["detail"]
+
+    def test_a_tenants_file_that_its_tier_does_not_allow_is_rejected_before_it_is_judged(
+        self, api: Api
+    ) -> None:
+        tenant = api.tenant("acme", tier="pro")
+        own = Api(api.client.application, tenant.key)
+        rules = {f"r{number}": {"path": "wrong"} for number in range(1_001)}
+        rejected = own.post("/plan", {"document": acme(rules=rules)})
+        assert pointers(rejected) == ["/document/tenants/acme/rules"]
+        assert "has 1001 rules; the tier allows 1000" in rejected.get_json()["detail"]
+
+    def test_a_file_of_a_tenant_must_be_smaller_than_one_of_the_platform(
+        self, api: Api, tenant: Tenant
+    ) -> None:
+        sent = {"document": acme(tags=["x" * MAX_TENANT_FILE])}
+        assert error_of(api.post("/plan", sent, key=tenant.key)) == (413, "body_too_large")
+        assert error_of(api.post("/plan", sent)) == (422, "validation_failed")
+
+    def test_of_very_many_problems_the_first_are_told(self, api: Api) -> None:
+        sent = acme(**{f"x{number}": 1 for number in range(MAX_PROBLEMS + 9)})
+        assert len(pointers(api.post("/plan", {"document": sent}))) == MAX_PROBLEMS
+
+    def test_of_very_many_things_the_first_are_compared_with_those_that_go(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(changes, "COMPARED", 3)
+
+        def rules(letter: str) -> Any:
+            same = {**RULE, "methods": ["POST"], "tags": ["eu"], "limits": {"request_body": 1_000}}
+            return {f"{letter}{number}": {**same, "path": f"/{letter}{number}"} for number in range(5)}
+
+        applied(api, acme(rules=rules("a")))
+        plan = planned(api, acme(rules=rules("b")), prune=True)
+        assert sum("Renamed?" in one["detail"] for one in plan["warnings"]) == 3
+
+
+class TestChosen:
+    def test_names_of_tenants_have_no_case(self, api: Api) -> None:
+        assert ops(planned(api, acme(), tenants=["Acme"])) == {"/tenants/acme": "create"}
+
+    def test_a_name_that_the_file_lacks_is_an_error(self, api: Api) -> None:
+        rejected = api.post("/plan", {"document": acme(), "tenants": ["acme", "acmee"]})
+        assert pointers(rejected) == ["/tenants/1"]
+        assert "has no tenant acmee" in rejected.get_json()["detail"]
+        empty = api.post("/plan", {"document": {"_format_version": "1"}, "tenants": ["acme"]})
+        assert pointers(empty) == ["/tenants/0"]
 
 
 class TestRights:
