@@ -174,6 +174,9 @@ class Leader:
             try:
                 self._work(Term(self._term, self._is_held))
                 self._failures.end("work")
+            except StoreDown as error:  # the next turn, or the next leader, does it
+                if self._failures.is_new(error, "work"):
+                    logger.warning("The job %s waits: %s", self._job, error)
             except Exception as error:  # a job may raise anything; the thread stays, and repeats it
                 if self._failures.is_new(error, "work"):
                     logger.error("The job %s failed: %s", self._job, error, exc_info=error)

@@ -14,6 +14,7 @@ import redis
 
 from shared.config_store.client import open_client
 from shared.config_store.leader import Leader, Term
+from shared.core.errors import StoreDown
 from shared.services import SystemClock
 from tests.support.gateway import ROOT
 from tests.support.valkey_server import Server
@@ -109,6 +110,19 @@ def test_error_of_a_job_is_logged_once_and_the_job_goes_on(
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
         "The job probe failed: no such provider"
     ]
+
+
+def test_job_without_redis_is_a_warning_without_a_traceback(
+    start: Callable[..., Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    def work(_: Term) -> None:
+        raise StoreDown("Redis does not respond.")
+
+    worker = start(work=work)
+    wait(lambda: len(worker.terms) > 3)
+    [record] = [one for one in caplog.records if one.levelname in ("WARNING", "ERROR")]
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert record.getMessage() == "The job probe waits: Redis does not respond."
 
 
 def test_leader_without_redis_stops_in_time_and_leads_again_later(

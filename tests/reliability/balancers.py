@@ -29,13 +29,16 @@ class Balancer:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
+        opened = [writer]
         try:
             back, out = await self._connect()
+            opened.append(out)
             await asyncio.gather(_pass_on(reader, out), _pass_on(back, writer))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            writer.transport.abort()
+            for one in opened:
+                one.transport.abort()
             self._running.discard(task)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
