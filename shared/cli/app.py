@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.core import ParameterSource
 
 from shared.cli.commands import (
     applying,
@@ -29,7 +30,8 @@ from shared.settings import environment
 _HELP = """Manage an AI Gateway.
 
 Commands call the admin API of the gateway at GW_URL with the key in GW_TOKEN, or as the profile says that
-`gw login` saved. Without either, it is the gateway that runs on this machine.
+`gw login` saved. Without either, it is the gateway that runs on this machine. `--profile` wins over these
+variables.
 
 Exit codes: 0 done; 1 failed; 2 something differs, or was left out; 3 another change was first; 4 not found;
 5 `gw explain`: rejected; 130 interrupted.
@@ -45,7 +47,12 @@ Exit codes: 0 done; 1 failed; 2 something differs, or was left out; 3 another ch
 )
 @click.pass_context
 def gw(context: click.Context, profile: str, url: str | None) -> None:
-    context.obj = Gw(profile, url or None, environment().get("GW_TOKEN") or None)
+    token = environment().get("GW_TOKEN") or None
+    # A profile that is named in the command means that one, whatever the shell has set before.
+    if context.get_parameter_source("profile") is ParameterSource.COMMANDLINE:
+        is_set_before = context.get_parameter_source("url") is ParameterSource.ENVIRONMENT
+        url, token = (None if is_set_before else url), (token if url and not is_set_before else None)
+    context.obj = Gw(profile, url or None, token)
 
 
 for module in (server, doctor, programs, get, keys, files, applying, history, explain, traffic, importing):
@@ -67,6 +74,8 @@ def run(arguments: Sequence[str]) -> int:
     except Failure as failure:
         _tell(str(failure), failure.hint)
         return failure.code
+    except click.exceptions.NoArgsIsHelpError as error:
+        Output().note(*error.format_message().split("\n"))
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else COMMAND
         _tell(error.format_message().replace("\n\t", " "), f"See `{path} --help`.")

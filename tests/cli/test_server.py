@@ -99,6 +99,20 @@ def test_variables_win_over_the_profile(shell: Shell, url: str, tenant: Tenant) 
     assert "of acme" in shell.run("status").out
 
 
+def test_profile_of_a_command_wins_over_the_variables(shell: Shell, url: str, tenant: Tenant) -> None:
+    shell.variables |= {"GW_URL": "http://127.0.0.1:1", "GW_TOKEN": "wrong"}
+    shell.run("--profile", "acme", "login", "--url", url, "--token-stdin", stdin=tenant.key)
+    assert "of acme" in shell.run("--profile", "acme", "status").out
+    assert "There is no profile other" in shell.fails(1, "--profile", "other", "get", "tenants")
+    shell.variables |= {"GW_TOKEN": TOKEN}
+    assert "the platform" in shell.run("--profile", "acme", "--url", url, "status").out
+
+
+def test_gw_without_a_command_says_how_it_is_used(shell: Shell) -> None:
+    assert shell.fails(1).startswith("Usage: gw ")
+    assert shell.fails(1, "keys").startswith("Usage: gw keys ")
+
+
 def test_profiles_that_others_may_read_are_not_used(shell: Shell, url: str) -> None:
     shell.variables |= {"GW_URL": None, "GW_TOKEN": None}
     shell.run("login", "--url", url, "--token-stdin", stdin=TOKEN)

@@ -1,5 +1,7 @@
 """`gw import`: the configuration of another gateway as a file of this one."""
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -25,7 +27,7 @@ def importing() -> None:
 @output_option
 @pass_gw
 def litellm(gw: Gw, file: Path, tenant: str) -> Exit:
-    """Print the FILE, a config.yaml of LiteLLM's proxy, as a file for `gw apply`.
+    """Print the FILE, a config.yaml of LiteLLM's proxy or - for standard input, as a file for `gw apply`.
 
     What has no equivalent is listed on standard error, and the exit code is 2. No key is copied: the file
     names variables.
@@ -46,11 +48,15 @@ def litellm(gw: Gw, file: Path, tenant: str) -> Exit:
 
 
 def _read(file: Path) -> object:
-    """The YAML of a file. Raises `Failure`."""
+    """The YAML of a file; - is standard input. Raises `Failure`."""
     try:
-        if file.stat().st_size > _MAX_BYTES:
+        with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as opened:
+            content = opened.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
             raise Failure(f"{file} has more than {_MAX_BYTES:,} bytes.")
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(content.decode())
+    except RecursionError:
+        raise Failure(f"{file}: its values are nested too deep.") from None
     except OSError as error:
         raise Failure(f"{file} cannot be read: {error.strerror}.") from None
     except MarkedYAMLError as error:
@@ -58,7 +64,7 @@ def _read(file: Path) -> object:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Failure(f"{file}:{line}: it is not YAML: {error.problem}") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise Failure(f"{file} is not YAML: {error}") from None
+        raise Failure(f"{file} is not YAML: {str(error).partition('\n')[0]}") from None
 
 
 COMMANDS = (importing,)

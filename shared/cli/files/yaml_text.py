@@ -82,7 +82,7 @@ def read_text(text: str, file: str, environ: Mapping[str, str]) -> Text:
     except MarkedYAMLError as error:
         reader.not_yaml(error)
     except (YAMLError, ValueError) as error:
-        reader.text.fault((), f"It is not YAML: {error}")
+        reader.text.fault((), f"It is not YAML: {str(error).partition('\n')[0]}.")
     except RecursionError:
         reader.text.value = None
         reader.text.fault((), "Its values are nested too deep.")

@@ -41,3 +41,14 @@ def test_file_that_is_no_configuration_is_told_with_its_place(shell: Shell, file
     assert f"{file}:2: it is not YAML" in shell.fails(1, "import", "litellm", file)
     file.write_text("a: 1\n")
     assert "no list `model_list`" in shell.fails(1, "import", "litellm", file)
+
+
+def test_file_comes_from_a_pipe_and_is_no_trap(shell: Shell, file: Path) -> None:
+    ended = shell.run("import", "litellm", "-", stdin=MODELS)
+    assert "openai" in ended.out
+    assert ended.code == 0
+    file.write_text("a: " + "[" * 5_000)
+    assert "nested too deep" in shell.fails(1, "import", "litellm", file)
+    file.write_text("a: \0")
+    error = shell.fails(1, "import", "litellm", file)
+    assert error.count("\n") == 1
