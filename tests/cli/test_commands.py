@@ -1,5 +1,8 @@
 """What holds for every command."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -40,3 +43,14 @@ def test_help_of_a_command_needs_no_gateway(path: str, capsys: pytest.CaptureFix
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     run([])
     assert "Exit codes: 0 done" in "".join(capsys.readouterr())
+
+
+@pytest.mark.slow
+def test_interrupt_while_modules_are_loaded_prints_no_traceback() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "shared.cli", "--help"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.endswith("click.core\n"))
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == -signal.SIGINT
