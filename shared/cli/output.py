@@ -67,7 +67,7 @@ class Output:
     def document(self, document: Any) -> bool:
         """Print JSON or YAML if that is wanted. Returns whether it is."""
         if self.format == "json":
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            click.echo(_escaped(json.dumps(document, indent=2, ensure_ascii=False), json.dumps))
         elif self.format == "yaml":
             click.echo(as_yaml(document), nl=False)
         else:
@@ -82,7 +82,7 @@ class Output:
         console = _console()
         with console.capture() as printed:
             console.print(table)
-        self.lines(line.rstrip() for line in printed.get().splitlines())
+        click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
     def styled(self, cells: Iterable[tuple[str, str]]) -> None:
         """Print one line of cells, each with its style, which only a terminal shows."""
@@ -92,9 +92,9 @@ class Output:
         click.echo(printed.get(), nl=False)
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Print lines on standard output."""
+        """Print lines on standard output. No text can control the terminal."""
         for line in lines:
-            click.echo(line)
+            click.echo(_escaped(line))
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
@@ -120,7 +120,7 @@ def as_yaml(document: Any) -> str:
     yaml.representer.add_representer(str, _text_node)
     text = StringIO()
     yaml.dump(document, text)
-    return text.getvalue().removesuffix("...\n")
+    return _escaped(text.getvalue().removesuffix("...\n"), lambda one: f'"\\U{ord(one):08X}"')
 
 
 def _text_node(representer: Any, text: str) -> Any:
@@ -137,7 +137,16 @@ def visible(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(visible, value)) or "-"
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in str(value))
+    return _escaped(str(value).replace("\n", "\\n"))
+
+
+def _escaped(text: str, quoted: Callable[[str], str] = ascii) -> str:
+    """The text with an escape for each character that cannot be seen, but for the ends of its lines.
+
+    Such a character can control a terminal, or show what follows in another order. `quoted` makes a text in
+    quotes of one, as the format of the text has it.
+    """
+    return "".join(one if one.isprintable() or one == "\n" else quoted(one)[1:-1] for one in text)
 
 
 def difference_lines(differences: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -5,8 +5,9 @@ Importing this module also replaces the texts of marshmallow's own errors, as it
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -19,7 +20,7 @@ from shared.core.json_pointer import escape_step
 from shared.core.sizes import parse_size
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[Zz]|[+-]\d\d:\d\d)")
-_PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f]*$")
+_PRINTABLE = re.compile(r"^[^\x00-\x1f\x7f-\x9f]*$")
 
 
 # The texts of marshmallow's own errors: what is wrong, and what to do.
@@ -41,6 +42,10 @@ validate.Length.message_max = "Its length must be at most {max}."
 validate.Length.message_all = "Its length must be from {min} to {max}."
 validate.Range.message_gte, validate.Range.message_lte = "at least", "at most"
 validate.Range.message_gt, validate.Range.message_lt = "more than", "less than"
+
+
+#: No more problems of a body are told: it can have a hundred thousand, each with a search for the meant name.
+MAX_PROBLEMS = 1_000
 
 
 class UnknownMember(str):
@@ -216,22 +221,26 @@ def problems_of(messages: Any, pointer: str = "", depth: int = 0, *, maps: bool 
     """The nested error messages of marshmallow as a flat list with JSON pointers (RFC 6901).
 
     `depth` is the number of member names at the end of `pointer`. Pass `maps=False` for a schema without
-    dict fields: then "key" and "value" are ordinary members.
+    dict fields: then "key" and "value" are ordinary members. Of very many, the first `MAX_PROBLEMS` are told.
     """
+    return list(islice(_problems(messages, pointer, depth, maps), MAX_PROBLEMS))
+
+
+def _problems(messages: Any, pointer: str, depth: int, maps: bool) -> Iterator[Problem]:
     if isinstance(messages, Mapping):
         # A dict field wraps the errors of its entries in "key" and "value", which are not in the document.
         # They are below the names of the field and of the entry, unlike a field "value" of a list's item.
         wraps = maps and depth >= 2 and set(messages) <= {"key", "value"}
-        found = []
         for name, inner in messages.items():
             if wraps or name == "_schema":
-                found += problems_of(inner, pointer, 1, maps=maps)
+                yield from _problems(inner, pointer, 1, maps)
             else:
                 below = depth + 1 if isinstance(name, str) else 0
-                found += problems_of(inner, f"{pointer}/{escape_step(name)}", below, maps=maps)
-        return found
-    if isinstance(messages, list | tuple):
-        return [problem for inner in messages for problem in problems_of(inner, pointer, maps=maps)]
-    if isinstance(messages, UnknownMember):
-        messages = messages.for_name(pointer.rpartition("/")[2])
-    return [Problem(pointer, str(messages))]
+                yield from _problems(inner, f"{pointer}/{escape_step(name)}", below, maps)
+    elif isinstance(messages, list | tuple):
+        for inner in messages:
+            yield from _problems(inner, pointer, 0, maps)
+    elif isinstance(messages, UnknownMember):
+        yield Problem(pointer, messages.for_name(pointer.rpartition("/")[2]))
+    else:
+        yield Problem(pointer, str(messages))

@@ -1,11 +1,15 @@
 """What is printed for readers: nothing in it controls their terminal."""
 
+import json
+from contextlib import redirect_stdout
+from io import StringIO
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from shared.cli.output import Output, as_yaml, visible
+from shared.cli.output import FORMATS, Output, as_yaml, visible
 
 
 def test_text_of_others_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,6 +20,17 @@ def test_text_of_others_cannot_control_the_terminal(capsys: pytest.CaptureFixtur
 @given(st.text())
 def test_visible_text_is_one_line_of_printable_characters(text: str) -> None:
     assert visible(text).isprintable()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_yaml_and_names_have_printable_characters_only(text: str) -> None:
+    for format in FORMATS[1:]:
+        with redirect_stdout(StringIO()) as printed:
+            Output(format).whole({"member": text}, name=text)
+        assert printed.getvalue().replace("\n", "").isprintable()
+    with redirect_stdout(StringIO()) as printed:
+        Output("json").document({"member": text})
+    assert json.loads(printed.getvalue()) == {"member": text}
 
 
 def test_null_truth_and_lists_are_words() -> None:

@@ -6,6 +6,7 @@ import pytest
 from marshmallow import ValidationError
 
 from shared.core.fields import (
+    MAX_PROBLEMS,
     Duration,
     Method,
     Size,
@@ -14,6 +15,7 @@ from shared.core.fields import (
     choice,
     flag,
     ip_address,
+    problems_of,
     text,
     token,
 )
@@ -53,6 +55,7 @@ def test_valid_value_is_loaded(sent: Any, loaded: Any) -> None:
     [
         ({"name": "abcde"}, "name", "Its length must be from 1 to 4"),
         ({"name": "a\nb"}, "name", "control characters"),
+        ({"name": "a\x9bb"}, "name", "control characters"),
         ({"mode": "medium"}, "mode", "fast, slow"),
         ({"on": 1}, "on", "true or false"),
         ({"wait": "soon"}, "wait", "duration"),
@@ -88,3 +91,10 @@ def test_token_or_ip_address_is_accepted_and_other_text_is_an_error() -> None:
     ip_address("2001:db8::1")
     with pytest.raises(ValidationError, match="IP address"):
         ip_address("localhost")
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Sample().load({f"nmae{number}": 1 for number in range(MAX_PROBLEMS + 1)})
+    found = problems_of(caught.value.messages)
+    assert len(found) == MAX_PROBLEMS

@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError
 
 from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem
-from shared.core.fields import UnknownMember, problems_of, text
+from shared.core.fields import MAX_PROBLEMS, UnknownMember, problems_of, text
 from shared.core.json_pointer import escape_step
 from shared.documents.ai.names import model_name
 from shared.documents.ai.provider_model import PlatformPrices
@@ -50,8 +50,6 @@ TENANT: Final = TenantEntry()
 _PRICES = PlatformPrices()
 _SUBDOMAIN = TenantInput().fields["subdomain"]
 _MAP = "Must be an object."
-#: No more problems are told: a file of some MB can have millions.
-MAX_PROBLEMS: Final = 1_000
 
 
 class Entry(NamedTuple):

@@ -9,7 +9,7 @@ import pytest
 from admin_app.changes.file import changes
 from admin_app.changes.file.plan import MAX_TENANTS
 from admin_app.http.bodies import MAX_TENANT_FILE
-from shared.documents.file.parse import MAX_PROBLEMS
+from shared.core.fields import MAX_PROBLEMS
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, pointers
 from tests.documents.file.files import EXAMPLE
 
