@@ -30,6 +30,7 @@ OURS_UPSTREAM = [
 OURS_DOWNSTREAM = [
     "x-request-id",
     "x-gateway-error-source",
+    "x-gateway-config-version",
     "connection",
     "content-length",
     "transfer-encoding",

@@ -78,7 +78,7 @@ def test_response_can_be_read_by_the_page_with_the_gateways_headers_only(
     assert (response.status_code, allowed(response)) == (200, PAGE)
     assert "access-control-allow-credentials" not in response.headers
     exposed = response.headers["access-control-expose-headers"]
-    assert exposed == "X-Request-ID, X-Upstream-Request-ID"
+    assert exposed == "X-Request-ID, X-Upstream-Request-ID, X-Gateway-Config-Version"
     assert response.headers["vary"] == "Accept, Origin"
 
 
