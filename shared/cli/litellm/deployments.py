@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from itertools import count
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from shared.cli.litellm.left_out import PARAMETER, Told
+from shared.cli.litellm.left_out import PARAMETER, UNUSED, Told
 
 type Json = dict[str, Any]
 
@@ -69,6 +71,9 @@ _CARRIED: Final = (
     *("input_cost_per_token", "output_cost_per_token", "custom_llm_provider"),
 )
 _PRICES: Final = {"input_cost_per_token": "input", "output_cost_per_token": "output"}
+# Names of headers, and of parameters, whose values are secrets.
+_SECRET_HEADER: Final = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
+_SECRET: Final = re.compile(r"secret|passw|credential|_key(_id)?$|_token$", re.IGNORECASE)
 # LiteLLM's own settings of a deployment; all others are parameters of calls.
 _SETTINGS: Final = ("tpm", "max_budget", "budget_duration", "max_parallel_requests")
 
@@ -101,6 +106,8 @@ class Providers:
     told: Told
     credentials: Mapping[str, Mapping[str, Any]]
     documents: dict[str, Json] = field(default_factory=dict)
+    # The variables that stand for secret values of headers.
+    variables: dict[str, str] = field(default_factory=dict)
 
     def read(self, path: str, entry: Mapping[str, Any]) -> Deployment | None:
         """The deployment of an entry of ``model_list``; None when the gateway cannot call its provider."""
@@ -137,7 +144,7 @@ class Providers:
     def _provider(self, at: str, prefix: str, params: Mapping[str, Any]) -> Json | None:
         kind = KINDS[prefix]
         document: Json = {"kind": kind.name, "shared": "all"}
-        base = _value(params.get("api_base") or params.get("base_url"))
+        base = self._base(at, params)
         if kind.name == "azure":
             document["params"] = self._azure(document, base, params)
         elif kind.name == "bedrock":
@@ -159,10 +166,37 @@ class Providers:
                 organization = organization[0]
             document["params"] = {"organization": _value(organization)}
         if headers := members(params.get("extra_headers")):
-            document["headers"] = {name: _value(value) for name, value in headers.items()}
+            document["headers"] = {
+                name: self._header(f"{at}.extra_headers.{name}", str(name), value)
+                for name, value in headers.items()
+            }
         if key := self._key(at, kind, document, params):
             document["keys"] = [key]
         return document
+
+    def _base(self, at: str, params: Mapping[str, Any]) -> str | None:
+        """The address, without a password and a query, which no address of a provider has."""
+        base = _value(params.get("api_base") or params.get("base_url"))
+        try:
+            parts = urlsplit(base or "")
+        except ValueError:  # to apply it is rejected
+            return base
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+        if base is None or bare == parts:
+            return base
+        detail = "What stands before @ and after ? was not copied. Set headers or `query` of the provider."
+        self.told.leave_out(f"{at}.api_base", detail)
+        return bare.geturl()
+
+    def _header(self, at: str, name: str, written: Any) -> Any:
+        """The value of a header. A secret that stands in the source becomes a variable."""
+        if not _SECRET_HEADER.search(name) or str(written).startswith(_ENVIRON):
+            return _value(written)
+        usual = "HEADER_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
+        names = (usual if number == 1 else f"{usual}_{number}" for number in count(1))
+        variable = next(one for one in names if self.variables.setdefault(one, str(written)) == str(written))
+        self.told.note(at, f"The value is not copied. Set the variable {variable} when you apply the file.")
+        return f"${{{variable}}}"
 
     def _azure(self, document: Json, base: str | None, params: Mapping[str, Any]) -> Json:
         own = {"api_version": _value(version)} if (version := params.get("api_version")) else {}
@@ -227,7 +261,8 @@ class Providers:
         at = f"{path}.litellm_params"
         for name in params:
             if name not in _CARRIED and params[name] is not None:
-                self.told.leave_out(f"{at}.{name}", "" if name in _SETTINGS else PARAMETER)
+                why = UNUSED if _SECRET.search(name) else PARAMETER
+                self.told.leave_out(f"{at}.{name}", "" if name in _SETTINGS else why)
         info = members(entry.get("model_info"))
         carried = (*_PRICES, "id", "mode", "base_model", "version")
         self.told.leave_others_out(f"{path}.model_info", info, carried)

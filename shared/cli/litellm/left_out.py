@@ -29,7 +29,10 @@ REASONS: Final[Mapping[str, str]] = {
     "litellm_key_header_name": "Clients send keys in Authorization, x-api-key, api-key or X-Gateway-Key.",
     "environment_variables": "Set them in the environment of the gateway.",
 }
-#: Why a parameter of a call is not carried over.
+#: Why a secret, and why a parameter of a call, is not carried over.
+UNUSED: Final = (
+    "It is a secret of a kind that the gateway does not use. Give the provider a key, in a variable."
+)
 PARAMETER: Final = "The gateway adds no parameters to requests; let the client send it."
 
 

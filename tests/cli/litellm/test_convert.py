@@ -90,6 +90,42 @@ def test_written_key_is_not_copied_but_becomes_a_variable() -> None:
     assert made.told.notes[0].path == "model_list[0].litellm_params.api_key"
 
 
+def test_secrets_in_headers_and_addresses_are_not_copied_either() -> None:
+    made = imported("""
+model_list:
+  - model_name: a
+    litellm_params:
+      model: openai/a
+      api_base: https://user:hidden@one.example/v1?key=hidden
+      extra_headers: {Authorization: Bearer hidden, X-Team: blue, X-Api-Key: os.environ/MINE}
+  - {model_name: b, litellm_params: {model: openai/b, extra_headers: {authorization: hidden too}}}
+  - {model_name: c, litellm_params: {model: bedrock/c, aws_access_key_id: hidden, aws_session_token: hidden}}
+""")
+    providers = made.document["platform"]["providers"]
+    assert "hidden" not in str(made)
+    assert providers["custom"]["base_url"] == "https://one.example/v1"
+    assert providers["custom"]["headers"] == {
+        "Authorization": "${HEADER_AUTHORIZATION}",
+        "X-Team": "blue",
+        "X-Api-Key": "${MINE}",
+    }
+    assert providers["openai"]["headers"] == {"authorization": "${HEADER_AUTHORIZATION_2}"}
+    notes = {one.path: one.detail for one in made.told.notes}
+    assert "HEADER_AUTHORIZATION" in notes["model_list[0].litellm_params.extra_headers.Authorization"]
+    assert "model_list[0].litellm_params.api_base" in left_out(made)
+    told = {one.path: one.detail for one in made.told.left_out}
+    assert "let the client send it" not in told["model_list[2].litellm_params.aws_access_key_id"]
+
+
+@pytest.mark.parametrize("address", ["http://[", "os.environ/BASE", "http://a.example:x/v1"])
+def test_address_that_cannot_be_read_stays_as_it_is(address: str) -> None:
+    made = imported(
+        f"model_list: [{{model_name: a, litellm_params: {{model: openai/b, api_base: '{address}'}}}}]"
+    )
+    expected = address.replace("os.environ/BASE", "${BASE}")
+    assert made.document["platform"]["providers"]["custom"]["base_url"] == expected
+
+
 def test_deployments_with_different_keys_have_providers_of_their_own() -> None:
     made = imported("""
 model_list:
