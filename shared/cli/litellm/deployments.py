@@ -176,7 +176,7 @@ class Providers:
 
     def _base(self, at: str, params: Mapping[str, Any]) -> str | None:
         """The address, without a password and a query, which no address of a provider has."""
-        base = _value(params.get("api_base") or params.get("base_url"))
+        base: str | None = _value(params.get("api_base") or params.get("base_url"))
         try:
             parts = urlsplit(base or "")
         except ValueError:  # to apply it is rejected
