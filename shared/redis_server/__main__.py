@@ -109,7 +109,9 @@ def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> 
     if accepted is not None:
         file.save(accepted)
     tenants = open_store(address.options, quarantine=0).count()
-    return f"Accepted the store {address.name} ({address.mode}), which has {tenants} tenants."
+    done = f"ccepted the store {address.name} ({address.mode}), which has {tenants} tenants"
+    _note(settings, address, "acceptStore", f"a{done}{', with other secrets' if with_secrets else ''}")
+    return f"A{done}."
 
 
 def _note(settings: Settings, address: RedisAddress, operation: str, summary: str) -> None:

@@ -223,6 +223,9 @@ def test_emptied_store_changes_nothing_until_it_is_accepted(
     gateway.count = 100
     assert gateway.create_tenant().subdomain == "t101"
     assert "nothing to accept" in accept(gateway)
+    [noted] = gateway.call("GET", "/audit?operation=acceptStore").json()["entries"]
+    assert (noted["actor"], noted["source"]) == ("operator", "gateway")
+    assert "which has 0 tenants" in noted["summary"]
 
 
 def test_older_copy_of_the_store_changes_nothing_until_it_is_accepted(

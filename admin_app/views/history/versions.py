@@ -1,13 +1,14 @@
 """/tenants/{id}/versions and /platform/versions: every state of the configuration that is kept."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
-from admin_app.changes.attempts import Restored
+from admin_app.changes.attempts import Restored, edit_of, repeat
 from admin_app.changes.snapshot import find_tenant
 from admin_app.changes.whole.rollback import Outcome, rollback_platform, rollback_tenant
 from admin_app.context import services
@@ -221,7 +222,23 @@ def _pin(owner: str, version: str, *, pinned: bool) -> Response:
     if not done:
         detail = f"{MAX_PINNED} versions are pinned, which is the maximum. Unpin one first."
         raise ApiError("limit_reached", detail)
+    _note_pin(owner, f"version {note.version} {'pinned' if pinned else 'unpinned'}")
     return response(version_document(_note(owner, version)))
+
+
+def _note_pin(owner: str, summary: str) -> None:
+    """Add an entry to the audit log. That of a tenant comes with a write of its record as it is."""
+
+    def attempt() -> None:
+        before = find_tenant(owner)
+        store.write(before, before, edit=edit)
+
+    store = services().store
+    edit = replace(edit_of([], {}), summary=summary)
+    if owner == PLATFORM_ID:
+        store.tokens.add_event(edit)
+    else:
+        repeat(owner, attempt)
 
 
 def _rolled_back(owner: str, outcome: Outcome) -> Response:

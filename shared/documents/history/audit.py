@@ -58,7 +58,9 @@ class AuditOutput(Schema):
     action = fields.String(required=True, metadata={"description": "create, update, delete or event."})
     operation = fields.String(
         required=True,
-        metadata={"description": "The operation of the API, or logIn, failLogIn, rotateSecrets."},
+        metadata={
+            "description": "The operation of the API, or logIn, failLogIn, acceptStore or rotateSecrets."
+        },
     )
     actor = fields.String(
         required=True, metadata={"description": "platform, token:<name>, key:<id>, operator or unknown."}

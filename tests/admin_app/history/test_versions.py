@@ -111,6 +111,31 @@ def test_pinned_version_stays_when_it_is_old(api: Api, tenant: Tenant, world: Wo
     assert error_of(api.get(f"{tenant.url}/versions/1")) == (404, "not_found")
 
 
+def test_pinned_version_is_in_the_audit_log(api: Api, tenant: Tenant) -> None:
+    for pinned in (True, False):
+        said = api.call(
+            "POST",
+            f"{tenant.url}/versions/1/pin",
+            {"pinned": pinned},
+            key=tenant.key,
+            headers={MESSAGE: "why"},
+        )
+        assert said.status_code == 200
+    entries = api.get("/audit?operation=pinTenantVersion", key=tenant.key).get_json()["entries"]
+    assert [one["summary"] for one in entries] == ["version 1 unpinned", "version 1 pinned"]
+    assert {one["message"] for one in entries} == {"why"}
+    assert {one["version"] for one in entries} == {1}
+
+
+def test_pinned_version_of_the_platform_is_in_the_audit_log(api: Api) -> None:
+    body = {"name": "main", "kind": "openai", "keys": [{"name": "a", "secret": "sk-x"}]}
+    assert api.post("/providers", body).status_code == 201
+    assert api.post("/platform/versions/1/pin", {}).status_code == 200
+    [entry] = api.get("/audit?operation=pinPlatformVersion&tenant=platform").get_json()["entries"]
+    assert (entry["actor"], entry["summary"]) == ("platform", "version 1 pinned")
+    assert [one["version"] for one in versions(api, "/platform")] == [1]
+
+
 def test_more_pinned_versions_than_the_maximum_are_rejected(
     api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:

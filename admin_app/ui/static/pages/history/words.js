@@ -15,6 +15,7 @@ const SOURCES = {
 export const EVENTS = {
   logIn: "Log-in",
   failLogIn: "Log-in failed",
+  acceptStore: "Store accepted",
   rotateSecrets: "Encryption key replaced",
 };
 
@@ -24,6 +25,7 @@ export const OPERATIONS = {
   updateTenant: "Tenant changed",
   replaceTenant: "Tenant replaced",
   rollbackTenant: "Tenant rolled back",
+  pinTenantVersion: "Version pinned or unpinned",
   deleteTenant: "Tenant deleted",
   applyPlan: "File applied",
   createRule: "Rule added",
@@ -48,6 +50,7 @@ export const OPERATIONS = {
   rotatePlatformToken: "Token of the platform rotated",
   deletePlatformToken: "Token of the platform revoked",
   rollbackPlatform: "Platform rolled back",
+  pinPlatformVersion: "Version of the platform pinned or unpinned",
   createPlatformProvider: "Shared provider added",
   updatePlatformProvider: "Shared provider changed",
   replacePlatformProvider: "Shared provider replaced",
