@@ -3,7 +3,7 @@
 from flask import Flask, Response, g, request
 
 from admin_app import context
-from admin_app.auth import failed_logins
+from admin_app.auth import attempts, failed_logins
 from admin_app.auth.access import caller, guard
 from admin_app.http.bodies import MAX_BODY_BYTES, MAX_TENANT_FILE, check_content_type
 from admin_app.http.errors import register_errors
@@ -119,10 +119,9 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions[context.EXTENSION] = services
+    count = app.extensions[attempts.EXTENSION] = attempts.counting_in(services.address.options)
     app.extensions[failed_logins.EXTENSION] = failed_logins.FailedLogins(
-        services.clock,
-        failed_logins.counting_in(services.address.options),
-        services.settings.server.admin_workers,
+        services.clock, count, services.settings.server.admin_workers
     )
     register_errors(app)
     app.before_request(_set_request_id)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
+from admin_app.auth.attempts import check_changes
 from admin_app.auth.events import UNKNOWN, note_event
 from admin_app.auth.failed_logins import failed_logins
 from admin_app.auth.sessions import check_no_foreign_page, check_own_page, session_key
@@ -134,6 +135,8 @@ def guard() -> None:
         if g.caller.is_platform and access is not Access.TOKENS:
             needed = "a platform token with the scope write or admin"
         raise ApiError("forbidden", f"This operation requires {needed}.")
+    if access is Access.ADMIN and request.method not in _SAFE and g.caller.tenant_id:
+        check_changes(g.caller.tenant_id)
 
 
 def _identify() -> Caller:

@@ -7,29 +7,23 @@ process counts alone, with its share of the bound, so that those of a machine to
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from flask import current_app
 
+from admin_app.auth.attempts import WINDOW_SECONDS, CountAttempt
 from shared.config_store import layout
-from shared.config_store.client import open_client
-from shared.config_store.redis_errors import redis_errors
 from shared.core.addresses import client_network
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
 
 MAX_FAILURES: Final = 10
-WINDOW_SECONDS: Final = 60.0
 #: Addresses that a process holds at a time. The one whose last failure is oldest is dropped first.
 MAX_ADDRESSES: Final = 10_000
 #: Failures per minute that a process adds to the audit log.
 MAX_SAMPLES: Final = 10
 #: The key of `FailedLogins` in `flask.Flask.extensions`.
 EXTENSION: Final = "gateway_failed_logins"
-
-#: Takes a network and whether the attempt failed; returns the seconds to wait, or raises `StoreDown`.
-CountAttempt = Callable[[str, bool], float]
 
 
 class FailedLogins:
@@ -48,7 +42,7 @@ class FailedLogins:
         """Count an attempt. Returns the seconds until the next one; 0 if this one counts."""
         network = _network(address)
         try:
-            wait = self._count(network, failed)
+            wait = self._count(layout.login_key(network), MAX_FAILURES, failed)
         except StoreDown:
             wait = self._wait(network)
         if failed and not wait:
@@ -82,20 +76,6 @@ class FailedLogins:
     def _recent(self, network: str) -> list[float]:
         since = self._clock.monotonic() - WINDOW_SECONDS
         return [moment for moment in self._failures.get(network, ()) if moment > since]
-
-
-def counting_in(options: Mapping[str, Any]) -> CountAttempt:
-    """What counts in Redis; `options` are keyword arguments of redis.Redis. Connects when it is called."""
-    script = open_client(options).register_script(layout.script("login"))
-
-    def count(network: str, failed: bool) -> float:
-        with redis_errors():
-            wait: Any = script(
-                [layout.login_key(network)], [MAX_FAILURES, int(WINDOW_SECONDS * 1000), int(failed)]
-            )
-        return float(wait) / 1000
-
-    return count
 
 
 def failed_logins() -> FailedLogins:

@@ -10,6 +10,7 @@ from flask import Response, request
 from marshmallow import fields, validate
 
 from admin_app.auth.access import Access, log_in, requires
+from admin_app.auth.attempts import check_changes
 from admin_app.auth.events import note_event
 from admin_app.auth.sessions import check_own_page, cookie_name, is_secure, sealed_key
 from admin_app.context import services
@@ -40,6 +41,8 @@ def start() -> Response:
     if not caller.may(Access.READ):
         detail = "This key may only call the proxy. Log in with a key that has the scope admin or read."
         raise ApiError("forbidden", detail)
+    if caller.tenant_id:
+        check_changes(caller.tenant_id)
     note_event("logIn", caller.actor, "logged in to the dashboard")
     return _with_cookie(sealed_key(key, services().clock.now() + LIFETIME), LIFETIME)
 

@@ -29,6 +29,7 @@
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
 {cfg}:resealed               set     owners whose secrets were sealed anew, which no worker was told yet
 {cfg}:login:<network>        list    the times of the last failed logins of an address; expires
+{cfg}:changed_at:<id>        list    the times of the last changes with keys of a tenant; expires
 {cfg}:plan:<id>              string  a plan of a file, sealed; expires
 {cfg}:staged:<call>:<id>     string  a root that waits to be written with others
 {cfg}:leftovers              zset    what is removed if it is not used by then: staged keys, staged parts, and
@@ -146,6 +147,10 @@ def idempotency_key(name: str) -> str:
 
 def login_key(network: str) -> str:
     return f"{{cfg}}:login:{network}"
+
+
+def changes_key(tenant_id: str) -> str:
+    return f"{{cfg}}:changed_at:{tenant_id}"
 
 
 def plan_key(plan_id: str) -> str:

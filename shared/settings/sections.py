@@ -146,6 +146,12 @@ class Admin:
         seconds, "24h", "Time before the subdomain of a deleted tenant can be used again."
     )
     max_plan_body: int = setting(size, "32MB", "Maximum size of a file that is planned.")
+    changes_per_minute: int | None = setting(
+        whole(1),
+        600,
+        "Maximum changes per minute with the keys of one tenant. Further ones get 429. null: no maximum. The "
+        "platform has none.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

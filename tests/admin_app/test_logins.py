@@ -5,13 +5,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from admin_app.auth.failed_logins import (
-    MAX_ADDRESSES,
-    MAX_FAILURES,
-    CountAttempt,
-    FailedLogins,
-    counting_in,
-)
+from admin_app.auth.attempts import CountAttempt, counting_in
+from admin_app.auth.failed_logins import MAX_ADDRESSES, MAX_FAILURES, FailedLogins
 from shared.config_store import layout
 from shared.core.errors import StoreDown
 from tests.admin_app.world import Api, HandClock, Tenant, World, error_of

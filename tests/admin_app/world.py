@@ -16,7 +16,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from admin_app import context, create_app
-from admin_app.auth import failed_logins
+from admin_app.auth import attempts, failed_logins
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
@@ -274,17 +274,18 @@ class Api:
 
 def new_app(world: World) -> Flask:
     app = create_app(cast(Services, world))
-    app.extensions[failed_logins.EXTENSION] = counting_alone(world)
+    count_alone(app, world)
     return app
 
 
-def counting_alone(world: World) -> failed_logins.FailedLogins:
-    """The failed logins as one process counts them without Redis."""
+def count_alone(app: Flask, world: World) -> None:
+    """Let the app count attempts as one process does without Redis."""
 
     def count(*_: object) -> float:
         raise StoreDown("There is no Redis.")
 
-    return failed_logins.FailedLogins(world.clock, count)
+    app.extensions[attempts.EXTENSION] = count
+    app.extensions[failed_logins.EXTENSION] = failed_logins.FailedLogins(world.clock, count)
 
 
 def app_of(world: World) -> Flask:
@@ -293,7 +294,7 @@ def app_of(world: World) -> Flask:
         _shared.append(new_app(world))
     [app] = _shared
     app.extensions[context.EXTENSION] = world
-    app.extensions[failed_logins.EXTENSION] = counting_alone(world)
+    count_alone(app, world)
     return app
 
 

@@ -1,6 +1,6 @@
--- One attempt to log in: KEYS[1] has the times of the last failures of an address, newest first, in ms.
--- ARGV: the failures that are allowed, the window in ms, '1' if this attempt failed.
--- Returns the ms until the next attempt; 0 if this one counts. One that must wait is not counted.
+-- One attempt of a caller, such as a log-in: KEYS[1] has the times of its last ones, newest first, in ms.
+-- ARGV: the attempts that are allowed, the window in ms, '1' if this one uses one of them up.
+-- Returns the ms until the next attempt; 0 if this one is allowed. One that must wait is not counted.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local most, window = tonumber(ARGV[1]), tonumber(ARGV[2])
