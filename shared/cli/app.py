@@ -17,6 +17,7 @@ from shared.cli.commands import (
     keys,
     programs,
     server,
+    tokens,
     traffic,
 )
 from shared.cli.context import Gw
@@ -55,7 +56,20 @@ def gw(context: click.Context, profile: str, url: str | None) -> None:
     context.obj = Gw(profile, url or None, token)
 
 
-for module in (server, doctor, programs, get, keys, files, applying, history, explain, traffic, importing):
+for module in (
+    server,
+    doctor,
+    programs,
+    get,
+    keys,
+    tokens,
+    files,
+    applying,
+    history,
+    explain,
+    traffic,
+    importing,
+):
     for one in module.COMMANDS:
         gw.add_command(one)
 

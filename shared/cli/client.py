@@ -73,7 +73,7 @@ class AdminApi:
         while True:
             page = self.get(path, **{"limit": _PAGE, **query, "cursor": cursor})
             yield from page[member]
-            cursor = page["next_cursor"]
+            cursor = page.get("next_cursor")
             if cursor is None:
                 return
 

@@ -97,6 +97,21 @@ KINDS: Final[Mapping[str, Kind]] = {
         keys=("name", "prefix", "id"),
         path="api-keys",
     ),
+    "tokens": Kind(
+        "tokens",
+        (
+            ("NAME", "name"),
+            ("PREFIX", "prefix"),
+            ("SCOPES", "scopes"),
+            ("STATUS", "status"),
+            ("EXPIRES", "expires_at"),
+            ("LAST USED", "last_used_at"),
+            ("ID", "id"),
+        ),
+        keys=("name", "prefix", "id"),
+        path="platform/tokens",
+        of_tenants=False,
+    ),
     "providers": Kind(
         "providers",
         (

@@ -12,7 +12,7 @@ from shared.core.durations import parse_duration
 _SCOPES: Final = ("proxy", "read", "admin")
 
 
-class _Lifetime(click.ParamType[timedelta]):
+class Lifetime(click.ParamType[timedelta]):
     """A duration such as 90d."""
 
     name = "duration"
@@ -48,7 +48,7 @@ def list_keys(gw: Gw, tenant: str | None) -> None:
     show_default=True,
     help="May be repeated.",
 )
-@click.option("--expires-in", type=_Lifetime(), help="Its lifetime, such as 90d. [default: it stays valid]")
+@click.option("--expires-in", type=Lifetime(), help="Its lifetime, such as 90d. [default: it stays valid]")
 @click.option(
     *("--model", "models"), multiple=True, help="A model that it may ask for, such as gpt-*. May be repeated."
 )
@@ -67,7 +67,7 @@ def create(
     body: dict[str, Any] = {"name": name, "scopes": [*scopes], "models": [*models] or None}
     if expires_in is not None:
         body["expires_at"] = (datetime.now(UTC) + expires_in).isoformat()
-    _show(gw, gw.api.send("POST", _path(gw, tenant), body, message=message))
+    show_made(gw, gw.api.send("POST", _path(gw, tenant), body, message=message))
 
 
 @command("rotate")
@@ -77,9 +77,9 @@ def create(
 @message_option
 def rotate(gw: Gw, name: str, overlap: str | None, tenant: str | None, message: str | None) -> None:
     """Replace a key, by its NAME, prefix or id, and print the secret of the new one."""
-    key = _active(gw, name, tenant)
+    key = find_active(gw, "keys", name, tenant)
     body = {} if overlap is None else {"overlap": overlap}
-    _show(gw, gw.api.send("POST", f"{_path(gw, tenant)}/{key['id']}/rotate", body, message=message))
+    show_made(gw, gw.api.send("POST", f"{_path(gw, tenant)}/{key['id']}/rotate", body, message=message))
 
 
 @command("revoke")
@@ -89,7 +89,7 @@ def rotate(gw: Gw, name: str, overlap: str | None, tenant: str | None, message: 
 @yes_option
 def revoke(gw: Gw, name: str, tenant: str | None, message: str | None, yes: bool) -> None:
     """Revoke a key, by its NAME, prefix or id. Calls with it are rejected within seconds."""
-    key = _active(gw, name, tenant)
+    key = find_active(gw, "keys", name, tenant)
     gw.confirm(f"Revoke the key {key['name']} ({key['prefix']}…)?", yes=yes)
     after = gw.api.send("DELETE", f"{_path(gw, tenant)}/{key['id']}", message=message) or {}
     if not gw.out.document({**key, "status": "revoked", **after}):
@@ -101,25 +101,28 @@ def _path(gw: Gw, tenant: str | None) -> str:
     return f"/tenants/{gw.tenant(tenant)}/api-keys"
 
 
-def _active(gw: Gw, name: str, tenant: str | None) -> Any:
-    """The key with this name. Of several with one name, the only one that is active."""
+def find_active(gw: Gw, kind: str, name: str, tenant: str | None = None) -> Any:
+    """The key or token with this name. Of several with one name, the only one that is active."""
     active = [
         one
-        for one in KINDS["keys"].list(gw, tenant)
+        for one in KINDS[kind].list(gw, tenant)
         if name in (one["name"], one["prefix"]) and one["status"] == "active"
     ]
-    return active[0] if len(active) == 1 else find(gw, "keys", name, tenant)
+    return active[0] if len(active) == 1 else find(gw, kind, name, tenant)
 
 
-def _show(gw: Gw, made: Any) -> None:
-    """Print the secret alone, so that it can be piped; what is known of the key goes to standard error."""
+def show_made(gw: Gw, made: Any, noun: str = "key") -> None:
+    """Print the secret alone, so that it can be piped; what is known of it goes to standard error.
+
+    The member `noun` has the secret.
+    """
     if gw.out.document(made):
         return
-    gw.out.lines([made["name"] if gw.out.format == "name" else made["key"]])
+    gw.out.lines([made["name"] if gw.out.format == "name" else made[noun]])
     if gw.out.is_for_readers:
         until = f", until {made['expires_at']}" if made["expires_at"] else ""
         gw.out.note(
-            f"Created the key {made['name']} ({made['prefix']}…) for {', '.join(made['scopes'])}{until}.",
+            f"Created the {noun} {made['name']} ({made['prefix']}…) for {', '.join(made['scopes'])}{until}.",
             "Its secret is shown only now.",
         )
 
