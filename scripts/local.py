@@ -22,7 +22,7 @@ from shared.redis_server.choose import RedisAddress, open_redis
 from shared.settings import Settings, load_settings_or_exit
 from shared.settings.files import tls_warning
 from shared.settings.listen import ADMIN, ADMIN_METRICS, METRICS, PROXY, check_listen
-from shared.settings.probe import admin_url, proxy_url, ready_url
+from shared.settings.probe import admin_url, beginning_of, proxy_url, ready_url
 
 #: Time for a part to become ready. Importing an uncompiled mitmproxy alone takes 10 s.
 READY_TIMEOUT_SECONDS = 60.0
@@ -124,7 +124,12 @@ def parts(settings: Settings) -> list[Part]:
             control_url(settings),
         ),
         Part("admin", [sys.executable, "-m", "gunicorn", "wsgi:app"], ready_url("admin", settings)),
-        Part("proxy", [sys.executable, "run_proxy.py"], ready_url("proxy", settings)),
+        Part(
+            "proxy",
+            [sys.executable, "run_proxy.py"],
+            ready_url("proxy", settings),
+            beginning_of("proxy", settings),
+        ),
     ]
 
 
@@ -142,6 +147,9 @@ def show(settings: Settings, *, create: bool) -> None:
         subdomain = free_subdomain(api)
     except DemoFailed as error:
         report("FAIL", "demo tenant", str(error))
+        return
+    if beginning_of("proxy", settings):
+        write("Call the proxy through its load balancer, which sends PROXY headers (server.proxy_protocol).")
         return
     direct = "http" not in getproxies() or proxy_bypass("localhost")
     for text, call in curl_lines(

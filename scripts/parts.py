@@ -1,16 +1,13 @@
 """The parts of a local gateway, which start, are watched, and stop together."""
 
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from urllib3.exceptions import InsecureRequestWarning
-
 from shared.redis_server.child import ChildProcess
+from shared.settings.probe import is_ready
 
 _POLL_SECONDS = 0.1
 _STOP_TIMEOUT_SECONDS = 10.0  # then a part is killed
@@ -19,11 +16,15 @@ _LAST_LINES = 15  # of the log of a failed part
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One program: its command, and the URL that returns 200 when it is ready."""
+    """One program: its command, and the URL that returns 200 when it is ready.
+
+    A connection to it starts with the bytes `beginning`.
+    """
 
     name: str
     command: Sequence[str]
     ready: str
+    beginning: bytes = b""
 
 
 class PartFailed(Exception):
@@ -51,7 +52,7 @@ class Running:
         for part, child in self.children:
             for _ in range(int(timeout / _POLL_SECONDS)):
                 self.check()
-                if _is_ready(part.ready):
+                if is_ready(part.ready, part.beginning):
                     yield part
                     break
                 if self.stopping.wait(_POLL_SECONDS):
@@ -87,15 +88,3 @@ def running(parts: Sequence[Part], logs: Path, stopping: threading.Event) -> Ite
             child.terminate()
         for _, child in children:
             child.stop(_STOP_TIMEOUT_SECONDS)
-
-
-def _is_ready(url: str) -> bool:
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the environment cannot reach this machine
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InsecureRequestWarning)
-                # The certificate of this listener may be for another host name.
-                return session.get(url, timeout=2, verify=False).status_code == 200
-        except requests.RequestException:
-            return False

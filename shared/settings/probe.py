@@ -41,21 +41,40 @@ def ready_url(program: str, settings: Settings) -> str:
     return url + READY
 
 
+def beginning_of(program: str, settings: Settings) -> bytes:
+    """The bytes with which a connection to the program begins: a header of the PROXY protocol, or nothing."""
+    return _LOCAL if program == "proxy" and settings.server.proxy_protocol == PROXY_V2 else b""
+
+
 def trouble(program: str, settings: Settings) -> str | None:
     """Why the program is not ready; None when it is. The environment's proxies are not used."""
-    address = urlsplit(ready_url(program, settings))
-    has_header = program == "proxy" and settings.server.proxy_protocol == PROXY_V2
+    url = ready_url(program, settings)
+    try:
+        status, text = ask(url, beginning_of(program, settings))
+    except (OSError, http.client.HTTPException) as error:
+        return f"{program} does not respond at {urlsplit(url).netloc}: {error}"
+    return None if status == 200 else f"{program} is not ready: {status} {text}"
+
+
+def is_ready(url: str, beginning: bytes = b"") -> bool:
+    """Whether the program that responds at this URL is ready. `beginning` is as in `beginning_of`."""
+    try:
+        return ask(url, beginning)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def ask(url: str, beginning: bytes) -> tuple[int, str]:
+    """Status and text of a GET, with any certificate. Raises OSError and `http.client.HTTPException`."""
+    address = urlsplit(url)
     connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT)
     try:
-        connection.sock = _connect(address, _LOCAL if has_header else b"")
+        connection.sock = _connect(address, beginning)
         connection.request("GET", address.path)
         response = connection.getresponse()
-        text = response.read().decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        return f"{program} does not respond at {address.netloc}: {error}"
+        return response.status, response.read().decode(errors="replace").strip()
     finally:
         connection.close()
-    return None if response.status == 200 else f"{program} is not ready: {response.status} {text}"
 
 
 def _connect(address: SplitResult, beginning: bytes) -> socket.socket:

@@ -222,6 +222,21 @@ def test_start_without_the_demo_creates_no_tenant_and_a_kill_leaves_nothing(tmp_
 
 
 @pytest.mark.slow
+def test_proxy_behind_a_balancer_that_names_clients_becomes_ready(tmp_path: Path) -> None:
+    more = {
+        "GATEWAY__SERVER__PROXY_PROTOCOL": "v2",
+        "GATEWAY__TRUSTED_PROXIES": "127.0.0.1",
+    }
+    with LocalGateway(tmp_path, more) as gateway:
+        started = gateway.start()
+        assert f"ok    proxy   {gateway.url('proxy')}\n" in started.output
+        assert "Call the proxy through its load balancer" in started.output
+        assert started.calls == []
+        assert subdomains(gateway) == {"demo"}
+        assert started.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("readme_first", [False, True], ids=["printed lines first", "README first"])
 def test_printed_lines_and_the_readme_work_in_either_order(readme_first: bool, tmp_path: Path) -> None:
     readme = shell_blocks((ROOT / "README.md").read_text())
