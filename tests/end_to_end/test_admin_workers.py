@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,6 +93,38 @@ def test_concurrent_changes_of_a_tenant_over_all_workers_lose_none(gateway: Runn
     with ThreadPoolExecutor(12) as pool:
         assert set(pool.map(create, range(24))) == {201}
     assert len(gateway.call("GET", f"/tenants/{tenant.id}/rules").json()["rules"]) == 24
+
+
+def test_of_two_plans_that_are_applied_at_once_one_is_written_and_one_rejected(
+    gateway: RunningGateway,
+) -> None:
+    gateway.create_tenant(subdomain="planned")
+
+    def planned(name: str) -> str:
+        document = {"_format_version": "1", "tenants": {"planned": {"name": name}}}
+        made = gateway.call("POST", "/plan", json={"document": document})
+        assert made.status_code == 200, made.text
+        return str(made.json()["plan_id"])
+
+    def apply(plan: str) -> tuple[int, str | None]:
+        barrier.wait(10)
+        response = gateway.call("POST", f"/plan/{plan}/apply", json={})
+        return response.status_code, response.json().get("code")
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            names = [f"Name {number} of {writer}" for writer in "ab"]
+            plans = [planned(name) for name in names]
+            barrier = threading.Barrier(2)
+            results = [*pool.map(apply, plans)]
+            assert sorted(results, key=str) == [(200, None), (409, "conflict")]
+            winner = names[results.index((200, None))]
+            [tenant] = [
+                one
+                for one in gateway.call("GET", "/tenants").json()["tenants"]
+                if one["subdomain"] == "planned"
+            ]
+            assert tenant["name"] == winner
 
 
 def test_metrics_count_the_requests_of_all_workers(gateway: RunningGateway) -> None:
