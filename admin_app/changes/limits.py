@@ -1,6 +1,6 @@
 """The limits in a tenant's chains, as the views show and check them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from admin_app.context import services
@@ -29,9 +29,14 @@ def limits_by_rule(tenant: Tenant, rules: Iterable[Rule]) -> dict[str | None, Li
     return found
 
 
-def warnings_about_limits(tenant: Tenant, rule: Rule | None) -> list[Problem]:
-    """Warnings about the limits of a rule beside those of its tenant; without a rule, about the tenant's."""
-    limits = limits_by_rule(tenant, [rule] if rule else ())
+def warnings_about_limits(
+    tenant: Tenant, rule: Rule | None, limits: Mapping[str | None, Limits] | None = None
+) -> list[Problem]:
+    """Warnings about the limits of a rule beside those of its tenant; without a rule, about the tenant's.
+
+    `limits` are those of `limits_by_rule`, if they are known.
+    """
+    limits = limits or limits_by_rule(tenant, [rule] if rule else ())
     texts = limit_warnings(limits[rule.id], known=limits[None]) if rule else limit_warnings(limits[None])
     return [Problem("/plugin_chain", text) for text in texts]
 
@@ -46,4 +51,4 @@ def _resolve(chain: Iterable[ChainEntry], tenant: Tenant) -> Sequence[ResolvedEn
 
 
 def _compiled(entries: Sequence[ResolvedEntry] | None) -> Limits:
-    return RateLimiter.merge(entries).compiled_limits if entries else ()
+    return RateLimiter.limits_of(entries) if entries else ()

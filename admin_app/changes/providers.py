@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from admin_app.auth.field_access import PROVIDER_FIELDS, check_fields
@@ -66,7 +67,7 @@ def changed_provider(
     `stored` is the one to change, or a new one with its id.
     """
     is_new = all(one.id != stored.id for one in before.providers)
-    document = provider_document(stored, is_platforms=owner.is_platform)
+    document = partial(provider_document, stored, is_platforms=owner.is_platform)
     values, problems = split_read_only(sent, document)
     moved_from = None if is_new else _moved_from(stored, checked)
     for name, has_case in (("headers", False), ("query", True)):
@@ -169,7 +170,9 @@ def _stored_key(
 
 
 def _read_only_problems(sent: Mapping[str, Any], known: ProviderKey | None, pointer: str) -> list[Problem]:
-    shown = ProviderKeyOutput().dump(known) if known else dict.fromkeys(_KEY_READ_ONLY)
+    def shown() -> Mapping[str, Any]:
+        return ProviderKeyOutput().dump(known) if known else dict.fromkeys(_KEY_READ_ONLY)
+
     return split_read_only(sent, shown, _KEY_READ_ONLY, pointer)[1]
 
 

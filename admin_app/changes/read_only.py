@@ -1,6 +1,6 @@
 """Members of a body that only the gateway writes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,14 +10,18 @@ from shared.documents.fields import READ_ONLY
 
 def split_read_only(
     sent: Mapping[str, Any],
-    stored: Mapping[str, Any],
+    document: Callable[[], Mapping[str, Any]],
     names: Collection[str] = READ_ONLY,
     pointer: str = "",
 ) -> tuple[dict[str, Any], list[Problem]]:
     """The members to write, and a problem for each read-only one that differs from the stored document.
 
-    So what was read can be sent back as it is. `pointer` is that of the document in the body.
+    So what was read can be sent back as it is. `document` makes the stored one, if it is needed. `pointer` is
+    that of the document in the body.
     """
+    if sent.keys().isdisjoint(names):
+        return dict(sent), []
+    stored = document()
     problems = [
         Problem(
             f"{pointer}/{name}",

@@ -10,7 +10,7 @@ from flask import g
 from admin_app.auth.field_access import RULE_FIELDS, check_body_limits, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
 from admin_app.changes.entries import read_entries
-from admin_app.changes.limits import warnings_about_limits
+from admin_app.changes.limits import Limits, warnings_about_limits
 from admin_app.changes.owners import name_taken
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.rule_upstreams import (
@@ -59,12 +59,17 @@ def check_rest(
     with_changed(before, stored or blank, sent, check_targets(sent), 0.0)
 
 
-def rule_warnings(after: Snapshot, rule: Rule, targets: CheckedTargets) -> list[dict[str, str]]:
-    """Warnings about a rule of the changed tenant."""
+def rule_warnings(
+    after: Snapshot,
+    rule: Rule,
+    targets: CheckedTargets,
+    limits: Mapping[str | None, Limits] | None = None,
+) -> list[dict[str, str]]:
+    """Warnings about a rule of the changed tenant. `limits` are as in `warnings_about_limits`."""
     warnings = [
         *path_warnings(rule),
         *upstream_warnings(after, rule),
-        *warnings_about_limits(after.tenant, rule),
+        *warnings_about_limits(after.tenant, rule, limits),
         *chain_warnings(after.tenant, rule, services().catalogue),
         *_engine_warnings(rule),
         *targets.warnings,
@@ -90,7 +95,7 @@ def with_changed(
     before: Snapshot, stored: Rule, sent: Mapping[str, Any], targets: CheckedTargets, now: float
 ) -> Snapshot:
     """The tenant with the changed rule, complete and sealed. Raises `Invalid` and `ApiError`."""
-    values, problems = split_read_only(sent, rule_document(stored))
+    values, problems = split_read_only(sent, lambda: rule_document(stored))
     chains, found = read_entries(sent, stored)
     values |= chains
     if "methods" in sent:

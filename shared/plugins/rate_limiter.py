@@ -148,11 +148,15 @@ class RateLimiter(Plugin):
             raise Invalid([Problem("/limit", "Required, with window; or else limits, gateway or rule.")])
         self._read_body_for((*(self.limits or ()), *(self.gateway or ()), *(self.rule or ())))
 
+    @staticmethod
+    def limits_of(entries: Iterable[ResolvedEntry]) -> tuple[CompiledLimit, ...]:
+        """The limits of all `entries`."""
+        return merged(limit for entry in entries for limit in cast(RateLimiter, entry.plugin)._at(entry))
+
     @classmethod
     def merge(cls, entries: Sequence[ResolvedEntry]) -> Self:
         """One rate limiter for all `entries`."""
-        limiters = [(entry, cast(RateLimiter, entry.plugin)) for entry in entries]
-        compiled = merged(limit for entry, limiter in limiters for limit in limiter._at(entry))
+        compiled = cls.limits_of(entries)
         specs = [limit.spec for limit in compiled]
         together = cls()
         together.compiled_limits = compiled
@@ -161,7 +165,8 @@ class RateLimiter(Plugin):
         together._demanding = demanding(compiled)
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
         together.has_cleanup = any(spec.kind == CONCURRENT for spec in specs)
-        families = [limiter.headers for _, limiter in limiters if limiter.headers is not None]
+        found = (cast(RateLimiter, entry.plugin).headers for entry in entries)
+        families = [one for one in found if one is not None]
         together._families = [name for some in families for name in some] if families else FAMILIES
         return together
 

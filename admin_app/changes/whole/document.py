@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from admin_app.changes.check_targets import CheckedTargets, check_all_targets
+from admin_app.changes.limits import limits_by_rule
 from admin_app.changes.owners import Holding, Owner, check_keeps_shared, holding_of
 from admin_app.changes.providers import CheckedProvider, changed_provider, check_base, provider_warnings
 from admin_app.changes.rules import rule_warnings, with_changed
@@ -237,9 +238,11 @@ def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
         found += tenant_warnings(after.tenant, checked.tenant)
     found += _warnings_of_ai(holding_of(before), holding_of(after), checked)
     stored = {id(rule) for rule in before.rules}
-    for rule in after.rules:
-        if id(rule) not in stored:
-            found += _moved(f"/rules/{rule.id}", rule_warnings(after, rule, checked.rules[rule.id]))
+    changed = [rule for rule in after.rules if id(rule) not in stored]
+    limits = limits_by_rule(after.tenant, changed) if changed else {}
+    for rule in changed:
+        told = rule_warnings(after, rule, checked.rules[rule.id], limits)
+        found += _moved(f"/rules/{rule.id}", told)
     return found
 
 

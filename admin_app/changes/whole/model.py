@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from admin_app.changes.owners import Holding, name_taken
@@ -16,7 +17,7 @@ from shared.model.providers import Model
 
 def changed_model(before: Holding, stored: Model, sent: Mapping[str, Any]) -> Model:
     """The model with the changes of a body. Raises `Invalid` and `ApiError`."""
-    document = model_document(stored, is_platforms=before.snapshot is None)
+    document = partial(model_document, stored, is_platforms=before.snapshot is None)
     values, problems = split_read_only(sent, document)
     values = {name: value for name, value in values.items() if name not in POOL_MEMBERS}
     if "targets" in values:

@@ -29,7 +29,7 @@ def changed_tenant(
 ) -> Snapshot:
     """The tenant with the changes, complete and sealed. Raises `Invalid` and `ApiError`."""
     stored = before.tenant
-    values, problems = split_read_only(sent, tenant_document(stored))
+    values, problems = split_read_only(sent, lambda: tenant_document(stored))
     chains, found = read_entries(sent, stored)
     values |= chains
     if sent.get("enabled_plugins") is not None:
