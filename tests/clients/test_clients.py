@@ -126,8 +126,12 @@ def test_python_sdks_see_streams_uploads_413_and_429(tmp_path: Path, environment
     assert seen == {"openai": {**SDK, "too_large": 413}, "anthropic": SDK, "google": SDK}
 
 
-# The page's own block, with the gateway of the test.
-_LOCATION = re.findall(r"```nginx\n(.*?)```", (ROOT / "docs/how-to/deploying.md").read_text(), re.DOTALL)[0]
+# The block of the file for operators, with the gateway of the test.
+[_LOCATION] = re.findall(
+    r"location / \{\n +proxy_pass http://proxies;.*?\n +\}\n",
+    (ROOT / "deploy/nginx/nginx.conf").read_text(),
+    re.DOTALL,
+)
 _NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
 events {{ worker_connections 100; }}
@@ -186,7 +190,7 @@ def test_proxy_in_front_passes_streams_uploads_413_and_429(
     port, gateway = free_port(), environment["GATEWAY_URL"]
     file = tmp_path / "proxy.conf"
     if name == "nginx":
-        location = _LOCATION.replace("http://gateway", gateway)
+        location = _LOCATION.replace("http://proxies", gateway)
         file.write_text(_NGINX.format(folder=tmp_path, port=port, location=location))
         command: list[object] = [program, "-c", file, "-p", tmp_path]
     else:
