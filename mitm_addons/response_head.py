@@ -90,8 +90,8 @@ def _own_fields(state: FlowState, data: http.ResponseData) -> dict[bytes, bytes]
         ours[_SOURCE] = state.source.encode("latin-1")
     if state.pooled is not None:
         ours.update(state.pooled.fields())
-    if state.gateway is not None and state.key_hash in state.gateway.told and state.code not in _NO_KEY:
-        ours[_CONFIG_VERSION] = state.gateway.told[state.key_hash]
+    if state.gateway is not None and state.key_hash in state.gateway.versions and state.code not in _NO_KEY:
+        ours[_CONFIG_VERSION] = state.gateway.versions[state.key_hash]
     if state.is_http10 and not state.closes:
         is_sized = any(LOWER[name] == _LENGTH for name, _ in data.headers.fields)
         ours[_CONNECTION] = b"keep-alive" if is_sized else b"close"

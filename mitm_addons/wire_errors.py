@@ -65,8 +65,8 @@ def error_response(
     added = dict(state.run.response_headers()) if state.run else {}
     if state.call.id is not None:
         added["X-Upstream-Request-ID"] = state.call.id.decode("latin-1")
-    if state.gateway is not None and state.key_hash in state.gateway.told:
-        added["X-Gateway-Config-Version"] = state.gateway.told[state.key_hash].decode()
+    if state.gateway is not None and state.key_hash in state.gateway.versions:
+        added["X-Gateway-Config-Version"] = state.gateway.versions[state.key_hash].decode()
     if state.pooled is not None:
         added |= {name.decode(): value.decode("latin-1") for name, value in state.pooled.fields()}
     head = head_of(response).patched({**added, **_identity(state.request_id, rejection.source)})

@@ -112,7 +112,7 @@ class Gateway:
         router: its rules.
         has_cors: web pages may call at least one of its rules.
         platform: the platform that it was compiled with.
-        told: the version of its configuration, by the hashes of the keys to which responses tell it.
+        versions: the version of its configuration, by the hashes of the keys whose responses show it.
     """
 
     snapshot: Snapshot
@@ -122,11 +122,11 @@ class Gateway:
     _: KW_ONLY
     has_cors: bool = False
     platform: CompiledPlatform | None = None
-    told: Mapping[str | None, bytes] = field(init=False, repr=False, compare=False)
+    versions: Mapping[str | None, bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         admins = [name for name, key in self.keys.items() if Scope.ADMIN in key.scopes]
-        object.__setattr__(self, "told", dict.fromkeys(admins, b"%d" % self.snapshot.tenant.version))
+        object.__setattr__(self, "versions", dict.fromkeys(admins, b"%d" % self.snapshot.tenant.version))
 
     @property
     def faults(self) -> tuple[str, ...]:

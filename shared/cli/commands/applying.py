@@ -125,7 +125,7 @@ def _plan(
         document.check()
         raise
     for one in plan["warnings"]:
-        gw.out.note(f"warning: {document.told(one['pointer'].removeprefix(_BODY), one['detail'])}")
+        gw.out.note(f"warning: {document.fault_at(one['pointer'].removeprefix(_BODY), one['detail'])}")
     return plan
 
 

@@ -36,15 +36,15 @@ def litellm(gw: Gw, file: Path, tenant: str) -> Exit:
         made = convert(_read(file), tenant)
     except ValueError as error:
         raise Failure(f"{file}: {error}") from None
-    told = made.told
+    remarks = made.remarks
     if gw.out.format == "json":
-        left, notes = ([one._asdict() for one in found] for found in (told.left_out, told.notes))
+        left, notes = ([one._asdict() for one in found] for found in (remarks.left_out, remarks.notes))
         gw.out.document({"document": made.document, "left_out": left, "notes": notes})
     else:
         gw.out.lines([f"# Made of {file.name} by `gw import litellm`.", as_yaml(made.document).rstrip()])
-        gw.out.note(*(f"note: {': '.join(filter(None, one))}" for one in told.notes))
-        gw.out.note(*(f"left out: {one.path}: {one.detail}" for one in told.left_out))
-    return Exit.DRIFT if told.left_out else Exit.OK
+        gw.out.note(*(f"note: {': '.join(filter(None, one))}" for one in remarks.notes))
+        gw.out.note(*(f"left out: {one.path}: {one.detail}" for one in remarks.left_out))
+    return Exit.DRIFT if remarks.left_out else Exit.OK
 
 
 def _read(file: Path) -> object:

@@ -34,9 +34,9 @@ class Document:
 
     def fault(self, pointer: str, detail: str) -> None:
         """Note a problem with the value at a JSON pointer."""
-        self.faults.append(self.told(pointer, detail))
+        self.faults.append(self.fault_at(pointer, detail))
 
-    def told(self, pointer: str, detail: str) -> Fault:
+    def fault_at(self, pointer: str, detail: str) -> Fault:
         """A sentence about the value at a JSON pointer, with its place."""
         steps = parse_path(pointer) if pointer else ()
         return Fault(place_of(self.places, steps), steps, detail)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from shared.cli.litellm.deployments import Deployment, Json, Providers, items, members, number
-from shared.cli.litellm.left_out import Told
+from shared.cli.litellm.left_out import Remarks
 from shared.model.pools import Breaker
 
 #: The largest values that the gateway takes.
@@ -42,7 +42,7 @@ class Imported(NamedTuple):
     """A file of the gateway, and what is said of it."""
 
     document: Json
-    told: Told
+    remarks: Remarks
 
 
 def convert(source: Any, tenant: str) -> Imported:
@@ -61,14 +61,14 @@ class _Conversion:
     """One import."""
 
     source: Mapping[str, Any]
-    told: Told = field(default_factory=Told)
+    remarks: Remarks = field(default_factory=Remarks)
 
     def file(self, tenant: str) -> Imported:
         credentials = {
             str(one.get("credential_name")): members(one.get("credential_values"))
             for one in map(members, items(self.source.get("credential_list")))
         }
-        providers = Providers(self.told, credentials)
+        providers = Providers(self.remarks, credentials)
         groups = self._groups(providers)
         models = {name: self._model(name, groups) for name in groups if "*" not in name}
         models |= self._aliases(models)
@@ -76,7 +76,7 @@ class _Conversion:
         platform: Json = {"providers": providers.documents, "models": models}
         is_open = any("*" in name for name in groups)
         if is_open:
-            self.told.note(
+            self.remarks.note(
                 "model_list",
                 "Models behind a `*` are called as PROVIDER/MODEL, with the name of the provider.",
             )
@@ -85,7 +85,7 @@ class _Conversion:
         )
         if variables:
             names = ", ".join(variables)
-            self.told.note(
+            self.remarks.note(
                 "", f"Open these variables to providers in config.yaml: secrets: {{env: [{names}]}}"
             )
         document = {
@@ -93,7 +93,7 @@ class _Conversion:
             "platform": {name: value for name, value in platform.items() if value},
             "tenants": {tenant: self._tenant(tenant, groups, models, is_open=is_open)},
         }
-        return Imported(document, self.told)
+        return Imported(document, self.remarks)
 
     def _groups(self, providers: Providers) -> dict[str, list[Deployment]]:
         """The deployments by their public names."""
@@ -101,9 +101,9 @@ class _Conversion:
         for place, entry in enumerate(self.source["model_list"]):
             path = f"model_list[{place}]"
             if not isinstance(entry, Mapping) or "model_name" not in entry:
-                self.told.leave_out(path, "It has no model_name.")
+                self.remarks.leave_out(path, "It has no model_name.")
                 continue
-            self.told.leave_others_out(path, entry, ("model_name", "litellm_params", "model_info"))
+            self.remarks.leave_others_out(path, entry, ("model_name", "litellm_params", "model_info"))
             if (found := providers.read(path, entry)) is not None:
                 groups.setdefault(str(entry["model_name"]), []).append(found)
         return groups
@@ -140,7 +140,7 @@ class _Conversion:
                 if other in found or other == name or len(found) >= left:
                     continue
                 if other not in groups or "*" in other:
-                    self.told.leave_out(f"fallbacks.{model}", f"There is no model {other} to try.")
+                    self.remarks.leave_out(f"fallbacks.{model}", f"There is no model {other} to try.")
                     continue
                 found.append(other)
                 follow(other)
@@ -153,7 +153,7 @@ class _Conversion:
         pool: Json = {}
         strategy = self._section("router_settings").get("routing_strategy")
         if strategy is not None and str(strategy) not in _STRATEGIES:
-            self.told.leave_out(
+            self.remarks.leave_out(
                 "router_settings.routing_strategy", f"The gateway has no strategy {strategy}."
             )
         elif strategy is not None:
@@ -178,7 +178,7 @@ class _Conversion:
             model = str(written.get("model") if isinstance(written, Mapping) else written)
             if model not in models:
                 path = f"router_settings.model_group_alias.{name}"
-                self.told.leave_out(path, f"There is no model {model}.")
+                self.remarks.leave_out(path, f"There is no model {model}.")
                 continue
             found[str(name)] = {**models[model], **({"visible": False} if hidden else {})}
         return found
@@ -208,13 +208,13 @@ class _Conversion:
             if "*" in name or len(counts) < len(deployments):
                 continue
             if len(found) == _MAX_PER_MODEL:
-                self.told.leave_out(
+                self.remarks.leave_out(
                     "model_list", f"Limits of more than {_MAX_PER_MODEL} models; raise the tier."
                 )
                 break
             found[name] = {"limit": sum(counts), "window": "1m"}
         if found:
-            self.told.note("model_list", "Limits in rpm hold per tenant and model, not per deployment.")
+            self.remarks.note("model_list", "Limits in rpm hold per tenant and model, not per deployment.")
         return found
 
     def _setting(self, name: str) -> Decimal | None:
@@ -229,13 +229,13 @@ class _Conversion:
 
     def _tell_settings(self) -> None:
         """Say what of the other sections was not carried over."""
-        self.told.leave_others_out("", self.source, _SECTIONS)
+        self.remarks.leave_others_out("", self.source, _SECTIONS)
         for path, carried in (
             ("router_settings", _ROUTER),
             ("litellm_settings", _LITELLM),
             ("general_settings", ()),
         ):
-            self.told.leave_others_out(path, self._section(path), carried)
+            self.remarks.leave_others_out(path, self._section(path), carried)
 
 
 def _names(written: Any) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from shared.cli.litellm.left_out import PARAMETER, UNUSED, Told
+from shared.cli.litellm.left_out import PARAMETER, UNUSED, Remarks
 
 type Json = dict[str, Any]
 
@@ -103,7 +103,7 @@ class Deployment:
 class Providers:
     """The providers of an import. Deployments with one address and one key share one."""
 
-    told: Told
+    remarks: Remarks
     credentials: Mapping[str, Mapping[str, Any]]
     documents: dict[str, Json] = field(default_factory=dict)
     # The variables that stand for secret values of headers.
@@ -115,7 +115,7 @@ class Providers:
         at = f"{path}.litellm_params"
         prefix, model = _split(params)
         if prefix not in KINDS:
-            self.told.leave_out(
+            self.remarks.leave_out(
                 f"{at}.model", f"The gateway has no kind of provider for {params.get('model')}."
             )
             return None
@@ -138,7 +138,7 @@ class Providers:
         """The parameters, with those of the credential that they name."""
         name = written.get("litellm_credential_name")
         if name is not None and name not in self.credentials:
-            self.told.leave_out(f"{at}.litellm_credential_name", f"There is no credential {name}.")
+            self.remarks.leave_out(f"{at}.litellm_credential_name", f"There is no credential {name}.")
         return {**self.credentials.get(str(name), {}), **written}
 
     def _provider(self, at: str, prefix: str, params: Mapping[str, Any]) -> Json | None:
@@ -151,16 +151,16 @@ class Providers:
             region = _value(params.get("aws_region_name"))
             if region is None:
                 region = "${AWS_REGION_NAME}"
-                self.told.note(at, "Set AWS_REGION_NAME to the region when you apply the file.")
+                self.remarks.note(at, "Set AWS_REGION_NAME to the region when you apply the file.")
             document["params"] = {"region": region}
         elif base is not None:
             self._at_address(document, base)
         elif kind.name in ("custom", "vllm", "lmstudio"):
-            self.told.leave_out(f"{at}.api_base", "The address of the provider is missing.")
+            self.remarks.leave_out(f"{at}.api_base", "The address of the provider is missing.")
             return None
         if document["kind"] == "openai" and (organization := params.get("organization")):
             if isinstance(organization, list):
-                self.told.leave_out(
+                self.remarks.leave_out(
                     f"{at}.organization", "Only the first one was taken; add a provider for each other."
                 )
                 organization = organization[0]
@@ -185,7 +185,7 @@ class Providers:
         if base is None or bare == parts:
             return base
         detail = "What stands before @ and after ? was not copied. Set headers or `query` of the provider."
-        self.told.leave_out(f"{at}.api_base", detail)
+        self.remarks.leave_out(f"{at}.api_base", detail)
         return bare.geturl()
 
     def _header(self, at: str, name: str, written: Any) -> Any:
@@ -195,7 +195,7 @@ class Providers:
         usual = "HEADER_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
         names = (usual if number == 1 else f"{usual}_{number}" for number in count(1))
         variable = next(one for one in names if self.variables.setdefault(one, str(written)) == str(written))
-        self.told.note(at, f"The value is not copied. Set the variable {variable} when you apply the file.")
+        self.remarks.note(at, f"The value is not copied. Set the variable {variable} when you apply the file.")
         return f"${{{variable}}}"
 
     def _azure(self, document: Json, base: str | None, params: Mapping[str, Any]) -> Json:
@@ -224,7 +224,7 @@ class Providers:
         elif written not in (None, "", "none", "None", "fake", "fake-key", "not-needed"):
             others = [one for one in self.documents.values() if one["kind"] == document["kind"]]
             variable = f"{document['kind'].upper()}_API_KEY{f'_{len(others) + 1}' if others else ''}"
-            self.told.note(f"{at}.api_key", f"The key is not copied. Set the variable {variable} to it.")
+            self.remarks.note(f"{at}.api_key", f"The key is not copied. Set the variable {variable} to it.")
         if variable is None:
             return None
         return {"name": variable.lower(), "secret": {"env": variable}}
@@ -262,10 +262,10 @@ class Providers:
         for name in params:
             if name not in _CARRIED and params[name] is not None:
                 why = UNUSED if _SECRET.search(name) else PARAMETER
-                self.told.leave_out(f"{at}.{name}", "" if name in _SETTINGS else why)
+                self.remarks.leave_out(f"{at}.{name}", "" if name in _SETTINGS else why)
         info = members(entry.get("model_info"))
         carried = (*_PRICES, "id", "mode", "base_model", "version")
-        self.told.leave_others_out(f"{path}.model_info", info, carried)
+        self.remarks.leave_others_out(f"{path}.model_info", info, carried)
 
 
 def _split(params: Mapping[str, Any]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What an import could not carry over, and what its reader must know. Each has its place in the source."""
+"""Remarks on an import: settings that were not carried over, and notes. Each has its place in the source."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -37,15 +37,15 @@ PARAMETER: Final = "The gateway adds no parameters to requests; let the client s
 
 
 class Place(NamedTuple):
-    """A place in the source, such as ``model_list[0].litellm_params.tpm``, and what is said of it."""
+    """A place in the source, such as ``model_list[0].litellm_params.tpm``, and a sentence about it."""
 
     path: str
     detail: str
 
 
 @dataclass
-class Told:
-    """What is said of an import. `left_out` was not carried over; `notes` say what to do besides."""
+class Remarks:
+    """The remarks on an import: `left_out` was not carried over, and `notes` say what to do besides."""
 
     left_out: list[Place] = field(default_factory=list)
     notes: list[Place] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Told:
     def leave_others_out(
         self, path: str, section: Mapping[str, Any], carried: Iterable[str], detail: str = ""
     ) -> None:
-        """Say that of a section only some members were carried over. Empty ones are not told."""
+        """Say that of a section only some members were carried over. Empty ones are not named."""
         for name in section:
             if name not in carried and section[name] not in (None, False, [], {}):
                 at = f"{path}.{name}" if path else name

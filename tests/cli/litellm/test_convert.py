@@ -30,7 +30,7 @@ def models(made: Imported) -> dict[str, list[str]]:
 
 
 def left_out(made: Imported) -> set[str]:
-    return {one.path for one in made.told.left_out}
+    return {one.path for one in made.remarks.left_out}
 
 
 TWO = """
@@ -80,14 +80,14 @@ model_list:
         "limits": {"per_model": {"chat": {"limit": 18, "window": "1m"}}}
     }
     assert left_out(made) == set()
-    assert "secrets: {env: [KEY_CA, KEY_EU]}" in str(made.told.notes)
+    assert "secrets: {env: [KEY_CA, KEY_EU]}" in str(made.remarks.notes)
 
 
 def test_written_key_is_not_copied_but_becomes_a_variable() -> None:
     made = imported("model_list: [{model_name: a, litellm_params: {model: openai/b, api_key: sk-hidden}}]")
     assert made.document["platform"]["providers"]["openai"]["keys"][0]["secret"] == {"env": "OPENAI_API_KEY"}
     assert "sk-hidden" not in str(made)
-    assert made.told.notes[0].path == "model_list[0].litellm_params.api_key"
+    assert made.remarks.notes[0].path == "model_list[0].litellm_params.api_key"
 
 
 def test_secrets_in_headers_and_addresses_are_not_copied_either() -> None:
@@ -110,10 +110,10 @@ model_list:
         "X-Api-Key": "${MINE}",
     }
     assert providers["openai"]["headers"] == {"authorization": "${HEADER_AUTHORIZATION_2}"}
-    notes = {one.path: one.detail for one in made.told.notes}
+    notes = {one.path: one.detail for one in made.remarks.notes}
     assert "HEADER_AUTHORIZATION" in notes["model_list[0].litellm_params.extra_headers.Authorization"]
     assert "model_list[0].litellm_params.api_base" in left_out(made)
-    told = {one.path: one.detail for one in made.told.left_out}
+    told = {one.path: one.detail for one in made.remarks.left_out}
     assert "let the client send it" not in told["model_list[2].litellm_params.aws_access_key_id"]
 
 
@@ -154,7 +154,7 @@ def test_kind_follows_from_the_name(model: str, kind: str) -> None:
 @pytest.mark.parametrize("model", ["sagemaker/a", "*", "vllm/a", "unheard-of"])
 def test_deployment_that_cannot_be_called_is_told(model: str) -> None:
     made = imported(f'model_list: [{{model_name: a, litellm_params: {{model: "{model}"}}}}]')
-    assert len(made.told.left_out) == 1
+    assert len(made.remarks.left_out) == 1
     assert "models" not in made.document["platform"]
 
 
@@ -256,7 +256,7 @@ router_settings: {default_fallbacks: [fast]}
 def test_inbound_api_key() -> None:
     made = imported(TWO + "general_settings: {master_key: sk-hidden, litellm_key_header_name: X-Key}\n")
     assert left_out(made) == {"general_settings.master_key", "general_settings.litellm_key_header_name"}
-    assert "GATEWAY_ADMIN_TOKEN" in str(made.told)
+    assert "GATEWAY_ADMIN_TOKEN" in str(made.remarks)
     assert "sk-hidden" not in str(made)
 
 
@@ -304,7 +304,7 @@ def test_routing_is_that_of_the_models(router: str, pool: dict[str, Any]) -> Non
 
 def test_unknown_strategy_is_told_once() -> None:
     made = imported(TWO + "router_settings: {routing_strategy: by-moon}\n")
-    assert [one.path for one in made.told.left_out] == ["router_settings.routing_strategy"]
+    assert [one.path for one in made.remarks.left_out] == ["router_settings.routing_strategy"]
 
 
 def test_other_sections_are_told_once() -> None:
