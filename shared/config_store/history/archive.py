@@ -66,7 +66,7 @@ def archived(folder: Path) -> Iterator[SignedEntry]:
                 try:
                     yield _parse(line)
                 except (ValueError, KeyError, TypeError):
-                    raise ValueError(f"{path}, line {number}: is no entry of the audit log.") from None
+                    raise ValueError(f"{path}, line {number}: is not an entry of the audit log.") from None
 
 
 def last_id(folder: Path) -> str | None:

@@ -10,7 +10,6 @@
 local identity, revision, format, changes, deleted, platform, call, audit, subdomains, hashes, order, leftovers =
   unpack(KEYS)
 local head = cjson.decode(ARGV[1])
-local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
 
 local owners = {}
 for at = 1, head.owners do
@@ -24,12 +23,6 @@ for at = 1, head.owners do
   end
   one.sizes = head.keys.version_bytes .. one.id
   owners[at] = one
-end
-
-local function is_known(known)
-  return redis.call('HGET', identity, 'id') == known.id
-    and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
-    and tonumber(redis.call('GET', revision) or 0) >= known.revision
 end
 
 -- Whether an owner is as its writer read it, and all that was staged for it is there.
@@ -95,7 +88,7 @@ local function judge_platform()
 end
 
 local function judge()
-  if head.known and not is_known(head.known) then
+  if head.known and not is_known(identity, revision, head.known) then
     return -2
   end
   if head.claim and redis.call('GET', call) ~= head.claim.value then
@@ -190,8 +183,5 @@ end
 if head.claim then
   redis.call('SET', call, head.claim.result, 'PX', head.claim.kept_ms)
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', deleted, '-inf', now - DELETED_SECONDS, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', deleted, id)
-  redis.call('ZREM', changes, id)
-end
+drop_old_deletions(changes, deleted, now)
 return number + #owners

@@ -1,4 +1,4 @@
--- The versions of one owner: put before other scripts. `owner` has the names of its keys: versions, notes,
+-- Put before scripts that write: the versions of one owner, and the state of the store. `owner` has the names of its keys: versions, notes,
 -- sizes, dropped, pinned and pinned_parts, and the beginnings of those of its roots and parts.
 
 -- Calls `call` with the items, as many at a time as Lua takes as arguments.
@@ -102,4 +102,21 @@ local function drop_all_versions(owner, version, names)
     redis.call('UNLINK', owner.parts .. name)
   end
   redis.call('DEL', owner.versions, owner.notes, owner.sizes, owner.dropped, owner.pinned, owner.pinned_parts)
+end
+
+-- Whether this is the store that a caller knows, and at least as new: keys first, then the state that it has seen.
+local function is_known(identity, revision, known)
+  return redis.call('HGET', identity, 'id') == known.id
+    and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
+    and tonumber(redis.call('GET', revision) or 0) >= known.revision
+end
+
+local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
+
+-- Forgets deletions that every reader has seen.
+local function drop_old_deletions(changes, deleted, now)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', deleted, '-inf', now - DELETED_SECONDS, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', deleted, id)
+    redis.call('ZREM', changes, id)
+  end
 end

@@ -20,20 +20,6 @@ local owner = {
   parts = change.parts,
 }
 local FIRST_OWN = 15 -- the first key of the kind of change
-local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`
-
-local function is_known(known)
-  return redis.call('HGET', identity, 'id') == known.id
-    and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
-    and tonumber(redis.call('GET', revision) or 0) >= known.revision
-end
-
-local function drop_old_deletions(now)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', deleted, '-inf', now - DELETED_SECONDS, 'LIMIT', 0, 100)) do
-    redis.call('ZREM', deleted, id)
-    redis.call('ZREM', changes, id)
-  end
-end
 
 local function put_record(key, number)
   redis.call('HSET', key, 'revision', number)
@@ -198,7 +184,7 @@ local function judge_tenant()
   end
 end
 
-if change.known and not is_known(change.known) then
+if change.known and not is_known(identity, revision, change.known) then
   return -2
 end
 if change.claim and redis.call('GET', call) ~= change.claim.value then
@@ -228,7 +214,7 @@ if change.claim then
 end
 if judge ~= judge_tokens then  -- proxies know no tokens
   redis.call('ZADD', changes, number, change.id)
-  drop_old_deletions(now)
+  drop_old_deletions(changes, deleted, now)
   redis.call('PUBLISH', change.channel, change.id)
 end
 return number

@@ -22,8 +22,6 @@ STAGED_SECONDS = 3_600
 _BATCH, _AT_ONCE = 200, 20
 # Calls of the script that removes leftovers, after which the rest is left to the next change.
 _MAX_SWEEPS = 50
-
-
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
 

@@ -95,7 +95,7 @@ def test_files_and_the_log_in_redis_prove_each_other(
     for wrong, sentence in (
         (whole[1].replace(b"update", b"upkeep"), "was changed"),
         (b"", "is missing or out of order"),
-        (b"{}\n", "line 2: is no entry"),
+        (b"{}\n", "line 2: is not an entry"),
     ):
         path.write_bytes(b"".join([whole[0], wrong, *whole[2:]]))
         found = violations(client, audit_key=KEY, archive=tmp_path)
