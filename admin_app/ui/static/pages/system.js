@@ -183,16 +183,21 @@ const notices = (warnings) =>
 const finding = ({ check, level, detail, fix }) =>
   h("li", {},
     icon(level === "ok" ? "check" : "warn", LEVELS[level]),
-    h("b", {}, detail),
-    h("span", {}, fix ? `${check}: ${fix}` : check));
+    h("b", {}, `${check}: ${detail}`),
+    h("span", {}, fix ?? ""));
 
-/** What is wrong comes first. */
+const findingList = (findings) => h("ul", { className: "notices" }, findings.map(finding));
+
+/** Errors come first, then warnings. The checks that are well are folded, unless all are. */
 function showChecks(findings) {
-  const levels = Object.keys(LEVELS);
-  const sorted = findings.toSorted((a, b) => levels.indexOf(a.level) - levels.indexOf(b.level));
-  const wrong = findings.filter(({ level }) => level !== "ok").length;
-  byId("checks-count").textContent = ` ${wrong} of ${findings.length} to look at`;
-  byId("checks").replaceChildren(h("ul", { className: "notices" }, sorted.map(finding)));
+  const of = (wanted) => findings.filter(({ level }) => level === wanted);
+  const wrong = [...of("error"), ...of("warning")];
+  const well = of("ok");
+  byId("checks-count").textContent = ` ${wrong.length} of ${findings.length} to look at`;
+  byId("checks").replaceChildren(
+    findingList(wrong),
+    h("details", { className: "more", open: !wrong.length },
+      h("summary", {}, `Without a fault: ${well.length}`), findingList(well)));
 }
 
 /** They call providers, so they are made when they are asked for. */

@@ -25,7 +25,7 @@ function routeFields(rule) {
     path: field("Path", path,
       about("path", "The rule with the longest matching path applies.", { required: true })),
     name: field("Name", text(rule.name ?? "", { className: "mono", placeholder: "made from the path" }),
-      about("name", "Files and plans call the rule by it.")),
+      about("name", "Files and plans name the rule by it.")),
     match: field("Matches", choice(rule.match, MATCHES), about("match")),
     methods: chips("Methods", rule.methods, METHODS,
       about("methods", "None chosen: all methods.", { width: "w12" })),

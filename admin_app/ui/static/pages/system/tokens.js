@@ -15,7 +15,7 @@ const SCOPES = [
   ["write", "write"],
   ["admin", "admin"],
 ];
-const SCOPE_HELP = "read looks at all. write also changes all but these tokens. admin may do everything.";
+const SCOPE_HELP = "read: see everything. write: also change everything but these tokens. admin: all.";
 const TONES = { admin: "accent", write: "", read: "" };
 const HOW = "Send it as Authorization: Bearer. It is shown only this once.";
 
