@@ -195,7 +195,8 @@ class Providers:
         usual = "HEADER_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
         names = (usual if number == 1 else f"{usual}_{number}" for number in count(1))
         variable = next(one for one in names if self.variables.setdefault(one, str(written)) == str(written))
-        self.remarks.note(at, f"The value is not copied. Set the variable {variable} when you apply the file.")
+        detail = f"The value is not copied. Set the variable {variable} when you apply the file."
+        self.remarks.note(at, detail)
         return f"${{{variable}}}"
 
     def _azure(self, document: Json, base: str | None, params: Mapping[str, Any]) -> Json:
