@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from shared.settings import Settings
 from shared.settings.redis import CLUSTER, SENTINEL, Redis
@@ -12,6 +13,7 @@ from shared.workers.status import Server, Status
 #: The longest good round trip to Redis, and the largest good offset between two clocks, in seconds.
 MAX_ROUND_TRIP: Final = 0.005
 MAX_OFFSET: Final = 1.0
+_DEFAULT_USER: Final = "default"  # of Redis
 
 
 class Level(StrEnum):
@@ -35,18 +37,7 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
     """What the settings say of the security of the deployment: docs/how-to/hardening.md."""
     yield from _of_admin(settings)
     yield from _of_proxy(settings)
-    redis = settings.redis
-    has_password = bool(redis.password) or (redis.url is not None and "@" in redis.url)
-    if redis.is_local:
-        yield Finding("redis.access", Level.OK, "Redis is on this machine.")
-    elif not has_password:
-        fix = "Set a password or an ACL user in Redis, and redis.password or redis.url."
-        yield Finding("redis.access", Level.ERROR, "Redis is on another machine and needs no password.", fix)
-    elif not redis.is_encrypted:
-        fix = "Set redis.tls.ca, or redis.url to a rediss:// address."
-        yield Finding("redis.access", Level.WARNING, "The connection to Redis is not encrypted.", fix)
-    else:
-        yield Finding("redis.access", Level.OK, "Redis needs a password, and the connection is encrypted.")
+    yield from _of_redis(settings.redis)
     if networks := settings.security.allowed_target_networks:
         shown = ", ".join(map(str, networks))
         fix = "Leave security.allowed_target_networks empty, or open only networks that you mean to."
@@ -60,6 +51,26 @@ def of_settings(settings: Settings) -> Iterator[Finding]:
         yield Finding("secrets", Level.WARNING, detail, fix)
     else:
         yield Finding("secrets", Level.OK, "The pepper and the encryption key are files of yours.")
+
+
+def _of_redis(redis: Redis) -> Iterator[Finding]:
+    url = urlsplit(redis.url or "")
+    if redis.is_local:
+        yield Finding("redis.access", Level.OK, "Redis is on this machine.")
+        return
+    if not (redis.password or url.password):
+        fix = "Set a password or an ACL user in Redis, and redis.password or redis.url."
+        yield Finding("redis.access", Level.ERROR, "Redis is on another machine and needs no password.", fix)
+    elif not redis.is_encrypted:
+        fix = "Set redis.tls.ca, or redis.url to a rediss:// address."
+        yield Finding("redis.access", Level.WARNING, "The connection to Redis is not encrypted.", fix)
+    else:
+        yield Finding("redis.access", Level.OK, "Redis needs a password, and the connection is encrypted.")
+    if (redis.username or url.username or _DEFAULT_USER) == _DEFAULT_USER:
+        fix = "Give each program a user of its own: see deploy/redis/users.acl."
+        yield Finding("redis.user", Level.WARNING, "The user default of Redis may do everything.", fix)
+    else:
+        yield Finding("redis.user", Level.OK, "The admin API is not Redis' user default.")
 
 
 def _of_admin(settings: Settings) -> Iterator[Finding]:

@@ -67,16 +67,28 @@ def test_settings_that_open_the_gateway_are_told(plain: Settings, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("url", "level"),
+    ("url", "access", "user"),
     [
-        ("redis://u:p@redis.example", "warning"),
-        ("rediss://u:p@redis.example", "ok"),
-        ("rediss://redis.example", "error"),
+        ("redis://u:p@redis.example", "warning", "ok"),
+        ("rediss://u:p@redis.example", "ok", "ok"),
+        ("rediss://:p@redis.example", "ok", "warning"),
+        ("rediss://default:p@redis.example", "ok", "warning"),
+        ("rediss://redis.example", "error", "warning"),
+        ("rediss://u@redis.example", "error", "ok"),
     ],
 )
-def test_redis_elsewhere_needs_a_password_and_tls(plain: Settings, url: str, level: str) -> None:
-    redis = replace(plain.redis, url=url)
-    assert levels(of_settings(replace(plain, redis=redis)))["redis.access"] == level
+def test_redis_elsewhere_needs_a_user_a_password_and_tls(
+    plain: Settings, url: str, access: str, user: str
+) -> None:
+    found = levels(of_settings(replace(plain, redis=replace(plain.redis, url=url))))
+    assert (found["redis.access"], found["redis.user"]) == (access, user)
+
+
+def test_redis_elsewhere_has_a_user_by_the_settings(plain: Settings) -> None:
+    redis = replace(plain.redis, host="redis.example", password="p")
+    for name, level in (("", "warning"), ("default", "warning"), ("gateway-admin", "ok")):
+        found = levels(of_settings(replace(plain, redis=replace(redis, username=name))))
+        assert found["redis.user"] == level
 
 
 def test_platform_that_is_well_has_nothing_to_fix() -> None:
