@@ -13,9 +13,10 @@ from ruamel.yaml.error import YAMLError
 from shared.cli.commands.get import find
 from shared.cli.context import Gw, command, tenant_option
 from shared.cli.failures import Exit, Failure
+from shared.secrets.api_keys import MARK
 
-#: How API keys of the gateway begin.
-_SECRET: Final = "gwk_"  # noqa: S105 -- a prefix
+# The prefix of a key has 12 characters, and a secret 61. A secret that was cut off is not a name to look for.
+_LONGEST_PREFIX: Final = 20
 _JSON: Final = {"Content-Type": "application/json"}
 _PASSES: Final = ("forwarded", "responded")
 
@@ -71,7 +72,7 @@ def _request(gw: Gw, tenant: str | None, options: Mapping[str, Any]) -> dict[str
     }
     if body is not None:
         sent["body_base64"] = base64.b64encode(body).decode()
-    if (key := options["key"]) is not None and key.startswith(_SECRET) and len(key) > len(_SECRET) * 5:
+    if (key := options["key"]) is not None and key.startswith(MARK) and len(key) > _LONGEST_PREFIX:
         headers["Authorization"] = f"Bearer {key}"
     elif key is not None:
         sent["key_id"] = find(gw, "keys", key, tenant)["id"]
