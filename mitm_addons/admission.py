@@ -30,6 +30,7 @@ from shared.routing.admission import (
     preflight,
     read_call,
     too_large,
+    with_stored_hash,
 )
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
@@ -131,6 +132,8 @@ class Admission:
         return state
 
     def _decide(self, flow: GatewayFlow, state: FlowState, call: Call, gateway: "Gateway | None") -> None:
+        if gateway is not None and call.key_hash not in gateway.keys:
+            call = with_stored_hash(call, gateway)
         state.gateway, state.key_hash = gateway, call.key_hash
         known = state.known
         if known is not None and known.admitted is not None and known.admitted.gateway is gateway:

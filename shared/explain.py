@@ -30,6 +30,7 @@ from shared.routing.admission import (
     preflight,
     read_call,
     too_large,
+    with_stored_hash,
 )
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
@@ -193,8 +194,9 @@ def _admit(
     gateway, result.path = result.gateway, call.path
     if request.key_hash is not None:
         call = call._replace(key_hash=request.key_hash, has_key=True, is_own=True)
+    call = with_stored_hash(call, gateway)
     if call.subdomain is None:
-        result.is_tenants = call.key_hash in gateway.keys
+        result.is_tenants = call.key_hash is not None and call.key_hash in gateway.keys
     else:
         result.is_tenants = call.subdomain == gateway.snapshot.tenant.subdomain
     known = gateway if result.is_tenants else None

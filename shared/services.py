@@ -113,7 +113,7 @@ class Services:
         address: the Redis in use.
         known: the store that was served last.
         disk: the last good configuration of this machine.
-        instance: the name of this deployment in Via. It derives from the pepper, so all machines agree.
+        instance: the name of this deployment in Via, derived from the newest pepper: all machines agree.
         opened: the secrets that the operator opened for providers, by ``env:<name>`` and ``file:<name>``.
     """
 
@@ -191,7 +191,7 @@ class Services:
         limiter = open_redis_limiter(self.address.options, _PEEK_SECONDS)
         fetch = self.open_fetch() if calls_outside else None
         compiler = self._compiler(self._tools(limiter, fetch or not_called))
-        bindings = open_bindings(self.address.options, compiler.states.secret)
+        bindings = open_bindings(self.address.options, *self.hasher.secrets("affinity"))
         platform = self.store.read_platform()
         asked = discovering((*platform.providers, *snapshot.tenant.providers))
         discovered = self.store.discovered(asked)
@@ -238,7 +238,7 @@ class Services:
             bodies=BodyLimits.of(settings.limits),
             opened=self.opened,
             states=PoolStates(
-                self.hasher("affinity").rpartition(":")[2].encode(),
+                self.hasher.secrets("affinity")[0],
                 self.clock.now() - self.clock.monotonic(),
                 worker,
                 max(settings.server.worker_count, worker + 1),
@@ -256,7 +256,7 @@ class Services:
         async def learn(owners: Sequence[str]) -> None:
             await health.learn(owners, compiler.states, self.clock)
 
-        source = open_source(self.address.options, self.known, learn, PartNames.of(self.hasher))
+        source = open_source(self.address.options, self.known, learn, PartNames.of(*self.hasher.each))
         gateways = GatewayCache[Gateway, CompiledPlatform](
             source,
             compiler,
@@ -282,7 +282,7 @@ class Services:
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
         settler, key_usage = self._settler(), open_key_usage(self.address.options)
-        bindings = open_bindings(self.address.options, compiler.states.secret)
+        bindings = open_bindings(self.address.options, *self.hasher.secrets("affinity"))
         resolver, states = Resolver(self.policy, self.clock.monotonic), compiler.states
         try:
             yield DataPlane(source, gateways, limiter, resolver, settler, states, health, key_usage, bindings)
@@ -344,10 +344,10 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         disk = SnapshotFile(folder / "snapshot.sqlite")
         file = SeenFile(folder / "store.json", address.mode)
         seen = file.load_newest(disk.meta().get("stores", {}))
-        pepper, keys = open_secrets(settings, address, seen, os.urandom)
-        known = KnownStore(SecretIds.of(pepper, keys), seen, file.save_soon if remembers else lambda _: None)
-        hasher = PepperedHasher(pepper)
-        names = PartNames.of(hasher)
+        peppers, keys = open_secrets(settings, address, seen, os.urandom)
+        known = KnownStore(SecretIds.of(peppers, keys), seen, file.save_soon if remembers else lambda _: None)
+        hasher = PepperedHasher(*peppers)
+        names = PartNames.of(*hasher.each)
         quarantine, audit_key = settings.admin.subdomain_quarantine, AuditKey.of(hasher)
         store = open_store(address.options, quarantine, known, names, audit_key, address.replicas)
         _look_at(store, address)
@@ -367,7 +367,7 @@ def connect(settings: Settings, address: RedisAddress | None = None, *, remember
         address=address,
         known=known,
         disk=disk,
-        instance=f"ai-gateway-{secret_id(pepper)}",
+        instance=f"ai-gateway-{secret_id(peppers[0])}",
         opened=opened,
     )
 

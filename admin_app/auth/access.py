@@ -20,7 +20,7 @@ from shared.core.addresses import is_loopback, is_own_name
 from shared.core.errors import KEY_NOT_ACTIVE, StoreDown
 from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, PlatformScope, PlatformToken, Scope, Snapshot
-from shared.secrets.api_keys import parse_key
+from shared.secrets.api_keys import all_hashes, parse_key
 
 # Headers that a proxy adds to a forwarded request, and the beginning of all others.
 _FORWARDING = ("Forwarded", "Via", "X-Real-IP")
@@ -270,7 +270,8 @@ def _find_key(key_hash: str) -> tuple[Snapshot, ApiKey] | None:
     snapshot = services().store.read(ids[0]) if ids else None
     if snapshot is None:
         return None
-    found = (key for key in snapshot.keys if hmac.compare_digest(key.hash, key_hash))
+    hashes = all_hashes(key_hash)
+    found = (key for key in snapshot.keys if any(hmac.compare_digest(key.hash, one) for one in hashes))
     return next(((snapshot, key) for key in found), None)
 
 

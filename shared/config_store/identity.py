@@ -27,14 +27,18 @@ LOST = (
 
 
 class SecretIds(NamedTuple):
-    """The public names of the secrets of this process. The first key encrypts, all of them decrypt."""
+    """The public names of the secrets of this process. The first ones hash and encrypt, all are valid."""
 
-    pepper: str
+    peppers: tuple[str, ...]
     keys: tuple[str, ...]
 
     @classmethod
-    def of(cls, pepper: bytes, keys: Iterable[bytes]) -> Self:
-        return cls(secret_id(pepper), tuple(map(secret_id, keys)))
+    def of(cls, peppers: Iterable[bytes], keys: Iterable[bytes]) -> Self:
+        return cls(tuple(map(secret_id, peppers)), tuple(map(secret_id, keys)))
+
+    def have(self, state: "StoreState") -> bool:
+        """Whether this process has all secrets that a store needs."""
+        return {*state.peppers} <= {*self.peppers} and {*state.keys} <= {*self.keys}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ class StoreState:
         id: a random name.
         generation: how often an operator accepted older data.
         revision: the number of its newest change.
-        pepper: the id of the pepper that hashed its API keys.
+        pepper: ids of the peppers that its content needs, the newest last, with spaces between them.
         keys: ids of the keys that encrypt its secrets.
         replaces: stores that this one replaces, each with the generation that was seen last.
     """
@@ -56,6 +60,11 @@ class StoreState:
     pepper: str
     keys: tuple[str, ...]
     replaces: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def peppers(self) -> tuple[str, ...]:
+        """The ids in `pepper`."""
+        return tuple(self.pepper.split())
 
     @classmethod
     def parse(cls, identity: Mapping[bytes, bytes], revision: bytes | None) -> Self | None:
@@ -101,14 +110,20 @@ class StoreState:
         return f"it is an older copy, which ends with change {found.revision} of {self.revision}"
 
 
-def adoption(secrets: SecretIds, keys: Sequence[str] = ()) -> list[str]:
-    """The arguments of ``adopt.lua``. `keys` are the ids that the store has already."""
+def adoption(secrets: SecretIds, found: StoreState | None = None) -> list[str]:
+    """The arguments of ``adopt.lua``. What the store `found` needs already stays needed."""
+    peppers, keys = (found.peppers, found.keys) if found else ((), ())
     return [
         os.urandom(16).hex(),
-        secrets.pepper,
-        " ".join((*keys, secrets.keys[0])),
+        _with_newest(peppers, secrets.peppers[0]),
+        _with_newest(keys, secrets.keys[0]),
         str(layout.OLDEST_FORMAT),
+        found.pepper if found else "",
     ]
+
+
+def _with_newest(ids: Sequence[str], newest: str) -> str:
+    return " ".join(dict.fromkeys((*ids, newest)))
 
 
 class KnownStore:
@@ -135,13 +150,15 @@ class KnownStore:
         return self._seen
 
     def adoption(self, found: StoreState | None) -> list[str] | None:
-        """The arguments of ``adopt.lua`` when the store lacks an identity, or the id of the first key."""
+        """The arguments of ``adopt.lua`` when the store lacks an identity, or the id of a first secret."""
         secrets, seen = self._secrets, self._seen
         if secrets is None or (seen and seen.why_lost(found)):
             return None
-        if found and (secrets.keys[0] in found.keys or not self._fits(found)):
-            return None
-        return adoption(secrets, found.keys if found else ())
+        if found:
+            is_complete = secrets.keys[0] in found.keys and secrets.peppers[0] in found.peppers
+            if is_complete or not secrets.have(found):
+                return None
+        return adoption(secrets, found)
 
     def check(self, found: StoreState | None, before: StoreState | None) -> None:
         """Take note of the state in a reply; `before` was `seen` when the question was sent.
@@ -171,5 +188,4 @@ class KnownStore:
             self._changed(found)
 
     def _fits(self, found: StoreState) -> bool:
-        secrets = self._secrets
-        return secrets is None or (found.pepper == secrets.pepper and set(found.keys) <= set(secrets.keys))
+        return self._secrets is None or self._secrets.have(found)

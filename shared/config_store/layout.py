@@ -38,7 +38,8 @@
 {cfg}:audit                  stream  the changes, newest last; see history/audit.py
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
 {cfg}:format                 string  the layout that a reader must know; without it, one older than 1
-{cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py
+{cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py. Per
+                                     older pepper audit:<id>, hashed:<id>; see history/retired.py
 {cfg}:changed                channel the ids of tenants that change, and "platform"
 """
 

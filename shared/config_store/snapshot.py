@@ -21,6 +21,7 @@ from shared.core.process.data_files import whole_file
 from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
+from shared.secrets.api_keys import all_hashes
 
 _LAYOUT = 1
 _TIMEOUT = 1.0  # seconds that a process waits for the writer
@@ -64,8 +65,9 @@ class SnapshotFile:
     def find(self, kind: str, text: str) -> Snapshot | None:
         """The tenant by ``key`` (its hash), ``subdomain`` or ``id``."""
         query = {"key": _BY_KEY, "subdomain": _BY_SUBDOMAIN, "id": _BY_ID}[kind]
-        for row in self._rows(query, text):
-            return self._decoded(*row)
+        for name in all_hashes(text):
+            for row in self._rows(query, name):
+                return self._decoded(*row)
         return None
 
     def platform(self) -> PlatformDocument | None:

@@ -20,6 +20,7 @@ from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from shared.redis_client.channel import listen_on
 from shared.redis_client.primary import open_async
+from shared.secrets.api_keys import all_hashes
 
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
@@ -61,10 +62,10 @@ class RedisSource:
         self._touch = client.register_script(layout.script("touch"))
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
-        return await self._look_up(layout.SUBDOMAINS, subdomain)
+        return await self._look_up(layout.SUBDOMAINS, (subdomain,))
 
     async def tenant_of_key(self, key_hash: str) -> str | None:
-        return await self._look_up(layout.HASHES, key_hash)
+        return await self._look_up(layout.HASHES, all_hashes(key_hash))
 
     async def read(self, tenant_id: str) -> Snapshot | None:
         snapshot = await self._finish(self._contents.tenant(tenant_id), tenant_id)
@@ -155,14 +156,15 @@ class RedisSource:
             replies = await self._client.mget([layout.discovered_key(one) for one in provider_ids])
         return parse_discovered(provider_ids, replies)
 
-    async def _look_up(self, key: str, field: str) -> str | None:
-        """The first word of a field."""
+    async def _look_up(self, key: str, names: Sequence[str]) -> str | None:
+        """The first word of the first of these fields that there is."""
         before = self._known.seen
         with redis_errors():
             async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.hget(key, field)
-                found, *state = await ask_state(pipeline).execute()
+                pipeline.hmget(key, names)
+                values, *state = await ask_state(pipeline).execute()
         self._known.check(StoreState.parse(*state), before)
+        found = next(filter(None, values), None)
         return None if found is None else found.decode(errors="replace").partition(" ")[0]
 
 

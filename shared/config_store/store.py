@@ -36,6 +36,7 @@ from shared.config_store.tokens import RedisTokens
 from shared.core.errors import CallInProgress, Conflict, NamesInUse, StoreLost, SubdomainTaken
 from shared.model.config import Snapshot, Tenant
 from shared.model.providers import Discovered, PlatformDocument
+from shared.secrets.api_keys import all_hashes
 
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
@@ -291,10 +292,10 @@ class RedisStore:
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
         before = self._known.seen
         with redis_errors(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hget(layout.HASHES, key_hash)
-            found, *state = ask_state(pipeline).execute()
+            pipeline.hmget(layout.HASHES, all_hashes(key_hash))
+            values, *state = ask_state(pipeline).execute()
         self._known.check(StoreState.parse(*state), before)
-        if found is None:
+        if (found := next(filter(None, values), None)) is None:
             return None
         tenant_id, _, key_id = found.decode().partition(" ")
         return tenant_id, key_id

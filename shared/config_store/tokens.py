@@ -18,6 +18,7 @@ from shared.config_store.records.tenants import ScriptCall, call_members, common
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import Conflict
 from shared.model.config import PlatformToken, PlatformTokens
+from shared.secrets.api_keys import all_hashes
 
 #: The message of `errors.Conflict`.
 TOKENS_CHANGED = "The tokens were modified concurrently. Fetch them again and repeat the change."
@@ -60,7 +61,8 @@ class RedisTokens:
 
     def find(self, token_hash: str) -> PlatformToken | None:
         with redis_errors(layout.TOKENS_ID):
-            text: Any = self._client.hget(layout.TOKENS, token_hash)
+            texts: Any = self._client.hmget(layout.TOKENS, all_hashes(token_hash))
+            text = next(filter(None, texts), None)
             token = None if text is None else _read(text, {})
             if token is None:
                 return None

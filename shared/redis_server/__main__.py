@@ -4,8 +4,8 @@ A gateway rejects changes while its store is not the one that it served last. Wh
 good, ``accept`` makes the present one the true one. With ``--secrets``, the pepper and the encryption key of
 this machine become those of the store: then API keys and secrets that need others can no longer be used.
 
-``rotate-secrets`` seals all stored secrets with the first key of ``security.key_file``, while the gateway
-serves.
+``rotate-secrets`` seals all stored secrets with the first key of ``security.key_file``, and names all stored
+parts by the first pepper of ``security.pepper_file``, while the gateway serves.
 
 ``check`` looks for records and indexes that contradict each other, and for entries of the audit log that were
 changed or removed, in Redis and in the files of this machine.
@@ -47,7 +47,7 @@ def main() -> None:
         "--secrets", action="store_true", help="give up the API keys and secrets that need other files"
     )
     commands.add_parser("check", help="look for damage; ends with 1 if there is any")
-    commands.add_parser("rotate-secrets", help="seal all secrets with the newest encryption key")
+    commands.add_parser("rotate-secrets", help="use the newest encryption key and pepper for all")
     arguments = parser.parse_args()
     found: list[str] = []
     try:
@@ -56,7 +56,7 @@ def main() -> None:
             if arguments.command == "check":
                 with open_client(address.options) as client, redis_errors():
                     archive = settings.data_dir / FOLDER
-                    found = violations(client, part_names(settings), audit_key(settings), archive)
+                    found = violations(client, part_names(settings), audit_key(settings, client), archive)
                 lines = found or [f"The store {address.name} is whole."]
             elif arguments.command == "rotate-secrets":
                 lines, found = _rotate(settings, address)
@@ -77,13 +77,23 @@ def _rotate(settings: Settings, address: RedisAddress) -> tuple[list[str], list[
 
     with open_client(address.options, _ROTATION_SECONDS) as client, redis_errors():
         result = rotate_secrets(settings, client, progress)
-    _note(settings, address, "rotateSecrets", f"{result.sealed} secrets sealed with {result.keys[-1]}")
+    _note(
+        settings,
+        address,
+        "rotateSecrets",
+        f"{result.sealed} secrets sealed with {result.keys[-1]}, parts named by {result.peppers[-1]}",
+    )
     left = [f"{owner} was left as it is: {why}" for owner, why in result.left.items()]
     lines = [f"{result.sealed} secrets of {result.owners} owners were sealed with the key {result.keys[-1]}."]
     if result.unusable:
         lines.append(f"{result.unusable} secrets cannot be opened, and stay as they are.")
-    needs = ", ".join(result.keys)
-    return [*lines, *left, f"The store {address.name} needs these encryption keys now: {needs}."], left
+    for owner, count in sorted(result.older.items()):
+        lines.append(
+            f"{count} API keys or tokens of {owner} need an older pepper until they are issued again."
+        )
+    needs = f"The store {address.name} needs these"
+    lines += [*left, f"{needs} peppers for its documents now: {', '.join(result.peppers)}."]
+    return [*lines, f"{needs} encryption keys now: {', '.join(result.keys)}."], left
 
 
 def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> str:
@@ -99,7 +109,7 @@ def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> 
         if why is None and ids is None:
             return f"The store {address.name} is the one that was served last. There is nothing to accept."
         replaced = (seen.id, str(seen.generation)) if seen and why else ("", "")
-        own = (ids.pepper, " ".join(ids.keys)) if ids else ("", "")
+        own = (ids.peppers[0], " ".join(ids.keys)) if ids else ("", "")
         if ids:
             rename_parts(client, part_names(settings))
         client.register_script(layout.script("accept"))(

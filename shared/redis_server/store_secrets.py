@@ -1,12 +1,14 @@
-"""The pepper and the encryption keys of this machine, checked against the store that they belong to.
+"""The peppers and the encryption keys of this machine, checked against the store that they belong to.
 
-With another pepper no stored API key would be valid, and without a key stored secrets cannot be decrypted.
-So the start is rejected, and a file that is missing is created only for a store without tenants.
+Without a pepper the stored documents have no valid names, and without a key stored secrets cannot be
+decrypted. So the start is rejected, and a file that is missing is created only for a store without tenants.
+A pepper that only API keys need is not demanded: then they are rejected, and the start says so.
 """
 
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from redis import Redis, ResponseError
 from shared.config_store import layout
 from shared.config_store.client import open_client, read_state
 from shared.config_store.history.audit import AuditKey
+from shared.config_store.history.retired import older_hashes, retired_keys
 from shared.config_store.identity import ACCEPT, ADOPTION_KEYS, SecretIds, StoreState, adoption
 from shared.config_store.records.parts import PartNames
 from shared.config_store.redis_errors import is_forbidden, redis_errors
@@ -24,6 +27,7 @@ from shared.core.process.data_files import writing_to
 from shared.redis_server.choose import RedisAddress
 from shared.secrets.api_keys import SECRET_BYTES, PepperedHasher
 from shared.secrets.files import SecretFileError, read_secrets
+from shared.secrets.sealing import AesSealer
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,7 +40,7 @@ class StoreNeeds:
     """The ids of the secrets that a store needs. `has_tenants` is None when that is unknown."""
 
     has_tenants: bool | None
-    pepper: str | None = None
+    peppers: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
 
@@ -57,7 +61,7 @@ class _SecretFile(NamedTuple):
 
 
 def _files(settings: Settings) -> tuple[_SecretFile, _SecretFile]:
-    """The file of the pepper, and that of the encryption keys."""
+    """The file of the peppers, and that of the encryption keys."""
     security, folder = settings.security, settings.data_dir
     return (
         _SecretFile(security.pepper_file, folder / "pepper", "security.pepper_file"),
@@ -70,8 +74,8 @@ def open_secrets(
     address: RedisAddress,
     seen: StoreState | None,
     random_bytes: Callable[[int], bytes],
-) -> tuple[bytes, list[bytes]]:
-    """The pepper and the encryption keys. Raises `GatewayError` when they are not those of the store.
+) -> tuple[list[bytes], list[bytes]]:
+    """The peppers and the encryption keys. Raises `GatewayError` when they are not those of the store.
 
     `seen` is the state of the store that was served last. It counts while the store does not respond, or has
     not the data that were served.
@@ -84,36 +88,48 @@ def open_secrets(
                 is_missing = one.is_missing
             if is_missing:
                 _check_may_create(one.own, one.setting, found, address)
-        pepper, keys = read_own_secrets(settings, random_bytes)
-        ids = SecretIds.of(pepper, keys)
+        peppers, keys = read_own_secrets(settings, random_bytes)
+        ids = SecretIds.of(peppers, keys)
         if found.has_tenants is False:
-            if found.pepper != ids.pepper or not {ids.keys[0]} <= {*found.keys} <= {*ids.keys}:
+            is_ours = {ids.peppers[0]} <= {*found.peppers} <= {*ids.peppers}
+            if not is_ours or not {ids.keys[0]} <= {*found.keys} <= {*ids.keys}:
                 _adopt_empty(client, ids)
         else:
             _check_pepper(pepper_file.given or pepper_file.own, ids, found, address)
             _check_keys(key_file.given or key_file.own, ids, found, address)
-    return pepper, keys
+            _warn_of_keys(client, ids)
+    return peppers, keys
 
 
-def read_own_secrets(settings: Settings, random_bytes: Callable[[int], bytes]) -> tuple[bytes, list[bytes]]:
-    """The pepper and the encryption keys in their files. One that is missing in `data_dir` is created."""
+def read_own_secrets(
+    settings: Settings, random_bytes: Callable[[int], bytes]
+) -> tuple[list[bytes], list[bytes]]:
+    """The peppers and the encryption keys in their files. One that is missing in `data_dir` is created."""
     pepper_file, key_file = _files(settings)
-    return pepper_file.read(random_bytes)[0], key_file.read(random_bytes)
+    return pepper_file.read(random_bytes), key_file.read(random_bytes)
 
 
 def part_names(settings: Settings) -> PartNames:
-    """The names that the pepper of this machine makes. Without a pepper, no stored part fits them."""
-    return PartNames.of(_hasher(settings))
+    """The names that the peppers of this machine make. Without a pepper, no stored part fits them."""
+    return PartNames.of(*PepperedHasher(*_peppers(settings)).each)
 
 
-def audit_key(settings: Settings) -> AuditKey:
-    """The key of the audit log that the pepper of this machine makes. Without a pepper, no entry fits it."""
-    return AuditKey.of(_hasher(settings))
+def audit_key(settings: Settings, client: Redis | None = None) -> AuditKey:
+    """The key of the audit log that the newest pepper makes. Without a pepper, no entry fits it.
+
+    With a `client`, entries that were signed by an older pepper fit, too.
+    """
+    newest, *older = _peppers(settings)
+    if client is None:
+        return AuditKey.of(PepperedHasher(newest))
+    _, key_file = _files(settings)
+    keys = [os.urandom(SECRET_BYTES)] if key_file.is_missing else key_file.read(os.urandom)
+    return AuditKey.of(PepperedHasher(newest), retired_keys(client, AesSealer(keys, os.urandom), older))
 
 
-def _hasher(settings: Settings) -> PepperedHasher:
+def _peppers(settings: Settings) -> list[bytes]:
     pepper, _ = _files(settings)
-    return PepperedHasher(os.urandom(SECRET_BYTES) if pepper.is_missing else pepper.read(os.urandom)[0])
+    return [os.urandom(SECRET_BYTES)] if pepper.is_missing else pepper.read(os.urandom)
 
 
 def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:
@@ -125,17 +141,17 @@ def _find_needs(client: Redis, seen: StoreState | None) -> StoreNeeds:
             # A store of an older release has no identity. The hash of a key begins with the pepper's id.
             key_hash: Any = client.hrandfield(layout.HASHES)
     except StoreDown:
-        return StoreNeeds(True, seen.pepper, seen.keys) if seen and seen.revision else StoreNeeds(None)
+        return StoreNeeds(True, seen.peppers, seen.keys) if seen and seen.revision else StoreNeeds(None)
     if int(form or 0) > layout.FORMAT:
         raise GatewayError(
             f"The store has layout {int(form)} of a newer release; this one reads up to {layout.FORMAT}. "
             "Start the newer release."
         )
     if seen and seen.why_lost(state):
-        return StoreNeeds(True, seen.pepper, seen.keys)
+        return StoreNeeds(True, seen.peppers, seen.keys)
     if state is None:
-        return StoreNeeds(tenants > 0, key_hash and key_hash.decode().partition(":")[0])
-    return StoreNeeds(tenants > 0, state.pepper, state.keys)
+        return StoreNeeds(tenants > 0, (key_hash.decode().partition(":")[0],) if key_hash else ())
+    return StoreNeeds(tenants > 0, state.peppers, state.keys)
 
 
 def _check_may_create(own: Path, setting: str, needs: StoreNeeds, address: RedisAddress) -> None:
@@ -163,11 +179,25 @@ def _adopt_empty(client: Redis, ids: SecretIds) -> None:
 
 
 def _check_pepper(file: Path, ids: SecretIds, needs: StoreNeeds, address: RedisAddress) -> None:
-    if needs.pepper is not None and needs.pepper != ids.pepper:
+    if missing := set(needs.peppers) - set(ids.peppers):
         raise SecretFileError(
-            f"security.pepper_file: {file} is not the pepper of the store {address.name}, so none of its API "
-            f"keys would be valid. Restore the file, {_GIVE_UP}"
+            f"security.pepper_file: {file} lacks the pepper {', '.join(sorted(missing))} of the store "
+            f"{address.name}, so its documents and API keys would not be valid. Add it as a further line, "
+            f"{_GIVE_UP}"
         )
+
+
+def _warn_of_keys(client: Redis, ids: SecretIds) -> None:
+    """Say how many API keys are rejected, because their pepper was removed. Silent while Redis is away."""
+    with suppress(StoreDown), redis_errors():
+        for pepper, count in older_hashes(client).items():
+            if pepper not in ids.peppers:
+                logger.warning(
+                    "security.pepper_file lacks the pepper %s of %d API keys and tokens, which are rejected. "
+                    "Add it as a further line, or issue them again.",
+                    pepper,
+                    count,
+                )
 
 
 def _check_keys(file: Path, ids: SecretIds, needs: StoreNeeds, address: RedisAddress) -> None:

@@ -17,7 +17,7 @@ from shared.model.messages import Headers, Response
 from shared.routing.client_keys import has_key, query_without_keys, sent_key, without_stray_keys
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import allowed_methods, match_method
-from shared.secrets.api_keys import MARK, PepperedHasher
+from shared.secrets.api_keys import MARK, PepperedHasher, match_hash
 
 _LABEL = re.compile(LABEL)
 _NO_PAGE = Cors(())
@@ -144,6 +144,14 @@ def read_call(
     return Call(
         subdomain, path, target, without_stray_keys(headers), is_any, hasher(key) if key else None, is_own
     )
+
+
+def with_stored_hash(call: Call, gateway: Gateway | None) -> Call:
+    """The call with the hash that the tenant has of its key, which an older pepper may have made."""
+    if gateway is None or call.key_hash is None or call.key_hash in gateway.keys:
+        return call
+    stored = match_hash(call.key_hash, gateway.keys)
+    return call if stored is None else call._replace(key_hash=stored)
 
 
 def too_large(limit: int) -> Rejection:

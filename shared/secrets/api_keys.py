@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -64,25 +64,57 @@ def secret_id(secret: bytes) -> str:
     return hashlib.sha256(b"ai-gateway secret id:" + secret).hexdigest()[:8]
 
 
+class KeyHash(str):
+    """The hash of a secret by the newest pepper. `older` has those by the older peppers, the newest first."""
+
+    older: tuple[str, ...] = ()
+
+
+def all_hashes(key_hash: str) -> tuple[str, ...]:
+    """A hash, and those of the same secret by older peppers."""
+    return (key_hash, *key_hash.older) if isinstance(key_hash, KeyHash) else (key_hash,)
+
+
+def match_hash(key_hash: str, known: Container[str]) -> str | None:
+    """The first of `all_hashes` that is known; None if none is."""
+    return next((one for one in all_hashes(key_hash) if one in known), None)
+
+
 class PepperedHasher:
     """HMAC-SHA256 with a pepper. Without the pepper, stored hashes can neither be used nor guessed.
 
     API keys are random, so a fast hash is enough (2 to 4 µs).
     """
 
-    def __init__(self, pepper: bytes) -> None:
-        """Raises ValueError when the pepper is too short."""
+    def __init__(self, pepper: bytes, *older: bytes) -> None:
+        """`older` peppers may have made stored hashes. Raises ValueError when one is too short."""
         if len(pepper) < SECRET_BYTES:
             raise ValueError(f"The pepper must have at least {SECRET_BYTES} bytes.")
         # Copied for each key, because a new HMAC takes OpenSSL as long as all other steps.
         self._keyed = hmac.new(pepper, digestmod="sha256")
         self._id = secret_id(pepper)
+        #: A hasher for each older pepper.
+        self.older = tuple(PepperedHasher(one) for one in older)
 
     def __call__(self, secret: str) -> str:
-        """``<pepper id>:<hex digest>``."""
+        """``<pepper id>:<hex digest>``; a `KeyHash` if there are older peppers."""
         keyed = self._keyed.copy()
         keyed.update(secret.encode())
-        return f"{self._id}:{keyed.hexdigest()}"
+        text = f"{self._id}:{keyed.hexdigest()}"
+        if not self.older:
+            return text
+        found = KeyHash(text)
+        found.older = tuple(hasher(secret) for hasher in self.older)
+        return found
+
+    @property
+    def each(self) -> "tuple[PepperedHasher, ...]":
+        """A hasher for each pepper, the newest first."""
+        return (self, *self.older)
+
+    def secrets(self, purpose: str) -> tuple[bytes, ...]:
+        """Secrets of the deployment for a purpose, one per pepper, the newest first."""
+        return tuple(one(purpose).rpartition(":")[2].encode() for one in self.each)
 
 
 def _is_key(text: str) -> bool:

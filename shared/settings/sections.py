@@ -287,7 +287,9 @@ class Security:
         "validators and Redis.",
     )
     pepper_file: Path | None = setting(
-        path, None, "File with the secret that hashes API keys. null: generated in data_dir."
+        path,
+        None,
+        "File with the secret that hashes API keys, the newest line first. null: generated in data_dir.",
     )
     key_file: Path | None = setting(
         path, None, "File with the key that encrypts stored secrets. null: generated in data_dir."

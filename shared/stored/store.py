@@ -42,10 +42,11 @@ _BATCH: Final = 500
 class Bindings:
     """The bindings of all tenants. One event loop only."""
 
-    def __init__(self, connection: AnyConnection, secret: bytes) -> None:
-        """`secret` is the deployment's: whoever reads Redis cannot tell the ids."""
+    def __init__(self, connection: AnyConnection, secret: bytes, *older: bytes) -> None:
+        """`secret` is the deployment's, as were `older` ones: whoever reads Redis cannot tell the ids."""
         self._connection = connection
         self._secret = secret
+        self._older = older
         self._memory: OrderedDict[tuple[str, str], Binding] = OrderedDict()
         # By tenant, in the order of their turns, and by name; None: it is to be removed.
         self._waiting: OrderedDict[str, dict[str, Binding | None]] = OrderedDict()
@@ -64,7 +65,7 @@ class Bindings:
         self._put(tenant_id, id, None)
 
     def _put(self, tenant_id: str, id: str, binding: Binding | None) -> None:
-        name = self._name(id)
+        name = self._name(id, self._secret)
         if binding is None:
             self._memory.pop((tenant_id, name), None)
         else:
@@ -82,7 +83,7 @@ class Bindings:
 
     async def find(self, tenant_id: str, ids: Sequence[str]) -> Mapping[str, Binding]:
         """The bindings of a tenant's ids, as far as there are any. Raises `StoreDown`."""
-        names = {id: (tenant_id, self._name(id)) for id in ids[:MAX_IDS]}
+        names = {id: (tenant_id, self._name(id, self._secret)) for id in ids[:MAX_IDS]}
         found = {id: known for id, name in names.items() if (known := self._known(*name)) is not None}
         if len(found) < len(names):
             found |= await self._read({id: names[id] for id in names if id not in found})
@@ -97,18 +98,23 @@ class Bindings:
         return self._memory.get((tenant_id, name)) or self._waiting.get(tenant_id, {}).get(name)
 
     async def _read(self, names: Mapping[str, tuple[str, str]]) -> dict[str, Binding]:
-        replies = await self._connection.call("MGET", *[binding_key(*name) for name in names.values()])
-        found = {}
-        for (id, name), reply in zip(names.items(), replies, strict=True):
-            if reply is None:
+        places = [(id, name) for id, (tenant_id, _) in names.items() for name in self._names(tenant_id, id)]
+        replies = await self._connection.call("MGET", *[binding_key(*name) for _, name in places])
+        found: dict[str, Binding] = {}
+        for (id, name), reply in zip(places, replies, strict=True):
+            if reply is None or id in found:
                 continue
             try:
                 found[id] = Binding.parse(reply)
             except ValueError as error:
                 logger.error("The binding %s is left out: %s", binding_key(*name), error)
                 continue
-            self._remember(name, found[id])
+            self._remember(names[id], found[id])
         return found
+
+    def _names(self, tenant_id: str, id: str) -> list[tuple[str, str]]:
+        """The names that an id of a tenant may have, the newest first."""
+        return [(tenant_id, self._name(id, secret)) for secret in (self._secret, *self._older)]
 
     async def run(self) -> None:
         """Write what was bound, until canceled."""
@@ -170,14 +176,14 @@ class Bindings:
         if len(self._memory) > MAX_IN_MEMORY:
             self._memory.popitem(last=False)
 
-    def _name(self, id: str) -> str:
+    def _name(self, id: str, secret: bytes) -> str:
         text = id.encode(errors="surrogatepass")
-        return keyed_hash(self._secret, text, size=16).hexdigest()
+        return keyed_hash(secret, text, size=16).hexdigest()
 
 
-def open_bindings(options: Mapping[str, Any], secret: bytes) -> Bindings:
+def open_bindings(options: Mapping[str, Any], secret: bytes, *older: bytes) -> Bindings:
     """Bindings with their own connection; `options` are keyword arguments of redis.Redis."""
-    return Bindings(open_connection(options, (BIND,), _DEADLINE), secret)
+    return Bindings(open_connection(options, (BIND,), _DEADLINE), secret, *older)
 
 
 def index_key(tenant_id: str) -> str:

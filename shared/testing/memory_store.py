@@ -19,6 +19,7 @@ from shared.core.errors import CallInProgress, Conflict, NamesInUse, SubdomainTa
 from shared.model.config import PlatformToken, PlatformTokens, Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from shared.model.uses import uses_of
+from shared.secrets.api_keys import all_hashes, match_hash
 from shared.testing.memory_history import MemoryHistory
 
 
@@ -225,7 +226,8 @@ class MemoryStore:
         return value if self._clock.now() < until else None
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
-        return self._hashes.get(key_hash)
+        stored = match_hash(key_hash, self._hashes)
+        return None if stored is None else self._hashes[stored]
 
     def find_subdomain(self, subdomain: str) -> str | None:
         """The id of the tenant that has the subdomain."""
@@ -313,7 +315,7 @@ class MemoryTokens:
         return replace(self._stored, tokens=tuple(tokens))
 
     def find(self, token_hash: str) -> PlatformToken | None:
-        return next((one for one in self.all().tokens if one.hash == token_hash), None)
+        return next((one for one in self.all().tokens if one.hash in all_hashes(token_hash)), None)
 
     def touch(self, token: PlatformToken, at: float) -> None:
         self._used[token.id] = at

@@ -16,6 +16,7 @@ from admin_app.auth.failed_logins import MAX_FAILURES
 from admin_app.ui.pages import MISSING, PAGES
 from shared.documents import examples
 from shared.documents.ai import examples as ai
+from shared.secrets.api_keys import PepperedHasher
 from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, new_app
 
@@ -396,3 +397,19 @@ class TestWithToken:
         api = Api(app_of(world))
         assert api.get("/docs", headers={"Host": "10.1.2.3:8080"}).status_code == 200
         assert api.get("/tenants", headers={"Host": "10.1.2.3:8080"}).status_code == 401
+
+
+def test_key_and_token_of_an_older_pepper_stay_valid_and_ended_ones_ended(world: World) -> None:
+    platform = Api(new_app(world), TOKEN)
+    tenant, ended = platform.tenant("acme"), platform.tenant("ended")
+    token = platform.create("/platform/tokens", {"name": "ci", "scopes": ["read"]})["token"]
+    [key] = platform.get(f"/tenants/{ended.id}/api-keys").get_json()["api_keys"]
+    assert platform.delete(f"/tenants/{ended.id}/api-keys/{key['id']}").status_code == 200
+    world.hasher = PepperedHasher(b"n" * 32, b"p" * 32)
+    app = new_app(world)
+    url = f"/tenants/{tenant.id}"
+    assert [Api(app, one).get(url).status_code for one in (tenant.key, token)] == [200, 200]
+    assert Api(app, ended.key).get(f"/tenants/{ended.id}").status_code == 401
+    world.hasher = PepperedHasher(b"n" * 32)
+    app = new_app(world)
+    assert [Api(app, one).get(url).status_code for one in (tenant.key, token)] == [401, 401]

@@ -20,7 +20,7 @@ from shared.model.providers import Discovered
 from tests.config_store.configurations import a_tenant, create, with_tenant
 from tests.support.wait import until
 
-SECRETS = SecretIds("pepper", ("key",))
+SECRETS = SecretIds(("pepper",), ("key",))
 STATE = StoreState(id="a", generation=2, revision=40, pepper="pepper", keys=("key",))
 
 
@@ -125,7 +125,7 @@ def test_store_of_an_older_release_is_adopted_once(client: redis.Redis) -> None:
 
 def test_new_encryption_key_is_added_to_the_identity(client: redis.Redis) -> None:
     create(a_store(client), a_tenant("acme"))
-    rotated = RedisStore(client, quarantine=60, known=KnownStore(SecretIds("pepper", ("new", "key"))))
+    rotated = RedisStore(client, quarantine=60, known=KnownStore(SecretIds(("pepper",), ("new", "key"))))
     rotated.ping()
     assert state_of(client).keys == ("key", "new")
     with pytest.raises(StoreLost, match="secrets"):

@@ -1,4 +1,7 @@
-"""The encryption key is replaced while the gateway serves: the command is killed again and again, no call fails."""
+"""The encryption key and the pepper are replaced while the gateway serves.
+
+The command is killed again and again, and no call fails.
+"""
 
 import os
 import random
@@ -16,6 +19,7 @@ from shared.secrets.api_keys import secret_id
 from shared.secrets.files import read_secrets
 from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 pytestmark = pytest.mark.slow
 
@@ -120,3 +124,65 @@ def test_key_is_replaced_while_calls_go_on_and_the_command_is_killed(
             assert all(
                 client.pttl(key) > 0 for key in client.scan_iter("{cfg}:part:*") if client.get(key) in kept
             )
+
+
+def restart(gateway: RunningGateway) -> None:
+    gateway.stop()
+    gateway.start()
+
+
+def test_pepper_is_replaced_while_calls_go_on_and_the_command_is_killed(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    folder = tmp_path / "data"
+    with RunningGateway(folder) as gateway:
+        tenants = [gateway.create_tenant() for _ in range(TENANTS)]
+        for tenant in tenants:
+            tenant.create_rule("/v1", upstream.url)
+        revoked = gateway.create_tenant()
+        url = f"/tenants/{revoked.id}/api-keys"
+        [key] = gateway.call("GET", url).json()["api_keys"]
+        assert gateway.call("DELETE", f"{url}/{key['id']}").status_code == 200
+        gateway.stop()
+        file = folder / "pepper"
+        old = secret_id(read_secrets(file, file, os.urandom, setting="pepper_file")[0])
+        file.write_bytes(b64encode(os.urandom(32)) + b"\n" + file.read_bytes())
+        gateway.start()
+        with Calls(tenants) as calls, Redis(unix_socket_path=str(folder / "valkey.sock")) as client:
+            for _ in range(KILLS):
+                kill_at_work(command(gateway, "rotate-secrets"), client)
+                assert "is whole" in said(gateway, "check")
+            assert replaced(client) > 0
+            text = said(gateway, "rotate-secrets")
+            assert old not in text.splitlines()[-2]
+            assert f"1 API keys or tokens of {tenants[0].id} need an older pepper" in text
+            for tenant in tenants[1:]:
+                issue_again(tenant, calls)
+            text = said(gateway, "rotate-secrets")
+            assert text.count("need an older pepper") == 1, text
+        assert (calls.failed, calls.count > 20) == ([], True)
+        assert revoked.request("GET", "/v1/x").status_code == 401
+        file.write_text(file.read_text().splitlines()[0] + "\n")
+        restart(gateway)
+        assert [tenant.request("GET", "/v1/x").status_code for tenant in tenants] == [
+            401,
+            *[200] * (TENANTS - 1),
+        ]
+        assert revoked.request("GET", "/v1/x").status_code == 401
+        assert f"lacks the pepper {old} of 1 API keys" in gateway.log("admin")
+        done = gateway.call("POST", f"/tenants/{tenants[1].id}/versions/1/rollback", json={})
+        assert done.status_code == 200, done.text
+        assert "is whole" in said(gateway, "check")
+
+
+def issue_again(tenant: TenantInUse, calls: Calls) -> None:
+    """Rotate the key of a tenant, and delete the old one when no call uses it any more."""
+    url = f"/tenants/{tenant.id}/api-keys"
+    [key] = tenant.gateway.call("GET", url).json()["api_keys"]
+    made = tenant.gateway.call("POST", f"{url}/{key['id']}/rotate", json={})
+    assert made.status_code == 201, made.text
+    tenant.key, before = made.json()["key"], calls.count
+    for _ in until(30):
+        if calls.count > before + 1:
+            break
+    assert tenant.gateway.call("DELETE", f"{url}/{key['id']}").ok

@@ -56,14 +56,14 @@ def started(settings: Settings) -> Services:
         return services
 
 
-def another_key(settings: Settings) -> None:
-    """Put a new key above the others, as the page on hardening says."""
-    file = settings.data_dir / "encryption-key"
+def another_key(settings: Settings, name: str = "encryption-key") -> None:
+    """Put a new key or pepper above the others, as the page on hardening says."""
+    file = settings.data_dir / name
     file.write_bytes(b64encode(os.urandom(32)) + b"\n" + file.read_bytes())
 
 
-def newest_only(settings: Settings) -> None:
-    file = settings.data_dir / "encryption-key"
+def newest_only(settings: Settings, name: str = "encryption-key") -> None:
+    file = settings.data_dir / name
     file.write_text(file.read_text().splitlines()[0] + "\n")
 
 
@@ -249,7 +249,7 @@ def test_key_that_secrets_still_need_stays_needed(settings: Settings, client: re
     another_key(settings)
     result = rotated(settings, client)
     assert result.left == {"id-b": "a part is missing."}
-    assert len(result.keys) == 1
+    assert len(result.keys) == 2
     newest_only(settings)
     with pytest.raises(SecretFileError, match="lacks the encryption key"):
         started(settings)

@@ -159,6 +159,7 @@ def test_a_day_of_an_operator_fails_no_request(machines: Machines, upstream: Loa
         lose_redis(machines, key)
         fail_over(machines, key)
         rotate(machines)
+        rotate_pepper(machines)
     tally = load.tally
     assert "is whole" in machines.on_the_store("check")
     machines.gw("diff", "-f", str(machines.file))
@@ -220,6 +221,16 @@ def rotate(machines: Machines) -> None:
     machines.restart_admin()
     for one in (machines.first, machines.second):
         machines.restart_proxy(one)
+
+
+def rotate_pepper(machines: Machines) -> None:
+    """The pepper is replaced. Calls go on with a key that needs the old one, so its line stays."""
+    file = machines.key_file.with_name("pepper")
+    file.write_bytes(b64encode(os.urandom(32)) + b"\n" + file.read_bytes())
+    for one in (machines.first, machines.second):
+        machines.restart_proxy(one)
+    machines.restart_admin()
+    assert "need an older pepper" in machines.on_the_store("rotate-secrets")
 
 
 def secret_of(file: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.secrets.api_keys import PepperedHasher, mint_key, parse_key, secret_id
+from shared.secrets.api_keys import PepperedHasher, all_hashes, match_hash, mint_key, parse_key, secret_id
 
 PEPPER = bytes(range(32))
 ALPHABET = string.digits + string.ascii_letters
@@ -88,3 +88,13 @@ def test_api_key_hash_and_id_depend_on_the_pepper() -> None:
 def test_a_short_pepper_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
         PepperedHasher(b"short")
+
+
+@given(st.text(), st.lists(st.binary(min_size=32, max_size=40), min_size=1, max_size=4))
+def test_hash_by_several_peppers_has_that_of_each(text: str, peppers: list[bytes]) -> None:
+    found = PepperedHasher(*peppers)(text)
+    each = tuple(PepperedHasher(one)(text) for one in peppers)
+    assert (found, all_hashes(found)) == (each[0], each)
+    assert all(match_hash(found, {one}) == one for one in each)
+    assert match_hash(found, {"pepper:other"}) is None
+    assert all_hashes(each[-1]) == each[-1:], "one pepper makes a plain text"

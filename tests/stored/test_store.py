@@ -135,3 +135,17 @@ async def until_found(bindings: Bindings, ids: list[str]) -> Mapping[str, Bindin
         while not (known := await found(bindings, ids)):
             await asyncio.sleep(0.01)
     return known
+
+
+async def test_binding_is_found_by_the_secret_of_an_older_pepper(valkey_socket: str, client: Redis) -> None:
+    options = {"unix_socket_path": valkey_socket}
+    before, after = open_bindings(options, b"secret"), open_bindings(options, b"new", b"secret")
+    try:
+        before.add("t1", ["resp_1"], FIRST)
+        await before.flush()
+        after.add("t1", ["resp_2"], SECOND)
+        await after.flush()
+        assert await after.find("t1", ["resp_1", "resp_2"]) == {"resp_1": FIRST, "resp_2": SECOND}
+    finally:
+        await before.close()
+        await after.close()

@@ -29,13 +29,12 @@ from shared.core.process.failures import Failures
 from shared.core.single_flight import SingleFlight
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
+from shared.secrets.api_keys import match_hash
 
 # Tenants that one slice of a sweep drops, so that no request waits for it, and that are compiled together.
 _SLICE = 100
-# Seconds between two reloads of all tenants, however often the connection is lost.
-_FULL_RELOAD_PAUSE = 5.0
-# A number that no change reaches, to read the newest number alone.
-_NEVER = 2**53
+_FULL_RELOAD_PAUSE = 5.0  # seconds between two reloads of all tenants, however often the connection is lost
+_NEVER = 2**53  # a number that no change reaches, to read the newest number alone
 
 _CHECK, _WATCH, _SWEEP = "check for changes", "watch", "sweep"
 _PLATFORM, _RECOMPILE = "platform", "second compilation"
@@ -118,8 +117,9 @@ class GatewayCache[G: Compiled, P]:
     def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """What `find` would return, if it need not ask Redis. When this returns None, call `find`."""
         gateway = self._gateways.find(subdomain, key_hash, self._clock.monotonic())
-        is_known = gateway is None or subdomain is None or key_hash is None or key_hash in gateway.keys
-        return gateway if is_known else None
+        if gateway is None or subdomain is None or key_hash is None or key_hash in gateway.keys:
+            return gateway
+        return gateway if match_hash(key_hash, gateway.keys) else None
 
     async def find(self, subdomain: str | None, key_hash: str | None) -> G | None:
         """The tenant with the subdomain; without a subdomain, with the key. None when there is none.
@@ -132,7 +132,7 @@ class GatewayCache[G: Compiled, P]:
             return gateway or (await self._read_by("key", key_hash) if key_hash else None)
         if gateway is None:
             return await self._read_by("subdomain", subdomain)
-        if key_hash is None or key_hash in gateway.keys:
+        if key_hash is None or match_hash(key_hash, gateway.keys):
             return gateway
         return await self._with_new_key(gateway, key_hash)
 
@@ -217,7 +217,7 @@ class GatewayCache[G: Compiled, P]:
         if gateway is None:
             return None
         # It may have lost the name between the two calls.
-        owns = text in gateway.keys if kind == "key" else text == gateway.snapshot.tenant.subdomain
+        owns = match_hash(text, gateway.keys) if kind == "key" else text == gateway.snapshot.tenant.subdomain
         return gateway if owns else None
 
     async def _with_new_key(self, gateway: G, key_hash: str) -> G | None:

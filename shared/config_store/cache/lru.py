@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from shared.model.config import ApiKey, Snapshot
+from shared.secrets.api_keys import match_hash
 
 # Clients choose the names that are looked up. About 200 bytes each.
 _MAX_ABSENT = 10_000
@@ -65,6 +66,8 @@ class GatewayLru[G: Compiled]:
             tenant_id = self._by_subdomain.get(subdomain)
         else:
             tenant_id = self._by_key.get(key_hash or "")
+            if tenant_id is None and key_hash and (stored := match_hash(key_hash, self._by_key)):
+                tenant_id = self._by_key[stored]
         if tenant_id is None:
             return None
         entry = self._entries[tenant_id]

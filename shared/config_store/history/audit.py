@@ -106,16 +106,40 @@ class SignedEntry(NamedTuple):
             raise ValueError(f"The entry {self.id} of the audit log cannot be read.") from error
 
 
-class AuditKey:
-    """The key of the codes of entries. Without a `secret` it is known to everybody, as in tests."""
+class RetiredKey(NamedTuple):
+    """The key of an older pepper, and the last change that it may have signed; None while it still may."""
 
-    def __init__(self, secret: bytes = b"") -> None:
+    secret: bytes
+    until: int | None
+
+
+class AuditKey:
+    """The key of the codes of entries. Without a `secret` it is known to everybody, as in tests.
+
+    Entries that a `retired` key signed in its time are valid, too.
+    """
+
+    def __init__(self, secret: bytes = b"", retired: Iterable[RetiredKey] = ()) -> None:
         self._keyed = hmac.new(secret, digestmod="sha256")
+        self._retired = tuple((AuditKey(old), until) for old, until in retired)
+
+    @staticmethod
+    def secret_of(hasher: Callable[[str], str]) -> bytes:
+        """The secret of a deployment, whose API keys `hasher` hashes."""
+        return hasher("audit log").encode()
 
     @classmethod
-    def of(cls, hasher: Callable[[str], str]) -> Self:
-        """The key of a deployment, whose API keys `hasher` hashes."""
-        return cls(hasher("audit log").encode())
+    def of(cls, hasher: Callable[[str], str], retired: Iterable[RetiredKey] = ()) -> Self:
+        """The key of `secret_of`."""
+        return cls(cls.secret_of(hasher), retired)
+
+    def fits(self, signed: SignedEntry) -> bool:
+        """Whether this key has signed an entry, or a retired one has in its time."""
+        if hmac.compare_digest(self.mac(signed.text), signed.mac):
+            return True
+        return any(
+            (until is None or signed.number <= until) and key.fits(signed) for key, until in self._retired
+        )
 
     def mac(self, text: bytes) -> str:
         """The code of an entry."""
@@ -138,7 +162,7 @@ def verify(entries: Iterable[SignedEntry], key: AuditKey, newest: Mapping[str, i
     oldest = None
     for signed in entries:
         oldest = signed.number if oldest is None else oldest
-        if not hmac.compare_digest(key.mac(signed.text), signed.mac):
+        if not key.fits(signed):
             yield f"The entry {signed.id} was changed, or signed with another pepper."
             continue
         entry = signed.entry

@@ -3,7 +3,6 @@
 An owner is rewritten in one transaction, and again while another process changes it at the same time.
 """
 
-import hmac
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -95,7 +94,8 @@ def _rewrite(owner: str, names: PartNames, change: Rewrite, noted: str | None, p
     new = {name: names(owner, kind, texts[name]) for name, (kind, _) in stored.parts.items()}
     roots = {version: change.root(owner, root) for version, root in stored.roots.items()}
     if noted is not None:
-        if roots == stored.roots and all(old == name for old, name in new.items()):
+        is_named = names.root(owner, stored.texts[stored.current]) == stored.root_name
+        if is_named and roots == stored.roots and all(old == name for old, name in new.items()):
             return
         pipeline.sadd(noted, owner)
     _put_parts(owner, new, texts, pipeline)
@@ -121,13 +121,13 @@ def _rewrite(owner: str, names: PartNames, change: Rewrite, noted: str | None, p
 def _check(owner: str, names: PartNames, stored: _Owner) -> None:
     """Raise ValueError when a text is not the one that was stored: else it would get a valid name here."""
     for name, (kind, text) in stored.parts.items():
-        if not hmac.compare_digest(names(owner, kind, text), name):
+        if not names.fits(name, owner, kind, text):
             raise ValueError("a part is not the one that was stored.")
     for version, text in stored.texts.items():
         known = [stored.root_name] if version == stored.current else []
         if version in stored.notes:
             known.append(VersionNote.parse(version, stored.notes[version], pinned=False).root)
-        if any(name != names.root(owner, text) for name in known):
+        if not all(names.root_fits(name, owner, text) for name in known):
             raise ValueError(f"the version {version} is not the one that was stored.")
 
 

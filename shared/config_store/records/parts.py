@@ -31,15 +31,19 @@ MAX_PARTS = 20_000
 
 
 class PartNames:
-    """Makes the names of parts. Without a `secret` they are plain hashes, as in tests."""
+    """Makes the names of parts. Without a `secret` they are plain hashes, as in tests.
 
-    def __init__(self, secret: bytes = b"") -> None:
+    Names by `older` secrets are valid, too, until the parts have new ones (``rotate-secrets``).
+    """
+
+    def __init__(self, secret: bytes = b"", *older: bytes) -> None:
         self._keyed = hmac.new(secret, digestmod="sha256")
+        self._older = tuple(PartNames(one) for one in older)
 
     @classmethod
-    def of(cls, hasher: Callable[[str], str]) -> Self:
-        """The names of a deployment, whose API keys `hasher` hashes."""
-        return cls(hasher("names of parts").encode())
+    def of(cls, hasher: Callable[[str], str], *older: Callable[[str], str]) -> Self:
+        """The names of a deployment, whose API keys `hasher` hashes, and `older` ones have hashed."""
+        return cls(*(one("names of parts").encode() for one in (hasher, *older)))
 
     def __call__(self, owner: str, kind: str, text: bytes) -> str:
         """The name of a part of an owner, which is the id of a tenant, or ``platform``."""
@@ -48,20 +52,30 @@ class PartNames:
         keyed.update(text)
         return urlsafe_b64encode(keyed.digest()[:_NAME_BYTES]).decode()
 
+    def fits(self, name: str, owner: str, kind: str, text: bytes) -> bool:
+        """Whether the text was stored under this name."""
+        if hmac.compare_digest(self(owner, kind, text), name):
+            return True
+        return any(one.fits(name, owner, kind, text) for one in self._older)
+
+    def root_fits(self, name: str, owner: str, text: bytes) -> bool:
+        """The same for a root."""
+        return self.fits(name, owner, _ROOT, text)
+
     def root(self, owner: str, text: bytes) -> str:
         """The name of a root, which stands in the record of the owner."""
         return self(owner, _ROOT, text)
 
     def decode_root[R: AnyRoot](self, owner: str, name: str, text: bytes, kind: type[R]) -> R:
         """The root in a text. Raises ValueError, also when the text is not that of the name."""
-        if not hmac.compare_digest(self.root(owner, text), name):
+        if not self.root_fits(name, owner, text):
             raise ValueError("its root is not the one that was stored.")
         return decode(kind, text)
 
     def decode_part(self, owner: str, place: tuple[str, str, str], text: bytes) -> Part:
         """The part at a place of a root. Raises ValueError as `decode_root`."""
         kind, part_id, name = place
-        if not hmac.compare_digest(self(owner, kind, text), name):
+        if not self.fits(name, owner, kind, text):
             raise ValueError(f"the part {part_id} of its {kind} is not the one that was stored.")
         part: Part = decode(KINDS[kind], text)
         if id_of(part) != part_id:

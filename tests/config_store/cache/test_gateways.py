@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from shared.config_store.history.edit import Edit
+from shared.secrets.api_keys import KeyHash
 from tests.config_store.cache.reader_world import EVERYTHING, Knobs, World, renamed
 from tests.config_store.configurations import ACTOR, a_tenant, an_api_key, with_tenant
 
@@ -282,3 +283,29 @@ async def test_the_background_looks_again_and_again_until_it_is_closed(live: Wor
     live.source.calls.clear()
     await live.settle()
     assert live.source.calls == []
+
+
+def two_peppers(newest: str, older: str) -> str:
+    found = KeyHash(newest)
+    found.older = (older,)
+    return found
+
+
+@pytest.mark.parametrize("subdomain", ["acme", None])
+async def test_key_of_an_older_pepper_is_found_and_then_costs_no_question(
+    world: World, subdomain: str | None
+) -> None:
+    world.create("acme")
+    key = two_peppers("new:acme", "pepper:acme")
+    assert await world.asked(subdomain, key) == ["look-up", "read"]
+    for _ in range(3):
+        assert world.cache.peek(subdomain, key) is not None
+        assert await world.asked(subdomain, key) == []
+
+
+async def test_unknown_key_with_two_peppers_costs_one_question_and_then_none(world: World) -> None:
+    world.create("acme")
+    await world.cache.find("acme", None)
+    strangers = [("acme", two_peppers("new:x", "pepper:x")), (None, two_peppers("new:y", "pepper:y"))]
+    assert [await world.asked(*stranger) for stranger in strangers] == [["look-up"]] * 2
+    assert [await world.asked(*stranger) for stranger in strangers] == [[]] * 2

@@ -54,7 +54,7 @@ class Machine:
 def machine(tmp_path: Path, runner: asyncio.Runner) -> Iterator[Machine]:
     world, disk = World(compiler=compile_unless_bad), SnapshotFile(tmp_path / "snapshot.sqlite")
     world.use_disk(disk)
-    known = KnownStore(SecretIds("pepper", ("key",)), STATE)
+    known = KnownStore(SecretIds(("pepper",), ("key",)), STATE)
     keeper = SnapshotKeeper(
         world.source, disk, world.cache.last_good, world.clock, known=known, mode=EXTERNAL, workers=lambda: 4
     )
