@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from tests.reliability.callers import Caller, Line, Response
 from tests.reliability.figures import figure
-from tests.reliability.loads import open_loop
+from tests.reliability.loads import loading
 from tests.reliability.processes import await_workers
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.peer import Peer, Received
@@ -73,24 +72,6 @@ class Target:
         return DOWN if self.is_down else SERVED
 
 
-def load(
-    tenant: TenantInUse, path: str, rate: float, going: Callable[[], bool], kind: type[Caller] = Caller
-) -> Any:
-    """The outcome of requests at that rate, in a thread of its own."""
-    found: list[Any] = []
-    caller = kind.of(tenant)
-    thread = threading.Thread(
-        target=lambda: found.append(asyncio.run(open_loop(caller, path, rate, going, 16)))
-    )
-    thread.start()
-
-    def end() -> Any:
-        thread.join(60)
-        return found[0]
-
-    return end
-
-
 def most_within(seconds: float, times: list[float]) -> int:
     return max([sum(start <= one < start + seconds for one in times) for start in times], default=0)
 
@@ -110,17 +91,16 @@ def test_probed_target_that_was_dead_under_load_is_back_soon(gateway: RunningGat
         made = gateway.call("POST", f"/tenants/{tenant.id}/rules", json=sent)
         assert made.status_code == 201, made.text
         tenant.await_rule("/v1")
-        dead, ended = targets[1], threading.Event()
-        end = load(tenant, "/v1/x", RATE, lambda: not ended.is_set())
-        await_true(lambda: len(dead.served) > RATE // 10, 20)
-        time.sleep(FIRST_PROBES / 2)  # the time in which it is known to be used
-        dead.is_down = True
-        time.sleep(FIRST_PROBES)
-        served = len(dead.served)
-        dead.is_down = False
-        back = await_true(lambda: len(dead.served) > served + RATE // 10, 20)
-        ended.set()
-        tally = end()
+        dead = targets[1]
+        with loading(Caller.of(tenant), "/v1/x", RATE) as load:
+            await_true(lambda: len(dead.served) > RATE // 10, 20)
+            time.sleep(FIRST_PROBES / 2)  # the time in which it is known to be used
+            dead.is_down = True
+            time.sleep(FIRST_PROBES)
+            served = len(dead.served)
+            dead.is_down = False
+            back = await_true(lambda: len(dead.served) > served + RATE // 10, 20)
+        tally = load.tally
     seen = most_within(10, dead.failed)
     figure(
         "POOLS",
@@ -226,13 +206,13 @@ def test_hostile_tenant_takes_nothing_from_another(gateway: RunningGateway) -> N
         victim = ai_tenant(gateway, ["main", "backup"])
         short = {"connect": "10ms", "first_byte": "10ms"}
         hostile = ai_tenant(gateway, ["main"], timeouts=short)
-        stop = threading.Event()
         path = "/v1/chat/completions"
-        attack = load(hostile, path, RATE, lambda: not stop.is_set(), Hostile)
-        suffered = load(victim, path, 20, lambda: not stop.is_set(), Chat)
-        time.sleep(8)
-        stop.set()
-        tally, provoked = suffered(), attack()
+        with (
+            loading(Hostile.of(hostile), path, RATE) as attack,
+            loading(Chat.of(victim), path, 20) as suffered,
+        ):
+            time.sleep(8)
+        tally, provoked = suffered.tally, attack.tally
     figure(
         "POOLS",
         f"{WORKERS} workers, a hostile neighbor with {provoked.errors} errors: {tally.errors} errors and "

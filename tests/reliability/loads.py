@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any, Self
 
 import uvloop
 
@@ -133,6 +135,35 @@ async def open_loop(caller: Caller, path: str, rate: float, going: Going, connec
     for line in free:
         line.close()
     return tally
+
+
+class Load(Thread):
+    """A load in a thread, until the end of the block. `tally` has its outcome then.
+
+    `send` sends its requests: a loop of this module, such as `open_loop`.
+    """
+
+    def __init__(self, send: Callable[[Going], Coroutine[Any, Any, Tally]]) -> None:
+        super().__init__()
+        self._send = send
+        self._over = Event()
+        self.tally = Tally()
+
+    def run(self) -> None:
+        self.tally = uvloop.run(self._send(lambda: not self._over.is_set()))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+
+def loading(caller: Caller, path: str, rate: float) -> Load:
+    """An open loop in a thread."""
+    return Load(lambda going: open_loop(caller, path, rate, going, connections=16))
 
 
 def _start(caller: Caller, path: str, rate: float, seconds: float) -> "subprocess.Popen[bytes]":

@@ -4,16 +4,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from threading import Thread
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvloop
 
 from shared.redis_client.slots import slot_of
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
-from tests.reliability.loads import Tally, open_loop
+from tests.reliability.loads import loading
 from tests.reliability.processes import await_workers
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.load_upstream import LoadUpstream
@@ -63,32 +62,15 @@ def _gateway(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str])
         yield running
 
 
-class Load(Thread):
-    """Requests to a path until `finish`, from a thread. `tally` has their outcome, also by seconds."""
-
-    def __init__(self, tenant: TenantInUse, path: str, rate: float = RATE) -> None:
-        super().__init__()
-        self._caller, self._path, self._rate = Caller.of(tenant), path, rate
-        self._goes_on = True
-        self.tally = Tally()
-
-    def run(self) -> None:
-        loop = open_loop(self._caller, self._path, self._rate, lambda: self._goes_on, connections=16)
-        self.tally = uvloop.run(loop)
-
-    def finish(self) -> Counter[int]:
-        """End, and return the number of responses by their status. No connection may have broken."""
-        self._goes_on = False
-        self.join()
-        assert not self.tally.failed, self.tally.failed[:3]
-        return self.tally.statuses
-
-
-def loaded(tenant: TenantInUse, path: str) -> Load:
-    load = Load(tenant, path)
-    load.start()
-    time.sleep(1.0)  # some seconds of the load come before the fault
-    return load
+@contextmanager
+def loaded(tenant: TenantInUse) -> Iterator[Counter[int]]:
+    """Requests until the end of the block; then the responses by their status. No connection may have broken."""
+    statuses: Counter[int] = Counter()
+    with loading(Caller.of(tenant), "/v1/ok", RATE) as load:
+        time.sleep(1.0)  # of the load, before the fault
+        yield statuses
+    assert not load.tally.failed, load.tally.failed[:3]
+    statuses.update(load.tally.statuses)
 
 
 def test_failover_under_load_costs_no_request(
@@ -96,14 +78,12 @@ def test_failover_under_load_costs_no_request(
 ) -> None:
     tenant = gateway.create_tenant(tier="enterprise")
     tenant.create_rule("/v1", upstream.url, plugin_chain=OPEN)
-    load = loaded(tenant, "/v1/ok")
-    began = time.monotonic()
-    sentinels.fail_over()
-    await_true(lambda: changes(gateway, tenant))
-    figure(
-        "R28", f"Sentinel, kill -9: the admin API takes changes again after {time.monotonic() - began:.1f} s"
-    )
-    statuses = load.finish()
+    with loaded(tenant) as statuses:
+        began = time.monotonic()
+        sentinels.fail_over()
+        await_true(lambda: changes(gateway, tenant))
+        seconds = time.monotonic() - began
+    figure("R28", f"Sentinel, kill -9: the admin API takes changes again after {seconds:.1f} s")
     figure("R2", f"Sentinel, kill -9 under {RATE}/s: responses by status: {dict(statuses)}")
     assert set(statuses) == {200}
     assert "Traceback" not in gateway.log("proxy")
@@ -114,11 +94,11 @@ def test_failover_under_load_never_raises_a_limit(
 ) -> None:
     tenant = gateway.create_tenant(tier="enterprise")
     tenant.create_rule("/v1", upstream.url, plugin_chain=TIGHT)
-    load, began = loaded(tenant, "/v1/ok"), time.monotonic()
-    sentinels.fail_over()
-    time.sleep(WINDOW)
-    statuses = load.finish()
-    windows = (time.monotonic() - began + 1) / WINDOW
+    began = time.monotonic()
+    with loaded(tenant) as statuses:
+        sentinels.fail_over()
+        time.sleep(WINDOW)
+    windows = (time.monotonic() - began) / WINDOW
     # One window more at each change: without Redis, and with it again.
     most = (LIMIT + WORKERS) * (windows + 3)
     figure(
@@ -225,16 +205,15 @@ def test_slot_that_moves_under_load_costs_no_request_and_charges_none_twice(
     key = f"{{{tenant.id}}}"
     before = int(tenant.request("GET", "/v1/ok").headers["X-RateLimit-Remaining"])
     late = failed_calls(cluster_gateway)
-    load = loaded(tenant, "/v1/ok")
-    for _ in range(5):
-        cluster.move(slot_of(key), source, target)
-        source, target = target, source
-    statuses = load.finish()
+    with loaded(tenant) as statuses:
+        for _ in range(5):
+            cluster.move(slot_of(key), source, target)
+            source, target = target, source
     time.sleep(1.5)  # what was counted in a worker meanwhile is charged
     after = int(tenant.request("GET", "/v1/ok").headers["X-RateLimit-Remaining"])
     figure("R2", f"5 moves of a slot under {RATE}/s: {dict(statuses)}, {before - after} charged")
     assert set(statuses) == {200}
-    # A call that Redis took and answered too late is charged again by the worker, which cannot know.
+    # A call to which Redis replied too late is charged again by the worker, which cannot know.
     assert 0 <= before - after - statuses[200] - 1 <= failed_calls(cluster_gateway) - late
     assert "Traceback" not in cluster_gateway.log("proxy")
 
@@ -245,15 +224,15 @@ def test_node_that_is_killed_concerns_only_its_tenants(
     tenants = tenants_by_node(cluster_gateway, cluster, upstream)
     config = cluster.owner("{cfg}")
     killed = next(node for node in tenants if node is not config)
-    load = loaded(tenants[killed], "/v1/ok")
-    killed.kill()
     try:
-        await_true(lambda: counted_alone(tenants[killed]))
-        others = [tenant for node, tenant in tenants.items() if node is not killed]
-        alone = sum(counted_alone(tenant) for _ in range(20) for tenant in others)
+        with loaded(tenants[killed]) as statuses:
+            killed.kill()
+            await_true(lambda: counted_alone(tenants[killed]))
+            others = [tenant for node, tenant in tenants.items() if node is not killed]
+            alone = sum(counted_alone(tenant) for _ in range(20) for tenant in others)
         figure("R2", f"Cluster, a node killed: {alone} of 40 requests of other tenants were counted alone")
         assert alone <= 2  # a loaded machine may miss the 50 ms of a call
-        assert set(load.finish()) == {200}
+        assert set(statuses) == {200}
     finally:
         killed.start()
     began = time.monotonic()

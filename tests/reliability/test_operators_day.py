@@ -9,18 +9,16 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 import requests
-import uvloop
 from ruamel.yaml import YAML
 
 from tests.reliability.balancers import Balancer
 from tests.reliability.callers import Caller
 from tests.reliability.figures import figure
-from tests.reliability.loads import Tally, open_loop
+from tests.reliability.loads import Going, Load, Tally, open_loop
 from tests.support.gateway import ROOT, RunningGateway
 from tests.support.load_upstream import LoadUpstream
 from tests.support.redis_sets import SentinelSet, sentinel_set
@@ -118,31 +116,11 @@ def machines(tmp_path: Path) -> Iterator[Machines]:
         yield Machines(tmp_path, sentinels, stack)
 
 
-class Load(Thread):
-    """Requests through a balancer of both machines, from a thread, while the block runs."""
-
-    def __init__(self, machines: Machines, key: str) -> None:
-        super().__init__()
-        self._ports = (machines.first.proxy_port, machines.second.proxy_port)
-        self._key = key
-        self._over = Event()
-        self.tally = Tally()
-
-    def run(self) -> None:
-        self.tally = uvloop.run(self._send())
-
-    async def _send(self) -> Tally:
-        async with Balancer(*self._ports) as balancer:
-            caller = Caller(balancer.port, "shop.example.com", self._key)
-            return await open_loop(caller, "/v1/ok", RATE, lambda: not self._over.is_set(), connections=16)
-
-    def __enter__(self) -> "Load":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
+async def through_a_balancer(machines: Machines, key: str, going: Going) -> Tally:
+    """A load that a balancer spreads over both machines."""
+    async with Balancer(machines.first.proxy_port, machines.second.proxy_port) as balancer:
+        caller = Caller(balancer.port, "shop.example.com", key)
+        return await open_loop(caller, "/v1/ok", RATE, going, connections=16)
 
 
 def test_a_day_of_an_operator_fails_no_request(machines: Machines, upstream: LoadUpstream) -> None:
@@ -154,7 +132,7 @@ def test_a_day_of_an_operator_fails_no_request(machines: Machines, upstream: Loa
     key = secret_of(keys)
     for one in (machines.first, machines.second):
         await_true(lambda one=one: status(one, key, "/v1/ok") == 200)
-    with Load(machines, key) as load:
+    with Load(lambda going: through_a_balancer(machines, key, going)) as load:
         break_and_roll_back(machines, key, upstream)
         lose_redis(machines, key)
         fail_over(machines, key)

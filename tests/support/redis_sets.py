@@ -54,7 +54,7 @@ class Node:
         return f"127.0.0.1:{self.port}"
 
     def start(self, *options: str) -> None:
-        """Return when it answers. `options` come after its own."""
+        """Return when it responds. `options` come after its own."""
         self._process = subprocess.Popen([*self._command, *options], stdout=subprocess.DEVNULL)
         await_true(self.responds)
 

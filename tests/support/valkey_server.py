@@ -57,7 +57,7 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Return when it responds."""
         self._process = subprocess.Popen(
             self._command, env=self._environment, stdout=subprocess.PIPE, text=True
         )
