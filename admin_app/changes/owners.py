@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from flask import Response
 
@@ -10,7 +9,7 @@ from admin_app.changes.platform import change_platform, platform
 from admin_app.changes.snapshot import change_tenant, find_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
-from shared.core.errors import NamesInUse, Problem
+from shared.core.errors import NamesInUse, Problem, did_you_mean
 from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import AiRule, Model, PlatformDocument, Provider
 from shared.model.uses import uses_of, uses_shared
@@ -180,9 +179,8 @@ def _providers_of_model(model: Model) -> set[str | None]:
 
 def _no_provider(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    near = get_close_matches(name, names, 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"There is no provider {name}. Allowed: {', '.join(names) or 'none'}.{hint}"
+    allowed = ", ".join(names) or "none"
+    return f"There is no provider {name}. Allowed: {allowed}.{did_you_mean(name, names)}"
 
 
 def holding_of(owned: Snapshot | PlatformDocument) -> Holding:

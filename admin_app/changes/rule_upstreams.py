@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from admin_app.changes.owners import Holding, holding_of, providers_of_rule
 from admin_app.changes.secrets import keep_values, seal_headers
 from admin_app.changes.snapshot import check_most_targets
-from shared.core.errors import Problem
+from shared.core.errors import Problem, did_you_mean
 from shared.core.globs import matches_glob
 from shared.documents.ai.pool import POOL_MEMBERS, policy_of
 from shared.documents.fields import KEEP
@@ -155,6 +154,5 @@ def _check_default(ai: AiRule) -> list[Problem]:
     name = ai.default_model
     if name is None or ai.models is None or any(matches_glob(glob, name) for glob in ai.models):
         return []
-    near = get_close_matches(name, ai.models, 1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(name, ai.models)
     return [Problem("/ai/default_model", f"It is not among the models of this rule.{hint}")]

@@ -26,8 +26,9 @@
 A `Rejection` is what the client of the proxy gets; the table `ERRORS` fixes its status.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from shared.core.empty import EMPTY
 
@@ -258,3 +259,14 @@ def describe_error(error: BaseException) -> str:
         return f"{name}: {error}"
     except BaseException:  # noqa: BLE001 -- the plugin's own __str__ can raise anything
         return name
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str | None:
+    """The allowed word that is most similar; None when none is similar."""
+    return next(iter(get_close_matches(word, list(allowed), 1)), None)
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """`` Did you mean …?`` for the end of an error; empty text when no allowed word is similar."""
+    near = nearest(word, allowed)
+    return f" Did you mean {near}?" if near else ""

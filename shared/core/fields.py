@@ -3,7 +3,6 @@
 Importing this module also replaces the texts of marshmallow's own errors, as its documentation shows.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from shared.core.addresses import plain_address
 from shared.core.durations import parse_duration
-from shared.core.errors import Problem
+from shared.core.errors import Problem, nearest
 from shared.core.http_tokens import METHODS, TOKEN
 from shared.core.json_pointer import escape_step
 from shared.core.sizes import parse_size
@@ -61,8 +60,8 @@ class UnknownMember(str):
 
     def for_name(self, name: str) -> str:
         """The error with the nearest allowed name, if one is near."""
-        near = difflib.get_close_matches(name, self.allowed, 1)
-        return self.replace("field.", f"field: did you mean {near[0]}?", 1) if near else str(self)
+        near = nearest(name, self.allowed)
+        return self.replace("field.", f"field: did you mean {near}?", 1) if near else str(self)
 
 
 class Strict(Schema):
@@ -181,6 +180,11 @@ class Size(fields.Field[int]):
         return validated(parse_size, value)
 
 
+def timestamp_text(seconds: float) -> str:
+    """Seconds since the Unix epoch as RFC 3339 text in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Timestamp(fields.Field[float]):
     """Seconds since the Unix epoch; in JSON, RFC 3339 text in UTC."""
 
@@ -189,10 +193,7 @@ class Timestamp(fields.Field[float]):
         super().__init__(metadata=kind, **kwargs)
 
     def _serialize(self, value: float | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        if value is None:
-            return None
-        text = datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
-        return text.replace("+00:00", "Z")
+        return None if value is None else timestamp_text(value)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         if not isinstance(value, str) or not _RFC3339.fullmatch(value):

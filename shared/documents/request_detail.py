@@ -7,7 +7,7 @@ from marshmallow import Schema, fields, validate
 
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS
-from shared.core.fields import Timestamp
+from shared.core.fields import timestamp_text
 from shared.documents.fields import nullable
 from shared.documents.request import LISTED, RequestSummary, request_document
 from shared.limits.values import label_of
@@ -119,7 +119,7 @@ def detail_document(record: Record, provider_keys: Container[str] | None = None)
     line = whole_line(record.event, record.trace)
     if line["ai"] is not None and provider_keys is not None:
         line |= {**dict.fromkeys(_PLATFORMS_OWN), "ai": _without_others(line["ai"], provider_keys)}
-    line["time"] = Timestamp("")._serialize(record.event["time"], None, None)
+    line["time"] = timestamp_text(record.event["time"])
     decision = _decision(record, line)
     return {**request_document(record), "why": _why(line, decision), "decision": decision, "log": line}
 

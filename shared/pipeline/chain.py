@@ -1,12 +1,11 @@
 """The effective chain of a rule: the entries of tier, tenant and rule, and what is wrong with them."""
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
 from typing import Any, NamedTuple
 
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Invalid, Problem, did_you_mean
 from shared.core.json_pointer import escape_step
 from shared.model.config import SHADOW, PluginConfig, Rule, Stage, Tenant, Tier
 from shared.model.sealed import Sealed
@@ -144,10 +143,11 @@ def parse_entry(
 
 def _unknown_plugin(entry: ChainEntry, catalogue: Catalogue) -> Problem:
     name = entry.config.name
-    close = difflib.get_close_matches(name, catalogue, 1)
-    hint = f" Did you mean {close[0]}?" if close else ""
     known = ", ".join(sorted(catalogue))
-    return Problem(f"{entry.pointer}/name", f"There is no plugin {name}. There are: {known}.{hint}")
+    return Problem(
+        f"{entry.pointer}/name",
+        f"There is no plugin {name}. There are: {known}.{did_you_mean(name, catalogue)}",
+    )
 
 
 def not_enabled(entry: ChainEntry, tenant: Tenant) -> Sequence[Problem]:

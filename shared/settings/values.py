@@ -4,7 +4,6 @@ Every parser raises ValueError that says what is allowed.
 """
 
 import contextlib
-import difflib
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from shared.core.addresses import Network
 from shared.core.durations import parse_duration
+from shared.core.errors import nearest
 from shared.core.http_tokens import LABEL
 from shared.core.sizes import parse_size
 from shared.net.egress import parse_egress_proxy
@@ -34,8 +34,8 @@ _DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 
 def suggest(word: str, allowed: Iterable[str]) -> str:
     """``; did you mean …?`` with the most similar allowed word; empty text when none is similar."""
-    close = difflib.get_close_matches(word, list(allowed), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    near = nearest(word, allowed)
+    return f"; did you mean {near}?" if near else ""
 
 
 def text(value: Any) -> str:

@@ -10,6 +10,7 @@ from shared.core.errors import (
     StoreDown,
     StoreLost,
     describe_error,
+    did_you_mean,
     make_rejection,
 )
 
@@ -88,3 +89,8 @@ def test_trouble_of_the_store_has_a_text_for_callers() -> None:
         "It is empty.",
         "It is empty.",
     )
+
+
+@pytest.mark.parametrize(("word", "hint"), [("pathes", " Did you mean path?"), ("zzz", "")])
+def test_error_of_an_unknown_word_names_the_most_similar_allowed_one(word: str, hint: str) -> None:
+    assert did_you_mean(word, ("path", "target")) == hint

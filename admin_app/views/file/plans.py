@@ -14,7 +14,7 @@ from admin_app.changes.idempotency import idempotent
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
-from shared.core.fields import Timestamp
+from shared.core.fields import timestamp_text
 from shared.documents.api_key import api_key_document
 from shared.documents.file.plan import (
     APPLIED,
@@ -29,7 +29,6 @@ from shared.documents.file.plan import (
 blueprint = Blueprint("plans", __name__, "Files with the configuration: planned first, and applied then.")
 #: The endpoint whose bodies are files, which may be large (`admin.max_plan_body`).
 FILES = "plans.Plans"
-_TIME = Timestamp("")
 
 
 @blueprint.route("/plan")
@@ -56,7 +55,7 @@ class Plans(MethodView):
                 "changes": changes,
                 "summary": summary_of(changes),
                 "warnings": plan.warnings,
-                "expires_at": plan_id and _TIME._serialize(now + KEPT_SECONDS, None, None),
+                "expires_at": plan_id and timestamp_text(now + KEPT_SECONDS),
             }
         )
 

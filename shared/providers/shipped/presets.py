@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ from urllib.parse import quote
 from ruamel.yaml import YAML
 
 from shared.core.empty import EMPTY
+from shared.core.errors import did_you_mean
 from shared.core.globs import matches_glob
 from shared.model.providers import Provider, ProviderAuth
 from shared.model.targets import Target, parse_target
@@ -98,8 +98,7 @@ class Preset:
         """The parameters of a provider with their defaults. Raises ValueError on a wrong one."""
         for name, value in given.items():
             if name not in self.params:
-                near = get_close_matches(name, self.params, 1)
-                hint = f" Did you mean {near[0]}?" if near else ""
+                hint = did_you_mean(name, self.params)
                 raise ValueError(
                     f"{self.kind} has no parameter {name}. Allowed: {', '.join(self.params) or 'none'}.{hint}"
                 )
@@ -128,9 +127,7 @@ def preset_of(kind: str) -> Preset:
     """The preset of a kind. Raises ValueError when there is none."""
     found = presets().get(kind)
     if found is None:
-        near = get_close_matches(kind, presets(), 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(f"Must be one of: {', '.join(presets())}.{hint}")
+        raise ValueError(f"Must be one of: {', '.join(presets())}.{did_you_mean(kind, presets())}")
     return found
 
 
