@@ -201,8 +201,14 @@ class RunningGateway:
         return requests.request(method, url, headers={**sent, **headers}, timeout=10, **more)
 
     def create(self, url: str, /, **document: Any) -> Any:
-        """Create what `document` describes, as the platform, and return it as it is shown."""
-        response = self.call("POST", url, json=document)
+        """Create what `document` describes, as the platform, and return it as it is shown.
+
+        On a busy machine Redis may take longer than the admin API waits. Then nothing was written.
+        """
+        for _ in until(5.0):
+            response = self.call("POST", url, json=document)
+            if response.status_code != 503 or response.json()["code"] != "store_down":
+                break
         assert response.status_code == 201, response.text
         return response.json()
 
