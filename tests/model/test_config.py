@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Stage, Tenant
+from shared.model.config import ApiKey, PlatformToken, PluginConfig, Rule, Snapshot, Stage, Tenant
 from shared.model.providers import ProviderKey
 
 KEY = ApiKey("k", "n", "gwk_9fK2mQ7x", "hash")
@@ -47,3 +47,11 @@ def test_configuration_cannot_be_changed_in_place(value: object) -> None:
 @pytest.mark.parametrize(("where", "is_outside"), [({"env": "A"}, True), ({"file": "a"}, True), ({}, False)])
 def test_key_in_a_variable_or_a_file_is_outside_the_store(where: dict[str, str], is_outside: bool) -> None:
     assert ProviderKey(id="pk_1", name="main", **where).is_outside is is_outside  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "status"), [(None, "active"), (101.0, "active"), (100.0, "expired"), (99.0, "expired")]
+)
+def test_token_of_the_platform_is_active_until_it_expires(expires_at: float | None, status: str) -> None:
+    token = PlatformToken("ptk_1", "ci", "gwp_", "hash", scopes=(), expires_at=expires_at)
+    assert token.status(100.0) == status
