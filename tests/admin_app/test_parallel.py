@@ -1,6 +1,6 @@
 """Calls at the same time, on a real store: nobody has to repeat one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,13 +18,6 @@ from shared.model.config import Rule, Snapshot
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, make_world
 
 CALLERS = 20
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,6 @@ from tests.support.gateway import ROOT, bare_environment
 from tests.support.valkey_server import Server, server
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 def fill(client: redis.Redis, names: PartNames | None = None, audit_key: AuditKey | None = None) -> None:

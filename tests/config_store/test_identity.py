@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,14 +21,6 @@ from tests.support.wait import until
 
 SECRETS = SecretIds(("pepper",), ("key",))
 STATE = StoreState(id="a", generation=2, revision=40, pepper="pepper", keys=("key",))
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 def a_store(client: redis.Redis, seen: StoreState | None = None) -> RedisStore:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,14 +33,6 @@ from tests.config_store.configurations import (
 
 NAMES = PartNames(b"p" * 32)
 RULES = tuple(Rule(f"rule-{number}", f"/{number}", "https://u.example") for number in range(4))
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is special about the store in Redis: its records, its trouble, and that it does what memory does."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,6 @@ from tests.config_store.configurations import (
 )
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import redis
 
 from shared.config_store import layout
 from shared.config_store.check import violations
@@ -189,12 +188,6 @@ def test_tenants_are_read_by_their_subdomains(store: ConfigStore) -> None:
 
 
 class TestLeftovers:
-    @pytest.fixture
-    def client(self, valkey_socket: str) -> Any:
-        with redis.Redis(unix_socket_path=valkey_socket) as client:
-            client.flushall()
-            yield client
-
     def test_what_was_staged_for_nothing_is_removed_in_time(self, client: Any) -> None:
         store = RedisStore(client, quarantine=60)
         one = create(store, a_full_tenant("one"))

@@ -1,6 +1,5 @@
 """The tokens of the platform in a store: found by hash, written with an entry, told to no proxy."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -19,14 +18,6 @@ from shared.model.config import PlatformScope, PlatformToken, PlatformTokens
 EDIT = Edit(actor="platform", at=5.0, operation="createPlatformToken")
 CI = PlatformToken("t1", "ci", "gwk_1", "pepper:1", scopes=(PlatformScope.WRITE,), created_at=1.0)
 OPS = PlatformToken("t2", "ops", "gwk_2", "pepper:2", scopes=(PlatformScope.ADMIN,), created_at=2.0)
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 def write(store: ConfigStore, *tokens: PlatformToken) -> PlatformTokens:

@@ -58,6 +58,30 @@ def kill_at_work(process: subprocess.Popen[str], client: Redis) -> None:
     process.communicate()
 
 
+def interrupt(gateway: RunningGateway, client: Redis) -> None:
+    """Kill the command at work, again and again. The store is whole each time."""
+    for _ in range(KILLS):
+        kill_at_work(command(gateway, "rotate-secrets"), client)
+        assert "is whole" in said(gateway, "check")
+    assert replaced(client) > 0
+
+
+def restart_with_a_new_one(gateway: RunningGateway, file: Path) -> str:
+    """Restart with a new secret above that of the file. Returns the id of the old one."""
+    old = secret_id(read_secrets(file, file, os.urandom, setting=file.name)[0])
+    gateway.stop()
+    file.write_bytes(b64encode(os.urandom(32)) + b"\n" + file.read_bytes())
+    gateway.start()
+    return old
+
+
+def restart_without_the_old_one(gateway: RunningGateway, file: Path) -> None:
+    """Restart with the newest secret of the file alone."""
+    gateway.stop()
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    gateway.start()
+
+
 class Calls:
     """Calls that go on in the background, with what went wrong."""
 
@@ -92,25 +116,16 @@ def test_key_is_replaced_while_calls_go_on_and_the_command_is_killed(
             rule = tenant.create_rule("/v1", upstream.url, headers={"X-Secret": f"canary-{number}"})
             url = f"/tenants/{tenant.id}/rules/{rule['id']}"
             gateway.call("PATCH", url, json={"headers": {"X-Secret": f"secret-{number}"}})
-        file = folder / "encryption-key"
-        old = secret_id(read_secrets(file, file, os.urandom, setting="key_file")[0])
-        gateway.stop()
-        file.write_bytes(b64encode(os.urandom(32)) + b"\n" + file.read_bytes())
-        gateway.start()
+        old = restart_with_a_new_one(gateway, folder / "encryption-key")
         with Calls(tenants) as calls, Redis(unix_socket_path=str(folder / "valkey.sock")) as client:
-            for _ in range(KILLS):
-                kill_at_work(command(gateway, "rotate-secrets"), client)
-                assert "is whole" in said(gateway, "check")
-            assert replaced(client) > 0
+            interrupt(gateway, client)
             print(text := said(gateway, "rotate-secrets"))
             assert old not in text.splitlines()[-1]
         assert (calls.failed, calls.count > 20) == ([], True)
         assert "is whole" in said(gateway, "check")
         [noted, *_] = gateway.call("GET", "/audit?operation=rotateSecrets").json()["entries"]
         assert (noted["actor"], noted["source"]) == ("operator", "gateway")
-        gateway.stop()
-        file.write_text(file.read_text().splitlines()[0] + "\n")
-        gateway.start()
+        restart_without_the_old_one(gateway, folder / "encryption-key")
         for number, tenant in enumerate(tenants):
             assert tenant.request("GET", "/v1/x").status_code == 200
             assert upstream.received[-1].get("x-secret") == f"secret-{number}"
@@ -126,11 +141,6 @@ def test_key_is_replaced_while_calls_go_on_and_the_command_is_killed(
             )
 
 
-def restart(gateway: RunningGateway) -> None:
-    gateway.stop()
-    gateway.start()
-
-
 def test_pepper_is_replaced_while_calls_go_on_and_the_command_is_killed(
     tmp_path: Path, upstream: Upstream
 ) -> None:
@@ -143,16 +153,9 @@ def test_pepper_is_replaced_while_calls_go_on_and_the_command_is_killed(
         url = f"/tenants/{revoked.id}/api-keys"
         [key] = gateway.call("GET", url).json()["api_keys"]
         assert gateway.call("DELETE", f"{url}/{key['id']}").status_code == 200
-        gateway.stop()
-        file = folder / "pepper"
-        old = secret_id(read_secrets(file, file, os.urandom, setting="pepper_file")[0])
-        file.write_bytes(b64encode(os.urandom(32)) + b"\n" + file.read_bytes())
-        gateway.start()
+        old = restart_with_a_new_one(gateway, folder / "pepper")
         with Calls(tenants) as calls, Redis(unix_socket_path=str(folder / "valkey.sock")) as client:
-            for _ in range(KILLS):
-                kill_at_work(command(gateway, "rotate-secrets"), client)
-                assert "is whole" in said(gateway, "check")
-            assert replaced(client) > 0
+            interrupt(gateway, client)
             text = said(gateway, "rotate-secrets")
             assert old not in text.splitlines()[-2]
             assert f"1 API keys or tokens of {tenants[0].id} need an older pepper" in text
@@ -162,8 +165,7 @@ def test_pepper_is_replaced_while_calls_go_on_and_the_command_is_killed(
             assert text.count("need an older pepper") == 1, text
         assert (calls.failed, calls.count > 20) == ([], True)
         assert revoked.request("GET", "/v1/x").status_code == 401
-        file.write_text(file.read_text().splitlines()[0] + "\n")
-        restart(gateway)
+        restart_without_the_old_one(gateway, folder / "pepper")
         assert [tenant.request("GET", "/v1/x").status_code for tenant in tenants] == [
             401,
             *[200] * (TENANTS - 1),

@@ -2,9 +2,7 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,26 +27,12 @@ from shared.secrets.context import (
 )
 from shared.secrets.files import SecretFileError
 from shared.services import Services, connect
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
 from tests.config_store.configurations import a_tenant, change, create
 from tests.config_store.test_platform import write_platform
 
 URL, HOOK = "https://upstream.example/v1", "https://hook.example/x"
 ORIGIN = "https://api.openai.com:443"
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
-
-
-@pytest.fixture
-def settings(client: redis.Redis, valkey_socket: str, tmp_path: Path) -> Settings:
-    flags = {"data_dir": str(tmp_path), "redis.url": f"unix://{valkey_socket}", "redis.mode": "external"}
-    return load_settings(environ={}, flags=flags)
 
 
 def started(settings: Settings) -> Services:

@@ -2,9 +2,7 @@
 
 import logging
 from base64 import b64decode
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import redis
@@ -21,26 +19,12 @@ from shared.redis_server.store_secrets import audit_key, part_names
 from shared.secrets.api_keys import PepperedHasher, secret_id
 from shared.secrets.files import SecretFileError
 from shared.services import Services, connect
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
 from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, change, create
 from tests.config_store.test_platform import OPENAI, write_platform
 from tests.redis_server.test_rotate import another_key, newest_only, rotated, started
 
 PEPPER = "pepper"
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
-
-
-@pytest.fixture
-def settings(client: redis.Redis, valkey_socket: str, tmp_path: Path) -> Settings:
-    flags = {"data_dir": str(tmp_path), "redis.url": f"unix://{valkey_socket}", "redis.mode": "external"}
-    return load_settings(environ={}, flags=flags)
 
 
 def peppers(settings: Settings) -> list[bytes]:

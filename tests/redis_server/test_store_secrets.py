@@ -2,7 +2,6 @@
 
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +23,6 @@ from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_ke
 from tests.config_store.test_platform import OPENAI, write_platform
 from tests.support.ports import free_port
 from tests.support.wait import until
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 def settings(folder: Path, url: str | None = None, **files: Path) -> Settings:

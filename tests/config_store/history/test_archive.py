@@ -1,6 +1,6 @@
 """The audit log in files: whole after any end of the process, and proven together with the log in Redis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,6 @@ from shared.model.config import Snapshot
 from tests.config_store.configurations import a_tenant, change, create, with_tenant
 
 KEY = AuditKey(b"a" * 32)
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 @pytest.fixture

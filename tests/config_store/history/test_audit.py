@@ -1,7 +1,7 @@
 """The audit log: every change has an entry, and an entry that was changed, added, removed or moved is found."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +21,6 @@ from tests.config_store.test_platform import OPENAI, write_platform
 
 KEY = AuditKey(b"a" * 32)
 EDIT = Edit(actor="key:1", at=5.0, address="203.0.113.7", operation="patchTenant", message="why")
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[redis.Redis]:
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
-        client.flushall()
 
 
 @pytest.fixture(params=["memory", "redis"])
