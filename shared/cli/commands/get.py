@@ -53,10 +53,26 @@ class Kind:
             owner = f"/tenants/{gw.tenant(tenant)}"
         yield from gw.api.pages(owner + path, self.member)
 
+    def show(self, gw: Gw, tenant: str | None) -> None:
+        """Print all of them."""
+        found = [*self.list(gw, tenant)]
+        gw.out.show({self.member: found}, found, self.columns, name=self.keys[0])
+
 
 def _keys_of(kind: str) -> Callable[[Mapping[str, Any]], Any]:
     return lambda item: [one["name"] for one in item.get(kind) or ()]
 
+
+# API keys and tokens.
+_ISSUED: Final = (
+    ("NAME", "name"),
+    ("PREFIX", "prefix"),
+    ("SCOPES", "scopes"),
+    ("STATUS", "status"),
+    ("EXPIRES", "expires_at"),
+    ("LAST USED", "last_used_at"),
+    ("ID", "id"),
+)
 
 KINDS: Final[Mapping[str, Kind]] = {
     "tenants": Kind(
@@ -85,29 +101,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "keys": Kind(
         "api_keys",
-        (
-            ("NAME", "name"),
-            ("PREFIX", "prefix"),
-            ("SCOPES", "scopes"),
-            ("STATUS", "status"),
-            ("EXPIRES", "expires_at"),
-            ("LAST USED", "last_used_at"),
-            ("ID", "id"),
-        ),
+        _ISSUED,
         keys=("name", "prefix", "id"),
         path="api-keys",
     ),
     "tokens": Kind(
         "tokens",
-        (
-            ("NAME", "name"),
-            ("PREFIX", "prefix"),
-            ("SCOPES", "scopes"),
-            ("STATUS", "status"),
-            ("EXPIRES", "expires_at"),
-            ("LAST USED", "last_used_at"),
-            ("ID", "id"),
-        ),
+        _ISSUED,
         keys=("name", "prefix", "id"),
         path="platform/tokens",
         of_tenants=False,
@@ -155,8 +155,7 @@ def get(gw: Gw, kind: str, name: str | None, tenant: str | None) -> None:
     """
     wanted = KINDS[kind]
     if name is None:
-        found = [*wanted.list(gw, tenant)]
-        gw.out.show({wanted.member: found}, found, wanted.columns, name=wanted.keys[0])
+        wanted.show(gw, tenant)
         return
     item = find(gw, kind, name, tenant)
     gw.out.whole({**{key: item[key] for key in wanted.keys if key in item}, **item}, name=name)

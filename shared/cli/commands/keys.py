@@ -1,27 +1,12 @@
 """`gw keys`: API keys of a tenant. Only a new key is printed, alone on standard output."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
 
 import click
 
-from shared.cli.commands.get import KINDS, find
+from shared.cli.commands.get import KINDS
+from shared.cli.commands.issued import find_active, lifetime_option, new_document, scope_option, show_made
 from shared.cli.context import Gw, command, message_option, tenant_option, yes_option
-from shared.core.durations import parse_duration
-
-_SCOPES: Final = ("proxy", "read", "admin")
-
-
-class Lifetime(click.ParamType[timedelta]):
-    """A duration such as 90d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> timedelta:
-        try:
-            return timedelta(milliseconds=parse_duration(value))
-        except ValueError as error:
-            self.fail(str(error), param, context)
 
 
 @click.group("keys")
@@ -33,22 +18,13 @@ def keys() -> None:
 @tenant_option
 def list_keys(gw: Gw, tenant: str | None) -> None:
     """List the keys of a tenant, without their secrets."""
-    kind = KINDS["keys"]
-    found = [*kind.list(gw, tenant)]
-    gw.out.show({kind.member: found}, found, kind.columns)
+    KINDS["keys"].show(gw, tenant)
 
 
 @command("create")
 @click.argument("name")
-@click.option(
-    *("--scope", "scopes"),
-    multiple=True,
-    type=click.Choice(_SCOPES),
-    default=["proxy"],
-    show_default=True,
-    help="May be repeated.",
-)
-@click.option("--expires-in", type=Lifetime(), help="Its lifetime, such as 90d. [default: it stays valid]")
+@scope_option("proxy", "read", "admin")
+@lifetime_option
 @click.option(
     *("--model", "models"), multiple=True, help="A model that it may ask for, such as gpt-*. May be repeated."
 )
@@ -64,9 +40,7 @@ def create(
     message: str | None,
 ) -> None:
     """Create a key, and print its secret, which is shown only now."""
-    body: dict[str, Any] = {"name": name, "scopes": [*scopes], "models": [*models] or None}
-    if expires_in is not None:
-        body["expires_at"] = (datetime.now(UTC) + expires_in).isoformat()
+    body = {**new_document(name, scopes, expires_in), "models": [*models] or None}
     show_made(gw, gw.api.send("POST", _path(gw, tenant), body, message=message))
 
 
@@ -99,32 +73,6 @@ def revoke(gw: Gw, name: str, tenant: str | None, message: str | None, yes: bool
 
 def _path(gw: Gw, tenant: str | None) -> str:
     return f"/tenants/{gw.tenant(tenant)}/api-keys"
-
-
-def find_active(gw: Gw, kind: str, name: str, tenant: str | None = None) -> Any:
-    """The key or token with this name. Of several with one name, the only one that is active."""
-    active = [
-        one
-        for one in KINDS[kind].list(gw, tenant)
-        if name in (one["name"], one["prefix"]) and one["status"] == "active"
-    ]
-    return active[0] if len(active) == 1 else find(gw, kind, name, tenant)
-
-
-def show_made(gw: Gw, made: Any, noun: str = "key") -> None:
-    """Print the secret alone, so that it can be piped; what is known of it goes to standard error.
-
-    The member `noun` has the secret.
-    """
-    if gw.out.document(made):
-        return
-    gw.out.lines([made["name"] if gw.out.format == "name" else made[noun]])
-    if gw.out.is_for_readers:
-        until = f", until {made['expires_at']}" if made["expires_at"] else ""
-        gw.out.note(
-            f"Created the {noun} {made['name']} ({made['prefix']}…) for {', '.join(made['scopes'])}{until}.",
-            "Its secret is shown only now.",
-        )
 
 
 for one in (list_keys, create, rotate, revoke):

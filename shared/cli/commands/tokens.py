@@ -1,15 +1,14 @@
 """`gw tokens`: tokens of the platform. Only a new token is printed, alone on standard output."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
 import click
 
 from shared.cli.commands.get import KINDS
-from shared.cli.commands.keys import Lifetime, find_active, show_made
+from shared.cli.commands.issued import find_active, lifetime_option, new_document, scope_option, show_made
 from shared.cli.context import Gw, command, message_option, yes_option
 
-_SCOPES: Final = ("read", "write", "admin")
 _PATH: Final = "/platform/tokens"
 
 
@@ -21,30 +20,19 @@ def tokens() -> None:
 @command("list")
 def list_tokens(gw: Gw) -> None:
     """List the tokens, without their secrets."""
-    kind = KINDS["tokens"]
-    found = [*kind.list(gw, None)]
-    gw.out.show({kind.member: found}, found, kind.columns)
+    KINDS["tokens"].show(gw, None)
 
 
 @command("create")
 @click.argument("name")
-@click.option(
-    *("--scope", "scopes"),
-    multiple=True,
-    type=click.Choice(_SCOPES),
-    default=["read"],
-    show_default=True,
-    help="May be repeated.",
-)
-@click.option("--expires-in", type=Lifetime(), help="Its lifetime, such as 90d. [default: it stays valid]")
+@scope_option("read", "write", "admin")
+@lifetime_option
 @message_option
 def create(
     gw: Gw, name: str, scopes: tuple[str, ...], expires_in: timedelta | None, message: str | None
 ) -> None:
     """Create a token, and print its secret, which is shown only now."""
-    body: dict[str, Any] = {"name": name, "scopes": [*scopes]}
-    if expires_in is not None:
-        body["expires_at"] = (datetime.now(UTC) + expires_in).isoformat()
+    body = new_document(name, scopes, expires_in)
     show_made(gw, gw.api.send("POST", _PATH, body, message=message), "token")
 
 
