@@ -1,7 +1,7 @@
 """The tokens of the platform in Redis: found by their hashes, and written with an entry in the audit log."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -103,16 +103,8 @@ def _read(text: bytes, used: Mapping[bytes, bytes]) -> PlatformToken | None:
 def _event_call(before: str, edit: Edit, audit_key: AuditKey, known: StoreState | None) -> ScriptCall:
     """The call of ``write.lua`` for an event; `known` is as in `write_call`."""
     entry = AuditEntry.of(edit, owner=_EVENTS, action="event", version=None, before=before)
-    members = {
-        **call_members(known, None, None),
-        "id": _EVENTS,
-        "audit": audit_key.sign(entry),
-        "format": layout.OLDEST_FORMAT,
-        "before": before,
-        "added": [],
-        "dropped": [],
-    }
-    return script_call((*common_keys(_EVENTS, None), layout.EVENTS, _USED), members, None)
+    members = {**call_members(known, None, None), "added": [], "dropped": []}
+    return _call(entry, audit_key, members, (*common_keys(_EVENTS, None), layout.EVENTS, _USED))
 
 
 def _write_call(
@@ -130,13 +122,17 @@ def _write_call(
     entry = AuditEntry.of(edit, owner=owner, action=action, version=None, before=number)
     members = {
         **call_members(known, claim, after),
-        "id": owner,
-        "audit": audit_key.sign(entry),
-        "format": layout.OLDEST_FORMAT,
-        "before": number,
         "added": [
             {"hash": one.hash, "record": encode(one)} for one in new.values() if old.get(one.hash) != one
         ],
         "dropped": [{"hash": one.hash, "id": one.id} for one in old.values() if one.hash not in new],
     }
-    return script_call((*common_keys(owner, claim), layout.TOKENS, _USED), members, None)
+    return _call(entry, audit_key, members, (*common_keys(owner, claim), layout.TOKENS, _USED))
+
+
+def _call(
+    entry: AuditEntry, audit_key: AuditKey, members: Mapping[str, Any], keys: Sequence[str]
+) -> ScriptCall:
+    """The call of ``write.lua`` for the owner of an entry."""
+    own = {"id": entry.owner, "before": entry.before, "format": layout.OLDEST_FORMAT}
+    return script_call(keys, {**members, **own, "audit": audit_key.sign(entry)}, None)

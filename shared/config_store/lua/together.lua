@@ -130,9 +130,7 @@ local function drop_tenant(one, now)
 end
 
 local function put(one, number, now)
-  -- First of all: a change without an entry must not be written.
-  redis.call('XADD', audit, 'MAXLEN', '~', head.most_entries, '*', 'entry', one.entry, 'mac', one.mac, 'number',
-    number)
+  add_entry(audit, head.most_entries, one.entry, one.mac, number)
   if one.content then
     put_content(one)
   end
@@ -177,11 +175,6 @@ update_indexes()
 in_batches(numbered, function(...)
   redis.call('ZADD', changes, ...)
 end)
-if tonumber(redis.call('GET', format) or 0) < head.format then
-  redis.call('SET', format, head.format)
-end
-if head.claim then
-  redis.call('SET', call, head.claim.result, 'PX', head.claim.kept_ms)
-end
+finish_call(format, head.format, call, head.claim)
 drop_old_deletions(changes, deleted, now)
 return number + #owners

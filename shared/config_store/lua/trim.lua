@@ -2,16 +2,7 @@
 -- KEYS: versions, notes, sizes, dropped, pinned, pinned parts. ARGV: the beginnings of the keys of roots and of
 -- parts, how many versions and how many bytes stay.
 
-local owner = {
-  versions = KEYS[1],
-  notes = KEYS[2],
-  sizes = KEYS[3],
-  dropped = KEYS[4],
-  pinned = KEYS[5],
-  pinned_parts = KEYS[6],
-  roots = ARGV[1],
-  parts = ARGV[2],
-}
+local owner = owner_of(KEYS, 1, ARGV[1], ARGV[2])
 if redis.call('EXISTS', owner.versions) == 1 then
   drop_old_versions(owner, tonumber(ARGV[3]), tonumber(ARGV[4]))
 end

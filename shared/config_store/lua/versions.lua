@@ -1,5 +1,15 @@
--- Put before scripts that write: the versions of one owner, and the state of the store. `owner` has the names of its keys: versions, notes,
--- sizes, dropped, pinned and pinned_parts, and the beginnings of those of its roots and parts.
+-- Put before scripts that write: the versions of one owner, and the state of the store. `owner` has the names of
+-- its keys: versions, notes, sizes, dropped, pinned and pinned_parts, and the beginnings of those of its roots and
+-- parts.
+
+-- An owner whose keys stand in `keys` from `first` on.
+local function owner_of(keys, first, roots, parts)
+  local owner = {roots = roots, parts = parts}
+  for at, name in ipairs({'versions', 'notes', 'sizes', 'dropped', 'pinned', 'pinned_parts'}) do
+    owner[name] = keys[first + at - 1]
+  end
+  return owner
+end
 
 -- Calls `call` with the items, as many at a time as Lua takes as arguments.
 local function in_batches(items, call)
@@ -109,6 +119,21 @@ local function is_known(identity, revision, known)
   return redis.call('HGET', identity, 'id') == known.id
     and tonumber(redis.call('HGET', identity, 'generation')) == known.generation
     and tonumber(redis.call('GET', revision) or 0) >= known.revision
+end
+
+-- Adds an entry to the audit log, first of all: a change without one must not be written.
+local function add_entry(audit, most, entry, mac, number)
+  redis.call('XADD', audit, 'MAXLEN', '~', most, '*', 'entry', entry, 'mac', mac, 'number', number)
+end
+
+-- Notes the layout of what was written, and the result of a call with an Idempotency-Key.
+local function finish_call(format, layout, call, claim)
+  if tonumber(redis.call('GET', format) or 0) < layout then
+    redis.call('SET', format, layout)
+  end
+  if claim then
+    redis.call('SET', call, claim.result, 'PX', claim.kept_ms)
+  end
 end
 
 local DELETED_SECONDS = 86400 -- how long a deletion stays in `changes`

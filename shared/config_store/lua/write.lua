@@ -9,16 +9,7 @@
 
 local identity, revision, format, changes, deleted, platform, call, audit = unpack(KEYS, 1, 8)
 local change = cjson.decode(ARGV[1])
-local owner = {
-  versions = KEYS[9],
-  notes = KEYS[10],
-  sizes = KEYS[11],
-  dropped = KEYS[12],
-  pinned = KEYS[13],
-  pinned_parts = KEYS[14],
-  roots = change.roots,
-  parts = change.parts,
-}
+local owner = owner_of(KEYS, 9, change.roots, change.parts)
 local FIRST_OWN = 15 -- the first key of the kind of change
 
 local function put_record(key, number)
@@ -200,18 +191,11 @@ end
 
 local now = tonumber(redis.call('TIME')[1])
 local number = redis.call('INCR', revision)
--- First of all: a change without an entry must not be written.
 if change.audit then
-  redis.call('XADD', audit, 'MAXLEN', '~', change.audit.most, '*', 'entry', change.audit.entry, 'mac',
-    change.audit.mac, 'number', number)
+  add_entry(audit, change.audit.most, change.audit.entry, change.audit.mac, number)
 end
 write(number, now)
-if tonumber(redis.call('GET', format) or 0) < change.format then
-  redis.call('SET', format, change.format)
-end
-if change.claim then
-  redis.call('SET', call, change.claim.result, 'PX', change.claim.kept_ms)
-end
+finish_call(format, change.format, call, change.claim)
 if judge ~= judge_tokens then  -- proxies know no tokens
   redis.call('ZADD', changes, number, change.id)
   drop_old_deletions(changes, deleted, now)
