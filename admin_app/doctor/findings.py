@@ -125,9 +125,8 @@ def _of_server(server: Server | None, now: float) -> Iterator[Finding]:
         yield Finding("redis.info", Level.WARNING, "Redis does not tell its state.", fix)
         return
     warnings = server.warnings()
-    for part, sentence in warnings:
-        detail, _, fix = sentence.partition(". ")
-        yield Finding(f"redis.{part.replace('/', '.')}", Level.WARNING, f"{detail}.", fix)
+    for one in warnings:
+        yield Finding(f"redis.{one.part.replace('/', '.')}", Level.WARNING, one.reason, one.fix)
     if not warnings:
         yield Finding("redis.state", Level.OK, f"{server.name} keeps each change.")
     if server.time is not None:

@@ -181,4 +181,4 @@ def _addresses(settings: Settings) -> dict[str, Any]:
 
 def _warnings(status: Status) -> Sequence[dict[str, str]]:
     found = status.server.warnings() if status.server else ()
-    return [{"pointer": f"/store/server/{part}", "detail": detail} for part, detail in found]
+    return [{"pointer": f"/store/server/{one.part}", "detail": f"{one.reason} {one.fix}"} for one in found]

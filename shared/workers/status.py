@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis import Redis, ResponseError
 
@@ -48,6 +48,20 @@ class Persistence:
     unsaved: int
 
 
+class ServerWarning(NamedTuple):
+    """What to change in Redis.
+
+    Attributes:
+        part: the part of the server that it is about, as `GET /status` names it.
+        reason: a sentence that says what is wrong.
+        fix: a sentence that says what to do.
+    """
+
+    part: str
+    reason: str
+    fix: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """The server, as its INFO says.
@@ -91,29 +105,43 @@ class Server:
             time=int(info["server_time_usec"]) / 1e6 if "server_time_usec" in info else None,
         )
 
-    def warnings(self) -> Sequence[tuple[str, str]]:
-        """What to change: the part, and a sentence that says why and how."""
+    def warnings(self) -> Sequence[ServerWarning]:
+        """What to change."""
         memory, kept = self.memory, self.persistence
         found = []
         if memory.most is not None and memory.policy != "noeviction":
             found.append(
-                ("memory/policy", "Redis may remove configuration. Set its maxmemory-policy to noeviction.")
+                ServerWarning(
+                    "memory/policy",
+                    "Redis may remove configuration.",
+                    "Set its maxmemory-policy to noeviction.",
+                )
             )
         if memory.most is not None and memory.used >= memory.most * NEARLY_FULL:
             found.append(
-                ("memory/used_bytes", "Redis is nearly full. Raise its maxmemory, or keep fewer records.")
+                ServerWarning(
+                    "memory/used_bytes",
+                    "Redis is nearly full.",
+                    "Raise its maxmemory, or keep fewer records.",
+                )
             )
         if not kept.append_only:
             found.append(
-                ("persistence", "A crash of Redis loses the latest changes. Set its appendonly to yes.")
+                ServerWarning(
+                    "persistence", "A crash of Redis loses the latest changes.", "Set its appendonly to yes."
+                )
             )
         if kept.write_ok is False or not kept.snapshot_ok:
             found.append(
-                ("persistence", "Redis cannot write to its disk. Free space there, and read its log.")
+                ServerWarning(
+                    "persistence", "Redis cannot write to its disk.", "Free space there, and read its log."
+                )
             )
         if self.role != "master":
             found.append(
-                ("role", "Redis is a replica, which takes no changes. Point redis.host to the primary.")
+                ServerWarning(
+                    "role", "Redis is a replica, which takes no changes.", "Point redis.host to the primary."
+                )
             )
         return found
 

@@ -1,7 +1,6 @@
 """What is read of Redis itself, and what it says to change."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from shared.workers.store import HeartbeatStore
 from tests.workers.heartbeats import beat
 
 GOOD = {"aof_enabled": 1, "maxmemory": 100, "used_memory": 89, "maxmemory_policy": "noeviction"}
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[Redis]:
-    with Redis(unix_socket_path=valkey_socket) as client:
-        client.flushall()
-        yield client
 
 
 def test_status_has_the_store_the_workers_and_the_leaders(client: Redis) -> None:
@@ -86,8 +78,9 @@ def test_status_reads_no_key_of_which_it_does_not_know_the_name(client: Redis) -
 )
 def test_redis_that_may_lose_data_is_warned_of(info: dict[str, Any], parts: list[str]) -> None:
     warnings = Server.parse(info).warnings()
-    assert [part for part, _ in warnings] == parts
-    assert all(text.endswith(".") and len(text.split()) <= 25 for _, text in warnings)
+    assert [one.part for one in warnings] == parts
+    texts = [f"{one.reason} {one.fix}" for one in warnings]
+    assert all(text.endswith(".") and len(text.split()) <= 25 for text in texts)
 
 
 def test_keys_of_heartbeats_are_of_one_slot() -> None:
