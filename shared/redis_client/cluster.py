@@ -67,7 +67,7 @@ class ClusterConnection:
         call = Call(command, loop)
         if self._slots:
             call.fail(StoreDown(f"No node of the Cluster has the slot {slot}."))
-            self._lookup.look_soon()
+            self._lookup.refresh_soon()
         else:
             self._deadlines.watch(call, loop)
             self._early.append((call, slot))
@@ -159,7 +159,7 @@ class ClusterConnection:
                 () if self._texts else self._scripts,
                 self._deadline,
                 redirect=redirect,
-                trouble=self._lookup.look_soon,
+                trouble=self._lookup.refresh_soon,
             )
         return found
 
@@ -170,7 +170,7 @@ class ClusterConnection:
         if call.reply.done():
             return True
         if error.startswith("CLUSTERDOWN"):
-            self._lookup.look_soon()
+            self._lookup.refresh_soon()
             call.fail(StoreDown(f"Redis cannot serve: {error}."))
         elif error.startswith("TRYAGAIN"):  # until the deadline
             asyncio.get_running_loop().call_later(_TRY_AGAIN, self._send_again, call, asked)
@@ -191,7 +191,7 @@ class ClusterConnection:
         if error.startswith("MOVED"):
             if len(self._slots) == SLOTS:
                 self._slots[slot] = address
-            self._lookup.look_soon()
+            self._lookup.refresh_soon()
             self._node(address).send(call)
         else:
             self._node(address).send(call, before=("ASKING",))

@@ -13,8 +13,9 @@ from shared.redis_client.topology import Sentinels, Topology
 
 logger = logging.getLogger(__name__)
 
-# Seconds from one look to the next, and those that pass at least. A change of a Cluster shows in its replies,
-# so there a look is asked for. Sentinels are asked all the time: a primary that was cut off does not know.
+# Seconds from one refresh to the next, and those that pass at least. A change of a Cluster shows in its
+# replies, so there a refresh is asked for. Sentinels are asked all the time: a primary that was cut off does
+# not know.
 _SENTINELS: Final = (0.25, 0.25)
 _CLUSTER: Final = (10.0, 1.0)
 
@@ -51,11 +52,11 @@ class Lookup:
         """The primary of clients that use one server. Raises OSError."""
         return self.topology.primary(self.get())
 
-    def look_soon(self) -> None:
+    def refresh_soon(self) -> None:
         """Ask the servers again, in the thread."""
         self._wanted.set()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Ask the servers again, and tell the listeners what has changed."""
         try:
             found = self.topology.ask(self.known)
@@ -80,7 +81,7 @@ def _keep(reference: "weakref.ref[Lookup]", wanted: threading.Event, every: floa
         lookup = reference()
         if lookup is None:
             return
-        lookup.look()
+        lookup.refresh()
         del lookup
         time.sleep(pause if every > pause else 0)
 

@@ -61,7 +61,7 @@ class PrimaryConnection(redis.Connection):
             return super().read_response(*arguments, **options)
         except _ELSEWHERE as error:
             self.disconnect()  # type: ignore[no-untyped-call]
-            self._lookup.look_soon()
+            self._lookup.refresh_soon()
             raise NotPrimary(str(error)) from error
 
 
@@ -97,7 +97,7 @@ class AsyncPrimaryConnection(aioredis.Connection):
             return await super().read_response(*arguments, **options)
         except _ELSEWHERE as error:
             await self.disconnect()
-            self._lookup.look_soon()
+            self._lookup.refresh_soon()
             raise NotPrimary(str(error)) from error
 
 

@@ -86,7 +86,7 @@ class ClusterNodes:
         found: Slots | None = None
         for address in addresses:
             slots: Slots
-            for slots, is_ok in _replies([address], self.options, self._look):
+            for slots, is_ok in _replies([address], self.options, self._slots_of):
                 if is_ok:
                     return slots
                 found = found or slots
@@ -94,7 +94,7 @@ class ClusterNodes:
             raise OSError(f"no node of {_names(self.addresses)} says where the slots of the Cluster are")
         return found
 
-    def _look(self, client: redis.Redis, asked: Address) -> tuple[Slots, bool]:
+    def _slots_of(self, client: redis.Redis, asked: Address) -> tuple[Slots, bool]:
         """The slots as this node knows them, and whether it sees the whole Cluster."""
         reply: Any = client.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
         state: Any = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]

@@ -72,7 +72,7 @@ async def test_slots_that_moved_cost_one_look_at_the_table(nodes: ClusterSet, lo
             for _ in range(4):
                 assert len(await asyncio.gather(*[link.call("INCR", key) for key in keys])) == 50
             await until_true(lambda: lookup.known[slot_of(keys[0])] == target.address)
-            figure("R2", f"50 slots moved, 200 calls: {ask.call_count} look at the table")
+            figure("R2", f"50 slots moved, 200 calls: {ask.call_count} refresh of the table")
             assert ask.call_count == 1
         for key in keys:
             await link.call("DEL", key)
