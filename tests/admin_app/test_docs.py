@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 
 from tests.admin_app.world import TOKEN, Api, Tenant
 from tests.support.commands import serving
-from tests.support.packages import need_command
+from tests.support.packages import need_chromium
 
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -57,7 +57,7 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    chromium = need_command("chromium", "chromium")
+    chromium = need_chromium(tmp_path)
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch_persistent_context(

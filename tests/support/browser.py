@@ -9,13 +9,14 @@ import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.packages import need_command
+from tests.support.packages import need_chromium
 from tests.support.upstream import Upstream
 
 TOKEN = "the-platforms-own-token"
@@ -107,10 +108,10 @@ class _Chromium:
     theirs, it is only in place while a test uses the browser.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.playwright: Playwright = sync_playwright().start()
         self.loop = asyncio.get_running_loop()
-        path = need_command("chromium", "chromium")
+        path = need_chromium(folder)
         self.browser: Browser = self.playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         self.leave()
 
@@ -128,8 +129,8 @@ class _Chromium:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[_Chromium]:
-    opened = _Chromium()
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Chromium]:
+    opened = _Chromium(tmp_path_factory.mktemp("chromium"))
     yield opened
     opened.close()
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,19 @@ def need_command(command: str, package: str) -> str:
         if ended.returncode != 0:
             pytest.fail(f"apt-get could not install {package}, which this test needs:\n{ended.stderr}")
     return need_command(command, package)
+
+
+def need_chromium(folder: Path) -> str:
+    """The path of a command for Chromium, as `need_command`. It may lie in `folder`.
+
+    As root, Chromium puts itself before all other processes (a nice value of -8), and Redis may then not reply
+    in time. So it is started without the right to do so.
+    """
+    chromium = need_command("chromium", "chromium")
+    if os.geteuid() != 0:
+        return chromium
+    script = folder / "chromium.sh"
+    setpriv = need_command("setpriv", "util-linux")
+    script.write_text(f'#!/bin/sh\nexec {setpriv} --bounding-set -sys_nice {chromium} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
