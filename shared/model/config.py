@@ -10,6 +10,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from shared.model.budgets import Budget
 from shared.model.pools import PoolPolicy, UrlTarget
 from shared.model.providers import AiRule, Discovered, Model, Provider
 from shared.model.rule_timeouts import RuleTimeouts
@@ -131,6 +132,8 @@ class Rule:
         ai: providers and models in place of `target`; None: none.
         name: unique in the tenant. A rule that was stored without one has that of its path and id.
         tags: words to select it by.
+        drain_on_disconnect: how long a response is read on after its client left, so that its usage is known;
+            None: not at all.
     """
 
     id: str
@@ -164,6 +167,7 @@ class Rule:
     ai: AiRule | None = None
     name: str = ""
     tags: tuple[str, ...] = ()
+    drain_on_disconnect: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -187,6 +191,7 @@ class Tenant:
         cors: the web pages that may call rules without `cors` of their own; None: no page.
         providers, models: its own ones. The platform may share others with it.
         tags: words to select it by.
+        budgets: its own ones, and those that the platform made for it. Its tier may have others.
     """
 
     id: str
@@ -205,6 +210,7 @@ class Tenant:
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
     tags: tuple[str, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +318,9 @@ class Tier:
     Attributes:
         limits: as the ``limits`` of a rate_limiter; they count at gateway level.
         concurrent: concurrent exchanges per worker.
-        max_rules, max_keys, max_providers, max_models: stored objects.
+        max_rules, max_keys, max_providers, max_models, max_budgets: stored objects.
         max_targets: targets of one rule or model.
+        budgets: budgets of the platform that each tenant has.
     """
 
     name: str
@@ -325,3 +332,5 @@ class Tier:
     max_providers: int | None = None
     max_models: int | None = None
     max_targets: int | None = None
+    max_budgets: int | None = None
+    budgets: tuple[Budget, ...] = ()
