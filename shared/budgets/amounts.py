@@ -1,4 +1,4 @@
-"""Amounts of budgets: integers inside; in JSON ``{"usd": "250.00"}``, ``{"tokens": 5}`` or ``{"requests": 5}``.
+"""Amounts of budgets: integers inside; in JSON ``{"usd": "2.50"}``, ``{"tokens": 5}`` or ``{"requests": 5}``.
 
 >>> parse_amount({"usd": "250.00"})
 Amount(unit='usd', value=250000000000)
