@@ -1,7 +1,8 @@
 """Rate limits as values: limits as settings name them, counters, and what a limiter decides.
 
 Requests per window are counted by a bucketed sliding window, concurrent requests by leases. Both are
-explained in docs/explanation/limits.md.
+explained in docs/explanation/limits.md. A budget is one number for a period of the calendar: a request
+reserves an amount under a lease, and what it used in the end is settled with its row of the ledger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,12 @@ from shared.model.messages import Request
 
 #: The wait when no wait helps: the cost is above the limit.
 NEVER = -1
-#: The kinds of limits: requests per window, concurrent requests.
-WINDOW, CONCURRENT = "window", "concurrent"
-#: What a limit of each kind counts, as clients read it.
-UNITS = {WINDOW: "requests", CONCURRENT: "concurrent"}
+#: The kinds of limits: requests per window, concurrent requests, and what may be used in a period.
+WINDOW, CONCURRENT, BUDGET = "window", "concurrent", "budget"
+#: What a limit of each kind counts, as clients read it, if it does not say so itself.
+UNITS = {WINDOW: "requests", CONCURRENT: "concurrent", BUDGET: "requests"}
+#: The largest number that a script counts exactly. A budget with this limit counts and never rejects.
+MAX_UNITS = 2**53 - 1
 #: The choices for a limit while Redis does not respond: counts of this process, admission, rejection.
 LOCAL, OPEN, CLOSED = "local", "open", "closed"
 #: The wait after a rejection by a concurrent limit: when a slot becomes free is not known.
@@ -32,7 +35,7 @@ class Quota:
     """`limit` requests in any window of `window_ms` milliseconds. A limit of 0 blocks.
 
     In a concurrent limit: `limit` requests at a time. A lease lasts `window_ms` milliseconds unless it is
-    renewed.
+    renewed. In a budget: `limit` units in its period, reserved under such leases.
     """
 
     limit: int
@@ -105,13 +108,16 @@ class Limit:
 
     Attributes:
         key: the counter's key in Redis. Without the quota, so that a changed limit keeps its usage.
-        scope: ``rule`` or ``gateway``, as clients see it.
-        name: ``global``, ``per_ip``, … as clients see it.
-        window: the window as text; empty for a concurrent limit.
-        cost: what this request uses of a window, in requests.
-        lease: the name under which an exchange holds its slot in a concurrent limit. Unique.
+            That of a budget is `budget_key`.
+        scope: ``rule``, ``gateway`` or ``budget``, as clients see it.
+        name: ``global``, ``per_ip``, … or that of the budget, as clients see it.
+        window: the window as text; empty for a concurrent limit and a budget.
+        cost: what this request uses of a window, in requests, or reserves in a budget, in the budget's unit.
+        lease: the name under which an exchange holds its slot in a concurrent limit, or what it reserved in a
+            budget. Unique; in a budget it is the id of the exchange's row in the ledger.
         on_error: the choice while Redis does not respond: ``local``, ``open`` or ``closed``.
         label: the name in headers; empty when scope and name are enough.
+        resets_at: the end of a budget's period, in milliseconds since the Unix epoch; 0: it has no end.
     """
 
     key: str
@@ -124,6 +130,7 @@ class Limit:
     lease: str = ""
     on_error: str = LOCAL
     label: str = ""
+    resets_at: int = 0
 
     @property
     def unit(self) -> str:
@@ -141,11 +148,19 @@ class LimitState(NamedTuple):
     `reset_after_ms` ends when something is freed. When less is left than the limit's cost, it ends when
     such a request has room (`NEVER`: it never has). It is 0 when nothing is used, and for a concurrent
     limit. Before a charge, `remaining` of a concurrent limit includes the slot that the request holds.
+
+    For a budget, `reset_after_ms` ends with the period (`NEVER`: it has no end, or less than the cost as its
+    limit), and `remaining` is below 0 when more was used than its limit.
     """
 
     limit: Limit
     remaining: int
     reset_after_ms: int
+
+    @property
+    def used(self) -> int:
+        """What counts of the limit: in a budget what is used and what is reserved."""
+        return self.limit.quota.limit - self.remaining
 
     @property
     def has_room(self) -> bool:
@@ -183,6 +198,14 @@ class Decision(NamedTuple):
     charged_at: int = 0
     charged: Mapping[str, Mapping[int, int]] = EMPTY
     decided_at: int = 0
+
+
+def budget_key(tenant_id: str, name: str) -> str:
+    """The key of a budget in a period; `name` is ``<id>:<begin of the period in seconds>``.
+
+    The rows of the ledger have `name`. The tenant's id is the hash tag, as in the keys of other limits.
+    """
+    return f"bud:{{{tenant_id}}}:{name}"
 
 
 def label_of(scope: str, name: str) -> str:

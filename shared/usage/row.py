@@ -103,6 +103,25 @@ class AbandonedCall:
     rates: Mapping[str, int] = field(default_factory=dict)
 
 
+#: The kinds of adjustments: what is used becomes 0, and the limit grows.
+RESET, INCREASE = "reset", "increase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A change that an operator made to a budget.
+
+    Attributes:
+        action: `RESET` or `INCREASE`.
+        amount: what it added to what is used (a negative number), or to the limit, in the budget's unit.
+        actor: who made it.
+    """
+
+    action: str
+    amount: int
+    actor: str
+
+
 @dataclass(kw_only=True)
 class LedgerRow:
     """What one request used and cost.
@@ -127,6 +146,10 @@ class LedgerRow:
         attempts: the calls that were made.
         abandoned: those of them that had reported usage before another one followed.
         duration_ms, first_ms: until the last byte, and until the first byte of the body.
+        budgets: what it counts in each budget, in the budget's unit, by `name` of `limits.values.budget_key`.
+        is_unreserved: whether Redis did not take part when the budgets admitted it, so that it counts also
+            without a lease.
+        adjustment: a change that an operator made to a budget; None: the row is that of a request.
     """
 
     id: str
@@ -151,6 +174,9 @@ class LedgerRow:
     abandoned: Sequence[AbandonedCall] = ()
     duration_ms: int = 0
     first_ms: int | None = None
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    is_unreserved: bool = False
+    adjustment: Adjustment | None = None
 
     @property
     def day(self) -> str:
@@ -173,9 +199,13 @@ class LedgerRow:
     def of(cls, members: Any) -> Self:
         """The row with the members of one that `encoded` wrote. Raises ValueError on anything else."""
         try:
+            members = {**_LATER_IN_ROWS, **members}
             known = {name: _checked(members, name) for name in _NAMES}
+            if not all(isinstance(amount, int) for amount in known["budgets"].values()):
+                raise TypeError(f"budgets is {known['budgets']!r}")
             known["usage"] = _usage(known["usage"])
             known["abandoned"] = tuple([_abandoned(one) for one in known["abandoned"]])
+            known["adjustment"] = _adjustment(known["adjustment"])
             day_of(known["time"])
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"This is not a row of the ledger: {error!r}") from None
@@ -184,6 +214,11 @@ class LedgerRow:
 
 # Rows without these were written before they were counted.
 _LATER: Final = {"seconds": 0, "characters": 0}
+_LATER_IN_ROWS: Final[Mapping[str, Any]] = {
+    "budgets": {},
+    "is_unreserved": False,
+    "adjustment": None,
+}
 
 
 def _usage(members: Any) -> Usage:
@@ -196,15 +231,22 @@ def _abandoned(members: Any) -> AbandonedCall:
     return AbandonedCall(**{**known, "usage": _usage(known["usage"])})
 
 
+def _adjustment(members: Any) -> Adjustment | None:
+    if members is None:
+        return None
+    return Adjustment(**{one.name: _checked(members, one.name) for one in fields(Adjustment)})
+
+
 _NAMES: Final = tuple(one.name for one in fields(LedgerRow))
-_INTEGERS: Final = ("status", "attempts", "duration_ms", *UNITS)
+_INTEGERS: Final = ("status", "attempts", "duration_ms", "amount", *UNITS)
 # What the members of a row are, where they are not texts.
 _TYPES: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(_INTEGERS, int),
-    **dict.fromkeys(("tags", "usage", "rates"), dict),
+    **dict.fromkeys(("tags", "usage", "rates", "budgets"), dict),
     **dict.fromkeys(("cost_nano", "first_ms"), int | None),
     "abandoned": list,
-    "stream": bool,
+    "adjustment": dict | None,
+    **dict.fromkeys(("stream", "is_unreserved"), bool),
     "time": int | float,
 }
 

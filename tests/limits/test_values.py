@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.limits.sliding_window import BucketedWindow
-from shared.limits.values import EVERY, NEVER, Limit, LimitMatch, LimitState, Quota, decide
+from shared.limits.values import (
+    BUDGET,
+    EVERY,
+    NEVER,
+    Limit,
+    LimitMatch,
+    LimitState,
+    Quota,
+    budget_key,
+    decide,
+)
 from shared.model.messages import Headers, Request
 
 
@@ -24,6 +34,14 @@ def test_decision_names_the_first_violated_limit_and_the_longest_retry_after() -
     decision = decide(states)
     assert (decision.allowed, decision.violated, decision.retry_after_ms) == (False, states[1].limit, 700)
     assert decision.states == states
+
+
+def test_budget_with_a_debt_has_more_used_than_its_limit_and_rejects() -> None:
+    key = budget_key("t1", "bud_1:1796083200")
+    limit = Limit(key, Quota(10, 60_000), "budget", "monthly", "", 0, kind=BUDGET, lease="a")
+    in_debt = LimitState(limit, -3, 500)
+    assert (key, in_debt.used, in_debt.has_room) == ("bud:{t1}:bud_1:1796083200", 13, False)
+    assert decide([in_debt]).violated == limit
 
 
 def test_retry_after_is_never_if_one_limit_never_admits() -> None:

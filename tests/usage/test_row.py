@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given
 
-from shared.usage.row import LedgerRow
+from shared.usage.row import INCREASE, Adjustment, LedgerRow
 from tests.usage.rows import ROWS, row
 
 
@@ -38,3 +38,21 @@ def test_a_row_that_was_written_before_sound_was_counted_is_read() -> None:
     members = json.loads(row().encoded())
     del members["usage"]["seconds"], members["usage"]["characters"]
     assert LedgerRow.of(members) == row()
+
+
+def test_a_row_that_was_written_before_budgets_were_counted_is_read() -> None:
+    members = json.loads(row().encoded())
+    del members["budgets"], members["is_unreserved"], members["adjustment"]
+    assert LedgerRow.of(members) == row()
+
+
+def test_a_row_with_budgets_and_an_adjustment_is_read_as_it_was_written() -> None:
+    one = row(budgets={"bud_1:1796083200": 7}, is_unreserved=True)
+    assert LedgerRow.parse(one.encoded()) == one
+    adjusted = row(adjustment=Adjustment(action=INCREASE, amount=5, actor="ops"))
+    assert LedgerRow.parse(adjusted.encoded()) == adjusted
+
+
+def test_a_row_whose_budgets_have_no_numbers_is_damaged() -> None:
+    with pytest.raises(ValueError, match="budgets is"):
+        LedgerRow.parse(row(budgets={"bud_1:0": "7"}).encoded())
