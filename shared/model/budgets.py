@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 #: What a budget counts.
 USD, TOKENS, REQUESTS = "usd", "tokens", "requests"
+#: What a rate limit counts, too: the tokens of requests or of responses alone.
+INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
 #: What happens to a request when nothing is left.
 REJECT, ALERT, DOWNGRADE = "reject", "alert", "downgrade"
 #: Whether a response ends when nothing is left, or is finished.

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import struct
 import time
 
 import pytest
@@ -35,12 +36,80 @@ def test_no_text_is_free_and_none_costs_more_than_its_bytes(text: str) -> None:
     assert tokens <= len(text.encode(errors="replace"))
 
 
-def test_a_picture_in_a_request_counts_as_one_and_not_as_text() -> None:
-    picture = base64.b64encode(os.urandom(300_000)).decode()
-    part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}}
-    text = {"type": "text", "text": "Describe it."}
-    estimate = estimate_request({"model": "m", "messages": [{"role": "user", "content": [text, part]}]})
-    assert 1_105 < estimate < 1_200
+def png(width: int, height: int) -> str:
+    head = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", width, height)
+    return base64.b64encode(head + os.urandom(300_000)).decode()
+
+
+def of_part(part: dict[str, object], api: str = "openai.chat") -> int:
+    """The tokens of a part, without those of a message."""
+    message = {"role": "user", "content": [part]}
+    return estimate_request({"messages": [message]}, api=api) - estimate_request(
+        {"messages": [{"role": "user"}]}
+    )
+
+
+def shown(data: str, **members: str) -> dict[str, object]:
+    return {"type": "image_url", "image_url": {"url": data, **members}}
+
+
+def given_picture(data: str) -> dict[str, object]:
+    return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        (shown("data:image/png;base64," + png(512, 512)), 85 + 170),
+        (shown("data:image/png;base64," + png(1024, 1024)), 85 + 4 * 170),
+        (shown("data:image/png;base64," + png(2048, 4096)), 85 + 6 * 170),
+        (shown("data:image/png;base64," + png(1024, 1024), detail="low"), 85),
+        ({"type": "input_image", "image_url": "data:image/png;base64," + png(8, 8)}, 85 + 170),
+        ({"type": "input_image", "image_url": "https://example.test/cat.png", "detail": "low"}, 85),
+        (shown("https://example.test/cat.png"), 1_105),
+        (shown("data:image/png;base64,AAA!"), 1_105),
+        (shown("data:image/png;base64,!\N{SNOWMAN}"), 1_105),
+        ({"type": "image_url"}, 1_105),
+    ],
+)
+def test_a_picture_counts_by_its_tiles_and_not_as_text(part: dict[str, object], tokens: int) -> None:
+    assert abs(of_part(part) - tokens) <= 20  # an address is text
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens"), [((750, 10), 10), ((1_000, 1_000), 1_334), ((4_000, 4_000), 1_600)]
+)
+def test_a_picture_for_anthropic_counts_by_its_pixels(size: tuple[int, int], tokens: int) -> None:
+    assert of_part(given_picture(png(*size)), "anthropic.messages") == tokens
+
+
+def test_a_picture_for_anthropic_of_unknown_size_counts_as_the_largest() -> None:
+    assert of_part({"type": "image", "source": {"type": "url"}}, "anthropic.messages") == 1_600
+
+
+def test_a_picture_in_the_result_of_a_tool_counts() -> None:
+    result = {"type": "tool_result", "content": [given_picture(png(750, 10))]}
+    assert of_part(result, "anthropic.messages") == 10
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        ({"type": "document", "source": {"type": "base64", "data": "A" * 4 * 50_000}}, 3 * 1_500),
+        ({"type": "document", "source": {"type": "text", "data": "word " * 100}}, 128),
+        ({"type": "file", "file": {"file_data": "data:application/pdf;base64," + "A" * 4_000}}, 1_500),
+        ({"type": "input_file", "file_id": "file-1"}, 1_500),
+        ({"type": "input_audio", "input_audio": {"data": "A" * 64_000, "format": "mp3"}}, 30),
+        ({"inlineData": {"mimeType": "image/png", "data": png(512, 512)}}, 85 + 170),
+        ({"inlineData": {"mimeType": "audio/mp3", "data": "A" * 64_000}}, 30),
+        ({"inlineData": {"mimeType": "application/pdf", "data": "AAAA"}}, 1_500),
+    ],
+)
+def test_documents_and_sound_count_by_their_size(part: dict[str, object], tokens: int) -> None:
+    plain = estimate_request({"contents": [{"role": "user"}]})
+    name = "contents" if "inlineData" in part else "messages"
+    message = {"role": "user", "parts" if "inlineData" in part else "content": [part]}
+    assert abs(estimate_request({name: [message]}) - plain - tokens) <= 20
 
 
 def test_messages_and_tools_add_to_the_estimate() -> None:
@@ -50,7 +119,8 @@ def test_messages_and_tools_add_to_the_estimate() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], "x", {}, {"messages": 1, "tools": 2}, {"messages": [1, {"content": [1]}]}]
+    "document",
+    [None, [], "x", {}, {"messages": 1, "tools": 2}, {"messages": [1, {"content": [1, {"type": 1}]}]}],
 )
 def test_any_json_has_an_estimate(document: object) -> None:
     assert estimate_request(document) >= 1

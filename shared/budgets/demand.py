@@ -1,0 +1,189 @@
+"""What a request may use, before it is sent, and what is learned for that from the requests before it.
+
+Input is estimated from the request. Output is what was usual of late for the same API key and model (the 95th
+percentile), and never more than the request and the model allow. The price is that of the dearest target that
+may serve the request, so that a fallback to another target costs no more than what was reserved.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+from shared.core.memo import BoundedDict
+from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, USD
+from shared.providers.calls import OPENAI_AUDIO, OPENAI_IMAGES, SPEECH, ApiCall
+from shared.providers.usage_fields import USAGE_FIELDS
+from shared.usage.estimate import BYTES_PER_SECOND, estimate_request
+from shared.usage.prices import Rates
+from shared.usage.row import Usage
+
+#: The tokens of output that are expected as long as nothing is known.
+USUAL_OUTPUT: Final = 4_096
+#: The largest number of tokens or pieces that a request is believed to ask for.
+MAX_ASKED: Final = 10**8
+
+# The members with the most tokens of output, by API; the last one is Gemini's.
+_MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+# APIs whose responses are not text.
+_WITHOUT_TEXT: Final = frozenset({OPENAI_IMAGES, OPENAI_AUDIO})
+
+
+def amount_of(unit: str, usage: Usage, cost_nano: int | None) -> int | None:
+    """How much of a unit was used; None for money if the price is not known.
+
+    >>> [amount_of(unit, Usage(input=5, output=2), 70) for unit in (TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, USD)]
+    [7, 5, 2, 70]
+    """
+    if unit == TOKENS:
+        return usage.input + usage.output
+    if unit == INPUT_TOKENS:
+        return usage.input
+    if unit == OUTPUT_TOKENS:
+        return usage.output
+    return cost_nano if unit == USD else usage.requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a request may use.
+
+    Attributes:
+        usual: what it is expected to use.
+        most: what it uses at most, as far as that is known.
+        is_bounded: the request itself says how much output it wants at most.
+        rates: the prices of all targets that may serve it; None for one whose price is not known. Empty: it
+            costs nothing, as with a client's own credential.
+    """
+
+    usual: Usage
+    most: Usage
+    is_bounded: bool = False
+    rates: Sequence[Rates | None] = ()
+
+    def of(self, unit: str) -> int | None:
+        """What it is expected to use of a unit; None for money if a price is not known."""
+        return amount_of(unit, self.usual, self._cost(self.usual))
+
+    def most_of(self, unit: str) -> int | None:
+        """The most that it uses of a unit."""
+        return amount_of(unit, self.most, self._cost(self.most))
+
+    def least_of(self, unit: str) -> int | None:
+        """What it is expected to use without any guess: if it does not bound its output, its input alone."""
+        usage = self.usual if self.is_bounded else replace(self.usual, output=0)
+        return amount_of(unit, usage, self._cost(usage))
+
+    def _cost(self, usage: Usage) -> int | None:
+        known = [None if rates is None else rates.cost(usage) for rates in self.rates]
+        return None if None in known else max([cost for cost in known if cost is not None], default=0)
+
+
+#: What a request uses that calls no model, such as one for the list of models.
+NOTHING: Final = Demand(usual=Usage(requests=1), most=Usage(requests=1))
+
+
+def demand_of(
+    call: ApiCall,
+    document: Any,
+    size: int,
+    *,
+    rates: Sequence[Rates | None] = (),
+    max_output: int | None = None,
+    usual_output: int | None = None,
+    factor: float = 1.0,
+) -> Demand:
+    """What a request with that JSON may use; `size`: the bytes of its body.
+
+    `max_output`: the most that its targets write; None: not known. `usual_output` and `factor` were learned.
+    """
+    if call.api not in USAGE_FIELDS or call.id is not None:
+        return NOTHING
+    members = document if isinstance(document, dict) else {}
+    number = _number(members, "n") or 1
+    usage = Usage(input=round(estimate_request(document, size, call.api) * factor) or 1)
+    if call.api in _WITHOUT_TEXT or not USAGE_FIELDS[call.api].texts:
+        usage = _of_pieces(usage, call, members, size, number)
+        usage = usage if usual_output is None else replace(usage, output=usual_output)
+        return Demand(usual=usage, most=usage, is_bounded=True, rates=rates)
+    asked = next((found for name in _MOST_OUTPUT if (found := _number(members, name))), None)
+    bounds = [one for one in (asked, max_output) if one is not None]
+    most = min(bounds, default=USUAL_OUTPUT) * number
+    usual = min(usual_output or USUAL_OUTPUT * number, most)
+    return Demand(
+        usual=replace(usage, output=usual),
+        most=replace(usage, output=max(most, usual)),
+        is_bounded=asked is not None,
+        rates=rates,
+    )
+
+
+def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], size: int, number: int) -> Usage:
+    """The usage of a request for pictures or sound, which is paid by piece."""
+    if call.api == OPENAI_IMAGES:
+        return replace(usage, images=number)
+    if call.path == SPEECH:
+        text = members.get("input")
+        return replace(usage, characters=len(text) if isinstance(text, str) else 0)
+    return replace(usage, seconds=-(-size // BYTES_PER_SECOND)) if call.api == OPENAI_AUDIO else usage
+
+
+def _number(members: dict[str, Any], name: str) -> int | None:
+    """A positive number of a document; None if it has none."""
+    value = members.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return None
+    return min(value, MAX_ASKED)
+
+
+# Estimates and reports are compared: 0.9 of what was known, 0.1 of the new one, within bounds.
+_KEPT_SHARE: Final = 0.9
+_LEAST_FACTOR, _MOST_FACTOR = 0.5, 3.0
+# Outputs that are kept per key and model, and the fewest that say what is usual.
+_OUTPUTS: Final = 40
+_ENOUGH: Final = 5
+_USUAL_SHARE: Final = 0.95
+
+
+@dataclass(slots=True)
+class LearnedDemand:
+    """What a worker has learned: of each tenant and model, and of each API key and model.
+
+    >>> learned = LearnedDemand.of(100)
+    >>> learned.learn_input("t1", "fast", estimate=100, reported=200)
+    >>> round(learned.factor("t1", "fast"), 2)
+    1.1
+    """
+
+    _factors: BoundedDict[tuple[str, str], float] = field(repr=False)
+    _outputs: BoundedDict[tuple[str, str], deque[int]] = field(repr=False)
+
+    @classmethod
+    def of(cls, most: int) -> Self:
+        """Nothing is known yet. At most so many models of tenants, and of keys, are remembered."""
+        return cls(BoundedDict(most), BoundedDict(most))
+
+    def factor(self, tenant: str, model: str) -> float:
+        """By what the estimated input of a request is multiplied."""
+        return self._factors.get((tenant, model), 1.0)
+
+    def learn_input(self, tenant: str, model: str, *, estimate: int, reported: int) -> None:
+        """Compare an estimate, before it was multiplied, with the input that the provider reported."""
+        if estimate < 1 or reported < 1:
+            return
+        learned = _KEPT_SHARE * self.factor(tenant, model) + (1 - _KEPT_SHARE) * reported / estimate
+        self._factors.keep((tenant, model), min(max(learned, _LEAST_FACTOR), _MOST_FACTOR))
+
+    def usual_output(self, key: str, model: str) -> int | None:
+        """The output that 95 of 100 requests do not exceed; None as long as too few were seen."""
+        outputs = self._outputs.get((key, model), ())
+        if len(outputs) < _ENOUGH:
+            return None
+        return sorted(outputs)[min(int(_USUAL_SHARE * len(outputs)), len(outputs) - 1)]
+
+    def learn_output(self, key: str, model: str, output: int) -> None:
+        """Remember the output of a response that is complete."""
+        known = self._outputs.get((key, model))
+        if known is None:
+            known = self._outputs.keep((key, model), deque(maxlen=_OUTPUTS))
+        known.append(output)

@@ -1,0 +1,171 @@
+"""What a request may use before it is sent."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.budgets.demand import NOTHING, USUAL_OUTPUT, LearnedDemand, amount_of, demand_of
+from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS, TOKENS, USD
+from shared.providers.calls import ApiCall, match_call
+from shared.usage.prices import Rates
+from shared.usage.row import Usage
+
+CHEAP, DEAR = Rates.of({"input": "1", "output": "2"}), Rates.of({"input": "3", "output": "9"})
+HELLO = {"model": "fast", "messages": [{"role": "user", "content": "Hello, who are you?"}]}
+
+
+def call(path: str) -> ApiCall:
+    found = match_call(path)
+    assert found is not None
+    return found
+
+
+CHAT = call("/v1/chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("members", "max_output", "usual_output", "output"),
+    [
+        ({}, None, None, USUAL_OUTPUT),
+        ({}, 1_000, None, 1_000),
+        ({}, 128_000, None, USUAL_OUTPUT),
+        ({}, 1_000, 300, 300),
+        ({"max_tokens": 50}, 1_000, None, 50),
+        ({"max_tokens": 50}, 1_000, 300, 50),
+        ({"max_tokens": 128_000}, None, None, USUAL_OUTPUT),
+        ({"max_completion_tokens": 70, "max_tokens": 50}, None, None, 70),
+        ({"max_output_tokens": 70}, None, None, 70),
+        ({"max_tokens": 50, "n": 3}, None, None, 150),
+        ({"max_tokens": -1}, 1_000, None, 1_000),
+        ({"max_tokens": True}, 1_000, None, 1_000),
+        ({"max_tokens": "50"}, 1_000, None, 1_000),
+    ],
+)
+def test_the_output_is_what_is_usual_and_at_most_what_is_allowed(
+    members: dict[str, object], max_output: int | None, usual_output: int | None, output: int
+) -> None:
+    demand = demand_of(CHAT, HELLO | members, 80, max_output=max_output, usual_output=usual_output)
+    assert demand.of(OUTPUT_TOKENS) == output
+
+
+def test_at_most_a_request_uses_what_it_and_the_model_allow() -> None:
+    demand = demand_of(CHAT, {**HELLO, "max_tokens": 128_000}, 80, max_output=16_000, usual_output=200)
+    assert (demand.of(OUTPUT_TOKENS), demand.most_of(OUTPUT_TOKENS)) == (200, 16_000)
+
+
+def test_the_least_of_a_request_without_a_bound_is_its_input() -> None:
+    free, bounded = demand_of(CHAT, HELLO, 80), demand_of(CHAT, {**HELLO, "max_tokens": 10}, 80)
+    assert free.least_of(TOKENS) == free.of(INPUT_TOKENS)
+    assert bounded.least_of(TOKENS) == bounded.of(TOKENS) == (free.of(INPUT_TOKENS) or 0) + 10
+
+
+def test_the_price_is_that_of_the_dearest_target() -> None:
+    demand = demand_of(CHAT, {**HELLO, "max_tokens": 10}, 80, rates=(CHEAP, DEAR))
+    usage = Usage(input=demand.of(INPUT_TOKENS) or 0, output=10)
+    assert demand.of(USD) == max(CHEAP.cost(usage), DEAR.cost(usage)) == DEAR.cost(usage)
+
+
+def test_the_price_is_not_known_if_that_of_any_target_is_not() -> None:
+    demand = demand_of(CHAT, HELLO, 80, rates=(CHEAP, None))
+    assert (demand.of(USD), demand.most_of(USD), demand.least_of(USD)) == (None, None, None)
+
+
+def test_a_call_that_the_client_pays_costs_nothing() -> None:
+    assert demand_of(CHAT, HELLO, 80).of(USD) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "size", "usage"),
+    [
+        ("/v1/embeddings", {"input": "Hello"}, 30, Usage(input=1)),
+        ("/v1/images/generations", {"prompt": "A cat", "n": 4}, 30, Usage(input=1, images=4)),
+        ("/v1/audio/speech", {"input": "Hello"}, 30, Usage(input=1, characters=5)),
+        ("/v1/audio/speech", {"input": 1}, 30, Usage(input=1)),
+        ("/v1/audio/transcriptions", None, 160_000, Usage(input=100, seconds=10)),
+    ],
+)
+def test_what_is_not_text_is_counted_by_piece(path: str, document: object, size: int, usage: Usage) -> None:
+    assert demand_of(call(path), document, size).usual == usage
+
+
+def test_the_usual_output_counts_for_pictures_too() -> None:
+    demand = demand_of(call("/v1/images/generations"), {"prompt": "A cat"}, 30, usual_output=1_056)
+    assert demand.of(OUTPUT_TOKENS) == 1_056
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/responses/resp_1", "/v1/messages/count_tokens"])
+def test_a_call_without_a_model_uses_nothing_but_a_request(path: str) -> None:
+    demand = demand_of(call(path), None, 0, rates=(DEAR,))
+    assert demand is NOTHING
+    assert [demand.of(unit) for unit in (REQUESTS, TOKENS, USD)] == [1, 0, 0]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["n", "max_tokens", "input"]), inner),
+    ),
+    st.sampled_from(["/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/audio/speech"]),
+)
+def test_any_body_uses_at_least_a_token_and_at_most_its_most(document: object, path: str) -> None:
+    demand = demand_of(call(path), document, 10, rates=(CHEAP,))
+    for unit in (TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, USD):
+        least, usual, most = demand.least_of(unit), demand.of(unit), demand.most_of(unit)
+        assert 0 <= (least or 0) <= (usual or 0) <= (most or 0)
+        assert most is not None
+    assert (demand.least_of(INPUT_TOKENS) or 0) >= 1
+
+
+def test_amounts_are_those_of_the_unit() -> None:
+    usage = Usage(input=5, output=2, requests=3)
+    units = (REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, USD)
+    assert [amount_of(unit, usage, 70) for unit in units] == [3, 7, 5, 2, 70]
+    assert amount_of(USD, usage, None) is None
+
+
+def test_the_factor_follows_what_is_reported_within_bounds() -> None:
+    learned = LearnedDemand.of(10)
+    assert learned.factor("t", "m") == 1.0
+    for _ in range(60):
+        learned.learn_input("t", "m", estimate=100, reported=140)
+    assert learned.factor("t", "m") == pytest.approx(1.4, abs=0.01)
+    for _ in range(100):
+        learned.learn_input("t", "m", estimate=100, reported=10_000)
+    assert learned.factor("t", "m") == 3.0
+    for _ in range(100):
+        learned.learn_input("t", "m", estimate=100, reported=1)
+    assert learned.factor("t", "m") == 0.5
+    assert learned.factor("another", "m") == 1.0
+
+
+@pytest.mark.parametrize(("estimate", "reported"), [(0, 10), (10, 0)])
+def test_the_factor_learns_nothing_from_nothing(estimate: int, reported: int) -> None:
+    learned = LearnedDemand.of(10)
+    learned.learn_input("t", "m", estimate=estimate, reported=reported)
+    assert learned.factor("t", "m") == 1.0
+
+
+def test_the_factor_multiplies_the_estimated_input() -> None:
+    plain = demand_of(CHAT, HELLO, 80).of(INPUT_TOKENS) or 0
+    assert demand_of(CHAT, HELLO, 80, factor=3.0).of(INPUT_TOKENS) == 3 * plain
+
+
+def test_the_usual_output_is_known_after_five_responses() -> None:
+    learned = LearnedDemand.of(10)
+    for output in (10, 20, 30, 40):
+        learned.learn_output("k", "m", output)
+    assert learned.usual_output("k", "m") is None
+    learned.learn_output("k", "m", 50)
+    assert learned.usual_output("k", "m") == 50
+    assert learned.usual_output("other", "m") is None
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=5, max_size=200))
+def test_of_the_last_forty_outputs_at_most_two_exceed_the_usual_one(outputs: list[int]) -> None:
+    learned = LearnedDemand.of(10)
+    for output in outputs:
+        learned.learn_output("k", "m", output)
+    usual = learned.usual_output("k", "m")
+    assert usual is not None
+    assert usual in outputs[-40:]
+    assert sum(output > usual for output in outputs[-40:]) <= 2
