@@ -28,7 +28,7 @@ parallel=(-n "$((cores < 4 ? cores : 4))")
 # For tests that mostly wait for timeouts and for programs.
 one_more=(-n "$((cores < 4 ? cores + 1 : 4))")
 # They cover the pure packages (see [tool.coverage.run]). Only they run with coverage, which doubles their time.
-covering=(tests/core tests/model tests/limits tests/pipeline tests/budgets tests/upstreams tests/usage tests/admin_app/test_explain.py)
+covering=(tests/core tests/model tests/limits tests/pipeline tests/budgets tests/translation tests/upstreams tests/usage tests/admin_app/test_explain.py)
 
 # Runs tests. A path may select no test for one of the two passes, which is not an error.
 pass() {

@@ -22,6 +22,7 @@
     ├── SecretFileError    a file with secrets cannot be used (shared.secrets)
     ├── CatalogueError     a plugin cannot be loaded (shared.plugins)
     └── Invalid            one or more fields of an input are wrong; carries `Problem`s
+        └── Untranslatable     the other API cannot express a request (shared.translation)
 
 A `Rejection` is what the client of the proxy gets; the table `ERRORS` fixes its status.
 """

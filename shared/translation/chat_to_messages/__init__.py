@@ -1,0 +1,1 @@
+"""Clients of OpenAI's chat, with an upstream that speaks Anthropic's messages."""

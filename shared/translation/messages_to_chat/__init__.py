@@ -1,0 +1,1 @@
+"""Clients of Anthropic's messages, with an upstream that speaks OpenAI's chat."""

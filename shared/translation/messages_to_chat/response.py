@@ -1,0 +1,74 @@
+"""A whole response of OpenAI's chat, for a client of Anthropic's messages."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from shared.providers.calls import OPENAI_CHAT
+from shared.translation.notes import EXPOSE, BadResponse, Context, Document
+from shared.translation.stops import stop_reason
+from shared.translation.tools import ToolIds, input_of, messages_id
+from shared.translation.usage import messages_usage, units_of
+
+
+def response(document: Document, context: Context) -> Document:
+    """The message for the client. Raises `BadResponse`."""
+    match document.get("choices"):
+        case [{"message": dict(message)} as choice, *_]:
+            pass
+        case _:
+            raise BadResponse("The response of the upstream has no choice with a message.")
+    content = [*_thoughts(message, context), *_texts(message, context)]
+    calls = list(_calls(message, context))
+    reason = stop_reason(choice.get("finish_reason"), has_tools=bool(calls))
+    if reason is None:
+        raise BadResponse("The response of the upstream did not end as its API says.")
+    return {
+        "id": messages_id(document.get("id"), context.token),
+        "type": "message",
+        "role": "assistant",
+        "model": context.model or str(document.get("model", "")),
+        "content": content + calls,
+        "stop_reason": "refusal" if message.get("refusal") else reason,
+        "stop_sequence": None,
+        "usage": messages_usage(units_of(OPENAI_CHAT, context.settings.kind, document)),
+    }
+
+
+def _thoughts(message: Document, context: Context) -> Iterator[Document]:
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if isinstance(thought, str) and thought and context.settings.reasoning == EXPOSE:
+        # Only Anthropic can sign one; a request that brings it back loses it again.
+        yield {"type": "thinking", "thinking": thought, "signature": ""}
+
+
+def _texts(message: Document, context: Context) -> Iterator[Document]:
+    for name in ("annotations", "audio"):
+        if message.get(name):
+            context.notes.lose(name)
+    declined = message.get("refusal")
+    for text in ("".join(text_parts(message.get("content"))), declined):
+        if isinstance(text, str) and text:
+            yield {"type": "text", "text": text}
+
+
+def text_parts(content: Any) -> Iterable[str]:
+    """The texts of a content, which some servers send as a list of parts."""
+    if isinstance(content, str):
+        return (content,)
+    parts = content if isinstance(content, list) else ()
+    return (part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def _calls(message: Document, context: Context) -> Iterator[Document]:
+    ids = ToolIds(context.token)
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        match call:
+            case {"function": {"name": str(name)} as function}:
+                value = input_of(function.get("arguments"))
+                if value is None:
+                    context.notes.change("tool_arguments")
+                name = context.notes.tool_names.get(name, name)
+                yield {"type": "tool_use", "id": ids.make(call.get("id")), "name": name, "input": value or {}}
+            case _:
+                context.notes.lose("tool_calls")

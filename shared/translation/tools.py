@@ -1,0 +1,89 @@
+"""Calls of tools: their ids, names and arguments in the APIs of OpenAI and of Anthropic.
+
+OpenAI has the arguments as a text with JSON, which a model may write wrongly; Anthropic has an object.
+"""
+
+import hashlib
+import re
+from typing import Any, Final
+
+from shared.bodies.json.parse import dump_json, parse_json
+from shared.translation.notes import Document
+
+#: A name of a tool that both take.
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LONGEST: Final = 64
+_HEX: Final = 8
+
+
+def arguments_of(value: Any) -> str:
+    """The arguments of a call, for OpenAI.
+
+    >>> arguments_of({"city": "Rome"})
+    '{"city":"Rome"}'
+    """
+    return dump_json(value).decode() if isinstance(value, dict) else "{}"
+
+
+def input_of(arguments: Any) -> Document | None:
+    """The input of a call, for Anthropic; None: the arguments are not an object. Empty ones are.
+
+    >>> input_of(""), input_of('{"city": "Rome"}'), input_of('{"city": ')
+    ({}, {'city': 'Rome'}, None)
+    """
+    if not isinstance(arguments, str):
+        return arguments if isinstance(arguments, dict) else {} if arguments is None else None
+    if not arguments.strip():
+        return {}
+    try:
+        value = parse_json(arguments.encode())
+    except ValueError:  # also half a letter
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def short_name(name: str) -> str:
+    """A name that is not too long for OpenAI. Two long ones with the same beginning stay different."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - _HEX - 1]}_{hashlib.sha256(name.encode()).hexdigest()[:_HEX]}"
+
+
+class ToolIds:
+    """The ids of the calls in one response. Each is another one, and is as its model gave it if it can be.
+
+    >>> ids = ToolIds("abcdefghijklmnopqrstuvwxyz")
+    >>> ids.make("call_1"), ids.make("call_1"), ids.make(None)
+    ('call_1', 'call_1_2', 'toolu_abcdefghijklmnopqrstuvwx')
+    """
+
+    __slots__ = ("_given", "_made")
+
+    def __init__(self, token: str) -> None:
+        self._made = f"toolu_{token[:24]}"
+        self._given: dict[str, None] = {}
+
+    def make(self, given: Any) -> str:
+        """The id of the next call, which has that one or none."""
+        first = given if isinstance(given, str) and given else self._made
+        unique, number = first, 1
+        while unique in self._given:
+            number += 1
+            unique = f"{first}_{number}"
+        self._given[unique] = None
+        return unique
+
+
+def chat_id(given: Any, token: str) -> str:
+    """The id of a response of chat, by that of messages."""
+    return f"chatcmpl-{given if isinstance(given, str) and given else token}"
+
+
+def messages_id(given: Any, token: str) -> str:
+    """The id of a response of messages, by that of chat.
+
+    >>> messages_id("chatcmpl-abc", ""), messages_id("chatcmpl-msg_abc", "")
+    ('msg_abc', 'msg_abc')
+    """
+    rest = given.removeprefix("chatcmpl-") if isinstance(given, str) else ""
+    return rest if rest.startswith("msg_") else f"msg_{rest or token}"

@@ -1,0 +1,88 @@
+"""What the SDKs of OpenAI and of Anthropic say of a document: it is one of their types, with no member more."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from anthropic.types import ErrorResponse, Message, RawMessageStreamEvent
+from anthropic.types.message_create_params import (
+    MessageCreateParamsNonStreaming,
+    MessageCreateParamsStreaming,
+)
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.completion_create_params import (
+    CompletionCreateParamsNonStreaming,
+    CompletionCreateParamsStreaming,
+)
+from pydantic import BaseModel, TypeAdapter
+
+#: Members that the SDKs do not know: the thoughts of a model, and what the newest SDK of Anthropic has no more.
+EXTRA = frozenset({"reasoning_content"})
+SAMPLING = ("temperature", "top_p", "top_k")
+
+type Document = dict[str, Any]
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _strict(kind: Any, document: Any) -> Any:
+    found = _adapter(kind).validate_python(document)
+    assert not set(_unknown(found)) - EXTRA
+    return found
+
+
+def _unknown(value: Any) -> Iterable[str]:
+    if isinstance(value, BaseModel):
+        yield from value.model_extra or ()
+        value = [getattr(value, name) for name in type(value).model_fields]
+    for each in value if isinstance(value, list) else ():
+        yield from _unknown(each)
+
+
+def completion(document: Document) -> ChatCompletion:
+    return _strict(ChatCompletion, document)
+
+
+def chunk(document: Document) -> ChatCompletionChunk:
+    return _strict(ChatCompletionChunk, document)
+
+
+def message(document: Document) -> Message:
+    return _strict(Message, document)
+
+
+def message_event(document: Document) -> Any:
+    return _strict(RawMessageStreamEvent, document)
+
+
+def messages_error(document: Document) -> ErrorResponse:
+    return _strict(ErrorResponse, {"request_id": None, **document})
+
+
+def _plain(value: Any) -> Any:
+    """A validated value without its iterators."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, BaseModel):
+        return _plain(value.model_dump(exclude_unset=True))
+    return [_plain(each) for each in value]
+
+
+def messages_request(document: Document) -> Document:
+    """A request for Anthropic's messages, which has no member that the SDK does not know."""
+    kind = MessageCreateParamsStreaming if document.get("stream") else MessageCreateParamsNonStreaming
+    known = {name: value for name, value in document.items() if name not in SAMPLING}
+    assert _plain(_adapter(kind).validate_python(known)) == known
+    return document
+
+
+def chat_request(document: Document) -> Document:
+    """A request for OpenAI's chat, which has no member that the SDK does not know."""
+    kind = CompletionCreateParamsStreaming if document.get("stream") else CompletionCreateParamsNonStreaming
+    assert _plain(_adapter(kind).validate_python(document)) == document
+    return document
