@@ -9,6 +9,7 @@ from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, renamed_response
 from shared.core.http_tokens import Fields
 from shared.http.passing import Pass, filtered, reading
+from shared.model.amounts import usd
 from shared.model.messages import Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
@@ -25,7 +26,7 @@ from shared.upstreams.outcome import Fault, Outcome, outcome_of_response
 from shared.usage.asking import UsageRemover, ask_for_usage, has_to_ask
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
-from shared.usage.prices import Rates, usd
+from shared.usage.prices import Rates
 from shared.usage.row import AbandonedCall, Source, Usage, day_of
 
 

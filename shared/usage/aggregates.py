@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Final, NamedTuple, Self
 
-from shared.usage.prices import usd
+from shared.model.amounts import usd
 from shared.usage.row import LedgerRow, without_repeats
 
 #: Stands for each part of a combination that is not counted by itself.

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple, Self
 
 from shared.core.memo import BoundedDict
+from shared.model.amounts import MAX_AMOUNT
 from shared.providers.shipped.model_table import ModelTable
 from shared.usage.row import Source, Usage
 
@@ -29,9 +30,8 @@ TOKEN_UNITS: Final = (
 PIECE_UNITS: Final = ("per_image", "per_search", "per_request", "per_hour")
 UNITS: Final = (*TOKEN_UNITS, *PIECE_UNITS)
 
-#: Nano-USD in a USD, the most that one call costs, and the most digits after the point of a price.
-NANO: Final = 10**9
-MAX_COST: Final = 9_000_000 * NANO
+#: The most that one call costs, and the most digits after the point of a price.
+MAX_COST: Final = MAX_AMOUNT
 _MAX_DIGITS: Final = 6
 # Prices are kept in 1e-12 USD per token: a million tokens at 0.000001 USD is the cheapest.
 _PICO_PER_PIECE: Final = 10**12
@@ -51,16 +51,6 @@ def parse_price(text: str) -> Decimal:
     if value != round(value, _MAX_DIGITS):
         raise ValueError(f"A price has at most {_MAX_DIGITS} digits after the point.")
     return value
-
-
-def usd(nano: int) -> str:
-    """Nano-USD, not below 0, as decimal USD, without zeros at its end.
-
-    >>> usd(1_250_000_000), usd(10), usd(0)
-    ('1.25', '0.00000001', '0')
-    """
-    whole, part = nano // NANO, nano % NANO
-    return f"{whole}.{part:09}".rstrip("0") if part else f"{whole}"
 
 
 class _Tier(NamedTuple):

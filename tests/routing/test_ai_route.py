@@ -8,6 +8,7 @@ import pytest
 
 from shared.core.errors import Rejection
 from shared.health.states import PoolStates
+from shared.model.amounts import usd
 from shared.model.config import Rule, Tenant
 from shared.model.providers import (
     AiRule,
@@ -33,7 +34,6 @@ from shared.secrets.sealing import AesSealer
 from shared.upstreams.attempt import Attempt, Ended
 from shared.upstreams.attempts import Attempts
 from shared.upstreams.keys import KeyState
-from shared.usage.prices import usd
 from shared.usage.row import Usage
 
 SEALER = AesSealer([b"k" * 32], lambda size: b"n" * size)

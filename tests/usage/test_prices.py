@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.model.amounts import usd
 from shared.providers.shipped.model_table import ModelTable, shipped_models
 from shared.providers.shipped.presets import presets
-from shared.usage.prices import MAX_COST, MAX_KEPT, PriceTable, Rates, parse_price, usd
+from shared.usage.prices import MAX_COST, MAX_KEPT, PriceTable, Rates, parse_price
 from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import Source, Usage
 

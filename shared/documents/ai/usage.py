@@ -8,8 +8,8 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from shared.core.fields import Strict, Timestamp
 from shared.documents.fields import nullable
+from shared.model.amounts import usd
 from shared.usage.aggregates import DIMENSIONS, Totals
-from shared.usage.prices import usd
 from shared.usage.row import UNITS, AbandonedCall, LedgerRow
 
 DAY: Final = "day"

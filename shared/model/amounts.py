@@ -1,4 +1,6 @@
-"""Amounts of budgets: integers inside; in JSON ``{"usd": "2.50"}``, ``{"tokens": 5}`` or ``{"requests": 5}``.
+"""Amounts of budgets and rate limits: integers inside.
+
+In JSON a budget has ``{"usd": "2.50"}``, ``{"tokens": 5}`` or ``{"requests": 5}``.
 
 >>> parse_amount({"usd": "250.00"})
 Amount(unit='usd', value=250000000000)
@@ -14,12 +16,13 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from shared.model.budgets import REQUESTS, TOKENS, USD
-from shared.usage.prices import MAX_COST, NANO, usd
 
 #: The units of budgets, as JSON names them.
 UNITS: Final = (USD, TOKENS, REQUESTS)
+#: Nano-USD in a USD, so that sums of money are exact.
+NANO: Final = 10**9
 #: The largest amount of any unit: 9,000,000 USD in nano-USD. Lua counts exactly up to 2^53.
-MAX_AMOUNT: Final = MAX_COST
+MAX_AMOUNT: Final = 9_000_000 * NANO
 _MAX_DIGITS: Final = 9
 # Python takes more for a number: 1_0, +1, 1e3.
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
@@ -56,6 +59,16 @@ def _count(unit: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_AMOUNT:
         raise ValueError(f"Must be a whole number of {unit} from 0 to {MAX_AMOUNT}.")
     return value
+
+
+def usd(nano: int) -> str:
+    """Nano-USD, not below 0, as decimal USD, without zeros at its end.
+
+    >>> usd(1_250_000_000), usd(10), usd(0)
+    ('1.25', '0.00000001', '0')
+    """
+    whole, part = nano // NANO, nano % NANO
+    return f"{whole}.{part:09}".rstrip("0") if part else f"{whole}"
 
 
 def format_amount(unit: str, value: int) -> str | int:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.budgets import amounts
-from shared.budgets.amounts import MAX_AMOUNT, amount_text, format_amount, parse_amount, parse_usd
+from shared.model import amounts
+from shared.model.amounts import MAX_AMOUNT, amount_text, format_amount, parse_amount, parse_usd
 
 
 @pytest.mark.parametrize(
