@@ -125,7 +125,9 @@ class Rotation(MethodView):
         now = services().clock.now()
         old = find_key(find_tenant(tenant_id), key_id)
         expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
-        secret, new = new_key(replace(old, expires_at=expires_at, created_at=now, last_used_at=None))
+        secret, new = new_key(
+            replace(old, expires_at=expires_at, created_at=now, last_used_at=None, first=old.line)
+        )
 
         def rotate(before: Snapshot) -> Snapshot:
             key = find_key(before, key_id)

@@ -3,7 +3,7 @@
 {cfg}:tenant:<id>            hash    version, revision, root, subdomain, status, created_at, updated_at
 {cfg}:doc:<id>:<version>     string  the root of that version, which names its parts; never changed. Without
                                      root in the record it is a whole document, of layout 2
-{cfg}:part:<id>:<name>       string  a rule, provider or model that a root names; never changed
+{cfg}:part:<id>:<name>       string  a rule, provider, model or budget that a root names
 {cfg}:versions:<id>          zset    the versions that are kept, by their numbers
 {cfg}:notes:<id>             hash    version -> its note: author, time, summary; see history/versions.py
 {cfg}:version_bytes:<id>     hash    version -> the bytes that it wrote: its root, and its new parts

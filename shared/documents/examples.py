@@ -88,6 +88,7 @@ RULE_READ: Document = {
     "trace_headers": None,
     "upstream_headers": "drop",
     "stream_keepalive": None,
+    "drain_on_disconnect": None,
     "cors": None,
     "tags": [],
     **dict.fromkeys(("strategy", "affinity", "retry", "breaker", "stream", "health")),

@@ -151,6 +151,14 @@ class RuleInput(PoolInput):
         description="While an event stream is silent for this time, the client gets a comment. Seconds, or "
         'text such as "15s". null: never.',
     )
+    drain_on_disconnect = Duration(
+        minimum=1,
+        maximum=600,
+        load_default=None,
+        allow_none=True,
+        description="How long a response of a model is read on after its client left, so that its usage is "
+        'known. It costs what the model goes on to write. Seconds, or text such as "10s". null: not at all.',
+    )
     cors = cors_input("The web pages that may call this rule. null: those of the tenant.")
     tags = Tags()
     plugin_chain = chain_input()
@@ -194,6 +202,7 @@ class RuleOutput(PoolOutput):
     trace_headers = fields.Boolean(**nullable())
     upstream_headers = fields.String(required=True)
     stream_keepalive = fields.Float(**nullable("Seconds. null: no comments."))
+    drain_on_disconnect = fields.Float(**nullable("Seconds. null: not at all."))
     cors = fields.Nested(CorsOutput, **nullable())
     tags = tags_output()
     plugin_chain = fields.List(fields.Nested(PluginConfigOutput), required=True)

@@ -23,7 +23,7 @@ class BudgetScope:
     """The requests that a budget counts: those that have all of these. Empty: all of the tenant.
 
     Attributes:
-        key: the id of an API key.
+        key: the id of an API key, or of the first one of those that replaced each other (`ApiKey.line`).
         user: the `user` of the key, never that of a request.
         model: a glob of models, matched like those of ``per_model``.
         provider: the name of a provider.
@@ -61,7 +61,7 @@ class Budget:
     """How much of a unit may be used per period.
 
     Attributes:
-        name: unique among the budgets of its owner in a tenant.
+        name: unique in the tenant.
         owner: `TENANT` or `PLATFORM`.
         scope: the requests that it counts.
         unit: `USD`, `TOKENS` or `REQUESTS`.

@@ -229,6 +229,7 @@ class ApiKey:
         user: the person or program that uses it, for reports.
         metadata: free names and values, for reports.
         tags: words to select it by.
+        first: the id of the key that was rotated first, if it is one that replaced another.
     """
 
     id: str
@@ -247,6 +248,12 @@ class ApiKey:
     user: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    first: str | None = None
+
+    @property
+    def line(self) -> str:
+        """The id that all keys share of which each one replaced another."""
+        return self.first or self.id
 
     def status(self, now: float) -> str:
         """``active``, ``revoked`` or ``expired`` at the time `now`."""

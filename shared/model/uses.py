@@ -6,6 +6,7 @@ use of the platform's. A name in a list of allowed models is a use unless it has
 
 from collections.abc import Iterator, Mapping
 
+from shared.model.budgets import Budget
 from shared.model.config import Snapshot
 from shared.model.providers import AiRule, Model, PlatformDocument, Shared
 
@@ -39,18 +40,29 @@ def uses_of(snapshot: Snapshot) -> frozenset[str]:
     calls = [rule.ai for rule in snapshot.rules if rule.ai is not None]
     named = {use for ai in calls for use in _named_by_rule(ai)}
     named |= {use for model in tenant.models for use in _named_by_model(model)}
+    named |= {use for budget in tenant.budgets for use in _named_by_budget(budget)}
     return frozenset(named - own)
 
 
 def _named_by_rule(ai: AiRule) -> Iterator[str]:
     yield from map(provider_use, ai.providers)
     for name in (ai.default_model, *(ai.models or ())):
-        if not name or "*" in name:
-            continue
-        yield model_use(name)
-        provider, slash, _ = name.partition("/")
-        if slash:
-            yield provider_use(provider)
+        yield from _named_by_model_name(name)
+
+
+def _named_by_model_name(name: str | None) -> Iterator[str]:
+    if not name or "*" in name:
+        return
+    yield model_use(name)
+    provider, slash, _ = name.partition("/")
+    if slash:
+        yield provider_use(provider)
+
+
+def _named_by_budget(budget: Budget) -> Iterator[str]:
+    if budget.scope.provider is not None:
+        yield provider_use(budget.scope.provider)
+    yield from _named_by_model_name(budget.downgrade_to)
 
 
 def _named_by_model(model: Model) -> Iterator[str]:

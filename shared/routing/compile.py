@@ -37,7 +37,7 @@ from shared.routing.platform import CompiledPlatform, compile_platform, compile_
 from shared.routing.provider_calls import ProviderCompiler
 from shared.routing.router import Router
 from shared.routing.target_pool import TargetPool, merged, policy_of
-from shared.routing.timeouts import UpstreamTimeouts, check_seconds
+from shared.routing.timeouts import UpstreamTimeouts, check_seconds, times_of
 from shared.routing.upstream import Upstream, is_internal, own_headers
 from shared.secrets.context import header_context, setting_context
 from shared.secrets.sealing import AesSealer
@@ -375,8 +375,7 @@ def _check_rule(rule: Rule) -> None:
         raise ValueError("path must begin with a slash.")
     if rule.ca is not None and "-----BEGIN CERTIFICATE-----" not in rule.ca:
         raise ValueError("ca must be certificates in PEM.")
-    times = {name: getattr(rule.timeouts, name) for name in UpstreamTimeouts._fields}
-    check_seconds({**times, "stream_keepalive": rule.stream_keepalive})
+    check_seconds(times_of(rule))
 
 
 def _check_entry(config: PluginConfig) -> None:

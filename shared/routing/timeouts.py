@@ -7,6 +7,7 @@ UpstreamTimeouts(connect=1, first_byte=600, idle=300, total=60)
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shared.model.config import Rule
 from shared.model.rule_timeouts import RuleTimeouts
 
 _MAX_SECONDS = 86_400
@@ -17,6 +18,12 @@ def check_seconds(times: Mapping[str, float | None]) -> None:
     for name, seconds in times.items():
         if seconds is not None and not 0 < seconds <= _MAX_SECONDS:
             raise ValueError(f"{name} must be more than 0 and at most {_MAX_SECONDS} seconds, not {seconds}.")
+
+
+def times_of(rule: Rule) -> Mapping[str, float | None]:
+    """All times of a rule, by their names."""
+    own = {"stream_keepalive": rule.stream_keepalive, "drain_on_disconnect": rule.drain_on_disconnect}
+    return {**own, **{name: getattr(rule.timeouts, name) for name in UpstreamTimeouts._fields}}
 
 
 class UpstreamTimeouts(NamedTuple):

@@ -140,3 +140,12 @@ def test_models_user_and_metadata_of_a_key_are_kept_when_it_is_rotated(api: Api,
     assert {name: rotated[name] for name in sent} == shown
     snapshot = api.get(f"{tenant.url}/api-keys/{rotated['id']}").get_json()
     assert {name: snapshot[name] for name in sent} == shown
+
+
+def test_keys_that_replaced_each_other_have_one_line(api: Api, tenant: Tenant, world: World) -> None:
+    first = api.create(f"{tenant.url}/api-keys", {})["id"]
+    second = api.create(f"{tenant.url}/api-keys/{first}/rotate", {})["id"]
+    third = api.create(f"{tenant.url}/api-keys/{second}/rotate", {})["id"]
+    snapshot = world.store.read(tenant.id)
+    assert snapshot is not None
+    assert {key.id: key.line for key in snapshot.keys[-3:]} == dict.fromkeys([first, second, third], first)

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
+from shared.model.budgets import Budget, BudgetScope, Increase
 from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Scope, Snapshot, Stage, Tenant
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
@@ -94,13 +95,47 @@ def a_full_tenant(name: str) -> Snapshot:
         is_internal=True,
         upstream_headers="pass",
         stream_keepalive=15.0,
+        drain_on_disconnect=10.0,
         cors=Cors(("https://a.example",), ("x-a",), 60.0),
+    )
+    budget = Budget(
+        id="bud-1",
+        name="all at once",
+        owner="platform",
+        scope=BudgetScope(
+            key="key-1",
+            user="ann",
+            model="gpt-*",
+            provider="main",
+            rule="rule-1",
+            tags={"sealed": "no secret"},
+        ),
+        unit="usd",
+        limit=9_000_000_000_000_000,
+        period="30d",
+        timezone="Europe/Berlin",
+        starts="2026-12-01",
+        on_spent="downgrade",
+        downgrade_to="fast",
+        at=(50, 95),
+        overrun="finish",
+        on_error="closed",
+        reserve="max",
+        cap_output=True,
+        unpriced="allow",
+        increases=(
+            Increase(amount=1, until=7.5, by="platform", at=6.5),
+            Increase(amount=2, by="key:k", at=7),
+        ),
+        created_at=1.5,
+        updated_at=2.5,
+        tags=("team-a",),
     )
     keys = (
         an_api_key(
             f"{name}-b", scopes=(Scope.ADMIN, Scope.PROXY), revoked=True, expires_at=9.5, created_at=3.0
         ),
-        an_api_key(f"{name}-a", scopes=(), created_at=2.0),
+        an_api_key(f"{name}-a", scopes=(), created_at=2.0, first=f"key-{name}"),
     )
     return a_tenant(
         name,
@@ -112,6 +147,7 @@ def a_full_tenant(name: str) -> Snapshot:
         created_at=4.5,
         updated_at=5.5,
         cors=Cors(("*",)),
+        budgets=(budget, Budget(id="bud-2", name="plain", unit="requests", limit=0, period="day")),
         rules=(rule, replace(rule, id="rule-2", ca=None)),
         keys=keys,
     )

@@ -106,9 +106,10 @@ class TestRule:
             "trace_headers",
             "upstream_headers",
             "stream_keepalive",
+            "drain_on_disconnect",
             "cors",
         )
-        assert [loaded[name] for name in names] == ["provider", None, None, "drop", None, None]
+        assert [loaded[name] for name in names] == ["provider", None, None, "drop", None, None, None]
 
     @pytest.mark.parametrize(
         ("field", "value", "at"),
@@ -119,6 +120,8 @@ class TestRule:
             ("upstream_headers", "keep", ""),
             ("stream_keepalive", "500ms", ""),
             ("stream_keepalive", "2h", ""),
+            ("drain_on_disconnect", "0s", ""),
+            ("drain_on_disconnect", "11m", ""),
             ("cors", {}, "/origins"),
             ("cors", {"origins": ["https://a.example/x"]}, "/origins/0"),
             ("cors", {"origins": ["*"], "headers": ["a b"]}, "/headers/0"),
@@ -141,6 +144,7 @@ class TestRule:
             trace_headers=True,
             upstream_headers="prefix",
             stream_keepalive=15.0,
+            drain_on_disconnect=10.0,
             cors=Cors(("https://a.example",), ("x-a",), 5.0),
         )
         shown = rule_document(rule)
@@ -150,6 +154,7 @@ class TestRule:
             "trace_headers",
             "upstream_headers",
             "stream_keepalive",
+            "drain_on_disconnect",
             "cors",
         )
         sent = RuleInput().load(RULE | {name: shown[name] for name in names})

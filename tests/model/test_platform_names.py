@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import NamesInUse
+from shared.model.budgets import Budget, BudgetScope
 from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.platform_change import PlatformChanges
 from shared.model.providers import (
@@ -45,6 +46,13 @@ def test_a_glob_is_no_use_and_a_name_with_a_slash_may_be_one_of_a_provider() -> 
     rule = replace(snapshot.rules[0], ai=AiRule(models=("gpt-*", "main/m")))
     assert uses_of(replace(snapshot, rules=(rule,))) == {model_use("main/m"), provider_use("main")}
     assert uses_offered(BEFORE) == {provider_use("main"), model_use("fast")}
+
+
+def test_budget_uses_its_provider_and_the_model_that_it_goes_on_with() -> None:
+    plain = Budget(id="bud_1", name="all", unit="usd", limit=1, period="day")
+    scoped = replace(plain, scope=BudgetScope(provider="main", model="gpt-*"), downgrade_to="other/m")
+    snapshot = Snapshot(Tenant("ten_1", "T", "t1", budgets=(plain, scoped)))
+    assert uses_of(snapshot) == {provider_use("main"), provider_use("other"), model_use("other/m")}
 
 
 def test_names_in_use_are_told_with_their_tenants() -> None:

@@ -239,6 +239,7 @@ def test_secrets_are_opened_where_they_belong() -> None:
         Rule("b", "/b", "http://x.example", ca="no certificate"),
         Rule("b", "/b", "http://x.example", timeouts=RuleTimeouts(idle=-1.0)),
         Rule("b", "/b", "http://x.example", stream_keepalive=0.0),
+        Rule("b", "/b", "http://x.example", drain_on_disconnect=0.0),
     ],
 )
 def test_unusable_rule_is_closed_and_affects_no_other(broken: Rule) -> None:

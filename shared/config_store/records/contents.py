@@ -1,7 +1,7 @@
 """What has versions: the content of a tenant, and that of the platform. Each is stored as a root and parts.
 
-Each rule, provider and model is a part, and so are the prices of the platform together. A root has all else,
-and the names of the parts by their ids, in order.
+Each rule, provider, model and budget is a part, and so are the prices of the platform together. A root has
+all else, and the names of the parts by their ids, in order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +9,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 from shared.config_store.layout import PLATFORM_ID
+from shared.model.budgets import Budget
 from shared.model.config import Cors, PluginConfig, Rule, Snapshot
 from shared.model.providers import Model, PlatformDocument, Provider
 
 type Prices = Mapping[str, Mapping[str, str]]
-type Part = Rule | Provider | Model | Prices
+type Part = Rule | Provider | Model | Budget | Prices
 
 #: What a part of each kind is decoded to.
 KINDS: Mapping[str, Any] = {
     "rules": Rule,
     "providers": Provider,
     "models": Model,
+    "budgets": Budget,
     "prices": Mapping[str, Mapping[str, str]],
 }
 # The id of the one part that has the prices.
@@ -40,6 +42,7 @@ class Document:
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
     tags: tuple[str, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
@@ -55,6 +58,7 @@ class Document:
             providers=tenant.providers,
             models=tenant.models,
             tags=tenant.tags,
+            budgets=tenant.budgets,
         )
 
     def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
@@ -63,7 +67,7 @@ class Document:
 
     def bare(self) -> Self:
         """What is left without the parts."""
-        return replace(self, rules=(), providers=(), models=())
+        return replace(self, rules=(), providers=(), models=(), budgets=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +98,19 @@ class Root:
         rules: the names of its rules by their ids, in order.
         providers: the same of its providers.
         models: the same of its models, by their names.
+        budgets: the same of its budgets.
         dropped: the parts of the version before that this one has not.
         actor: the author.
         written_at: the time (the tenant's `updated_at`).
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("rules", "providers", "models")
+    kinds: ClassVar[tuple[str, ...]] = ("rules", "providers", "models", "budgets")
 
     document: Document
     rules: Mapping[str, str] = field(default_factory=dict)
     providers: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    budgets: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     actor: str
     written_at: float
@@ -162,6 +168,6 @@ def _found(root: AnyRoot, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def id_of(part: Part) -> str:
     """What a part is called in its content."""
-    if isinstance(part, Rule | Provider):
+    if isinstance(part, Rule | Provider | Budget):
         return part.id
     return part.name if isinstance(part, Model) else _ALL

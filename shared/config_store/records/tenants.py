@@ -324,6 +324,7 @@ class StoredTenant(NamedTuple):
             providers=document.providers,
             models=document.models,
             tags=document.tags,
+            budgets=document.budgets,
         )
         stored = (decode(ApiKey, key) for key in self.keys)
         with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)

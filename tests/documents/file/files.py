@@ -84,6 +84,7 @@ _RULE = _objects(
     limits=_objects({}, request_body=st.sampled_from(["1MB", 1000, None])),
     cors=st.none() | st.just({"origins": ["https://a.example"]}),
     stream_keepalive=st.none() | st.just("15s"),
+    drain_on_disconnect=st.none() | st.just("1m"),
     plugin_chain=_CHAIN,
     tags=_TAGS,
 )
