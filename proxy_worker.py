@@ -122,10 +122,11 @@ def _policy(services: Services) -> Policy:
         owner: str,
         linger: float,
         retries: str = "",
+        reads_on: float = 0.0,
     ) -> Terms:
         times = _timeouts(limits.timeouts, timeouts)
         trusted = str(trust(authority))
-        return Terms(times, request, response, trusted, owner, linger, _RETRIES.get(retries))
+        return Terms(times, request, response, trusted, owner, linger, _RETRIES.get(retries), reads_on)
 
     default, known = [
         make_terms(UpstreamTimeouts(), limits.public_body, limits.response_body, None, "", linger)
@@ -142,8 +143,10 @@ def _policy(services: Services) -> Policy:
         times, largest = upstream.timeouts, route.bodies.response
         if state.ai is None and route.pool is None:
             return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger)
-        retries = "targets" if state.ai is None else "ai"
-        return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, retries)
+        retries, reads_on = (
+            ("targets", 0.0) if state.ai is None else ("ai", route.rule.drain_on_disconnect or 0.0)
+        )
+        return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, retries, reads_on)
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
         return error_response(error, flow, services.random_bytes)

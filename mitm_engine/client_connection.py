@@ -38,32 +38,16 @@ class ClientConnection(asyncio.Protocol):
         can_write: whether the client reads fast enough.
         cancellation: that of the current exchange.
         gone: whether nobody is there to read a response.
+        reads_on: for how many seconds the response of the upstream is read on then.
         on_data: called when bytes have arrived, while an exchange uses them at once.
         deadline: when `expire` is due, in the loop's time.
     """
 
     __slots__ = (
-        "_awaits_request",
-        "_closing",
-        "_end",
-        "_has_connected",
-        "_is_held",
-        "_loop",
-        "_on_deadline",
-        "_on_end",
-        "_read_rate",
-        "_reader",
-        "_task",
-        "_waiter",
-        "_worker",
-        "can_write",
-        "cancellation",
-        "client",
-        "deadline",
-        "gone",
-        "on_data",
-        "transport",
-        "writer",
+        *("_awaits_request", "_closing", "_end", "_has_connected", "_is_held", "_is_lost", "_loop"),
+        *("_on_deadline", "_on_end", "_read_rate", "_reader", "_task", "_waiter", "_worker"),
+        *("can_write", "cancellation", "client", "deadline", "gone", "on_data", "reads_on"),
+        *("transport", "writer"),
     )
 
     def __init__(self, worker: WorkerState) -> None:
@@ -76,7 +60,7 @@ class ClientConnection(asyncio.Protocol):
         self.on_data: Callable[[], None] | None = None
         self.can_write = True
         self.cancellation = Cancellation()
-        self._awaits_request = self._has_connected = self._is_held = False
+        self._awaits_request = self._has_connected = self._is_held = self._is_lost = False
         self._closing: Closing | None = None
         self._read_rate = ReadRate()
         self._on_deadline: Callable[[float], None] = self.cut
@@ -85,6 +69,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # likewise
         self.deadline = self._end = NEVER
         self.gone = False
+        self.reads_on = 0.0
 
     # Deadlines: one at a time.
 
@@ -97,6 +82,7 @@ class ClientConnection(asyncio.Protocol):
     def end_within(self, seconds: float, on_end: Callable[[float], None]) -> None:
         """Call `on_end` with the time after `seconds`, whatever the exchange waits for then."""
         self._end = self._loop.time() + seconds
+        self.deadline = min(self.deadline, self._end)
         self._on_end = on_end
 
     def expire(self, now: float) -> None:
@@ -185,7 +171,7 @@ class ClientConnection(asyncio.Protocol):
                 exchange = Exchange(worker, self, incoming)
                 keeps = await exchange.run()
                 self.cancellation.why, self.cancellation.is_ending, self.writer = None, False, None
-                self._end, self._on_end = NEVER, _ignore
+                self._end, self._on_end, self.reads_on = NEVER, _ignore, 0.0
                 reader.open_requests -= 1
                 if not keeps or self.gone:
                     self.finish(whole=incoming.complete, rest=exchange.rest, seconds=exchange.linger)
@@ -198,6 +184,8 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
         finally:
             self._task = None
+            if self._is_lost:
+                self._worker.left(self)
             if self.gone:
                 self._disconnect()
 
@@ -361,14 +349,22 @@ class ClientConnection(asyncio.Protocol):
         self._leave()
         self.writer = self._closing = None  # breaks reference cycles
         self._reader.close()
-        self._worker.left(self)
+        self._is_lost = True
+        if not self.reads_on or self._task is None:
+            self._worker.left(self)
         if self._task is None:
             self._disconnect()
 
     def _leave(self) -> None:
+        if not self.reads_on:
+            self._end_left()
+        elif not self.gone and self._loop.time() + self.reads_on < self._end:
+            self.end_within(self.reads_on, self._end_left)
         self.gone = True
-        self.cancel(WireError("client_closed"))
         self._wake()
+
+    def _end_left(self, now: float = NEVER) -> None:
+        self.cancel(WireError("client_closed"))
 
     def _disconnect(self) -> None:
         """Call the hook `client_disconnected`. The transport may still have data to send."""

@@ -54,6 +54,7 @@ class Terms:
         linger: how long the rest of an unread body may take after its response, in seconds.
         owner: whose connections to upstreams the flow may use.
         retries: how its attempts are judged; None: it has one attempt, and nothing is asked about it.
+        reads_on: for how many seconds its response is read on after the client has left.
     """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -63,6 +64,7 @@ class Terms:
     owner: str = ""
     linger: float = 2.0
     retries: Retries | None = None
+    reads_on: float = 0.0
 
 
 _DEFAULT_TERMS = Terms()

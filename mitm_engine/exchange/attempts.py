@@ -130,6 +130,7 @@ class UpstreamExchange:
             try:
                 client.arm(terms.timeouts.first_byte, upstream.end_late)
                 upstream.send(head, body, is_head_request=data.method == b"HEAD")
+                client.reads_on = 0.0 if self.upload is not None else terms.reads_on
                 if self.upload is not None:
                     self.upload.begin(upstream)
                 elif upstream.is_paused:
@@ -174,7 +175,7 @@ class UpstreamExchange:
 
         Raises the `WireError` of the last attempt, or one of the policy.
         """
-        flow, number, self._held = self._flow, 0, 0
+        flow, client, number, self._held = self._flow, self._client, 0, 0
         self._now = self._worker.pool.loop.time
         try:
             while True:
@@ -186,6 +187,9 @@ class UpstreamExchange:
                 if (upstream := await self._try(attempt, retries, on_wait)) is not None:
                     return upstream
                 self._leave()
+                client.reads_on = 0.0
+                if client.gone:
+                    raise WireError("client_closed")
                 flow.server_conn = self._worker.no_server
         finally:
             if self._held:

@@ -226,6 +226,7 @@ class Exchange:
         finally:
             if self._flushing is not None:
                 self._flushing.cancel()
+        self._end_if_left()
         writer.end()
         if not self._client.can_write:
             await self._client.drained()
@@ -236,11 +237,17 @@ class Exchange:
             await waiting
         if self._flow.response is None:
             raise WireError("plugin_failure", "An addon removed the response.")
+        self._end_if_left()
         self._writer.whole(self._flow.response)
         if not self._client.can_write:
             await self._client.drained()
 
     # Ends.
+
+    def _end_if_left(self) -> None:
+        """End an exchange whose response was read on after its client had left."""
+        if self._client.gone and self._client.reads_on:
+            raise WireError("client_closed")
 
     async def _fail(self, why: WireError | None) -> None:
         """Send the response for `why`, or break off a response that has begun.

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from mitmproxy import http
 
-from mitm_engine.options import Options
-from tests.mitm_engine.world import FLOW_HOOKS, On, Waiting, World, dripping, fail, world
+from mitm_engine.exchange.attempt import AttemptReport, Retries
+from mitm_engine.options import Options, Policy, Terms
+from tests.mitm_engine.world import FLOW_HOOKS, On, Streaming, Waiting, World, dripping, fail, gated, world
 from tests.support.client import AsyncRawClient, request
-from tests.support.upstream import chunk, hang
+from tests.support.upstream import CHUNKED, chunk, hang, responding, sized
 from tests.support.wait import until_true
 
 Leave = Callable[[AsyncRawClient], None]
@@ -82,6 +83,65 @@ async def test_a_client_that_leaves_during_the_response_closes_its_upstream(
             await w.recorder.saw("responseheaders")
         leave(client)
         await ended_by_the_client(w)
+
+
+@pytest.mark.parametrize("is_whole", [False, True], ids=["stream", "whole"])
+async def test_a_response_is_read_on_to_its_end_after_its_client_left(is_whole: bool, leave: Leave) -> None:
+    go, pieces = asyncio.Event(), list[bytes]()
+
+    def keep(piece: bytes) -> bytes:
+        pieces.append(piece)
+        return piece
+
+    script = gated(go, CHUNKED + chunk(b"first"), chunk(b"last") + b"0\r\n\r\n")
+    addons = [] if is_whole else [Streaming(keep)]
+    async with world(*addons, script=script, terms=Terms(reads_on=5.0)) as w:
+        client = await w.client(request())
+        await w.recorder.saw("responseheaders")
+        leave(client)
+        await until_true(lambda: all(one.gone for one in w.engine._worker.connections.values()))
+        go.set()
+        await w.recorder.saw("post_response")
+        await w.quiet()
+        assert is_whole or pieces == [b"first", b"last", b""]
+        hooks = w.recorder
+        assert (hooks.count("response"), hooks.count("error"), hooks.count("post_response")) == (1, 0, 1)
+        assert hooks.failure().startswith("client_closed")
+        assert hooks.count("client_disconnected") == 1
+
+
+async def test_a_response_is_read_on_for_a_time_only(leave: Leave) -> None:
+    async with world(streams=True, script=dripping, terms=Terms(reads_on=0.3)) as w:
+        client = await w.client(request())
+        await client.until(chunk(b"."))
+        leave(client)
+        async with asyncio.timeout(2):
+            await w.recorder.saw("post_response")
+            await w.upstream.peers[0].gone.wait()
+        await w.quiet()
+        assert w.recorder.failure().startswith("client_closed")
+
+
+async def test_a_request_is_not_tried_again_after_its_client_left(leave: Leave) -> None:
+    go, asked = asyncio.Event(), asyncio.Event()
+
+    async def again(flow: http.HTTPFlow, attempt: AttemptReport) -> bool:
+        asked.set()
+        await go.wait()
+        return True
+
+    terms = Terms(reads_on=5.0, retries=Retries(decision_seconds=5.0))
+    policy = Policy(terms=lambda _: terms, retry=again)
+    async with world(script=responding(sized(b"", "500 Internal Server Error")), policy=policy) as w:
+        client = await w.client(request())
+        await asked.wait()
+        leave(client)
+        await until_true(lambda: all(one.gone for one in w.engine._worker.connections.values()))
+        go.set()
+        await w.recorder.saw("post_response")
+        await w.quiet()
+        assert len(w.upstream.received) == 1
+        assert w.recorder.failure().startswith("client_closed")
 
 
 async def test_a_client_that_leaves_during_the_error_hook_does_not_stop_it(leave: Leave) -> None:
