@@ -15,8 +15,18 @@ class Limiter(Protocol):
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip.
 
+        What it reserves in budgets holds until the row of the request is settled, or its lease ends. Leases
+        are renewed in the background until `release`.
+
         When Redis does not respond in time, `on_error` of each limit decides. If one is ``closed``,
         `errors.StoreDown` is raised; otherwise `Decision.degraded` is True.
+        """
+        ...
+
+    async def extend(self, limits: Sequence[Limit]) -> Decision:
+        """Reserve more in budgets under leases that `acquire` gave, in all of them or in none.
+
+        When Redis does not respond, `on_error` decides as in `acquire`.
         """
         ...
 
@@ -25,24 +35,26 @@ class Limiter(Protocol):
         ...
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Free the slots in concurrent limits; other limits are ignored.
+        """Free the slots in concurrent limits, and renew the leases of budgets no longer.
 
+        What a request used is settled with its row of the ledger; one without a row by `Settler.release`.
         Never raises `errors.StoreDown`: a release that failed is repeated in the background.
         """
         ...
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits, or acquire them again; other limits are ignored.
+        """Extend the leases in concurrent limits, or acquire them again, and those of budgets.
 
         Leases from `acquire` are renewed in the background. Never raises `errors.StoreDown`.
         """
         ...
 
-    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Remove what `acquire` charged to windows; concurrent limits are ignored.
+    async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
+        """Add `units`, one number per limit, to what `acquire` charged to windows; others are ignored.
 
-        `charged` is its decision and names the bucket. Without it the oldest buckets are reduced, never
-        below zero. Never raises `errors.StoreDown`: a refund that failed stays charged for the window.
+        A negative number removes units, never below zero. `charged` is the decision and names the bucket.
+        Without it the oldest buckets are reduced, and the newest grows. Never raises `errors.StoreDown`: a
+        correction that failed leaves what was charged.
         """
         ...
 

@@ -55,6 +55,20 @@ class BucketedWindow:
         if not any(live.values()):
             self._charged.clear()
 
+    def correct(self, now: int, units: int, charged_at: int = 0) -> None:
+        """Add units to the bucket of `charged_at`, if it counts; when that is 0, to that of `now`.
+
+        A negative number is a refund.
+        """
+        if units < 0:
+            self.refund(now, -units, charged_at)
+        elif not charged_at:
+            self.charge(now, units)
+        elif (bucket := min(charged_at // self._width, self._bucket(now))) >= self._bucket(now) - BUCKETS:
+            live = dict(self._live(now))
+            live[bucket] = live.get(bucket, 0) + units
+            self._charged = dict(sorted(live.items()))
+
     def wait_ms(self, now: int, units: int) -> int:
         """Milliseconds until at least `units` have left the window; 0 when it is empty."""
         until = now

@@ -208,6 +208,14 @@ def budget_key(tenant_id: str, name: str) -> str:
     return f"bud:{{{tenant_id}}}:{name}"
 
 
+def budget_keys(key: str) -> tuple[str, str, str, str]:
+    """The keys of the budget with that `budget_key`: its numbers, leases, their amounts, and the healed ones.
+
+    `limits/redis/budget.lua` says what is in them.
+    """
+    return key, f"{key}:held", f"{key}:amounts", f"{key}:healed"
+
+
 def label_of(scope: str, name: str) -> str:
     """The name of a limit in headers.
 

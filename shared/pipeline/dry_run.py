@@ -29,6 +29,10 @@ class ReadOnlyLimiter:
         left = [state._replace(remaining=state.remaining - state.limit.units) for state in decision.states]
         return decision._replace(states=left)
 
+    async def extend(self, limits: Sequence[Limit]) -> Decision:
+        """As `acquire`."""
+        return await self.acquire(limits)
+
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         return await self._limiter.peek(limits)
 
@@ -37,7 +41,7 @@ class ReadOnlyLimiter:
 
     renew = release
 
-    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
+    async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
         """As `release`."""
 
     async def close(self) -> None:

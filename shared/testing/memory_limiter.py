@@ -3,12 +3,13 @@
 Times are whole microseconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from shared.core.clock import Clock
 from shared.limits.sliding_window import BucketedWindow, window_state
-from shared.limits.values import CONCURRENT, NEVER, WINDOW, Decision, Limit, LimitState, decide
+from shared.limits.values import BUDGET, CONCURRENT, NEVER, WINDOW, Decision, Limit, LimitState, decide
+from shared.testing.memory_budgets import MemoryBudget
 
 
 class Leases:
@@ -51,6 +52,8 @@ class Counters:
     def __init__(self) -> None:
         self._windows: dict[str, BucketedWindow] = {}
         self._leases: dict[str, Leases] = {}
+        #: Budgets by their keys.
+        self.budgets: dict[str, MemoryBudget] = {}
 
     def __len__(self) -> int:
         return len(self._windows) + len(self._leases)
@@ -78,14 +81,18 @@ class Counters:
             if limit.kind == WINDOW:
                 window = self._windows.setdefault(limit.key, BucketedWindow(limit.quota.window_ms))
                 window.charge(now, limit.cost)
+            elif limit.kind == BUDGET:
+                self.budgets.setdefault(limit.key, MemoryBudget()).reserve(limit, now)
         self.renew(limits, now)
 
     def renew(self, limits: Sequence[Limit], now: int) -> None:
-        """Acquire slots for all leases, also again, whether there is room or not."""
+        """Acquire slots for all leases, also again, whether there is room or not. Extend those of budgets."""
         for limit in limits:
             if limit.kind == CONCURRENT:
                 leases = self._leases.setdefault(limit.key, Leases(limit.quota.window_ms))
                 leases.acquire(now, limit.lease)
+            elif limit.kind == BUDGET and limit.key in self.budgets:
+                self.budgets[limit.key].renew(limit, now)
 
     def release(self, limits: Sequence[Limit]) -> None:
         """Release the slots of the leases."""
@@ -93,11 +100,12 @@ class Counters:
             if limit.kind == CONCURRENT and limit.key in self._leases:
                 self._leases[limit.key].release(limit.lease)
 
-    def refund(self, limits: Sequence[Limit], now: int, charged_at: int = 0) -> None:
-        """Remove what was charged to windows at `charged_at`; when that is 0, from the oldest buckets."""
-        for limit in limits:
-            if limit.kind == WINDOW and limit.key in self._windows:
-                self._windows[limit.key].refund(now, limit.cost, charged_at)
+    def correct(self, corrections: Iterable[tuple[Limit, int]], now: int, charged_at: int = 0) -> None:
+        """Add units to what was charged to windows at `charged_at`; 0: it is not known."""
+        for limit, units in corrections:
+            if limit.kind == WINDOW and (units > 0 or limit.key in self._windows):
+                window = self._windows.setdefault(limit.key, BucketedWindow(limit.quota.window_ms))
+                window.correct(now, units, charged_at)
 
     def sweep(self, now: int, most: int) -> None:
         """Check `most` counters, the longest unchecked first, and drop those that count nothing."""
@@ -114,6 +122,7 @@ class Counters:
         """Drop all counters."""
         self._windows.clear()
         self._leases.clear()
+        self.budgets.clear()
 
     def _state(self, limit: Limit, now: int, own: int) -> LimitState:
         """The state of a limit; `own` is the number of slots that this request has just acquired."""
@@ -122,6 +131,8 @@ class Counters:
             leases = self._leases.get(limit.key) or Leases(limit.quota.window_ms)
             left = room - leases.taken(now, besides=limit.lease) - own
             return LimitState(limit, max(left, 0), 0 if limit.units <= room else NEVER)
+        if limit.kind == BUDGET:
+            return self.budgets.get(limit.key, MemoryBudget()).state(limit, now)
         return window_state(limit, self._windows.get(limit.key) or BucketedWindow(limit.quota.window_ms), now)
 
 
@@ -144,6 +155,8 @@ class MemoryLimiter:
             self._counters.sweep(now, _SWEEP)
         return self._counters.acquire(limits, now)
 
+    extend = acquire
+
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge; the states are those before a charge."""
         return self._counters.peek(limits, self._now())
@@ -156,9 +169,18 @@ class MemoryLimiter:
         """Extend the leases in concurrent limits, or acquire them again."""
         self._counters.renew(limits, self._now())
 
-    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Remove what was charged to windows; `charged` is the decision of `acquire`."""
-        self._counters.refund(limits, self._now(), charged.charged_at if charged else 0)
+    async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
+        """Add units to what was charged to windows; `charged` is the decision of `acquire`."""
+        corrections = zip(limits, units, strict=True)
+        self._counters.correct(corrections, self._now(), charged.charged_at if charged else 0)
+
+    def settle(self, key: str, lease: str, amount: int) -> None:
+        """Count what a lease of a budget used in the end, once."""
+        self._counters.budgets[key].settle(lease, amount)
+
+    def budget(self, key: str) -> MemoryBudget:
+        """The budget with that key."""
+        return self._counters.budgets.get(key, MemoryBudget())
 
     async def close(self) -> None:
         """Drop all counters."""

@@ -135,7 +135,7 @@ async def test_dry_limiter_decides_like_the_real_one_and_charges_nothing() -> No
         assert remaining(decision) == [0]
         await limiter.release([LIMIT])
         await limiter.renew([LIMIT])
-        await limiter.refund([LIMIT], decision)
+        await limiter.correct([LIMIT], decision, [-1])
         assert remaining(await limiter.peek([LIMIT])) == [1]
         await limiter.close()
         assert [remaining(decision) for decision in seen] == [[1]]

@@ -39,12 +39,12 @@ def test_charge_counts_even_above_the_limit() -> None:
         counters.charge([window("a")], SECOND)
     decision = counters.peek([window("a")], SECOND)
     assert (decision.allowed, decision.states[0].remaining) == (False, 0)
-    counters.refund([window("a")] * 3, SECOND)
+    counters.correct([(window("a"), -1)] * 3, SECOND)
     assert counters.peek([window("a")], SECOND).states[0].remaining == 1
 
 
 def test_refund_of_an_unused_counter_changes_nothing() -> None:
     counters = Counters()
-    counters.refund([window("a"), at_a_time("b")], SECOND)
+    counters.correct([(window("a"), -1), (at_a_time("b"), -1)], SECOND)
     counters.release([window("a"), at_a_time("b")])
     assert len(counters) == 0

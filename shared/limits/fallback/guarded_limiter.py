@@ -17,7 +17,7 @@ from shared.limits.fallback.node_breakers import Node, NodeBreakers
 from shared.limits.redis.lease_keeper import Concerns, LeaseKeeper
 from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter
 from shared.limits.retry_queues import Turn
-from shared.limits.values import CLOSED, Decision, Limit
+from shared.limits.values import BUDGET, CLOSED, CONCURRENT, Decision, Limit
 from shared.redis_client.cluster import ClusterConnection
 from shared.redis_client.protocol import ErrorReply, raise_store_down
 
@@ -101,22 +101,32 @@ class GuardedLimiter:
         self._flights.repeat(_SWEEP, self.sweep, self._cleanup_interval)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        """Charge all the limits, or none. Raises `StoreDown` only for a limit that is ``closed``."""
-        began = self._clock.monotonic()
-        rejected = self._denied.find(limits, began)
+        """Charge all the limits, or none.
+
+        Raises `StoreDown` only for a limit that is ``closed``, and a budget whose share is spent.
+        """
+        rejected = self._denied.find(limits, self._clock.monotonic())
         if rejected is not None:
             return rejected
+        # Redis may have charged the limits although it did not respond.
+        return await self._acquire(limits, failed=self._leases.abandon)
+
+    async def extend(self, limits: Sequence[Limit]) -> Decision:
+        """Reserve more in budgets. Raises `StoreDown` as `acquire` does; what was reserved before stays."""
+        return await self._acquire(limits, failed=_keep)
+
+    async def _acquire(self, limits: Sequence[Limit], failed: Callable[[Sequence[Limit]], None]) -> Decision:
         breaker = self._breaker or self._breakers.of(limits)
         if breaker.is_open:
             return self._acquire_alone(limits, StoreDown("Redis does not respond."))
+        began = self._clock.monotonic()
         try:
             decision = await self._remote.acquire(limits)
         except asyncio.CancelledError:
-            self._leases.abandon(limits)
+            failed(limits)
             raise
         except StoreDown as error:
-            # Redis may have charged the limits all the same.
-            self._leases.abandon(limits)
+            failed(limits)
             self._record_failure(error, began, self._breakers.node_of(limits))
             return self._acquire_alone(limits, error)
         breaker.record_success()
@@ -141,27 +151,31 @@ class GuardedLimiter:
         return self._share.peek(limits, self._now())
 
     async def release(self, limits: Sequence[Limit]) -> None:
-        """Free the slots in concurrent limits, later when Redis does not respond."""
-        node = self._breakers.node_of(limits)
+        """Free the slots in concurrent limits, later when Redis does not respond. Renew no lease longer."""
+        self._share.end(limits)
+        self._leases.end(limits)
+        slots = [limit for limit in limits if limit.kind == CONCURRENT]
+        node = self._breakers.node_of(slots)
         if self._breakers.of_node(node).is_open:
-            self._leases.abandon(limits)
-        await self._attempt(lambda: self._leases.release(limits), node)
+            self._leases.abandon(slots)
+        await self._attempt(lambda: self._leases.release(slots), node)
 
     async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits. Those of `acquire` are renewed in the background."""
+        """Extend leases. Those of `acquire` are renewed in the background."""
         self._leases.acquire(limits)
         await self._attempt(lambda: self._remote.renew(limits), self._breakers.node_of(limits))
 
-    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Remove what `acquire` charged to windows. A refund that does not reach Redis is lost."""
+    async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
+        """Add units to what `acquire` charged to windows. A correction that does not reach Redis is lost."""
         self._denied.clear()
-        at = charged.charged_at if charged else 0
         if charged is not None and charged.degraded:
             # What was pushed to Redis meanwhile was charged to an unknown bucket.
-            limits, charged = self._share.refund(limits, self._now(), at), None
+            pairs = zip(limits, units, strict=True)
+            synced = self._share.correct(pairs, self._now(), charged.charged_at)
+            limits, units, charged = [limit for limit, _ in synced], [more for _, more in synced], None
         if limits:
             node = self._breakers.node_of(limits)
-            await self._attempt(lambda: self._remote.refund(limits, charged), node)
+            await self._attempt(lambda: self._remote.correct(limits, charged, units), node)
 
     async def close(self) -> None:
         """End the work in the background, and the connection."""
@@ -192,6 +206,8 @@ class GuardedLimiter:
         decision = self._share.acquire(limits, self._now())
         if decision.allowed:
             self._leases.acquire(limits, known=False)
+        elif decision.violated and decision.violated.kind == BUDGET:
+            raise error  # Whether the budget is spent is not known.
         return decision
 
     async def _attempt(self, work: Callable[[], Awaitable[None]], node: Node) -> None:
@@ -270,6 +286,10 @@ class GuardedLimiter:
 
 def _log_failure(name: Hashable, error: BaseException) -> None:
     logger.error("The %s failed: %s", name, error, exc_info=error)
+
+
+def _keep(_: Sequence[Limit]) -> None:
+    """Do nothing: a request goes on with what it has."""
 
 
 def _raise_if_closed(limits: Sequence[Limit], error: StoreDown) -> None:

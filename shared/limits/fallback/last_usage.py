@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.limits.values import WINDOW, LimitState
+from shared.limits.values import CONCURRENT, LimitState
 
 
 class LastUsage:
@@ -20,7 +20,7 @@ class LastUsage:
         used = self._used
         for state in states:
             limit = state.limit
-            if limit.kind == WINDOW:
+            if limit.kind != CONCURRENT:
                 used.pop(limit.key, None)
                 used[limit.key] = (limit.quota.limit - state.remaining, now)
         while len(used) > self._max_entries:

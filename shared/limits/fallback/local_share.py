@@ -4,13 +4,25 @@ A share starts from the usage that Redis last returned, so an outage does not re
 microseconds of a monotonic clock.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from shared.limits.fallback.budget_share import BudgetShare
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.sliding_window import BucketedWindow, window_state
-from shared.limits.values import CONCURRENT, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, Quota, decide
+from shared.limits.values import (
+    BUDGET,
+    CONCURRENT,
+    NEVER,
+    OPEN,
+    WINDOW,
+    Decision,
+    Limit,
+    LimitState,
+    Quota,
+    decide,
+)
 
 
 @dataclass(slots=True)
@@ -27,7 +39,7 @@ class LocalShare:
 
     `workers` are those of all machines, and may be set at any time. At most `max_entries` windows are
     counted; the least recently used is dropped first. `held_slots` returns the number of slots that this
-    process holds under a key, without those of a lease.
+    process holds under a key, without those of a lease. Budgets have shares of their own: `BudgetShare`.
     """
 
     def __init__(
@@ -38,19 +50,22 @@ class LocalShare:
         self._held_slots = held_slots
         self._max_entries = max_entries
         self._shares: dict[str, _Share] = {}
+        self._budgets = BudgetShare(known, max_entries)
 
     def __len__(self) -> int:
         return len(self._shares)
 
     def acquire(self, limits: Sequence[Limit], now: int) -> Decision:
-        """Charge all windows that count locally, or none. The caller acquires the slots."""
+        """Charge all windows and budgets that count locally, or none. The caller acquires the slots."""
         decision = self.peek(limits, now)
         if not decision.allowed:
             shares = {limit.key: self._shares.get(limit.key) for limit in limits}
             charged = {key: share.used.charged(now) for key, share in shares.items() if share is not None}
             return decision._replace(charged=charged, decided_at=now)
         for limit in limits:
-            if limit.kind == WINDOW and limit.on_error != OPEN:
+            if limit.kind == BUDGET:
+                self._budgets.reserve(limit)
+            elif limit.kind == WINDOW and limit.on_error != OPEN:
                 self._charge(limit, now)
         states = [self._state(limit, now, 1) for limit in limits]
         return Decision(True, states, degraded=True, charged_at=now)
@@ -59,25 +74,38 @@ class LocalShare:
         """The decision of `acquire` now, without a charge."""
         return decide([self._state(limit, now, 0) for limit in limits])._replace(degraded=True)
 
-    def refund(self, limits: Sequence[Limit], now: int, charged_at: int) -> Sequence[Limit]:
-        """Remove what was charged here. Returns the windows that Redis was charged with meanwhile."""
+    def correct(
+        self, corrections: Iterable[tuple[Limit, int]], now: int, charged_at: int
+    ) -> list[tuple[Limit, int]]:
+        """Add units to what was charged here. Returns those that Redis was charged with meanwhile."""
         synced = []
-        for limit in limits:
+        for limit, units in corrections:
             share = self._shares.get(limit.key)
-            if limit.kind == WINDOW and share is not None and share.unsynced.total(now) >= limit.cost:
-                share.used.refund(now, limit.cost, charged_at)
-                share.unsynced.refund(now, limit.cost, charged_at)
-            elif limit.kind == WINDOW:
-                synced.append(limit)
+            if limit.kind != WINDOW or limit.on_error == OPEN:
+                continue
+            if share is not None and share.unsynced.total(now) >= limit.cost:
+                share.used.correct(now, units, charged_at)
+                share.unsynced.correct(now, units, charged_at)
+            else:
+                synced.append((limit, units))
         return synced
 
     def unsynced(self, now: int) -> Sequence[Limit]:
-        """The charges that Redis lacks: each window once, with all that was admitted here as its cost."""
+        """The charges that Redis lacks: each window once, with all that was admitted here as its cost.
+
+        And what each request that goes on has reserved in each budget.
+        """
         totals = [(share.limit, share.unsynced.total(now)) for share in self._shares.values()]
-        return [replace(limit, cost=total) for limit, total in totals if total]
+        return [replace(limit, cost=total) for limit, total in totals if total] + [*self._budgets.unsynced()]
+
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Forget what requests have reserved that are over."""
+        self._budgets.end(limits)
 
     def mark_synced(self, charged: Limit, now: int) -> None:
         """Note that Redis was charged with `charged`. What was admitted here since then stays unsynced."""
+        if charged.kind == BUDGET:
+            self._budgets.mark_synced(charged)
         share = self._shares.get(charged.key)
         if share is not None:
             share.unsynced.refund(now, charged.cost)
@@ -102,6 +130,8 @@ class LocalShare:
             del self._shares[next(iter(self._shares))]
 
     def _state(self, limit: Limit, now: int, own: int) -> LimitState:
+        if limit.kind == BUDGET:
+            return self._budgets.state(limit, self.workers)
         never = limit.units > limit.quota.limit
         if limit.on_error == OPEN:
             return LimitState(limit, limit.quota.limit, NEVER if never else 0)

@@ -1,4 +1,7 @@
-"""Keeps the leases of this process alive in Redis, and releases their slots in the end."""
+"""Keeps the leases of this process alive in Redis, and releases their slots in the end.
+
+What a request reserved in budgets is settled with its row of the ledger, unless it was never admitted.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +10,7 @@ from itertools import batched
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
 from shared.limits.redis.limiter import RedisLimiter
-from shared.limits.values import CONCURRENT, Limit
+from shared.limits.values import BUDGET, CONCURRENT, WINDOW, Limit
 from shared.redis_client.protocol import ErrorReply, raise_store_down
 
 # Leases that one command renews or releases.
@@ -34,6 +37,7 @@ class LeaseKeeper:
         self._held: dict[str, dict[str, Limit]] = {}  # key -> lease -> the limit that it was acquired for
         self._due: dict[str, float] = {}
         self._unreleased: dict[tuple[str, str], tuple[float, Limit]] = {}
+        self._uncanceled: dict[tuple[str, str], Limit] = {}
 
     def count(self, key: str, besides: str) -> int:
         """The number of slots of a limit that this process holds, without that of the lease `besides`."""
@@ -41,43 +45,59 @@ class LeaseKeeper:
         return len(leases) - (besides in leases)
 
     def acquire(self, limits: Sequence[Limit], *, known: bool = True) -> None:
-        """Renew leases of concurrent limits until their release; at once if Redis may not know them."""
-        slots = [limit for limit in limits if limit.kind == CONCURRENT]
-        if not slots:
+        """Renew leases until their release; at once if Redis may not know them."""
+        leased = [limit for limit in limits if limit.kind != WINDOW]
+        if not leased:
             return
         now = self._clock.monotonic()
-        for limit in slots:
+        for limit in leased:
             self._held.setdefault(limit.key, {})[limit.lease] = limit
             self._unreleased.pop((limit.key, limit.lease), None)
+            self._uncanceled.pop((limit.key, limit.lease), None)
             due = self._due.get(limit.key, now + _length(limit) * _RENEW_AFTER)
             self._due[limit.key] = due if known else now
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Release slots. When Redis does not respond, `flush` does it later, and `StoreDown` is raised."""
-        self._drop(limits)
+        self.end(limits)
         try:
             await self._remote.release(limits)
         except (StoreDown, asyncio.CancelledError):
-            self.abandon(limits)
+            self.abandon([limit for limit in limits if limit.kind == CONCURRENT])
             raise
 
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Renew these leases no longer."""
+        for limit in limits:
+            leases = self._held.get(limit.key)
+            if leases is not None:
+                leases.pop(limit.lease, None)
+                if not leases:
+                    del self._held[limit.key]
+
     def abandon(self, limits: Sequence[Limit]) -> None:
-        """Renew these leases no longer. `flush` releases the slots that Redis may have given."""
-        self._drop(limits)
+        """Renew these leases no longer. `flush` gives back what Redis may have given, also in budgets."""
+        self.end(limits)
         now = self._clock.monotonic()
         for limit in limits:
             if limit.kind == CONCURRENT:
                 self._unreleased[limit.key, limit.lease] = (now + _length(limit), limit)
+            elif limit.kind == BUDGET:
+                self._uncanceled[limit.key, limit.lease] = limit
         self._drop_ended(now)
 
     async def flush(self, concerns: Concerns = any_key) -> None:
-        """Release the slots of abandoned leases. Raises `StoreDown`."""
+        """Give back what abandoned leases hold. Raises `StoreDown`."""
         self._drop_ended(self._clock.monotonic())
         waiting = [one for one in self._unreleased.items() if concerns(one[0][0])]
         for some in batched(waiting, _BATCH):
             await self._remote.release([limit for _, (_, limit) in some])
             for name, _ in some:
                 self._unreleased.pop(name, None)
+        for few in batched([one for key, one in self._uncanceled.items() if concerns(key[0])], _BATCH):
+            await self._remote.cancel(few)
+            for limit in few:
+                self._uncanceled.pop((limit.key, limit.lease), None)
 
     async def renew_due(self, concerns: Concerns = any_key) -> None:
         """Renew the leases that are due. Raises `StoreDown` when Redis does not respond."""
@@ -89,14 +109,6 @@ class LeaseKeeper:
     async def renew_all(self, concerns: Concerns = any_key) -> None:
         """Renew all leases: Redis may have lost them. Raises `StoreDown` when it does not respond."""
         await self._renew({key: leases for key, leases in self._held.items() if concerns(key)})
-
-    def _drop(self, limits: Sequence[Limit]) -> None:
-        for limit in limits:
-            leases = self._held.get(limit.key)
-            if leases is not None:
-                leases.pop(limit.lease, None)
-                if not leases:
-                    del self._held[limit.key]
 
     def _drop_ended(self, now: float) -> None:
         """A slot whose lease has ended is free without a release."""

@@ -1,15 +1,29 @@
 -- Charges one request to all its limits, or to none of them.
 --
--- KEYS: one counter per limit, all different.
+-- KEYS: one counter per limit, or the four keys of a budget (budget.lua); all different.
 -- ARGV: time in microseconds (0: that of the server); 0 to charge nothing, 1 to charge when all limits have
 --       room, 2 to charge in any case; then for each limit:
---       "window", limit, window in microseconds, cost; or "concurrent", limit, length of a lease, lease.
--- Reply: 1 when all limits have room, the time, then for each limit: remaining, milliseconds until there is
---        more (-1: never; 0 for concurrent limits, where it is not known). When a charge is rejected, then for
---        each limit a list: the buckets of a window and their units.
+--       "window", limit, window in microseconds, cost; or "concurrent", limit, length of a lease, lease; or
+--       "budget", limit, length of a lease, lease, what it reserves, end of the period in milliseconds (0: none).
+-- Reply: 1 when all limits have room, the time, then for each limit: remaining (below 0 in a budget with a
+--        debt), milliseconds until there is more (-1: never; 0 for concurrent limits, where it is not known).
+--        When a charge is rejected, then for each limit a list: the buckets of a window and their units.
 --
 -- A counter of kind "window" is a string (counter.lua), one of kind "concurrent" a sorted set of leases by
 -- their ends. A rejected request writes nothing.
+
+-- A budget that nothing changes for so long after its period is forgotten, in milliseconds.
+local KEPT = 40 * 86400 * 1000
+-- Leases of a budget that one charge looks at, of those that ended without a settle.
+local HEALED = 64
+
+-- The next key and argument to read.
+local next_key, next_argument = 1, 3
+
+local function take(count)
+  next_argument = next_argument + count
+  return unpack(ARGV, next_argument - count, next_argument - 1)
+end
 
 -- Moves the counter to a newer bucket: older buckets leave the window and count no longer.
 local function rotate(counter, bucket)
@@ -29,10 +43,11 @@ local function rotate(counter, bucket)
   counter.at, counter.bucket, counter.charged, counter.rotated = 1, bucket, 0, true
 end
 
-local function read_window(key, limit, window, cost)
+local function read_window(key)
+  local limit, window, cost = take(3)
   local width = math.ceil(window / BUCKETS)
   local bucket = math.floor(now / width)
-  local counter = {key = key, limit = limit, cost = cost, width = width}
+  local counter = {key = key, limit = tonumber(limit), cost = tonumber(cost), width = width}
   local stored = redis.call('GET', key)
   if stored then
     local total, newest, span, charged = struct.unpack(HEAD, stored)
@@ -52,12 +67,26 @@ local function read_window(key, limit, window, cost)
 end
 
 -- A lease that ends later than two lengths from now was acquired before the clock went back. It does not count.
-local function read_leases(key, limit, length, lease)
-  local counter = {key = key, limit = limit, cost = 1, length = length, lease = lease}
+local function read_leases(key)
+  local limit, length, lease = take(3)
+  length = tonumber(length)
+  local counter = {key = key, limit = tonumber(limit), cost = 1, length = length, lease = lease}
   counter.total = redis.call('ZCOUNT', key, '(' .. exact(now), exact(now + 2 * length))
   local own = tonumber(redis.call('ZSCORE', key, lease))
   if own and own > now and own <= now + 2 * length then counter.total = counter.total - 1 end
   return counter
+end
+
+local function read_budget(key)
+  local limit, length, lease, amount, ends = take(5)
+  next_key = next_key + 3
+  local used, held, known_ends = unpack(redis.call('HMGET', key, 'used', 'held', 'ends'))
+  held = tonumber(held or 0)
+  return {
+    key = key, leases = KEYS[next_key - 3], amounts = KEYS[next_key - 2], healed = KEYS[next_key - 1],
+    limit = tonumber(limit), cost = tonumber(amount), amount = amount, length = tonumber(length),
+    lease = lease, ends = ends, known_ends = known_ends, held = held, total = tonumber(used or 0) + held
+  }
 end
 
 local function has_room(counter)
@@ -72,7 +101,54 @@ local function write_lease(counter)
   counter.total = counter.total + 1
 end
 
+local function expire(counter, key)
+  if counter.ends == '0' then
+    redis.call('PERSIST', key)
+  else
+    redis.call('PEXPIREAT', key, exact(counter.ends + KEPT))
+  end
+end
+
+-- The process of a lease that ended may have used all that it reserved.
+local function heal(counter)
+  local ended = redis.call('ZRANGEBYSCORE', counter.leases, '-inf', exact(now), 'LIMIT', 0, HEALED)
+  for _, lease in ipairs(ended) do
+    local reserved = redis.call('HGET', counter.amounts, lease)
+    redis.call('ZREM', counter.leases, lease)
+    redis.call('HDEL', counter.amounts, lease)
+    redis.call('HINCRBY', counter.key, 'held', exact(0 - reserved))
+    redis.call('HINCRBY', counter.key, 'used', reserved)
+    if redis.call('ZADD', counter.healed, 'NX', reserved, lease) == 1 then
+      redis.call('HINCRBY', counter.key, 'lost', 1)
+    else
+      -- It had ended before, and has reserved more since then.
+      redis.call('ZINCRBY', counter.healed, reserved, lease)
+    end
+  end
+  if ended[1] then expire(counter, counter.healed) end
+end
+
+local function reserve(counter)
+  if counter.held > 0 then heal(counter) end
+  redis.call('HINCRBY', counter.key, 'held', counter.amount)
+  redis.call('HINCRBY', counter.amounts, counter.lease, counter.amount)
+  redis.call('ZADD', counter.leases, exact(now + counter.length), counter.lease)
+  local is_new = counter.known_ends ~= counter.ends
+  if is_new then
+    redis.call('HSET', counter.key, 'ends', counter.ends)
+    expire(counter, counter.key)
+    expire(counter, counter.healed)
+  end
+  -- A key without a lease is gone, and so is the time when it expires.
+  if is_new or counter.held == 0 then
+    expire(counter, counter.leases)
+    expire(counter, counter.amounts)
+  end
+  counter.total = counter.total + counter.cost
+end
+
 local function write(counter)
+  if counter.amount then return reserve(counter) end
   if counter.lease then return write_lease(counter) end
   counter.total = counter.total + counter.cost
   counter.charged = counter.charged + counter.cost
@@ -88,7 +164,8 @@ end
 
 -- Milliseconds until units leave the window, as many as another request of this cost needs.
 local function wait(counter)
-  if counter.cost > counter.limit then return -1 end
+  if counter.cost > counter.limit or counter.ends == '0' then return -1 end
+  if counter.ends then return math.max(math.ceil(counter.ends - now / 1000), 0) end
   if counter.lease or counter.total == 0 then return 0 end
   local lacking = math.max(counter.total + counter.cost - counter.limit, 1)
   local last, at = counter.oldest, counter.at
@@ -115,26 +192,25 @@ local function charged_buckets(counter)
   return found
 end
 
-local function read(key, kind, limit, length, last)
-  if kind == 'window' then return read_window(key, tonumber(limit), tonumber(length), tonumber(last)) end
-  if kind == 'concurrent' then return read_leases(key, tonumber(limit), tonumber(length), last) end
-  return redis.error_reply('ERR unknown kind of limit ' .. kind)
-end
+local READ = {window = read_window, concurrent = read_leases, budget = read_budget}
 
 local counters = {}
 local allowed = 1
-for index, key in ipairs(KEYS) do
-  local counter = read(key, unpack(ARGV, 4 * index - 1, 4 * index + 2))
-  if counter.err then return counter end
+while KEYS[next_key] do
+  local kind = take(1)
+  if not READ[kind] then return redis.error_reply('ERR unknown kind of limit ' .. tostring(kind)) end
+  next_key = next_key + 1
+  local counter = READ[kind](KEYS[next_key - 1])
   if not has_room(counter) then allowed = 0 end
-  counters[index] = counter
+  counters[#counters + 1] = counter
 end
 
 local charge = ARGV[2] == '2' or ARGV[2] == '1' and allowed == 1
 local reply = {allowed, now}
 for _, counter in ipairs(counters) do
   if charge then write(counter) end
-  reply[#reply + 1] = math.max(counter.limit - counter.total, 0)
+  local remaining = counter.limit - counter.total
+  reply[#reply + 1] = counter.amount and remaining or math.max(remaining, 0)
   reply[#reply + 1] = wait(counter)
 end
 if ARGV[2] == '1' and allowed == 0 then

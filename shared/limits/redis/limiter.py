@@ -2,12 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import batched
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shared.limits.retry_queues import Turn
-from shared.limits.values import CONCURRENT, WINDOW, Decision, Limit, LimitState, decide
+from shared.limits.values import (
+    BUDGET,
+    CONCURRENT,
+    WINDOW,
+    Decision,
+    Limit,
+    LimitState,
+    budget_keys,
+    decide,
+)
 from shared.redis_client.cluster import ClusterConnection
 from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.protocol import raise_store_down
@@ -28,9 +38,13 @@ _Reply = tuple[bool, int, Sequence[LimitState], Mapping[str, Mapping[int, int]]]
 
 _FOLDER = Path(__file__).parent
 #: The scripts of the limiter.
-LIMITER, RENEW, REFUND = (
-    Script.of(_FOLDER / "counter.lua", _FOLDER / name) for name in ("limiter.lua", "renew.lua", "refund.lua")
+LIMITER, RENEW, CORRECT = (
+    Script.of(_FOLDER / "counter.lua", _FOLDER / name) for name in ("limiter.lua", "renew.lua", "correct.lua")
 )
+#: The function of Lua that settles a lease of a budget, to be put before a script that does so.
+SETTLE_LEASE: Final = _FOLDER / "budget.lua"
+#: The script that settles leases of a budget with nothing.
+CANCEL = Script.of(SETTLE_LEASE, _FOLDER / "cancel.lua")
 #: The script that counts workers.
 WORKERS = Script.of(_FOLDER / "workers.lua")
 
@@ -59,6 +73,9 @@ class RedisLimiter:
             return Decision(True, states, charged_at=now)
         return decide(states)._replace(charged=charged, decided_at=now)
 
+    # A lease that holds something holds more then.
+    extend = acquire
+
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge; the states are those before a charge."""
         return decide((await self._call(limits, _PEEK))[2])
@@ -73,26 +90,46 @@ class RedisLimiter:
         replies = (self._connection.call("ZREM", limit.key, limit.lease) for limit in slots)
         raise_store_down(await asyncio.gather(*replies, return_exceptions=True))
 
-    async def renew(self, limits: Sequence[Limit]) -> None:
-        """Extend the leases in concurrent limits, or acquire them again. One call per key."""
-        leases: dict[tuple[str, int], list[str]] = {}
+    async def cancel(self, limits: Sequence[Limit]) -> None:
+        """Settle the leases of budgets with nothing, as far as they are not settled. One call per key."""
+        leases: dict[str, list[str]] = {}
         for limit in limits:
-            if limit.kind == CONCURRENT:
-                leases.setdefault((limit.key, limit.quota.window_ms), []).append(limit.lease)
+            if limit.kind == BUDGET:
+                leases.setdefault(limit.key, []).append(limit.lease)
+        replies = (self._connection.run(CANCEL, budget_keys(key), names) for key, names in leases.items())
+        raise_store_down(await asyncio.gather(*replies, return_exceptions=True))
+
+    async def renew(self, limits: Sequence[Limit]) -> None:
+        """Extend leases: those in concurrent limits also again, those of budgets if Redis knows them.
+
+        One call per key.
+        """
+        leases: dict[tuple[str, str, int], list[str]] = {}
+        for limit in limits:
+            if limit.kind != WINDOW:
+                key = limit.key if limit.kind == CONCURRENT else budget_keys(limit.key)[1]
+                leases.setdefault((key, limit.kind, limit.quota.window_ms), []).append(limit.lease)
         await asyncio.gather(
             *(
-                self._connection.run(RENEW, [key], [self._now(), window_ms * 1000, *names])
-                for (key, window_ms), names in leases.items()
+                self._connection.run(RENEW, [key], [self._now(), kind, window_ms * 1000, *names])
+                for (key, kind, window_ms), names in leases.items()
             )
         )
 
-    async def refund(self, limits: Sequence[Limit], charged: Decision | None = None) -> None:
-        """Remove what was charged to windows; `charged` is the decision of `acquire`."""
-        windows = [limit for limit in limits if limit.kind == WINDOW]
-        arguments: list[str | int] = [self._now(), charged.charged_at if charged else 0]
-        for limit in windows:
-            arguments += [limit.quota.window_ms * 1000, limit.cost]
-        await self._connection.run(REFUND, [limit.key for limit in windows], arguments)
+    async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
+        """Add units to what was charged to windows; `charged` is the decision of `acquire`."""
+        at = charged.charged_at if charged else 0
+        windows = [pair for pair in zip(limits, units, strict=True) if pair[0].kind == WINDOW and pair[1]]
+        if not at:
+            added = [replace(limit, cost=more) for limit, more in windows if more > 0]
+            windows = [(limit, less) for limit, less in windows if less < 0]
+            if added:
+                await self.charge(added)
+        if windows:
+            arguments = [number for limit, more in windows for number in (limit.quota.window_ms * 1000, more)]
+            await self._connection.run(
+                CORRECT, [limit.key for limit, _ in windows], [self._now(), at, *arguments]
+            )
 
     async def count_workers(self, name: str) -> Turn:
         """Note that the worker of that name lives. Returns its position among the workers of all machines."""
@@ -121,16 +158,25 @@ class RedisLimiter:
         await self._connection.close()
 
     async def _call(self, limits: Sequence[Limit], charge: int) -> _Reply:
+        keys: list[str] = []
         arguments: list[str | int] = [self._now(), charge]
         for limit in limits:
-            last = limit.lease if limit.kind == CONCURRENT else limit.cost
-            arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000, last]
-        keys = [limit.key for limit in limits]
+            arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000]
+            if limit.kind == BUDGET:
+                keys += budget_keys(limit.key)
+                arguments += [limit.lease, limit.cost, limit.resets_at]
+            else:
+                keys.append(limit.key)
+                arguments.append(limit.lease if limit.kind == CONCURRENT else limit.cost)
         allowed, now, *figures = await self._connection.run(LIMITER, keys, arguments)
         ends = 2 * len(limits)
         pairs = zip(limits, figures[:ends:2], figures[1:ends:2], strict=True)
         states = [LimitState(limit, left, reset) for limit, left, reset in pairs]
-        charged = {key: dict(batched(one, 2)) for key, one in zip(keys, figures[ends:], strict=False) if one}
+        charged = {
+            limit.key: dict(batched(one, 2))
+            for limit, one in zip(limits, figures[ends:], strict=False)
+            if one
+        }
         return bool(allowed), now, states, charged
 
 
@@ -138,5 +184,5 @@ def open_redis_limiter(
     options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
 ) -> RedisLimiter:
     """A limiter with its own connection; `options` are keyword arguments of redis.Redis."""
-    scripts = (LIMITER, RENEW, REFUND, WORKERS)
+    scripts = (LIMITER, RENEW, CORRECT, CANCEL, WORKERS)
     return RedisLimiter(open_connection(options, scripts, deadline), now=now)

@@ -199,18 +199,18 @@ async def test_a_client_that_goes_away_meanwhile_holds_no_place(running: Server)
 async def test_refund_reaches_redis_or_the_local_share_that_was_charged(running: Server) -> None:
     async with worker(running) as limiter:
         charged = await limiter.acquire([HUNDRED])
-        await limiter.refund([HUNDRED], charged)
+        await limiter.correct([HUNDRED], charged, [-1])
         assert used(running, HUNDRED) == 0
         running.kill()
         await until_open(limiter, HUNDRED)
         alone = await limiter.acquire([HUNDRED])
         before = await remaining(limiter, HUNDRED)
-        await limiter.refund([HUNDRED], alone)
+        await limiter.correct([HUNDRED], alone, [-1])
         assert await remaining(limiter, HUNDRED) == before + 1
         running.start()
         await until_true(lambda: not is_open(limiter))
         assert used(running, HUNDRED) == 3
-        await limiter.refund([HUNDRED], alone)
+        await limiter.correct([HUNDRED], alone, [-1])
         assert used(running, HUNDRED) == 2
 
 

@@ -121,11 +121,13 @@ def test_a_refund_takes_back_what_was_admitted_alone_and_leaves_the_rest_to_redi
     outage = Outage(workers=1)
     charged = outage.share.acquire([window(), at_a_time("x")], NOW)
     outage.admitted(window(), times=1)
-    assert outage.share.refund([window(), at_a_time("x")], NOW, charged.charged_at) == []
+    assert outage.share.correct([(window(), -1), (at_a_time("x"), -1)], NOW, charged.charged_at) == []
     assert outage.unsynced() == [("a", 1)]
     assert outage.share.peek([window()], NOW).states[0].remaining == 99
     outage.share.mark_synced(outage.share.unsynced(NOW)[0], NOW)
-    assert outage.share.refund([window(), window("b")], NOW, NOW) == [window(), window("b")]
+    again = [(window(), -1), (window("b"), 2)]
+    assert outage.share.correct(again, NOW, NOW) == again
+    assert outage.share.correct([(window(on_error=OPEN), 2)], NOW, NOW) == []
 
 
 def test_a_flood_of_identities_is_bounded_and_does_not_free_a_limit_that_is_in_use() -> None:

@@ -75,7 +75,11 @@ class World:
         self._runner.run(self.limiter.renew(limits))
 
     def refund(self, *limits: Limit, charged: Decision | None = None) -> None:
-        self._runner.run(self.limiter.refund(limits, charged))
+        self.correct(*((limit, -limit.cost) for limit in limits), charged=charged)
+
+    def correct(self, *corrections: tuple[Limit, int], charged: Decision | None = None) -> None:
+        limits, units = zip(*corrections, strict=True)
+        self._runner.run(self.limiter.correct(limits, charged, units))
 
     def run[R](self, work: Coroutine[Any, Any, R]) -> R:
         return self._runner.run(work)
