@@ -151,6 +151,7 @@ TIER: Document = {
     "max_providers": 10,
     "max_models": 100,
     "max_targets": 20,
+    "max_budgets": 50,
 }
 TIERS: Document = {"tiers": [TIER]}
 

@@ -141,11 +141,21 @@ class TierOutput(Schema):
     max_providers = _maximum("Providers.")
     max_models = _maximum("Models.")
     max_targets = _maximum("Targets of one rule or model.")
+    max_budgets = _maximum("Budgets, without those of the tier.")
 
 
 def removed_tier(name: str) -> Tier:
     """The tier of a tenant whose tier the operator removed."""
-    return Tier(name, concurrent=0, max_rules=0, max_keys=0, max_providers=0, max_models=0, max_targets=0)
+    return Tier(
+        name,
+        concurrent=0,
+        max_rules=0,
+        max_keys=0,
+        max_providers=0,
+        max_models=0,
+        max_targets=0,
+        max_budgets=0,
+    )
 
 
 class TierList(Schema):

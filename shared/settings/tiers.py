@@ -6,12 +6,20 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from shared.budgets.settings import TIER_NAME, BudgetSettings, budget_values, check_budget
 from shared.limits.settings import LimitsSchema
+from shared.model.budgets import PLATFORM, Budget
 from shared.model.config import Tier
 from shared.settings.declare import check_names
 from shared.settings.values import whole
 
-_MAXIMUMS = ("concurrent", "max_rules", "max_keys", "max_providers", "max_models", "max_targets")
+_MAXIMUMS = (
+    *("concurrent", "max_rules", "max_keys", "max_providers", "max_models", "max_targets"),
+    "max_budgets",
+)
+# What belongs to one tenant cannot be named for all tenants of a tier.
+_OF_TENANT = ("key", "rule")
+_BUDGET = BudgetSettings()
 #: As in config.yaml. None, or an omitted key of a new tier, means no limit.
 SHIPPED: Mapping[str, Mapping[str, Any]] = {
     "basic": {
@@ -22,6 +30,7 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
         "max_providers": 10,
         "max_models": 100,
         "max_targets": 20,
+        "max_budgets": 50,
     },
     "pro": {
         "limits": {},
@@ -31,6 +40,7 @@ SHIPPED: Mapping[str, Mapping[str, Any]] = {
         "max_providers": 100,
         "max_models": 1000,
         "max_targets": 200,
+        "max_budgets": 500,
     },
     "enterprise": dict.fromkeys(_MAXIMUMS) | {"limits": {}},
 }
@@ -47,10 +57,11 @@ def tiers(value: Any) -> Mapping[str, Tier]:
 
 
 def _tier(name: str, written: Mapping[str, Any]) -> Tier:
-    check_names(written, ("limits", *_MAXIMUMS))
+    check_names(written, ("limits", "budgets", *_MAXIMUMS))
     limits = _within("limits", _limits, written.get("limits") or {})
     maximums = {key: _within(key, _maximum, written.get(key)) for key in _MAXIMUMS}
-    return Tier(name=name, limits=limits, **maximums)
+    budgets = _within("budgets", _budgets, written.get("budgets") or {})
+    return Tier(name=name, limits=limits, budgets=budgets, **maximums)
 
 
 def _maximum(value: Any) -> int | None:
@@ -63,6 +74,26 @@ def _limits(value: Any) -> Mapping[str, Any]:
     if written:
         LimitsSchema().load(written)
     return dict(written)
+
+
+def _budgets(value: Any) -> tuple[Budget, ...]:
+    """The budgets of the platform that each tenant of a tier has, by their names."""
+    return tuple(_within(name, _budget, str(name), one) for name, one in _map(value).items())
+
+
+def _budget(name: str, written: Any) -> Budget:
+    loaded = budget_values(_BUDGET.load(_map(written)))
+    # The same in each tier: who gets another tier goes on with what was counted.
+    budget = Budget(id=f"tier_{TIER_NAME(name)}", name=name, owner=PLATFORM, **loaded)
+    problems = {one.pointer.removeprefix("/"): [one.detail] for one in check_budget(budget)}
+    for member in _OF_TENANT:
+        if getattr(budget.scope, member) is not None:
+            problems["scope"] = [
+                f"It is for all tenants of the tier, which share no {member}. Remove {member}."
+            ]
+    if problems:
+        raise ValidationError(problems)
+    return budget
 
 
 def _map(value: Any, *place: str) -> Mapping[str, Any]:

@@ -1,5 +1,6 @@
 """Periods of budgets follow the calendar of a time zone, also when its clocks change."""
 
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -91,6 +92,14 @@ def test_day_without_a_midnight_begins_when_clocks_are_put_forward() -> None:
     forward = at("2024-04-25T22:00")
     cairo = budget(timezone="Africa/Cairo")
     assert period_of(cairo, forward).start == period_of(cairo, forward - 1).end == forward
+
+
+def test_zones_are_known_on_a_machine_without_any() -> None:
+    zoneinfo.reset_tzpath(to=())
+    try:
+        assert ZoneInfo.no_cache("Europe/Berlin").utcoffset(datetime(2026, 7, 1)) == timedelta(hours=2)
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 def test_unknown_zone_is_read_as_utc() -> None:

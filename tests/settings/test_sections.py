@@ -187,6 +187,35 @@ class TestTiers:
         assert (gold.name, gold.concurrent) == ("gold", None)
         assert len(gold.limits["per_key"]) == 2
 
+    def test_budgets_of_a_tier_belong_to_the_platform(self, config: File) -> None:
+        text = 'tiers: {pro: {budgets: {monthly: {limit: {usd: "250"}, period: 30d, starts: 2026-12-01}}}}'
+        [budget] = config.load(text).tiers["pro"].budgets
+        assert (budget.id, budget.name, budget.owner) == ("tier_monthly", "monthly", "platform")
+        assert (budget.unit, budget.limit, budget.starts) == ("usd", 250 * 10**9, "2026-12-01")
+        assert config.load().tiers["pro"].budgets == ()
+        tiers = config.load().tiers
+        assert [tiers[one].max_budgets for one in tiers] == [50, 500, None]
+
+    @pytest.mark.parametrize(
+        ("budgets", "error"),
+        [
+            ("{a: {period: day}}", "budgets.a.limit: It is missing. Add it."),
+            ("{A b: {limit: {tokens: 1}, period: day}}", "budgets.A b: Must be 1 to 63 of a-z"),
+            ("{a: {limit: {tokens: 1}, period: day, at: [2, 1]}}", "budgets.a.at: Must be in rising order"),
+            (
+                "{a: {limit: {usd: 5}, period: day}}",
+                "budgets.a.limit: Must be a decimal number in USD as text",
+            ),
+            (
+                "{a: {limit: {tokens: 1}, period: day, scope: {rule: r}}}",
+                "budgets.a.scope: It is for all tenants",
+            ),
+            ("{a: 5}", "budgets.a: must be a map"),
+        ],
+    )
+    def test_budget_of_a_tier_that_is_wrong_says_where(self, config: File, budgets: str, error: str) -> None:
+        assert f"tiers.gold.{error}" in config.rejection(f"tiers: {{gold: {{budgets: {budgets}}}}}")
+
 
 class TestSafeStart:
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.internal"])
