@@ -37,6 +37,8 @@
 {cfg}:revision               string  the number of the newest change
 {cfg}:audit                  stream  the changes, newest last; see history/audit.py
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
+{cfg}:alerts                 stream  what webhooks tell, written by the proxies; {cfg}:alerted:<kind>:<hash>
+                                     says that it was told. See shared/alerts/stream.py
 {cfg}:format                 string  the layout that a reader must know; without it, one older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py. Per
                                      older pepper audit:<id>, hashed:<id>; see history/retired.py
