@@ -87,8 +87,10 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
     ):
         last_used = LastUsed(plane.source)
         recorder = open_recorder(services.address.options, settings.records.per_tenant, limit_document)
-        health = SharedHealth(plane.health, plane.states, clock, services.fetch)
-        metrics = _metrics(services, plane, adapter, Writers(log, plane.settler, recorder, spans))
+        health = SharedHealth(plane.health, plane.states, clock, services.fetch, plane.alerts.tell)
+        metrics = _metrics(
+            services, plane, adapter, Writers(log, plane.settler, recorder, spans, plane.alerts)
+        )
         heartbeats = _heartbeats(services, plane, adapter, log)
         working = (last_used, recorder, plane.settler, plane.bindings, health, heartbeats)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))

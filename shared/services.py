@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from shared.alerts.writer import AlertWriter, open_writer
 from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.cache.snapshot_keeper import SnapshotKeeper
 from shared.config_store.client import open_everywhere
@@ -88,6 +89,7 @@ class DataPlane:
     health: HealthLink
     key_usage: KeyUsageReader
     bindings: Bindings
+    alerts: AlertWriter
 
     def probe(self) -> Probed:
         """The state of each part. The worker serves if it knows any tenants, also from the disk."""
@@ -248,15 +250,14 @@ class Services:
     @contextlib.asynccontextmanager
     async def data_plane(self, worker: int = 0) -> AsyncIterator[DataPlane]:
         """Open the connections of the worker with that number. They close with the context."""
-        cache = self.settings.cache
-        limiter, health = self._limiter(), open_link(self.address.options, os.urandom(8).hex())
-        fetch = self.open_fetch()
+        cache, options = self.settings.cache, self.address.options
+        limiter, health, fetch = self._limiter(), open_link(options, os.urandom(8).hex()), self.open_fetch()
         compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn), worker)
 
         async def learn(owners: Sequence[str]) -> None:
             await health.learn(owners, compiler.states, self.clock)
 
-        source = open_source(self.address.options, self.known, learn, PartNames.of(*self.hasher.each))
+        source = open_source(options, self.known, learn, PartNames.of(*self.hasher.each))
         gateways = GatewayCache[Gateway, CompiledPlatform](
             source,
             compiler,
@@ -281,20 +282,20 @@ class Services:
         await gateways.start()
         limiter.start()
         keeping = tasks.start(keeper.run(cache.config_ttl), "snapshot")
-        settler, key_usage = self._settler(), open_key_usage(self.address.options)
-        bindings = open_bindings(self.address.options, *self.hasher.secrets("affinity"))
+        settler, key_usage, alerts = self._settler(), open_key_usage(options), open_writer(options)
+        bindings = open_bindings(options, *self.hasher.secrets("affinity"))
         resolver, states = Resolver(self.policy, self.clock.monotonic), compiler.states
         try:
-            yield DataPlane(source, gateways, limiter, resolver, settler, states, health, key_usage, bindings)
+            yield DataPlane(
+                *(source, gateways, limiter, resolver, settler, states, health, key_usage, bindings, alerts)
+            )
         finally:
             self.opened.listeners.remove(gateways.compile_platform_again)
-            await asyncio.gather(bindings.close(), key_usage.close(), settler.close())
+            await asyncio.gather(*(one.close() for one in (bindings, key_usage, settler, alerts)))
             keeping.cancel()
             await asyncio.wait({keeping})
-            await gateways.close()
-            await limiter.close()
-            await source.close()
-            await health.close()
+            for one in (gateways, limiter, source, health):
+                await one.close()
             fetch.close()
 
     def _limiter(self) -> GuardedLimiter:

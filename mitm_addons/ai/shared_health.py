@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from shared.alerts.alert import Alert
 from shared.core import tasks
 from shared.core.clock import Clock
 from shared.core.errors import OutsideError
 from shared.health.layout import Beat, parse_message
 from shared.health.link import HealthLink
-from shared.health.report import CALLS, Report, owner_of
+from shared.health.report import CALLS, Report, alert_of, owner_of
 from shared.health.states import PoolStates
 from shared.model.providers import ProviderKey
 from shared.net.port import FetchResponse
@@ -47,12 +48,14 @@ class SharedHealth:
         states: what this worker knows.
         clock: for times that all machines understand.
         fetch: calls a provider; it runs in a thread.
+        alert: tells webhooks what happened.
     """
 
     link: HealthLink
     states: PoolStates
     clock: Clock
     fetch: Callable[..., FetchResponse]
+    alert: Callable[[Alert], None] = lambda _: None
     _looks: set[asyncio.Task[None]] = field(default_factory=set)
     _counted: WeakKeyDictionary[TargetState, int] = field(default_factory=WeakKeyDictionary)
     _told_at: WeakKeyDictionary[TargetState, float] = field(default_factory=WeakKeyDictionary)
@@ -136,6 +139,8 @@ class SharedHealth:
     def _tell(self, report: Report) -> None:
         self.states.learn(report, self.clock.now())
         self.link.tell(report)
+        if (alert := alert_of(report)) is not None:
+            self.alert(alert)
 
     async def _look(self, calls: ProviderCalls, report: Report) -> None:
         """Get the list of models with the key that failed. If this fails, too, the failure is everybody's."""

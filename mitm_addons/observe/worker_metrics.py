@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from mitm_addons.observe.metrics import RequestMetrics
 from mitm_engine.metrics import Metrics as EngineMetrics
+from shared.alerts.writer import AlertWriter
 from shared.core import VERSION
 from shared.core.process.failures import Failures
 from shared.logs import LogWriter
@@ -34,6 +35,7 @@ class Writers(NamedTuple):
     ledger: Settler
     record: Recorder
     trace: SpanQueue | None
+    alert: AlertWriter
 
 
 class WorkerMetrics:

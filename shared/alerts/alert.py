@@ -29,6 +29,8 @@ TEST: Final = "webhook.test"
 # What stays as it is, is told again after this pause, in seconds.
 _PAUSE: Final = 300.0
 _DAY: Final = 86_400.0
+# Machines that see the same fault tell it within this time, in seconds.
+_MOMENT: Final = 60.0
 # Characters of the faults of a document. The status of the gateway has them all.
 _MAX_FAULTS: Final = 1_000
 
@@ -92,10 +94,12 @@ def budget_reached(
     )
 
 
-def rule_faulted(*, tenant: str, faults: str, at: float) -> Alert:
-    """The document of a tenant has `faults`. Whoever writes it knows that they are new."""
+def rule_faulted(*, tenant: str | None, faults: str, at: float) -> Alert:
+    """A document has `faults`; None: that of the platform. They are new to its writer."""
     about = {"faults": faults[:_MAX_FAULTS]}
-    return Alert(kind=RULE_FAULTED, tenant=tenant, at=at, about=about, mark=f"{tenant}:{faults}", quiet=0.0)
+    return Alert(
+        kind=RULE_FAULTED, tenant=tenant, at=at, about=about, mark=f"{tenant or ''}:{faults}", quiet=_MOMENT
+    )
 
 
 def key_rejected(

@@ -288,8 +288,11 @@ class ConfigSource(Protocol):
         """
         ...
 
-    async def note_faults(self, faults: Mapping[str, str]) -> None:
-        """Store why the newest documents of tenants cannot be used; an empty reason removes the old one."""
+    async def note_faults(self, faults: Mapping[str, str], now: float) -> None:
+        """Store why the newest documents of tenants cannot be used; an empty reason removes the old one.
+
+        Webhooks are told of a new reason.
+        """
         ...
 
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:

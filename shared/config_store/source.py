@@ -8,6 +8,8 @@ from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
+from shared.alerts.alert import rule_faulted
+from shared.alerts.stream import ADD, note_of
 from shared.config_store import layout
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
@@ -60,6 +62,7 @@ class RedisSource:
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
         self._touch = client.register_script(layout.script("touch"))
+        self._add_alert = client.register_script(ADD.text)
 
     async def tenant_of_subdomain(self, subdomain: str) -> str | None:
         return await self._look_up(layout.SUBDOMAINS, (subdomain,))
@@ -107,9 +110,18 @@ class RedisSource:
 
         await listen_on(self._client, layout.CHANNEL, received, reconnected, self._jitter)
 
-    async def note_faults(self, faults: Mapping[str, str]) -> None:
+    async def note_faults(self, faults: Mapping[str, str], now: float) -> None:
+        if not faults:
+            return
         with redis_errors():
+            # A machine that starts notes again what others have noted.
+            known = await self._client.hmget(layout.FAULTS, [*faults])
             async with self._client.pipeline(transaction=False) as pipeline:
+                for (owner, why), old in zip(faults.items(), known, strict=True):
+                    if why and why.encode() != old:
+                        tenant = None if owner == layout.PLATFORM_ID else owner
+                        note = note_of(rule_faulted(tenant=tenant, faults=why, at=now))
+                        await self._add_alert(note.keys, note.arguments, client=pipeline)
                 for tenant_id, why in faults.items():
                     if why:
                         pipeline.hset(layout.FAULTS, tenant_id, why)

