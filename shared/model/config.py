@@ -15,6 +15,7 @@ from shared.model.pools import PoolPolicy, UrlTarget
 from shared.model.providers import AiRule, Discovered, Model, Provider
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 
 #: The modes of an entry: its verdicts are enforced, or only recorded.
 ENFORCE, SHADOW = "enforce", "shadow"
@@ -192,6 +193,7 @@ class Tenant:
         providers, models: its own ones. The platform may share others with it.
         tags: words to select it by.
         budgets: its own ones, and those that the platform made for it. Its tier may have others.
+        webhooks: the addresses that are told what happens to it.
     """
 
     id: str
@@ -211,6 +213,7 @@ class Tenant:
     models: tuple[Model, ...] = ()
     tags: tuple[str, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

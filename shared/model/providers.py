@@ -11,6 +11,7 @@ from typing import Any
 from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 
 #: The shortest time between two look-ups of the list of models of a tenant's provider, in seconds.
 MIN_TENANT_DISCOVER = 600.0
@@ -216,12 +217,13 @@ class Discovered:
 
 @dataclass(frozen=True, slots=True)
 class PlatformDocument:
-    """The providers, models and prices of the platform.
+    """The providers, models, prices and webhooks of the platform.
 
     Attributes:
         prices: USD per million tokens as decimal text, by ``<provider kind>/<model>`` and unit.
         revision: the number of the store's change that wrote it; 0 before the first.
         discovered: what providers listed, by their ids, as a worker read it; no part of what is written.
+        webhooks: the addresses that are told what happens.
     """
 
     providers: tuple[Provider, ...] = ()
@@ -231,3 +233,4 @@ class PlatformDocument:
     updated_at: float = 0.0
     revision: int = 0
     discovered: Mapping[str, Discovered] = field(default_factory=dict)
+    webhooks: tuple[Webhook, ...] = ()

@@ -13,6 +13,7 @@ from shared.config_store.records.contents import KINDS, AnyRoot, Root
 from shared.model.config import PluginConfig, Rule
 from shared.model.providers import Provider
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 from shared.providers.shipped.presets import Endpoint
 from shared.secrets.context import (
     header_context,
@@ -20,10 +21,11 @@ from shared.secrets.context import (
     provider_key_context,
     provider_query_context,
     setting_context,
+    webhook_context,
 )
 from shared.secrets.sealing import AesSealer
 
-_WITH_SECRETS: Final = frozenset({"rules", "providers"})
+_WITH_SECRETS: Final = frozenset({"rules", "providers", "webhooks"})
 # The context of a secret, made when it is needed: it raises ValueError for a damaged address.
 _Context = Callable[[], str]
 
@@ -40,7 +42,7 @@ class Resealer(Rewrite):
         if kind not in _WITH_SECRETS:
             return text
         part = decode(KINDS[kind], text)
-        changed = self._rule(owner, part) if isinstance(part, Rule) else self._provider(owner, part)
+        changed = self._changed(owner, part)
         return text if changed == part else encode(changed).encode()
 
     def root[Kind: AnyRoot](self, owner: str, root: Kind) -> Kind:
@@ -55,6 +57,17 @@ class Resealer(Rewrite):
             plugin_chain=tuple(self._entry(owner, one) for one in document.plugin_chain),
         )
         return replace(root, document=changed)
+
+    def _changed(self, owner: str, part: Rule | Provider | Webhook) -> Rule | Provider | Webhook:
+        if isinstance(part, Rule):
+            return self._rule(owner, part)
+        return self._webhook(owner, part) if isinstance(part, Webhook) else self._provider(owner, part)
+
+    def _webhook(self, owner: str, webhook: Webhook) -> Webhook:
+        if webhook.secret is None:
+            return webhook
+        secret = self._sealed(webhook.secret, lambda: webhook_context(owner, webhook.id, webhook.url))
+        return replace(webhook, secret=secret)
 
     def _rule(self, owner: str, rule: Rule) -> Rule:
         url = rule.targets[0].url if rule.targets else rule.target

@@ -35,6 +35,14 @@ def provider_query_context(owner: str, provider_id: str, name: str, origin: str)
     return f"{owner}|provider.{provider_id}.query.{name}|{origin}"
 
 
+def webhook_context(owner: str, webhook_id: str, url: str) -> str:
+    """The context of the secret of a webhook; `owner` is as in `provider_key_context`.
+
+    Raises ValueError on a bad URL.
+    """
+    return f"{owner}|webhook.{webhook_id}|{parse_target(url, allow_query=True).origin}"
+
+
 def setting_context(tenant_id: str, plugin: str, setting: str, name: str, settings: Mapping[str, Any]) -> str:
     """The context of the secret `name` in a plugin's `setting`. Raises ValueError on a bad endpoint."""
     return f"{tenant_id}|{plugin}.{setting}.{name.lower()}|{endpoint_origin(settings)}"

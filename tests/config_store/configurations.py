@@ -10,6 +10,7 @@ from shared.model.budgets import Budget, BudgetScope, Increase
 from shared.model.config import ApiKey, Cors, PluginConfig, Rule, Scope, Snapshot, Stage, Tenant
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 
 ACTOR = "platform"
 
@@ -131,6 +132,16 @@ def a_full_tenant(name: str) -> Snapshot:
         updated_at=2.5,
         tags=("team-a",),
     )
+    webhook = Webhook(
+        id="hook-1",
+        name="ops",
+        url="https://ops.example/hook?team=a",
+        events=("budget.reached", "key.rejected"),
+        secret=Sealed("v1.k.x"),
+        active=False,
+        created_at=1.5,
+        updated_at=2.5,
+    )
     keys = (
         an_api_key(
             f"{name}-b", scopes=(Scope.ADMIN, Scope.PROXY), revoked=True, expires_at=9.5, created_at=3.0
@@ -148,6 +159,7 @@ def a_full_tenant(name: str) -> Snapshot:
         updated_at=5.5,
         cors=Cors(("*",)),
         budgets=(budget, Budget(id="bud-2", name="plain", unit="requests", limit=0, period="day")),
+        webhooks=(webhook, Webhook(id="hook-2", name="other", url="https://b.example", env="SECRET")),
         rules=(rule, replace(rule, id="rule-2", ca=None)),
         keys=keys,
     )

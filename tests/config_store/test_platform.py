@@ -29,6 +29,7 @@ from shared.model.providers import (
 )
 from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 from tests.config_store.configurations import ACTOR, a_tenant, change, create, with_tenant
 
 OPENAI, ANTHROPIC = (Provider(f"prv_{name}", name, name, shared=Shared(all=True)) for name in "oa")
@@ -104,6 +105,18 @@ def test_platform_and_tenants_share_the_revisions(store: ConfigStore) -> None:
     platform = write_platform(store, providers=(OPENAI,))
     beta = create(store, a_tenant("beta"))
     assert acme.revision < platform.revision < beta.revision
+
+
+def test_webhooks_of_the_platform_are_read_back_and_have_versions(store: ConfigStore) -> None:
+    hook = Webhook(id="hook_1", name="ops", url="https://ops.example", secret=Sealed("v1.x"), updated_at=1.5)
+    write_platform(store, webhooks=(hook,))
+    assert store.read_platform().webhooks == (hook,)
+    write_platform(store, webhooks=(replace(hook, active=False),))
+    history = store.history
+    assert [history.content("platform", note).webhooks for note in history.notes("platform", 2)] == [
+        (replace(hook, active=False),),
+        (hook,),
+    ]
 
 
 def test_tenants_own_providers_and_models_are_read_back(store: ConfigStore) -> None:

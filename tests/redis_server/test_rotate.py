@@ -15,6 +15,7 @@ from shared.model.config import PluginConfig, Rule, Snapshot
 from shared.model.pools import UrlTarget
 from shared.model.providers import Provider, ProviderKey
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 from shared.redis_server import rotate
 from shared.redis_server.rotate import Rotation, rotate_secrets
 from shared.redis_server.store_secrets import audit_key, part_names
@@ -24,6 +25,7 @@ from shared.secrets.context import (
     provider_key_context,
     provider_query_context,
     setting_context,
+    webhook_context,
 )
 from shared.secrets.files import SecretFileError
 from shared.services import Services, connect
@@ -90,6 +92,13 @@ class Secrets:
             query={"q": self.sealed(provider_query_context(*base, "q", origin))},
         )
 
+    def webhooks(self) -> tuple[Webhook, ...]:
+        secret = self.sealed(webhook_context(self._owner, "w1", HOOK))
+        found = (Webhook(id="w1", name="one", url=HOOK, secret=secret),)
+        if self._owner == "platform":
+            found += (Webhook(id="w2", name="env", url=HOOK, env="HOOK_SECRET"),)
+        return found
+
 
 def a_tenant_with_secrets(services: Services, name: str) -> Snapshot:
     made, snapshot = Secrets(services, f"id-{name}"), a_tenant(name)
@@ -98,6 +107,7 @@ def a_tenant_with_secrets(services: Services, name: str) -> Snapshot:
         plugin_chain=(made.entry(),),
         required_plugins={"external_validator": made.entry()},
         providers=(made.provider(),),
+        webhooks=made.webhooks(),
     )
     return replace(snapshot, tenant=tenant, rules=made.rules())
 
@@ -107,7 +117,8 @@ def fill(services: Services, *names: str) -> None:
     for name in names:
         old = create(services.store, a_tenant_with_secrets(services, name))
         change(services.store, old, replace(old, rules=Secrets(services, f"id-{name}").rules()[:1]))
-    write_platform(services.store, providers=(Secrets(services, "platform").provider(),))
+    own = Secrets(services, "platform")
+    write_platform(services.store, providers=(own.provider(),), webhooks=own.webhooks())
 
 
 def opened(services: Services) -> list[str]:
@@ -128,6 +139,9 @@ def opened(services: Services) -> list[str]:
                 value = provider.keys[0].secret
                 context = provider_key_context(owner, "p1", "k1", ORIGIN)
                 found.append(services.sealer.open(value.text, context))
+            for webhook in content.webhooks[:1]:
+                context = webhook_context(owner, webhook.id, webhook.url)
+                found.append(services.sealer.open(webhook.secret.text, context))
             for entry in getattr(content, "plugin_chain", ()):
                 context = setting_context(owner, entry.name, "headers", "X-Key", entry.settings)
                 found.append(services.sealer.open(entry.settings["headers"]["X-Key"].text, context))
@@ -156,8 +170,9 @@ def test_secrets_of_all_versions_are_sealed_with_the_newest_key(
     another_key(settings)
     result = rotated(settings, client)
     assert (result.owners, result.unusable, result.left) == (3, 0, {})
-    # Per tenant: two chains, a provider with three, rules with five, and one other rule with two; the platform.
-    assert result.sealed >= 2 * 10 + 3
+    # Per tenant: two chains, a provider with three, rules with five, and one other rule with two,
+    # a webhook; the platform.
+    assert result.sealed >= 2 * 11 + 4
     assert old not in stored_text(client)
     newest_only(settings)
     after = started(settings)

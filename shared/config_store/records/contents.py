@@ -1,7 +1,7 @@
 """What has versions: the content of a tenant, and that of the platform. Each is stored as a root and parts.
 
-Each rule, provider, model and budget is a part, and so are the prices of the platform together. A root has
-all else, and the names of the parts by their ids, in order.
+Each rule, provider, model, budget and webhook is a part, and so are the prices of the platform together. A
+root has all else, and the names of the parts by their ids, in order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,10 @@ from shared.config_store.layout import PLATFORM_ID
 from shared.model.budgets import Budget
 from shared.model.config import Cors, PluginConfig, Rule, Snapshot
 from shared.model.providers import Model, PlatformDocument, Provider
+from shared.model.webhooks import Webhook
 
 type Prices = Mapping[str, Mapping[str, str]]
-type Part = Rule | Provider | Model | Budget | Prices
+type Part = Rule | Provider | Model | Budget | Webhook | Prices
 
 #: What a part of each kind is decoded to.
 KINDS: Mapping[str, Any] = {
@@ -22,6 +23,7 @@ KINDS: Mapping[str, Any] = {
     "providers": Provider,
     "models": Model,
     "budgets": Budget,
+    "webhooks": Webhook,
     "prices": Mapping[str, Mapping[str, str]],
 }
 # The id of the one part that has the prices.
@@ -43,6 +45,7 @@ class Document:
     models: tuple[Model, ...] = ()
     tags: tuple[str, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
@@ -59,6 +62,7 @@ class Document:
             models=tenant.models,
             tags=tenant.tags,
             budgets=tenant.budgets,
+            webhooks=tenant.webhooks,
         )
 
     def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
@@ -67,7 +71,7 @@ class Document:
 
     def bare(self) -> Self:
         """What is left without the parts."""
-        return replace(self, rules=(), providers=(), models=(), budgets=())
+        return replace(self, rules=(), providers=(), models=(), budgets=(), webhooks=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,11 @@ class PlatformContent:
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
     prices: Prices = field(default_factory=dict)
+    webhooks: tuple[Webhook, ...] = ()
 
     @classmethod
     def of(cls, document: PlatformDocument) -> Self:
-        return cls(document.providers, document.models, document.prices)
+        return cls(document.providers, document.models, document.prices, document.webhooks)
 
     def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
         """The parts of one kind, each with its id."""
@@ -99,18 +104,20 @@ class Root:
         providers: the same of its providers.
         models: the same of its models, by their names.
         budgets: the same of its budgets.
+        webhooks: the same of its webhooks.
         dropped: the parts of the version before that this one has not.
         actor: the author.
         written_at: the time (the tenant's `updated_at`).
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("rules", "providers", "models", "budgets")
+    kinds: ClassVar[tuple[str, ...]] = ("rules", "providers", "models", "budgets", "webhooks")
 
     document: Document
     rules: Mapping[str, str] = field(default_factory=dict)
     providers: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     budgets: Mapping[str, str] = field(default_factory=dict)
+    webhooks: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     actor: str
     written_at: float
@@ -128,11 +135,12 @@ class Root:
 class PlatformRoot:
     """A stored version of the platform. The attributes are as in `Root`; `prices` has one name."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("providers", "models", "prices")
+    kinds: ClassVar[tuple[str, ...]] = ("providers", "models", "prices", "webhooks")
 
     providers: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     prices: Mapping[str, str] = field(default_factory=dict)
+    webhooks: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     actor: str
     written_at: float
@@ -168,6 +176,6 @@ def _found(root: AnyRoot, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def id_of(part: Part) -> str:
     """What a part is called in its content."""
-    if isinstance(part, Rule | Provider | Budget):
+    if isinstance(part, Rule | Provider | Budget | Webhook):
         return part.id
     return part.name if isinstance(part, Model) else _ALL

@@ -123,6 +123,7 @@ class StoredPlatform(NamedTuple):
             version=int(self.record["version"]),
             updated_at=float(self.record["updated_at"]),
             revision=int(self.record["revision"]),
+            webhooks=content.webhooks,
         )
 
 

@@ -325,6 +325,7 @@ class StoredTenant(NamedTuple):
             models=document.models,
             tags=document.tags,
             budgets=document.budgets,
+            webhooks=document.webhooks,
         )
         stored = (decode(ApiKey, key) for key in self.keys)
         with_uses = tuple(replace(key, last_used_at=uses.get(key.id)) for key in stored)
