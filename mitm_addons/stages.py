@@ -179,7 +179,7 @@ class Stages:
         self, flow: GatewayFlow, state: FlowState, admitted: Admitted, run: Run, body: bytes
     ) -> Awaitable[None] | None:
         state.plugins_began = self.clock.monotonic()
-        waiting = run.request_body(body, state.ai.names if state.ai else ())
+        waiting = run.request_body(body, state.ai.names if state.ai else (), state.ai)
         if waiting is not DONE:
             return after(waiting, lambda _: self._forward(flow, state, admitted, run))
         return self._forward(flow, state, admitted, run)

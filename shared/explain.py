@@ -218,7 +218,7 @@ async def _run(
     try:
         async with asyncio.timeout(MAX_SECONDS):
             await run.request_head()
-            await run.request_body(request.body, result.ai.names if result.ai else ())
+            await run.request_body(request.body, result.ai.names if result.ai else (), result.ai)
             if not run.rejection and not run.responded:
                 await _forward(result, run, admitted, request=request, instance=instance, calls=calls)
             if result.rejection or result.responded:

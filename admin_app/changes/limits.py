@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from admin_app.context import services
 from shared.core.errors import Invalid, Problem
-from shared.limits.compiled import CompiledLimit, limit_warnings
+from shared.limits.compiled import CompiledLimit, limit_warnings, metered_warnings
 from shared.model.config import Rule, Tenant
 from shared.pipeline.chain import ChainEntry, effective_chain, resolve_chain
 from shared.pipeline.plugin import ResolvedEntry
@@ -38,6 +38,8 @@ def warnings_about_limits(
     """
     limits = limits or limits_by_rule(tenant, [rule] if rule else ())
     texts = limit_warnings(limits[rule.id], known=limits[None]) if rule else limit_warnings(limits[None])
+    if rule is not None and rule.ai is None:
+        texts += metered_warnings(one for one in limits[rule.id] if one not in limits[None])
     return [Problem("/plugin_chain", text) for text in texts]
 
 
@@ -45,7 +47,7 @@ def _resolve(chain: Iterable[ChainEntry], tenant: Tenant) -> Sequence[ResolvedEn
     """The rate limiters of the chain; None if one of them is invalid."""
     limiting = [entry for entry in chain if services().catalogue.get(entry.config.name) is RateLimiter]
     try:
-        return resolve_chain(limiting, tenant, "", services().catalogue)
+        return resolve_chain(limiting, tenant, None, services().catalogue)
     except Invalid:
         return None
 

@@ -7,8 +7,9 @@ from urllib.parse import unquote
 from shared.core.http_tokens import MASK
 from shared.explain import ExplainResult
 from shared.http.cors import with_cors
-from shared.limits.headers import limit_members, reset_after_ms
+from shared.limits.headers import limit_members, reset_after_ms, with_amounts
 from shared.limits.values import Decision
+from shared.model.amounts import format_amount
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
 from shared.pipeline.plan import Group, Plan, Step
@@ -132,10 +133,13 @@ def _limits(decision: Decision) -> Iterator[dict[str, Any]]:
         limit = state.limit
         left = state.remaining - (limit.units if decision.allowed else 0)
         yield {
-            **limit_members(limit),
+            **with_amounts(limit_members(limit)),
             "allows": state.has_room,
-            "before": {"remaining": state.remaining, "reset_after_ms": reset_after_ms(state)},
-            "after": {"remaining": left},
+            "before": {
+                "remaining": format_amount(limit.unit, state.remaining),
+                "reset_after_ms": reset_after_ms(state),
+            },
+            "after": {"remaining": format_amount(limit.unit, left)},
         }
 
 

@@ -20,10 +20,12 @@ from admin_app.http.responses import response
 from shared.core.fields import Pattern, Strict, ip_address, validated
 from shared.core.http_tokens import TOKEN
 from shared.documents import examples
-from shared.documents.fields import nullable
+from shared.documents.fields import amount, nullable
 from shared.http.paths import normalize_path
 from shared.limits.compiled import CompiledLimit
-from shared.limits.values import CLOSED, CONCURRENT, UNITS, Limit, LimitState
+from shared.limits.headers import with_amounts
+from shared.limits.quotas import UNITS
+from shared.limits.values import CLOSED, CONCURRENT, MAX_UNITS, Limit, LimitState
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.pipeline.testing import sample_exchange
 
@@ -37,7 +39,7 @@ _MAX_ROWS = 1_000
 # Keys of a tenant whose usage is shown, those used last.
 _MAX_KEYS = 50
 # More than the largest limit, and exact in the doubles of Lua.
-_UNBOUNDED = 2**52
+_UNBOUNDED = MAX_UNITS
 
 
 def _each_key() -> fields.Boolean:
@@ -97,11 +99,11 @@ class RateLimit(Schema):
     )
     key_name = fields.String(**nullable("Its name."))
     name = fields.String(required=True)
-    unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
-    limit = fields.Integer(required=True)
+    unit = fields.String(required=True, validate=validate.OneOf([*UNITS, CONCURRENT]))
+    limit = amount()
     window = fields.String(**nullable("null for concurrent requests."))
-    used = fields.Integer(**nullable())
-    remaining = fields.Integer(**nullable())
+    used = amount(allow_none=True)
+    remaining = amount(allow_none=True)
     reset_after_ms = fields.Integer(
         **nullable("Milliseconds until part of the limit is free. null if unknown.")
     )
@@ -162,7 +164,7 @@ class AllTenants(MethodView):
             if cursor is None:
                 break
         rows.sort(key=_fullness, reverse=True)
-        return response({"limits": rows, "tenants": tenants, "next_cursor": cursor})
+        return response({"limits": [*map(with_amounts, rows)], "tenants": tenants, "next_cursor": cursor})
 
 
 @blueprint.route("/tenants/<tenant_id>/rate-limits")
@@ -179,7 +181,8 @@ class RateLimits(MethodView):
         snapshot = find_tenant(tenant_id)
         found = list(_in_force(snapshot, query))
         used = _used([found])
-        return response({"limits": [*_ceiling(snapshot), *(_document(one, used) for one in found)]})
+        rows = [*_ceiling(snapshot), *(_document(one, used) for one in found)]
+        return response({"limits": [*map(with_amounts, rows)]})
 
 
 def _of_all(snapshots: Sequence[Snapshot], *, each_key: bool) -> Iterator[dict[str, Any]]:
@@ -209,7 +212,7 @@ def _in_force(snapshot: Snapshot, query: Mapping[str, Any]) -> Iterator[_Shown]:
         yield from _shown(compiled, None, keys, query)
     for rule in active:
         for compiled in limits[rule.id]:
-            if compiled not in common:
+            if compiled not in common and (rule.ai is not None or not compiled.spec.is_metered):
                 yield from _shown(compiled, rule, keys, query)
 
 
@@ -274,7 +277,7 @@ def _document(shown: _Shown, states: Mapping[str, LimitState]) -> dict[str, Any]
         "key_id": shown.key.id if shown.key else None,
         "key_name": shown.key.name if shown.key else None,
         "name": compiled.spec.name,
-        "unit": UNITS[compiled.spec.kind],
+        "unit": compiled.spec.unit,
         "limit": number,
         "window": compiled.window or None,
         "used": used,

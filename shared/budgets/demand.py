@@ -22,6 +22,8 @@ from shared.usage.row import Usage
 USUAL_OUTPUT: Final = 4_096
 #: The largest number of tokens or pieces that a request is believed to ask for.
 MAX_ASKED: Final = 10**8
+#: The models of tenants, and of keys, of which a worker remembers what they use.
+MAX_LEARNED: Final = 4_096
 
 # The members with the most tokens of output, by API; the last one is Gemini's.
 _MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
@@ -51,6 +53,7 @@ class Demand:
     Attributes:
         usual: what it is expected to use.
         most: what it uses at most, as far as that is known.
+        estimate: the estimated input before it was multiplied by what was learned.
         is_bounded: the request itself says how much output it wants at most.
         rates: the prices of all targets that may serve it; None for one whose price is not known. Empty: it
             costs nothing, as with a client's own credential.
@@ -58,6 +61,7 @@ class Demand:
 
     usual: Usage
     most: Usage
+    estimate: int = 0
     is_bounded: bool = False
     rates: Sequence[Rates | None] = ()
 
@@ -101,11 +105,12 @@ def demand_of(
         return NOTHING
     members = document if isinstance(document, dict) else {}
     number = _number(members, "n") or 1
-    usage = Usage(input=round(estimate_request(document, size, call.api) * factor) or 1)
+    estimate = estimate_request(document, size, call.api)
+    usage = Usage(input=round(estimate * factor) or 1)
     if call.api in _WITHOUT_TEXT or not USAGE_FIELDS[call.api].texts:
         usage = _of_pieces(usage, call, members, size, number)
         usage = usage if usual_output is None else replace(usage, output=usual_output)
-        return Demand(usual=usage, most=usage, is_bounded=True, rates=rates)
+        return Demand(usual=usage, most=usage, estimate=estimate, is_bounded=True, rates=rates)
     asked = next((found for name in _MOST_OUTPUT if (found := _number(members, name))), None)
     bounds = [one for one in (asked, max_output) if one is not None]
     most = min(bounds, default=USUAL_OUTPUT) * number
@@ -113,6 +118,7 @@ def demand_of(
     return Demand(
         usual=replace(usage, output=usual),
         most=replace(usage, output=max(most, usual)),
+        estimate=estimate,
         is_bounded=asked is not None,
         rates=rates,
     )

@@ -179,6 +179,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "previous_response_not_found": (400, "The response that the request continues is not known here."),
     "untranslatable": (400, "The model is not available by this API."),
     "unsupported_by_model": (400, "The model lacks what this request needs."),
+    "unpriced_model": (400, "The price of the model is not known, and its cost is limited."),
     "missing_api_key": (401, "The request needs an API key."),
     "invalid_api_key": (401, "The API key is not valid."),
     "api_key_expired": (401, "The API key has expired."),

@@ -2,7 +2,9 @@
 
 from marshmallow import Schema, fields, validate
 
-from shared.documents.fields import nullable, warnings_field
+from shared.documents.fields import amount, nullable, warnings_field
+from shared.limits.quotas import UNITS
+from shared.limits.values import CONCURRENT
 from shared.model.config import Stage
 
 
@@ -99,7 +101,7 @@ class ExplainedStage(Schema):
 class CounterAfter(Schema):
     """The limit after the request."""
 
-    remaining = fields.Integer(required=True)
+    remaining = amount()
 
 
 class CounterBefore(CounterAfter):
@@ -113,10 +115,10 @@ class ExplainedLimit(Schema):
 
     scope = fields.String(required=True)
     name = fields.String(required=True)
-    unit = fields.String(required=True, validate=validate.OneOf(["requests", "concurrent"]))
-    limit = fields.Integer(required=True)
+    unit = fields.String(required=True, validate=validate.OneOf([*UNITS, CONCURRENT]))
+    limit = amount()
     window = _nullable()
-    cost = fields.Integer(required=True)
+    cost = amount()
     allows = fields.Boolean(required=True)
     before = fields.Nested(CounterBefore, required=True)
     after = fields.Nested(CounterAfter, required=True)

@@ -63,6 +63,12 @@ def nullable(description: str = "") -> dict[str, Any]:
     return {"required": True, "allow_none": True, "metadata": described}
 
 
+def amount(**options: Any) -> fields.Raw:
+    """A number of the unit of a limit; money as decimal text."""
+    described = {"type": ["integer", "string"], "description": "Of the unit; USD as decimal text."}
+    return fields.Raw(**{"required": True, **options, "metadata": described})
+
+
 class Whole(fields.Nested):
     """A nested document that a PATCH replaces as a whole: required fields and defaults hold."""
 

@@ -8,8 +8,9 @@ from marshmallow import Schema, fields, validate
 from shared.core.empty import EMPTY
 from shared.core.errors import ERRORS
 from shared.core.fields import timestamp_text
-from shared.documents.fields import nullable
+from shared.documents.fields import amount, nullable
 from shared.documents.request import LISTED, RequestSummary, request_document
+from shared.limits.headers import with_amounts
 from shared.limits.values import label_of
 from shared.log_lines import CAUSES
 from shared.records.reader import Record
@@ -48,11 +49,11 @@ class RequestLimit(Schema):
     scope = fields.String(required=True)
     name = fields.String(required=True)
     unit = fields.String(required=True)
-    limit = fields.Integer(required=True)
+    limit = amount()
     window = fields.String(**nullable("null for concurrent requests."))
-    cost = fields.Integer(required=True)
-    before = fields.Integer(required=True)
-    after = fields.Integer(required=True)
+    cost = amount()
+    before = amount()
+    after = amount()
     reset_after_ms = fields.Integer(**nullable())
 
 
@@ -169,7 +170,7 @@ def _step(step: Mapping[str, Any], started: float) -> dict[str, Any]:
 def _limit(limit: Mapping[str, Any], *, is_charged: bool) -> dict[str, Any]:
     left = limit["remaining"]
     shown = {name: value for name, value in limit.items() if name != "remaining"}
-    return {**shown, "before": left + (limit["cost"] if is_charged else 0), "after": left}
+    return with_amounts({**shown, "before": left + (limit["cost"] if is_charged else 0), "after": left})
 
 
 def _attempt(call: Mapping[str, Any], at_ms: float | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from shared.limits.values import (
     LimitSpec,
     label_of,
 )
+from shared.model.budgets import METERED, REQUESTS
 from shared.model.messages import Exchange
 
 _STRICTEST_ON_ERROR = (CLOSED, LOCAL, OPEN)
@@ -61,8 +62,9 @@ class CompiledLimit:
 
     @property
     def is_plain(self) -> bool:
-        """True when all requests share one window."""
-        return self.is_unconditional and not self.spec.by and self.spec.kind == WINDOW
+        """True when all requests share one window, and cost the same."""
+        spec = self.spec
+        return self.is_unconditional and not spec.by and spec.kind == WINDOW and not spec.is_metered
 
     def counts(self, exchange: Exchange, model: str) -> bool:
         """True when the limit counts this request. `model` is the one in its body."""
@@ -105,8 +107,8 @@ class CompiledLimit:
         # Lengths keep ("a", "bc") and ("ab", "c") apart.
         return _DIGESTS[values[0] if len(values) == 1 else "".join(f"{len(one)}:{one}" for one in values)]
 
-    def limit(self, value: str, lease: str = "") -> Limit:
-        """The limit with the counter of `value`; a concurrent one with `lease`."""
+    def limit(self, value: str, lease: str = "", cost: int | None = None) -> Limit:
+        """The limit with the counter of `value`; a concurrent one with `lease`. `cost` replaces its own."""
         spec = self.spec
         concurrent = spec.kind == CONCURRENT
         return Limit(
@@ -115,11 +117,13 @@ class CompiledLimit:
             self.scope,
             spec.name,
             self.window,
-            1 if concurrent else self.cost,
+            1 if concurrent else self.cost if cost is None else cost,
             spec.kind,
             lease if concurrent else "",
             self.on_error,
             self.label,
+            0,
+            spec.unit,
         )
 
     def strictest(self, other: "CompiledLimit") -> "CompiledLimit":
@@ -169,9 +173,9 @@ def merged(compiled_limits: Iterable[CompiledLimit]) -> tuple[CompiledLimit, ...
         identity = compiled.key_prefix, compiled.spec.glob, compiled.spec.globs
         other = found.get(identity)
         found[identity] = other.strictest(compiled) if other else compiled
-    named = Counter((compiled.scope, compiled.spec.name) for compiled in found.values())
+    named = Counter(_short_label(compiled) for compiled in found.values())
     labelled = [
-        replace(compiled, label=_label(compiled, named[compiled.scope, compiled.spec.name]))
+        replace(compiled, label=_label(compiled, named[_short_label(compiled)]))
         for compiled in found.values()
     ]
     return tuple(sorted(labelled, key=lambda compiled: compiled.scope != "rule"))
@@ -191,8 +195,8 @@ def limit_warnings(
                 f"At the {compiled.scope} level nothing bounds {compiled.spec.name}: clients choose its "
                 "values, and each value has a counter of its own. Add global, per_ip or per_key."
             )
-        number = compiled.spec.quota.limit
-        if compiled.spec.kind == WINDOW and 0 < number < compiled.cost:
+        number, is_counted = compiled.spec.quota.limit, compiled.spec.unit == REQUESTS
+        if is_counted and compiled.spec.kind == WINDOW and 0 < number < compiled.cost:
             warnings.append(
                 f"The {compiled.scope} limit '{compiled.spec.name}' admits nothing: each request counts "
                 f"as {compiled.cost}, which is more than {number}."
@@ -201,15 +205,30 @@ def limit_warnings(
     return [warning for warning in warnings if warning not in known_warnings]
 
 
+def metered_warnings(compiled_limits: Iterable[CompiledLimit]) -> list[str]:
+    """A sentence for each limit of a rule without models, if it counts what only models use."""
+    return [
+        f"The {one.scope} limit '{one.spec.name}' of {one.spec.unit} counts nothing on this rule: only rules "
+        "for AI use tokens and money. Limit requests here."
+        for one in compiled_limits
+        if one.spec.is_metered
+    ]
+
+
 def _bounds(other: CompiledLimit, compiled: CompiledLimit) -> bool:
     """True when `other` counts every request that `compiled` counts, whatever its client sends."""
     same = (other.scope, other.spec.kind) == (compiled.scope, compiled.spec.kind)
     return same and not other.spec.is_client_chosen and other.match in (EVERY, compiled.match)
 
 
+def _short_label(compiled: CompiledLimit) -> str:
+    label, unit = label_of(compiled.scope, compiled.spec.name), compiled.spec.unit
+    return f"{label}-{unit.replace('_', '-')}" if unit in METERED else label
+
+
 def _label(compiled: CompiledLimit, namesakes: int) -> str:
-    """The name in headers, with the window when several limits have the same name."""
-    label = label_of(compiled.scope, compiled.spec.name)
+    """The name in headers, with the window when several limits have the same name and unit."""
+    label = _short_label(compiled)
     return f"{label}-{compiled.window}" if namesakes > 1 and compiled.window else label
 
 
@@ -224,7 +243,7 @@ def _counted(spec: LimitSpec, dimension: str) -> str:
     if spec.kind == CONCURRENT:
         return f"{'+'.join(spec.by)} concurrent"
     header = spec.by[0].partition(":")[2] if spec.by else ""
-    return f"{dimension}{header and f':{header}'} requests {spec.quota.window_ms}"
+    return f"{dimension}{header and f':{header}'} {spec.unit} {spec.quota.window_ms}"
 
 
 def _digest(value: str) -> str:

@@ -2,15 +2,31 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from math import inf
+from typing import Any, Final
 
 from shared.core.durations import format_duration
 from shared.core.empty import EMPTY
 from shared.core.memo import BoundedDict
-from shared.limits.values import CONCURRENT, LOCAL, NEVER, OPEN, WINDOW, Decision, Limit, LimitState, label_of
+from shared.limits.values import (
+    CONCURRENT,
+    LOCAL,
+    NEVER,
+    OPEN,
+    WINDOW,
+    Decision,
+    Limit,
+    LimitState,
+    label_of,
+)
+from shared.model.amounts import amount_text, format_amount
+from shared.model.budgets import INPUT_TOKENS, METERED, OUTPUT_TOKENS, REQUESTS, TOKENS, USD
 from shared.providers.headers import (
     OPENAI_LIMIT,
+    OPENAI_LIMIT_TOKENS,
     OPENAI_REMAINING,
+    OPENAI_REMAINING_TOKENS,
     OPENAI_RESET,
+    OPENAI_RESET_TOKENS,
     RETRY_AFTER_MS,
     SHOULD_RETRY,
 )
@@ -25,12 +41,14 @@ _LONG_WAIT_MS = 60_000
 def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str]:
     """The headers with the state of all limits, the tightest first.
 
-    A limit with less left than one more request costs has 0 left. Concurrent limits are in the headers of
-    the IETF only: the other families have no unit.
+    A limit with less left than one more request costs has 0 left, unless requests differ in what they cost.
+    Concurrent limits and limits in money are in the headers of the IETF only: the others have no unit.
     """
     rows = [
         (
-            remaining if remaining >= (1 if limit.kind == CONCURRENT else limit.cost) else 0,
+            remaining
+            if remaining >= (1 if limit.kind == CONCURRENT else limit.cost) or limit.unit in METERED
+            else 0,
             -wait if wait != NEVER else -inf,
             at,
             limit,
@@ -43,13 +61,18 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
     headers: dict[str, str] = {}
     if rows and "ietf" in families:
         _add_ietf(headers, rows, decision.allowed)
+    has_requests = has_tokens = False
     for left, _, _, limit, wait in rows:
         if limit.kind == WINDOW:
-            if "openai" in families:
-                _add_openai(headers, left, limit, wait)
-            if "legacy" in families:
-                _add_legacy(headers, left, limit, wait)
-            break
+            if limit.unit == REQUESTS and not has_requests:
+                has_requests = True
+                if "openai" in families:
+                    _add_openai(headers, left, limit, wait)
+                if "legacy" in families:
+                    _add_legacy(headers, left, limit, wait)
+            elif limit.unit in _TOKENS and not has_tokens and "openai" in families:
+                has_tokens = True
+                _add_openai_tokens(headers, left, limit, wait)
     return headers
 
 
@@ -79,10 +102,18 @@ def rejection_code(violated: Limit) -> str:
 def rejection_message(violated: Limit, retry_after_ms: int) -> str:
     """The error message of a 429."""
     number, what = violated.quota.limit, f"{violated.scope} limit '{violated.name}'"
+    unit, is_metered = violated.unit, violated.unit in METERED
     if violated.kind == CONCURRENT:
         reached = f"Too many concurrent requests for {what}: {number} at a time."
+    elif is_metered:
+        reached = f"Rate limit reached for {what}: {amount_text(unit, number)} per {violated.window}."
     else:
         reached = f"Rate limit reached for {what}: {number} requests per {violated.window}."
+    if retry_after_ms == NEVER and is_metered:
+        return (
+            f"{reached} A request of about {amount_text(unit, violated.cost)} can never be admitted: "
+            "shorten it, or lower the tokens that it asks for."
+        )
     if retry_after_ms == NEVER:
         subject = f"A cost of {violated.cost}" if violated.cost > 1 else "This request"
         return f"{reached} {subject} can never be admitted."
@@ -92,10 +123,11 @@ def rejection_message(violated: Limit, retry_after_ms: int) -> str:
 def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) -> Mapping[str, object]:
     """The violated limit as a member of the error body.
 
-    `retry_after_ms` is null when no wait helps, `window` is null for a concurrent limit.
+    `retry_after_ms` is null when no wait helps, `window` is null for a concurrent limit. The cost is that of
+    the request, where requests differ in it. Money is decimal text.
     """
     state = next(state for state in decision.states if state.limit is violated)
-    return {
+    members: dict[str, Any] = {
         "scope": violated.scope,
         "name": violated.name,
         "limit": violated.quota.limit,
@@ -104,10 +136,11 @@ def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) 
         "remaining": _left(state),
         "retry_after_ms": None if retry_after_ms == NEVER else retry_after_ms,
     }
+    return with_amounts({**members, "cost": violated.cost}) if violated.unit in METERED else members
 
 
 def limit_members(limit: Limit) -> dict[str, object]:
-    """The limit as members of a JSON document. `window` is null for a concurrent limit."""
+    """The limit as members of a document. `window` is null for a concurrent limit, money is nano-USD."""
     return {
         "scope": limit.scope,
         "name": limit.name,
@@ -118,6 +151,17 @@ def limit_members(limit: Limit) -> dict[str, object]:
     }
 
 
+def with_amounts(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a limit as JSON shows them: money as decimal text."""
+    return {
+        name: format_amount(members["unit"], value) if name in _AMOUNTS and value is not None else value
+        for name, value in members.items()
+    }
+
+
+_AMOUNTS: Final = frozenset({"limit", "cost", "used", "remaining", "before", "after"})
+
+
 def reset_after_ms(state: LimitState) -> int | None:
     """The milliseconds until a limit has room; None for a concurrent one, and where no wait helps."""
     is_timed = state.limit.kind == WINDOW and state.reset_after_ms != NEVER
@@ -125,7 +169,7 @@ def reset_after_ms(state: LimitState) -> int | None:
 
 
 def _left(state: LimitState) -> int:
-    return state.remaining if state.has_room else 0
+    return state.remaining if state.has_room or state.limit.unit in METERED else 0
 
 
 # What is left of a limit, the negative of its wait, its place, the limit, its wait.
@@ -135,29 +179,61 @@ _Row = tuple[int, float, int, Limit, int]
 def _add_ietf(headers: dict[str, str], rows: Sequence[_Row], allowed: bool) -> None:
     # A rejected client waits for the spent limits only, so only these have a time.
     timed = [
-        limit.kind == WINDOW and wait != NEVER and (allowed or not left) for left, _, _, limit, wait in rows
+        limit.kind == WINDOW and wait != NEVER and (allowed or left < limit.cost)
+        for left, _, _, limit, wait in rows
     ]
     texts = [
-        _TEXTS[(limit.label, limit.scope, limit.name, limit.quota.limit, limit.quota.window_ms, limit.kind)]
+        _TEXTS[
+            limit.label,
+            limit.scope,
+            limit.name,
+            limit.quota.limit,
+            limit.quota.window_ms,
+            limit.kind,
+            limit.unit,
+        ]
         for _, _, _, limit, _ in rows
     ]
-    headers["RateLimit-Policy"] = ", ".join([policy for _, policy in texts])
+    headers["RateLimit-Policy"] = ", ".join([policy for _, policy, _ in texts])
     headers["RateLimit"] = ", ".join(
         [
-            f"{label};r={left};t={-(-wait // 1000)}" if is_timed else f"{label};r={left}"
-            for (label, _), is_timed, (left, _, _, _, wait) in zip(texts, timed, rows, strict=True)
+            f"{label};r={left // divisor};t={-(-wait // 1000)}"
+            if is_timed
+            else f"{label};r={left // divisor}"
+            for (label, _, divisor), is_timed, (left, _, _, _, wait) in zip(texts, timed, rows, strict=True)
         ]
     )
 
 
-class _Texts(BoundedDict[tuple[str, str, str, int, int, str], tuple[str, str]]):
-    """The label and the policy of limits, by all that they are made of. They do not change."""
+# What makes the texts of a limit: label, scope, name, number, window, kind, unit.
+_Shown = tuple[str, str, str, int, int, str, str]
 
-    def __missing__(self, key: tuple[str, str, str, int, int, str]) -> tuple[str, str]:
-        label, scope, name, number, window_ms, kind = key
+
+class _Texts(BoundedDict[_Shown, tuple[str, str, int]]):
+    """The label and the policy of limits, by all that they are made of. They do not change.
+
+    The last number divides what is left: a header has no place for nano-USD, so money is in millionths.
+    """
+
+    def __missing__(self, key: _Shown) -> tuple[str, str, int]:
+        label, scope, name, number, window_ms, kind, unit = key
         label = f'"{label or label_of(scope, name)}"'
         span = 'qu="concurrent-requests"' if kind == CONCURRENT else f"w={_seconds(window_ms)}"
-        return self.keep(key, (label, f"{label};q={number};{span}"))
+        if kind == WINDOW and unit in METERED:
+            span = f'qu="{_QUOTA_UNITS[unit]}";{span}'
+        divisor = _NANO_PER_MICRO if unit == USD else 1
+        return self.keep(key, (label, f"{label};q={number // divisor};{span}", divisor))
+
+
+# The draft knows requests, bytes and concurrent requests; other units are for a registry.
+_QUOTA_UNITS: Final[Mapping[str, str]] = {
+    TOKENS: "tokens",
+    INPUT_TOKENS: "input-tokens",
+    OUTPUT_TOKENS: "output-tokens",
+    USD: "micro-usd",
+}
+_TOKENS: Final = frozenset({TOKENS, INPUT_TOKENS, OUTPUT_TOKENS})
+_NANO_PER_MICRO: Final = 1_000
 
 
 _TEXTS = _Texts(4096)
@@ -168,6 +244,13 @@ def _add_openai(headers: dict[str, str], left: int, limit: Limit, wait: int) -> 
     headers[OPENAI_REMAINING] = str(left)
     if wait != NEVER:
         headers[OPENAI_RESET] = _wait(wait)
+
+
+def _add_openai_tokens(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:
+    headers[OPENAI_LIMIT_TOKENS] = str(limit.quota.limit)
+    headers[OPENAI_REMAINING_TOKENS] = str(left)
+    if wait != NEVER:
+        headers[OPENAI_RESET_TOKENS] = _wait(wait)
 
 
 def _add_legacy(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:

@@ -6,8 +6,9 @@ from typing import NamedTuple, Self
 
 from shared.limits.compiled import EVERYTHING, CompiledLimit
 from shared.limits.distinct_values import DistinctValueTracker
-from shared.limits.values import Decision, Limit
-from shared.model.messages import Exchange
+from shared.limits.values import WINDOW, Decision, Limit, LimitState
+from shared.model.budgets import METERED
+from shared.model.messages import Exchange, Metered
 
 # Seconds per millisecond of a window: its counter lives for 65 buckets of a 64th each.
 _LIFETIME = 65 / 64 / 1000
@@ -22,6 +23,10 @@ class Charge:
     compiled: CompiledLimit
     value: str
     limit: Limit
+
+
+class PriceNotKnown(Exception):
+    """A limit in money counts the request, and the price of a target that may serve it is not known."""
 
 
 class LimitResolver:
@@ -41,22 +46,25 @@ class LimitResolver:
 
         `models` are the names of its model, at least one; each limit counts by the first that it holds for.
         `has_counter` takes a `key_prefix` and a value that the client chose. It returns True when the value
-        has a counter of its own.
+        has a counter of its own. Raises `PriceNotKnown`.
         """
         if self._same is not None:
             return self._same
         found = []
-        for compiled, is_client_chosen, always, charge in self._prepared:
+        for compiled, is_client_chosen, always, is_metered, charge in self._prepared:
             if charge is not None:
                 found.append(charge)
                 continue
             model = models[0] if always else compiled.first_model(models)
             if model is not None and (always or compiled.counts(exchange, model)):
+                cost = _metered_cost(compiled, exchange) if is_metered else None
+                if cost == 0:
+                    continue
                 value = compiled.value(exchange, model)
                 if is_client_chosen and not has_counter(compiled.key_prefix, value):
                     value = SHARED_COUNTER
-                found.append(_charge(compiled, value, lease))
-        return _one_a_counter(found, lease) if self._may_meet else found
+                found.append(_charge(compiled, value, lease, cost))
+        return _one_a_counter(found, lease, exchange) if self._may_meet else found
 
 
 class _Prepared(NamedTuple):
@@ -65,24 +73,42 @@ class _Prepared(NamedTuple):
     compiled: CompiledLimit
     is_client_chosen: bool
     always: bool
+    is_metered: bool
     charge: Charge | None
 
     @classmethod
     def of(cls, compiled: CompiledLimit) -> Self:
         charge = _charge(compiled, EVERYTHING, "") if compiled.is_plain else None
-        return cls(compiled, compiled.spec.is_client_chosen, compiled.is_unconditional, charge)
+        spec = compiled.spec
+        return cls(compiled, spec.is_client_chosen, compiled.is_unconditional, spec.is_metered, charge)
 
 
-def _charge(compiled: CompiledLimit, value: str, lease: str) -> Charge:
-    return Charge(compiled, value, compiled.limit(value, lease))
+def _charge(compiled: CompiledLimit, value: str, lease: str, cost: int | None = None) -> Charge:
+    return Charge(compiled, value, compiled.limit(value, lease, cost))
 
 
-def _one_a_counter(charges: Iterable[Charge], lease: str) -> Sequence[Charge]:
+def _metered_cost(compiled: CompiledLimit, exchange: Exchange) -> int:
+    """What a request is charged before it is sent; 0: it uses nothing of the unit. Raises `PriceNotKnown`.
+
+    It is what the request is expected to use. As far as that is a guess, it is never more than the limit:
+    otherwise the request could never be admitted.
+    """
+    if exchange.metered is None:
+        return 0
+    expected = exchange.metered.expected(compiled.spec.unit)
+    if expected is None:
+        raise PriceNotKnown
+    return max(min(expected.usual, compiled.spec.quota.limit), expected.least)
+
+
+def _one_a_counter(charges: Iterable[Charge], lease: str, exchange: Exchange) -> Sequence[Charge]:
     found: dict[str, Charge] = {}
     for charge in charges:
         other = found.get(charge.limit.key)
         if other is not None:
-            charge = _charge(other.compiled.strictest(charge.compiled), charge.value, lease)
+            strictest = other.compiled.strictest(charge.compiled)
+            cost = _metered_cost(strictest, exchange) if strictest.spec.is_metered else None
+            charge = _charge(strictest, charge.value, lease, cost)
         found[charge.limit.key] = charge
     return list(found.values())
 
@@ -105,6 +131,22 @@ def track_values(charged: Sequence[Charge], tracker: DistinctValueTracker, now: 
     for compiled, value in ((charge.compiled, charge.value) for charge in charged):
         if compiled.spec.is_client_chosen and value != SHARED_COUNTER:
             tracker.add(compiled.key_prefix, value, compiled.spec.quota.window_ms * _LIFETIME, now)
+
+
+def corrections(
+    states: Iterable[LimitState], metered: Metered | None
+) -> tuple[Sequence[Limit], Sequence[int]]:
+    """The charged limits of which a request used more or less than was expected, and how much more.
+
+    What is not known stays as it was charged.
+    """
+    limits, deltas = [], []
+    for limit in (state.limit for state in states if state.limit.unit in METERED):
+        used = metered.used(limit.unit) if metered is not None and limit.kind == WINDOW else None
+        if used is not None and used != limit.cost:
+            limits.append(limit)
+            deltas.append(used - limit.cost)
+    return limits, deltas
 
 
 def longest_wait_ms(decision: Decision, charged: Sequence[Charge]) -> int:

@@ -1,8 +1,8 @@
 """Rate limits as values: limits as settings name them, counters, and what a limiter decides.
 
-Requests per window are counted by a bucketed sliding window, concurrent requests by leases. Both are
-explained in docs/explanation/limits.md. A budget is one number for a period of the calendar: a request
-reserves an amount under a lease, and what it used in the end is settled with its row of the ledger.
+Requests, tokens and money per window are counted by a bucketed sliding window, concurrent requests by leases.
+Both are explained in docs/explanation/limits.md. A budget is one number for a period of the calendar: a
+request reserves an amount under a lease, and what it used in the end is settled with its row of the ledger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 from shared.core.empty import EMPTY
 from shared.core.globs import matches_path
+from shared.model.budgets import METERED, REQUESTS
 from shared.model.messages import Request
 
 #: The wait when no wait helps: the cost is above the limit.
 NEVER = -1
 #: The kinds of limits: requests per window, concurrent requests, and what may be used in a period.
 WINDOW, CONCURRENT, BUDGET = "window", "concurrent", "budget"
-#: What a limit of each kind counts, as clients read it, if it does not say so itself.
-UNITS = {WINDOW: "requests", CONCURRENT: "concurrent", BUDGET: "requests"}
 #: The largest number that a script counts exactly. A budget with this limit counts and never rejects.
 MAX_UNITS = 2**53 - 1
 #: The choices for a limit while Redis does not respond: counts of this process, admission, rejection.
@@ -32,7 +31,7 @@ _CHOSEN = frozenset({"method", "path", "model", "header"})
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`limit` requests in any window of `window_ms` milliseconds. A limit of 0 blocks.
+    """`limit` units in any window of `window_ms` milliseconds. A limit of 0 blocks.
 
     In a concurrent limit: `limit` requests at a time. A lease lasts `window_ms` milliseconds unless it is
     renewed. In a budget: `limit` units in its period, reserved under such leases.
@@ -48,7 +47,7 @@ class LimitSpec:
 
     Attributes:
         name: what clients see: ``global``, ``per_ip``, ``per_header:X-Team`` ...
-        quota: how many requests in which window.
+        quota: how many units in which window.
         by: requests that are equal in all of these share a counter: ``ip``, ``key``, ``method``,
             ``path``, ``model``, or ``header:<name in lower case>``.
         kind: ``window`` or ``concurrent``.
@@ -57,6 +56,7 @@ class LimitSpec:
         glob: a limit of models counts those whose first match in `globs` is this one, as they are written or
             in any case.
         globs: all globs of models of the same settings, the most precise first.
+        unit: what is counted, such as ``requests``; money in nano-USD.
     """
 
     name: str
@@ -67,6 +67,12 @@ class LimitSpec:
     on_missing: str = "shared"
     glob: str = ""
     globs: tuple[str, ...] = ()
+    unit: str = REQUESTS
+
+    @property
+    def is_metered(self) -> bool:
+        """True when it counts what requests to models use, and not the requests."""
+        return self.unit in METERED
 
     @property
     def is_client_chosen(self) -> bool:
@@ -112,12 +118,13 @@ class Limit:
         scope: ``rule``, ``gateway`` or ``budget``, as clients see it.
         name: ``global``, ``per_ip``, … or that of the budget, as clients see it.
         window: the window as text; empty for a concurrent limit and a budget.
-        cost: what this request uses of a window, in requests, or reserves in a budget, in the budget's unit.
+        cost: what this request uses of a window, or reserves in a budget, in the unit.
         lease: the name under which an exchange holds its slot in a concurrent limit, or what it reserved in a
             budget. Unique; in a budget it is the id of the exchange's row in the ledger.
         on_error: the choice while Redis does not respond: ``local``, ``open`` or ``closed``.
         label: the name in headers; empty when scope and name are enough.
         resets_at: the end of a budget's period, in milliseconds since the Unix epoch; 0: it has no end.
+        unit: what is counted, such as ``requests``; money in nano-USD.
     """
 
     key: str
@@ -131,10 +138,7 @@ class Limit:
     on_error: str = LOCAL
     label: str = ""
     resets_at: int = 0
-
-    @property
-    def unit(self) -> str:
-        return UNITS[self.kind]
+    unit: str = REQUESTS
 
     @property
     def units(self) -> int:

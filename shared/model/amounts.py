@@ -80,4 +80,4 @@ def amount_text(unit: str, value: int) -> str:
     """An amount for a sentence."""
     if unit == USD:
         return f"{usd(value)} USD"
-    return f"{value} {unit.removesuffix('s') if value == 1 else unit}"
+    return f"{value} {(unit.removesuffix('s') if value == 1 else unit).replace('_', ' ')}"

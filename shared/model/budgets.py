@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 USD, TOKENS, REQUESTS = "usd", "tokens", "requests"
 #: What a rate limit counts, too: the tokens of requests or of responses alone.
 INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
+#: The units of which only a request to a model uses any. How much is known when it has ended.
+METERED = frozenset({USD, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS})
 #: What happens to a request when nothing is left.
 REJECT, ALERT, DOWNGRADE = "reject", "alert", "downgrade"
 #: Whether a response ends when nothing is left, or is finished.

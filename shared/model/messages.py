@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 from shared.core.empty import EMPTY
 from shared.core.http_tokens import Fields
@@ -185,6 +186,28 @@ class Response:
     body: bytes | None = None
 
 
+class Expected(NamedTuple):
+    """What a request is expected to use of a unit, and how much of that is no guess."""
+
+    usual: int
+    least: int
+
+
+class Metered(Protocol):
+    """A request to a model: what it uses is estimated before it is sent, and known when it has ended.
+
+    Units are those of `shared.model.budgets.METERED`; money is in nano-USD.
+    """
+
+    def expected(self, unit: str) -> Expected | None:
+        """What it is expected to use; None for money if a price is not known. Longer texts take longer."""
+        ...
+
+    def used(self, unit: str) -> int | None:
+        """What it used; 0 if no provider was called. None for money if the price is not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """One request and its response, as plugins see them.
@@ -197,6 +220,7 @@ class Exchange:
         notes: the notes of this plugin from earlier stages of the exchange.
         models: on a rule for AI, the names of the models that may serve the request, with and without their
             provider, and last the name that was asked for. Empty without a body and on other rules.
+        metered: what the request uses of a model; None without a body and on other rules.
     """
 
     id: str
@@ -208,6 +232,7 @@ class Exchange:
     response: Response | None = None
     notes: Mapping[str, object] = field(default_factory=lambda: EMPTY)
     models: tuple[str, ...] = ()
+    metered: Metered | None = field(default=None, repr=False, compare=False)
 
     # `dataclasses.replace` would take more than twice as long.
 
@@ -222,6 +247,7 @@ class Exchange:
             self.response,
             self.notes,
             self.models,
+            self.metered,
         )
 
     def with_response(self, response: Response | None) -> "Exchange":
@@ -235,6 +261,7 @@ class Exchange:
             response,
             self.notes,
             self.models,
+            self.metered,
         )
 
     def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
@@ -248,4 +275,5 @@ class Exchange:
             self.response,
             notes,
             self.models,
+            self.metered,
         )

@@ -77,9 +77,16 @@ def _masked(value: Any) -> Any:
 
 
 def resolve_chain(
-    chain: Iterable[ChainEntry], tenant: Tenant, rule_id: str, catalogue: Catalogue, unseal: Unseal = masked
+    chain: Iterable[ChainEntry],
+    tenant: Tenant,
+    rule: Rule | None,
+    catalogue: Catalogue,
+    unseal: Unseal = masked,
 ) -> list[ResolvedEntry]:
-    """The enabled entries with their plugins. Raises `Invalid` when an entry cannot work or is too heavy."""
+    """The enabled entries with their plugins, on a rule or for all rules of the tenant.
+
+    Raises `Invalid` when an entry cannot work or is too heavy.
+    """
     resolved = []
     for parsed in parse_chain(chain, tenant, catalogue, unseal):
         config = parsed.entry.config
@@ -98,8 +105,9 @@ def resolve_chain(
                     timeout=config.timeout,
                     origin=parsed.entry.origin,
                     tenant_id=tenant.id,
-                    rule_id=rule_id,
+                    rule_id=rule.id if rule else "",
                     is_shadow=config.mode == SHADOW,
+                    serves_models=rule is None or rule.ai is not None,
                 )
             )
     return resolved

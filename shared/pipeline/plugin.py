@@ -345,6 +345,7 @@ class ResolvedEntry:
         tenant_id: the tenant, to which its counters belong.
         rule_id: the rule, to which its counters belong.
         is_shadow: it never acts; what it would do is noted.
+        serves_models: its rule is one for AI, so that requests use tokens and money.
     """
 
     plugin: Plugin
@@ -357,6 +358,7 @@ class ResolvedEntry:
     tenant_id: str
     rule_id: str
     is_shadow: bool = False
+    serves_models: bool = True
 
 
 __all__ = [

@@ -17,7 +17,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import has_no_body
 from shared.model.config import Stage
-from shared.model.messages import Exchange, Response
+from shared.model.messages import Exchange, Metered, Response
 from shared.pipeline.calls import (
     DONE,
     CallFailed,
@@ -89,16 +89,18 @@ class Run:
         """Run the groups of pre_request that need no body."""
         return self._groups(Stage.PRE_REQUEST, self.plan.head)
 
-    def request_body(self, body: bytes, models: tuple[str, ...] = ()) -> Awaitable[None]:
+    def request_body(
+        self, body: bytes, models: tuple[str, ...] = (), metered: Metered | None = None
+    ) -> Awaitable[None]:
         """Run the other groups of pre_request, unless the request has its response already.
 
-        `models` is as in `Exchange.models`.
+        `models` and `metered` are as in `Exchange`.
         """
         if self.rejection or self.responded:
             return DONE
         self.exchange = self.exchange.with_request(self.exchange.request.with_body(body))
         if models:
-            self.exchange = replace(self.exchange, models=models)
+            self.exchange = replace(self.exchange, models=models, metered=metered)
         if self.shadows:
             self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
         return self._groups(Stage.PRE_REQUEST, self.plan.groups[Stage.PRE_REQUEST])

@@ -1,4 +1,4 @@
-"""Limits requests per time window, and concurrent requests."""
+"""Limits requests, tokens and money per time window, and concurrent requests."""
 
 import asyncio
 import secrets
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, ClassVar, Self, cast
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
@@ -26,10 +26,12 @@ from shared.limits.headers import (
     retry_headers,
 )
 from shared.limits.port import Limiter
-from shared.limits.quotas import MAX_LIMIT, limit_field, window_field
+from shared.limits.quotas import MAX_LIMIT, AmountField, amount_in, unit_field, window_field
 from shared.limits.resolve import (
     Charge,
     LimitResolver,
+    PriceNotKnown,
+    corrections,
     demanding,
     denied_header,
     longest_wait_ms,
@@ -50,6 +52,7 @@ from shared.limits.values import (
     LimitSpec,
     Quota,
 )
+from shared.model.budgets import METERED, TOKENS
 from shared.pipeline.plugin import (
     CONTINUE,
     Continue,
@@ -64,6 +67,8 @@ from shared.pipeline.plugin import (
 
 # The largest body to read in place, in bytes: it takes about a millisecond. A larger one is read in a thread.
 _READ_IN_PLACE = 16_384
+# The same for the estimate of its tokens.
+_ESTIMATED_IN_PLACE = 32_768
 
 #: Made once: to make it takes longer than to use it.
 _ACTIONS = ActionsSchema()
@@ -91,12 +96,14 @@ class RateLimiter(Plugin):
         "limits": {"global": {"limit": 100, "window": "1m"}, "streams": {"limit": 8, "per": ["key"]}}
     }
 
-    limit: int | None = setting(
-        limit_field(load_default=None), "The most requests in a window; short for limits.global. 0 blocks."
+    limit: int | str | None = setting(
+        AmountField("", load_default=None),
+        "The most requests in a window; short for limits.global. 0 blocks. Money is text, such as 2.50.",
     )
     window: int | None = setting(
         window_field(load_default=None), "Length of that window: 500ms, 10s, 1h30m, 1d, or seconds."
     )
+    unit: str = setting(unit_field(""), "What limit counts. Only rules for AI have tokens and money (usd).")
     limits: Sequence[LimitSpec] | None = setting(
         fields.Nested(LimitsSchema, load_default=None),
         "Quotas at the level of this entry, by what they count.",
@@ -115,7 +122,8 @@ class RateLimiter(Plugin):
     )
     cost: int = setting(
         fields.Integer(strict=True, load_default=1, validate=validate.Range(1, MAX_LIMIT)),
-        "How many requests each request counts as. In a concurrent limit it always counts as one.",
+        "How many requests each request counts as. In a concurrent limit it always counts as one, and in "
+        "limits of tokens and money as what it uses.",
     )
     headers: Sequence[str] | None = setting(
         fields.List(fields.String(validate=validate.OneOf(FAMILIES)), load_default=None),
@@ -130,6 +138,8 @@ class RateLimiter(Plugin):
     _resolver: LimitResolver
     _demanding: Sequence[CompiledLimit]
     _has_chosen: bool
+    _has_slots: bool
+    _is_metered: bool
     _families: Sequence[str]
     _limiter: Limiter
     _clock: Clock
@@ -146,7 +156,14 @@ class RateLimiter(Plugin):
         forms = (self.limit, self.limits, self.gateway, self.rule)
         if all(form is None for form in forms):
             raise Invalid([Problem("/limit", "Required, with window; or else limits, gateway or rule.")])
+        if self.limit is not None:
+            try:
+                self.limit = amount_in(self.unit, self.limit)
+            except ValidationError as error:
+                raise Invalid([Problem("/limit", str(error.messages[0]))]) from None
         self._read_body_for((*(self.limits or ()), *(self.gateway or ()), *(self.rule or ())))
+        if self.unit in METERED:
+            self.reads = frozenset({"headers", "body"})
 
     @staticmethod
     def limits_of(entries: Iterable[ResolvedEntry]) -> tuple[CompiledLimit, ...]:
@@ -157,6 +174,8 @@ class RateLimiter(Plugin):
     def merge(cls, entries: Sequence[ResolvedEntry]) -> Self:
         """One rate limiter for all `entries`."""
         compiled = cls.limits_of(entries)
+        if not all(entry.serves_models for entry in entries):
+            compiled = tuple(limit for limit in compiled if not limit.spec.is_metered)
         specs = [limit.spec for limit in compiled]
         together = cls()
         together.compiled_limits = compiled
@@ -164,7 +183,9 @@ class RateLimiter(Plugin):
         together._resolver = LimitResolver(compiled)
         together._demanding = demanding(compiled)
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
-        together.has_cleanup = any(spec.kind == CONCURRENT for spec in specs)
+        together._is_metered = any(spec.is_metered for spec in specs)
+        together._has_slots = any(spec.kind == CONCURRENT for spec in specs)
+        together.has_cleanup = together._has_slots or together._is_metered
         found = (cast(RateLimiter, entry.plugin).headers for entry in entries)
         families = [one for one in found if one is not None]
         together._families = [name for some in families for name in some] if families else FAMILIES
@@ -187,8 +208,13 @@ class RateLimiter(Plugin):
             models = exchange.models or (await self._model(exchange) if "body" in self.reads else "",)
         except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
-        lease = next(self._leases) if self.has_cleanup else ""
-        charged = self._resolver.of(exchange, models, lease, self._has_counter)
+        lease = next(self._leases) if self._has_slots else ""
+        if self._is_metered:
+            await _estimate(exchange)
+        try:
+            charged = self._resolver.of(exchange, models, lease, self._has_counter)
+        except PriceNotKnown:
+            return Reject(STATUS["unpriced_model"], "unpriced_model", _unpriced(models[-1]))
         if not charged:
             return CONTINUE
         limits = [charge.limit for charge in charged]
@@ -212,18 +238,24 @@ class RateLimiter(Plugin):
         return headers if isinstance(headers, dict) else EMPTY
 
     async def cleanup(self, exchange: Exchange) -> None:
-        """Release the slots of the exchange."""
+        """Release the slots of the exchange, and charge what it used in place of what was expected."""
         slots = exchange.notes.get("slots")
         if slots:
             await self._limiter.release(cast(Sequence[Limit], slots))
+        if "charged" in exchange.notes:
+            decision = cast(Decision, exchange.notes["charged"])
+            limits, deltas = corrections(decision.states, exchange.metered)
+            if limits:
+                await self._limiter.correct(limits, decision, deltas)
 
     def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Verdict:
         headers = rate_headers(decision, self._families)
         if decision.degraded:
             headers |= mode_header(decision)
         if decision.violated is None:
-            slots = _slots(charge.limit for charge in charged) if self.has_cleanup else ()
-            return Continue({"headers": headers, "slots": slots, **_noted(decision)})
+            slots = _slots(charge.limit for charge in charged) if self._has_slots else ()
+            kept = {"charged": decision} if self._is_metered else EMPTY
+            return Continue({"headers": headers, "slots": slots, **kept, **_noted(decision)})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)
@@ -247,14 +279,14 @@ class RateLimiter(Plugin):
         return self._distinct_values.has_counter(limit, value, self._clock.monotonic())
 
     def _read_body_for(self, specs: Sequence[LimitSpec]) -> None:
-        if any("model" in spec.by for spec in specs):
+        if any("model" in spec.by or spec.is_metered for spec in specs):
             self.reads = frozenset({"headers", "body"})
 
     def _at(self, entry: ResolvedEntry) -> Iterator[CompiledLimit]:
         """The limits of this entry, each at its level."""
         own = list(self.limits or ())
         if self.limit is not None and self.window is not None:
-            own.append(LimitSpec("global", Quota(self.limit, self.window)))
+            own.append(LimitSpec("global", Quota(int(self.limit), self.window), unit=self.unit))
         at_rule, at_gateway = list(self.rule or ()), list(self.gateway or ())
         (at_rule if entry.origin == "rule" else at_gateway).extend(own)
         for level, rule_id in ((at_rule, entry.rule_id), (at_gateway, None)):
@@ -268,6 +300,19 @@ class RateLimiter(Plugin):
                     on_error=entry.on_error,
                     match=self.match,
                 )
+
+
+async def _estimate(exchange: Exchange) -> None:
+    """Let a thread estimate what a long request uses: it takes milliseconds, which others would wait."""
+    if exchange.metered is not None and len(exchange.request.body or b"") > _ESTIMATED_IN_PLACE:
+        await asyncio.to_thread(exchange.metered.expected, TOKENS)
+
+
+def _unpriced(model: str) -> str:
+    return (
+        f"The price of the model {model} is not known, so a limit in USD cannot count it. Add prices to the "
+        "model of its provider, or ask for another model."
+    )
 
 
 def _slots(limits: Iterable[Limit]) -> Sequence[Limit]:

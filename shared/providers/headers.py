@@ -14,6 +14,9 @@ from shared.model.messages import Headers
 OPENAI_LIMIT = "x-ratelimit-limit-requests"
 OPENAI_REMAINING = "x-ratelimit-remaining-requests"
 OPENAI_RESET = "x-ratelimit-reset-requests"
+OPENAI_LIMIT_TOKENS = "x-ratelimit-limit-tokens"
+OPENAI_REMAINING_TOKENS = "x-ratelimit-remaining-tokens"
+OPENAI_RESET_TOKENS = "x-ratelimit-reset-tokens"
 #: Hints beside ``Retry-After``, for the SDKs of OpenAI and of Anthropic: ``false`` stops all retries.
 SHOULD_RETRY = "x-should-retry"
 RETRY_AFTER_MS = "retry-after-ms"

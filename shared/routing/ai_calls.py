@@ -1,7 +1,7 @@
 """What the stages need for a rule for AI: the model of a request, its target, and the gateway's own lists."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,6 +13,7 @@ from shared.bodies.json.lenient import json_or_none
 from shared.bodies.json.members import Span
 from shared.bodies.multipart import FormPart, form_field
 from shared.bodies.text.whole_body import MAX_PARTS
+from shared.budgets.demand import MAX_LEARNED, LearnedDemand
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.body_rejected import BodyRejected
@@ -55,17 +56,21 @@ class AiCalls:
         random: numbers from 0 to 1, for draws among targets and keys.
         tell: tells other workers what the attempts of a request have shown.
         bindings: what providers have stored for tenants; None: nothing is known.
+        learned: what requests used, for the estimates of the next ones.
     """
 
     clock: Clock
     random: Callable[[], float]
     tell: Tell = tell_no_worker
     bindings: Bindings | None = None
+    learned: LearnedDemand = field(default_factory=lambda: LearnedDemand.of(MAX_LEARNED))
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
         call = ai.call(path)
-        return call if isinstance(call, Rejection) else AiExchange(ai, call, self.tell)
+        if isinstance(call, Rejection):
+            return call
+        return AiExchange(ai, call, self.tell, learned=self.learned, now=self.clock.now)
 
     def resolve(
         self, exchange: AiExchange, key: ApiKey | None, request: Request
@@ -80,7 +85,7 @@ class AiCalls:
             return self._resolve_stored(exchange, exchange.call.id, key, request.method)
         if request.method != "POST":
             return make_rejection("method_not_allowed", "This API allows only POST.", {"Allow": "POST"})
-        exchange.request = request
+        exchange.request, exchange.key_id = request, key.id if key else ""
         try:
             name = _read_model(exchange, request)
         except BodyRejected as error:

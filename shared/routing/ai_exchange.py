@@ -1,16 +1,17 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, renamed_response
+from shared.budgets.demand import NOTHING, Demand, LearnedDemand, amount_of, demand_of
 from shared.core.http_tokens import Fields
 from shared.http.passing import Pass, filtered, reading
 from shared.model.amounts import usd
-from shared.model.messages import Request
+from shared.model.messages import Expected, Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
@@ -57,6 +58,7 @@ class AiExchange(PoolExchange):
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
         cost_usd: the sum as text.
+        key_id: the API key of the client; empty: none.
     """
 
     resolution: Resolution | None = None
@@ -81,11 +83,24 @@ class AiExchange(PoolExchange):
     rates: Rates | None = None
     cost: int | None = None
     cost_usd: str | None = None
+    key_id: str = ""
+    _demand: Demand | None = None
 
-    def __init__(self, route: AiRoute, call: ApiCall, tell: Tell = tell_no_worker) -> None:
+    def __init__(
+        self,
+        route: AiRoute,
+        call: ApiCall,
+        tell: Tell = tell_no_worker,
+        *,
+        learned: LearnedDemand | None = None,
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """`learned` is what the worker has learned of the demand of others; `now` is the time, for prices."""
         super().__init__(tell)
         self.route = route
         self.call = call
+        self._learned = learned or LearnedDemand.of(0)
+        self._now = now
 
     @property
     def policy(self) -> PoolPolicy | None:
@@ -126,6 +141,36 @@ class AiExchange(PoolExchange):
     def names(self) -> tuple[str, ...]:
         """The names of the models that may serve the request; none before they are known."""
         return () if self.resolution is None else self.resolution.names
+
+    @property
+    def demand(self) -> Demand:
+        """What the request may use, as it came from the client. Worked out once, when it is asked for."""
+        if self._demand is None:
+            self._demand = self._estimate(self.pool) if self.pool is not None else NOTHING
+        return self._demand
+
+    def _estimate(self, pool: ModelPool) -> Demand:
+        day, learned = day_of(self._now()), self._learned
+        most = [target.caps.max_output for target in pool.pool.targets]
+        rates = [self.route.rates(one, day=day) for one in pool.targets.values()]
+        return demand_of(
+            self.call,
+            self.document,
+            len(self.request.body or b"") if self.request is not None else 0,
+            rates=() if self.route.is_clients else rates,
+            max_output=max([one for one in most if one is not None]) if all(most) else None,
+            usual_output=learned.usual_output(self.key_id or self.tenant_id, self.asked),
+            factor=learned.factor(self.tenant_id, self.asked),
+        )
+
+    def expected(self, unit: str) -> Expected | None:
+        """What the request is expected to use of a unit, see `shared.model.messages.Metered`."""
+        usual, least = self.demand.of(unit), self.demand.least_of(unit)
+        return None if usual is None or least is None else Expected(usual, least)
+
+    def used(self, unit: str) -> int | None:
+        """What the request used of a unit; 0 before its end, and if no provider may bill it."""
+        return 0 if self.usage is None else amount_of(unit, self.usage, self.cost)
 
     @property
     def asked(self) -> str:
@@ -223,9 +268,18 @@ class AiExchange(PoolExchange):
                 rates = None
             self.rates = rates
             self.cost = None if rates is None else rates.cost(usage)
+        if usage is not None and self._demand is not None and is_complete and not self.abandoned:
+            self._learn(self._demand, usage)
         self.usage = self._with_abandoned(usage) if self.abandoned else usage
         if self.cost is not None:
             self.cost_usd = usd(self.cost)
+
+    def _learn(self, demand: Demand, usage: Usage) -> None:
+        """Compare what was expected with what the provider reported."""
+        if usage.source is Source.REPORTED:
+            learned, asked = self._learned, self.asked
+            learned.learn_input(self.tenant_id, asked, estimate=demand.estimate, reported=usage.input)
+            learned.learn_output(self.key_id or self.tenant_id, asked, usage.output)
 
     def _own_usage(self, *, is_complete: bool, is_sent: bool) -> Usage | None:
         """The usage of the call that was served, or of one that may be billed; None if there is none."""

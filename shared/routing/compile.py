@@ -319,7 +319,7 @@ class Compiler:
         def unseal(config: PluginConfig) -> Mapping[str, Any]:
             return {name: self._opened(tenant, config, name) for name in config.settings}
 
-        entries = resolve_chain(chain, tenant, rule.id, self.catalogue, unseal)
+        entries = resolve_chain(chain, tenant, rule, self.catalogue, unseal)
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
         tools = self.tools.owned_by(tenant.id)
         for group in _groups(plan):

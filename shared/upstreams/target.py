@@ -33,17 +33,19 @@ class Caps:
         lacks: those of `NEEDS` that it is known to lack.
         context: the most tokens of a call; None: not known.
         stream_usage: whether it reports the usage of a stream.
+        max_output: the most tokens that it writes; None: not known.
     """
 
     lacks: frozenset[str] = frozenset()
     context: int | None = None
     stream_usage: bool | str = AUTO
+    max_output: int | None = None
 
     @classmethod
     def of(cls, caps: Mapping[str, Any]) -> Self:
         """The capabilities of a model, by their names in `shared.providers.shipped.caps`."""
         lacks = frozenset(name for name in NEEDS if caps.get(name) is False)
-        return cls(lacks, caps.get("context"), caps.get("stream_usage", AUTO))
+        return cls(lacks, caps.get("context"), caps.get("stream_usage", AUTO), caps.get("max_output"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

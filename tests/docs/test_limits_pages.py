@@ -9,12 +9,14 @@ from typing import Any, cast
 import pytest
 
 from admin_app.views.rate_limits import RateLimitList
+from shared.budgets.demand import USUAL_OUTPUT
 from shared.limits.distinct_values import MAX_VALUES, DistinctValueTracker
-from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, HeaderQuotaSchema
+from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, MAX_TOKENS, UNITS, HeaderQuotaSchema
 from shared.limits.settings import MAX_NAMES, LimitsSchema
 from shared.limits.sliding_window import BUCKETS
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
+from shared.usage.estimate import BYTES_PER_SECOND
 from tests.plugins.gate import Gate, Hands, rejected
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,7 +26,7 @@ PROSE = " ".join(f"{PAGE} {EXPLANATION}".split())
 PICTURE = (DOCS / "explanation" / "window.svg").read_text(encoding="utf-8")
 BLOCKS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
 *SETTINGS, RESPONSE, USAGE = BLOCKS
-SHORT, FULL, BLOCK = SETTINGS
+SHORT, FULL, BLOCK, _ = SETTINGS
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -48,8 +50,15 @@ def test_limits_pages_name_the_real_bounds_and_choices() -> None:
     assert f"for {LEASE_MS // 1000} seconds" in PROSE
     assert all(f"| `{choice}`" in PAGE for choice in RateLimiter.on_error_choices)
     assert f"| `{RateLimiter.default_on_error}` (default) |" in PAGE
+    assert f"up to {MAX_TOKENS:,}" in PROSE
+    assert all(f"| `{unit}`" in PAGE for unit in UNITS)
     missing = HeaderQuotaSchema().fields["on_missing"]
     assert f"| `{missing.load_default}` (default) |" in PAGE
+
+
+def test_the_figures_of_estimates_are_those_of_the_code() -> None:
+    assert f"at first {USUAL_OUTPUT:,} tokens" in PROSE
+    assert f"10 tokens per {BYTES_PER_SECOND // 1000} KB" in PROSE
 
 
 def test_a_thousand_values_cost_no_more_than_the_page_says() -> None:

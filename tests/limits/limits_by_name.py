@@ -9,7 +9,7 @@ from shared.limits.redis.lease_keeper import LeaseKeeper
 from shared.limits.redis.limiter import RedisLimiter
 from shared.limits.values import CONCURRENT, LOCAL, Limit, LimitSpec, LimitState, Quota
 from shared.model.config import ApiKey, Rule, Tenant
-from shared.model.messages import Exchange, Headers, Request
+from shared.model.messages import Exchange, Expected, Headers, Metered, Request
 from tests.config_store.configurations import StillClock
 
 
@@ -53,8 +53,25 @@ def exchange(
     method: str = "POST",
     path: str = "/v1/x",
     headers: Iterable[tuple[str, str]] = (),
+    metered: Metered | None = None,
 ) -> Exchange:
     """An exchange with what limits count by."""
     request = Request(method, path, Headers(headers))
     owner = ApiKey(key, "Key", "gwk_", "hash") if key else None
-    return Exchange("id", Tenant("t1", "T", "t"), Rule("r1", "/", "http://x"), request, client, owner)
+    return Exchange(
+        "id", Tenant("t1", "T", "t"), Rule("r1", "/", "http://x"), request, client, owner, metered=metered
+    )
+
+
+class Uses:
+    """A request that is expected to use an amount of each unit, of which `least` is no guess."""
+
+    def __init__(self, usual: int | None, least: int | None = None, *, used: int | None = 0) -> None:
+        self._usual, self._least = usual, usual if least is None else least
+        self._used = used
+
+    def expected(self, unit: str) -> Expected | None:
+        return None if self._usual is None or self._least is None else Expected(self._usual, self._least)
+
+    def used(self, unit: str) -> int | None:
+        return self._used

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from shared.core.globs import matches_glob, precision
 from shared.limits.compiled import CompiledLimit, merged, value_of
 from shared.limits.values import LimitMatch
+from shared.model.budgets import METERED
 from shared.model.messages import Exchange
 from tests.limits.limits_by_name import compiled, exchange
 
@@ -51,6 +52,24 @@ def test_limits_that_count_other_things_have_other_counters() -> None:
     ]
     assert len({other.key_prefix for other in others}) == len(others)
     assert all(name not in other.key_prefix for other in others for name in ("x-a", "X-A", "POST"))
+
+
+def test_each_unit_has_a_counter_and_a_label_of_its_own_and_requests_keep_theirs() -> None:
+    units = [
+        *(compiled(unit=unit) for unit in ("requests", *sorted(METERED))),
+        compiled(unit="tokens", window_ms=5),
+    ]
+    assert len({one.key_prefix for one in units}) == len(units)
+    assert compiled().key_prefix == "rl:{t1}:g:anQRj9yUU-Q:global:"
+    assert [one.label for one in merged(units)] == [
+        "gw-global",
+        "gw-global-input-tokens",
+        "gw-global-output-tokens",
+        "gw-global-tokens-1m",
+        "gw-global-usd",
+        "gw-global-tokens-5ms",
+    ]
+    assert [one.is_plain for one in units] == [True] + 5 * [False]
 
 
 def test_two_names_of_the_same_limit_have_one_counter() -> None:

@@ -6,12 +6,14 @@ import pytest
 
 from shared.limits.headers import (
     FAMILIES,
+    limit_members,
     mode_header,
     rate_headers,
     rejection_code,
     rejection_details,
     rejection_message,
     retry_headers,
+    with_amounts,
 )
 from shared.limits.values import NEVER, Decision, Limit, LimitState, Quota, decide
 
@@ -19,7 +21,7 @@ RULE = Limit("1", Quota(100, 60_000), "rule", "global", "1m")
 GATEWAY = Limit("2", Quota(1_000, 3_600_000), "gateway", "per_ip", "1h")
 
 
-SLOTS = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a")
+SLOTS = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a", unit="concurrent")
 
 
 def admitted(*states: LimitState) -> Decision:
@@ -167,3 +169,74 @@ def test_a_response_says_when_redis_did_not_decide() -> None:
     assert mode_header(Decision(True, [local])) == {}
     assert mode_header(Decision(True, [local, free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "local"}
     assert mode_header(Decision(True, [free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "open"}
+
+
+TOKENS = replace(
+    RULE, key="4", quota=Quota(10_000, 60_000), unit="tokens", cost=900, label="rule-global-tokens"
+)
+MONEY = replace(
+    GATEWAY, key="5", quota=Quota(2_500_000_000, 3_600_000), unit="usd", cost=10_000, label="gw-usd"
+)
+
+
+def test_tokens_have_headers_of_their_own_and_money_only_those_with_a_unit() -> None:
+    states = (
+        LimitState(RULE, 7, 12_400),
+        LimitState(TOKENS, 800, 30_000),
+        LimitState(MONEY, 1_234_567_890, 900),
+    )
+    headers = rate_headers(admitted(*states), FAMILIES)
+    assert headers["RateLimit-Policy"] == (
+        '"rule-global";q=100;w=60, "rule-global-tokens";q=10000;qu="tokens";w=60, '
+        '"gw-usd";q=2500000;qu="micro-usd";w=3600'
+    )
+    assert headers["RateLimit"] == (
+        '"rule-global";r=7;t=13, "rule-global-tokens";r=800;t=30, "gw-usd";r=1234567;t=1'
+    )
+    assert headers["x-ratelimit-limit-requests"] == headers["X-RateLimit-Limit"] == "100"
+    assert headers["x-ratelimit-limit-tokens"] == "10000"
+    assert headers["x-ratelimit-remaining-tokens"] == "800"
+    assert headers["x-ratelimit-reset-tokens"] == "30s"
+
+
+@pytest.mark.parametrize("unit", ["input_tokens", "output_tokens"])
+def test_tokens_of_one_direction_are_shown_as_tokens(unit: str) -> None:
+    one = LimitState(replace(TOKENS, unit=unit), 800, NEVER)
+    headers = rate_headers(admitted(one, LimitState(TOKENS, 900, 5)), FAMILIES)
+    assert headers["x-ratelimit-remaining-tokens"] == "800"
+    assert f'qu="{unit.replace("_", "-")}"' in headers["RateLimit-Policy"]
+    assert "x-ratelimit-reset-tokens" not in headers
+    assert not any(name.endswith("requests") or name.startswith("X-Rate") for name in headers)
+    assert rate_headers(admitted(one), ["legacy"]) == {}
+
+
+def test_a_request_for_too_many_tokens_is_told_how_many_are_left_and_when_it_has_room() -> None:
+    decision = decide([LimitState(RULE, 7, 12_400), LimitState(TOKENS, 800, 30_000)])
+    assert (
+        rate_headers(decision, ["ietf"])["RateLimit"] == '"rule-global";r=7, "rule-global-tokens";r=800;t=30'
+    )
+    sentence = "Rate limit reached for rule limit 'global': 10000 tokens per 1m. Try again in 30s."
+    assert rejection_message(TOKENS, 30_000) == sentence
+    assert rejection_details(decision, TOKENS, 30_000) == {
+        "scope": "rule",
+        "name": "global",
+        "limit": 10_000,
+        "window": "1m",
+        "unit": "tokens",
+        "remaining": 800,
+        "retry_after_ms": 30_000,
+        "cost": 900,
+    }
+
+
+def test_money_is_shown_as_decimal_text() -> None:
+    details = rejection_details(decide([LimitState(MONEY, 10, 30_000)]), MONEY, NEVER)
+    assert (details["limit"], details["remaining"], details["cost"]) == ("2.5", "0.00000001", "0.00001")
+    assert rejection_message(MONEY, NEVER) == (
+        "Rate limit reached for gateway limit 'per_ip': 2.5 USD per 1h. A request of about 0.00001 USD can never "
+        "be admitted: shorten it, or lower the tokens that it asks for."
+    )
+    members = limit_members(MONEY)
+    assert (members["limit"], members["cost"]) == (2_500_000_000, 10_000)
+    shown = with_amounts({**members, "used": None, "remaining": 5})
+    assert (shown["limit"], shown["used"], shown["remaining"]) == ("2.5", None, "0.000000005")

@@ -6,18 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.limits.compiled import CompiledLimit, compile_limit, limit_warnings
+from shared.limits.compiled import CompiledLimit, compile_limit, limit_warnings, metered_warnings
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.resolve import (
     SHARED_COUNTER,
     Charge,
     LimitResolver,
+    PriceNotKnown,
+    corrections,
     denied_header,
     longest_wait_ms,
     track_values,
 )
 from shared.limits.values import LimitMatch, LimitSpec, LimitState, Quota, decide
-from tests.limits.limits_by_name import compiled, exchange
+from shared.model.budgets import METERED
+from tests.limits.limits_by_name import Uses, compiled, exchange
 
 
 def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[CompiledLimit]:
@@ -99,6 +102,62 @@ def test_values_that_clients_chose_are_tracked_and_others_are_not() -> None:
     assert tracker.has_counter(everyone[1].key_prefix, "any", 0.0)
 
 
+def cost_of(limit: CompiledLimit, uses: Uses | None) -> list[int]:
+    found = LimitResolver([limit]).of(exchange(metered=uses), ("fast",), "", lambda *_: True)
+    return [one.limit.cost for one in found]
+
+
+@pytest.mark.parametrize("unit", sorted(METERED))
+@pytest.mark.parametrize(
+    ("uses", "cost"),
+    [
+        (Uses(40), [40]),
+        (Uses(100), [100]),
+        (Uses(400, 30), [100]),  # a guess is no more than the limit
+        (Uses(400, 300), [300]),  # the rest is not, so that the request can never be admitted
+        (Uses(0), []),
+        (None, []),
+    ],
+)
+def test_a_request_costs_what_it_is_expected_to_use(unit: str, uses: Uses | None, cost: list[int]) -> None:
+    assert cost_of(compiled("global", 100, unit=unit, cost=7), uses) == cost
+
+
+def test_a_request_whose_price_is_not_known_cannot_be_counted_in_money() -> None:
+    with pytest.raises(PriceNotKnown):
+        cost_of(compiled("global", 100, unit="usd"), Uses(None))
+    assert cost_of(compiled("global", 100), Uses(None)) == [1]
+
+
+def test_limits_of_tokens_with_one_counter_are_charged_once() -> None:
+    wide, narrow = (
+        compiled("m", n, by=("model",), glob=g, globs=("a", "*"), unit="tokens")
+        for g, n in (("*", 90), ("a", 50))
+    )
+    found = LimitResolver([wide, narrow]).of(exchange(metered=Uses(70, 20)), ("A",), "", lambda *_: True)
+    assert [(one.limit.quota.limit, one.limit.cost) for one in found] == [(50, 50)]
+
+
+@given(st.integers(1, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_a_guess_never_makes_a_request_impossible(limit: int, least: int, guess: int) -> None:
+    for cost in cost_of(compiled("global", limit, unit="tokens"), Uses(least + guess, least)):
+        assert least <= cost <= least + guess
+        assert cost <= limit or cost == least
+
+
+def test_only_what_was_used_otherwise_than_expected_is_corrected() -> None:
+    tokens, dollars = (
+        LimitState(compiled("global", 100, unit=unit).limit("x", cost=40), 0, 0) for unit in ("tokens", "usd")
+    )
+    requests = LimitState(compiled("global", 100).limit("x"), 0, 0)
+    states = [requests, tokens, dollars]
+    for used, deltas in ((70, [30, 30]), (0, [-40, -40]), (40, []), (None, [])):
+        limits, found = corrections(states, Uses(40, used=used))
+        assert [*found] == deltas
+        assert len(limits) == len(deltas)
+    assert corrections(states, None) == ([], [])
+
+
 rules = st.sampled_from([None, "r1"])
 numbers = st.integers(0, 5)
 some_models = st.builds(
@@ -164,3 +223,10 @@ def test_cost_above_the_limit_gets_a_warning() -> None:
     (warning,) = limit_warnings([on_rule("global", cost=6)])
     assert "admits nothing" in warning
     assert limit_warnings([on_rule("global", cost=5), on_rule("streams", kind="concurrent", cost=9)]) == []
+
+
+def test_a_limit_of_tokens_on_a_rule_without_models_gets_a_warning() -> None:
+    limits = [compiled("global", rule="r1", unit="tokens"), compiled("global", rule="r1")]
+    (warning,) = metered_warnings(limits)
+    assert warning.startswith("The rule limit 'global' of tokens counts nothing")
+    assert limit_warnings([compiled("global", 5, rule="r1", unit="tokens", cost=9)]) == []

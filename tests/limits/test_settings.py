@@ -61,11 +61,29 @@ def test_models_have_quotas_by_their_globs_of_which_the_most_precise_comes_first
     assert {limit.by for limit in loaded} == {("model",)}
 
 
+@pytest.mark.parametrize(
+    ("unit", "limit", "counted"),
+    [
+        ("tokens", 10**12, 10**12),
+        ("input_tokens", 0, 0),
+        ("output_tokens", 5, 5),
+        ("usd", "2.50", 2_500_000_000),
+        ("usd", 3, 3_000_000_000),
+    ],
+)
+def test_a_window_counts_tokens_or_money(unit: str, limit: object, counted: int) -> None:
+    spec = {"limit": limit, "unit": unit, "window": "1m"}
+    loaded = LimitsSchema().load({"global": spec, "per_model": {"*": spec}, "per_header": {"X-A": spec}})
+    assert {one.quota for one in loaded} == {Quota(counted, 60_000)}
+    assert {one.unit for one in loaded} == {unit}
+    assert all(one.is_metered for one in loaded)
+
+
 def test_exchanges_at_a_time_are_counted_without_a_window() -> None:
     spec = {"streams": {"limit": 8, "unit": "concurrent", "per": ["key", "ip"]}, "concurrent": {"limit": 20}}
     assert LimitsSchema().load(spec) == (
-        LimitSpec("streams", Quota(8, LEASE_MS), by=("ip", "key"), kind="concurrent"),
-        LimitSpec("concurrent", Quota(20, LEASE_MS), kind="concurrent"),
+        LimitSpec("streams", Quota(8, LEASE_MS), by=("ip", "key"), kind="concurrent", unit="concurrent"),
+        LimitSpec("concurrent", Quota(20, LEASE_MS), kind="concurrent", unit="concurrent"),
     )
 
 
@@ -79,8 +97,14 @@ WRONG_LIMITS = [
     ({"global": {"limit": 5}}, "/global/window", "missing"),
     ({"global": {"window": 5}}, "/global/limit", "missing"),
     ({"global": {**PER_MINUTE, "burst": 1}}, "/global/burst", "Unknown field. Allowed: limit, window"),
-    ({"global": {**PER_MINUTE, "unit": "tokens"}}, "/global/unit", "not available yet"),
-    ({"global": {**PER_MINUTE, "unit": "concurrent"}}, "/global/unit", "Must be requests here"),
+    ({"global": {**PER_MINUTE, "unit": "words"}}, "/global/unit", "requests, tokens, input_tokens"),
+    ({"global": {**PER_MINUTE, "unit": "concurrent"}}, "/global/unit", "Must be one of requests"),
+    ({"global": {**PER_MINUTE, "unit": "tokens", "limit": "5"}}, "/global/limit", "a whole number"),
+    ({"global": {**PER_MINUTE, "unit": "tokens", "limit": 10**13}}, "/global/limit", "at most 1000000000000"),
+    ({"global": {**PER_MINUTE, "unit": "usd", "limit": "1e3"}}, "/global/limit", "such as"),
+    ({"global": {**PER_MINUTE, "unit": "usd", "limit": 2.5}}, "/global/limit", "USD as text"),
+    ({"global": {**PER_MINUTE, "unit": "usd", "limit": "9000001"}}, "/global/limit", "at most 9000000 USD"),
+    ({"per_ip": [PER_MINUTE, {**PER_MINUTE, "limit": "5"}]}, "/per_ip/1/limit", "a whole number"),
     ({"global": {**PER_MINUTE, "precision": "auto"}}, "/global/precision", "Unknown field"),
     ({"global": {**PER_MINUTE, "on_missing": "deny"}}, "/global/on_missing", "Unknown field"),
     ({"global": {**PER_MINUTE, "limit": -1}}, "/global/limit", "at least 0"),

@@ -8,7 +8,7 @@ from typing import Any, cast
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.port import Limiter
 from shared.model.config import ApiKey, Rule, Tenant
-from shared.model.messages import Exchange, Headers, Request
+from shared.model.messages import Exchange, Headers, Metered, Request
 from shared.pipeline.plugin import Continue, Reject, Tools
 from shared.plugins.rate_limiter import RateLimiter
 from tests.pipeline.world import entry
@@ -39,11 +39,17 @@ class Gate:
         tenant: str = "t1",
         on_error: str = "local",
         most_values: int = 10_000,
+        serves_models: bool = True,
     ) -> None:
         self.tenant, self.rule = tenant, rule
         parsed = [
             entry(
-                RateLimiter.parse(settings), origin=origin, on_error=on_error, tenant_id=tenant, rule_id=rule
+                RateLimiter.parse(settings),
+                origin=origin,
+                on_error=on_error,
+                tenant_id=tenant,
+                rule_id=rule,
+                serves_models=serves_models,
             )
             for origin, settings in entries
         ]
@@ -62,6 +68,8 @@ class Gate:
         path: str = "/v1/chat",
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        models: tuple[str, ...] = (),
+        metered: Metered | None = None,
     ) -> Exchange:
         return Exchange(
             id="request",
@@ -70,6 +78,8 @@ class Gate:
             request=Request(method, path, Headers((headers or {}).items()), body=body),
             client=client,
             key=ApiKey(key, "Key", "gw_", "hash") if key else None,
+            models=models,
+            metered=metered,
         )
 
     def ask(self, *given: Any, **request: Any) -> Continue | Reject:
@@ -83,9 +93,9 @@ class Gate:
     def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
         return self.plugin.response_headers(replace(self.exchange(), notes=verdict.notes))
 
-    def end(self, verdict: Continue | Reject) -> None:
+    def end(self, verdict: Continue | Reject, metered: Metered | None = None) -> None:
         """The exchange that `verdict` was for is over."""
-        asyncio.run(self.plugin.cleanup(replace(self.exchange(), notes=verdict.notes)))
+        asyncio.run(self.plugin.cleanup(replace(self.exchange(metered=metered), notes=verdict.notes)))
 
 
 def rejected(verdict: Continue | Reject) -> Reject:

@@ -44,7 +44,7 @@ class TestParseChain:
             placed("asking", "tenant", Stage.PRE_RESPONSE, settings={"limit": 3}, priority=7, parallel=True),
             placed("counting", on_error="local", timeout=2.5, mode="shadow"),
         ]
-        asking, counting = resolve_chain(chain, TENANT, "r1", CATALOGUE)
+        asking, counting = resolve_chain(chain, TENANT, RULE, CATALOGUE)
         assert isinstance(asking.plugin, Asking)
         assert asking.plugin.limit == 3
         assert (asking.stage, asking.priority, asking.parallel) == (Stage.PRE_RESPONSE, 7, True)
@@ -53,16 +53,16 @@ class TestParseChain:
         assert (counting.origin, counting.on_error, counting.timeout) == ("rule", "local", 2.5)
 
     def test_a_disabled_entry_is_left_out_but_must_be_right(self) -> None:
-        assert resolve_chain([placed("reader", enabled=False)], TENANT, "r1", CATALOGUE) == []
+        assert resolve_chain([placed("reader", enabled=False)], TENANT, RULE, CATALOGUE) == []
         with pytest.raises(Invalid):
-            resolve_chain([placed("asking", enabled=False)], TENANT, "r1", CATALOGUE)
+            resolve_chain([placed("asking", enabled=False)], TENANT, RULE, CATALOGUE)
 
     def test_secrets_of_an_entry_are_opened_by_the_given_function(self) -> None:
         def unseal(entry: PluginConfig) -> dict[str, Any]:
             return {**entry.settings, "headers": {"X-Key": "opened"}}
 
         chain = [placed("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#")}})]
-        [entry] = resolve_chain(chain, TENANT, "r1", CATALOGUE, unseal)
+        [entry] = resolve_chain(chain, TENANT, RULE, CATALOGUE, unseal)
         assert isinstance(entry.plugin, Asking)
         assert entry.plugin.headers == {"X-Key": "opened"}
 
@@ -72,18 +72,18 @@ class TestParseChain:
 
         chain = [placed("asking", on_error="local", settings={"limit": 1})]
         with pytest.raises(Invalid, match=r"^/plugin_chain/0/on_error: "):
-            resolve_chain(chain, TENANT, "r1", CATALOGUE, unseal)
+            resolve_chain(chain, TENANT, RULE, CATALOGUE, unseal)
 
     def test_entry_that_exceeds_the_weight_of_the_chain_is_named(self) -> None:
         with pytest.raises(Invalid) as caught:
-            resolve_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, "r1", CATALOGUE)
+            resolve_chain([placed("heavy"), placed("heavy", enabled=False)], TENANT, RULE, CATALOGUE)
         assert [problem.pointer for problem in caught.value.problems] == [
             f"{placed('heavy').pointer}/settings"
         ]
 
     def test_invalid_entry_is_named_with_all_its_problems(self) -> None:
         with pytest.raises(Invalid) as caught:
-            resolve_chain([placed("asking", on_error="local")], TENANT, "r1", CATALOGUE)
+            resolve_chain([placed("asking", on_error="local")], TENANT, RULE, CATALOGUE)
         pointers = [problem.pointer for problem in caught.value.problems]
         assert pointers == ["/plugin_chain/0/on_error", "/plugin_chain/0/settings/limit"]
 

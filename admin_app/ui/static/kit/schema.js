@@ -5,10 +5,11 @@ import {
 } from "./fields.js";
 
 const NUMBER = /^-?\d+(\.\d+)?$/;
+const WHOLE = /^-?\d+$/;
 const MONO = ["regex", "cidr", "header", "duration", "size", "uri"];
 const SIMPLE = ["string", "integer", "number"];
 /** How a value is written that may be a number or a text. */
-const WRITTEN = { duration: "seconds, or 1m30s", size: "bytes, or 1MB" };
+const WRITTEN = { duration: "seconds, or 1m30s", size: "bytes, or 1MB", amount: "a number, or USD" };
 const typesOf = (schema) => [schema?.type ?? []].flat().filter((type) => type !== "null");
 const orUndefined = (value) => (Object.keys(value).length ? value : undefined);
 
@@ -131,10 +132,10 @@ function ofText({ schema, types, shown, label, about, secret }) {
     className: secret || MONO.includes(schema.format) ? "mono" : "",
     autocomplete: secret ? "new-password" : "off",
   });
-  const isNumber = types.some((type) => type !== "string");
+  const number = types.includes("number") ? NUMBER : types.includes("integer") ? WHOLE : null;
   const read = () => {
     if (control.value === "") return isKept ? shown : undefined;
-    return isNumber && NUMBER.test(control.value) ? Number(control.value) : control.value;
+    return number?.test(control.value) ? Number(control.value) : control.value;
   };
   const how = WRITTEN[schema.format];
   const named = how ? [label, h("span", { className: "optional" }, how)] : label;
