@@ -62,12 +62,10 @@ class BucketedWindow:
         """
         if units < 0:
             self.refund(now, -units, charged_at)
-        elif not charged_at:
+        elif charged_at:
+            self._add(now, units, charged_at // self._width)
+        else:
             self.charge(now, units)
-        elif (bucket := min(charged_at // self._width, self._bucket(now))) >= self._bucket(now) - BUCKETS:
-            live = dict(self._live(now))
-            live[bucket] = live.get(bucket, 0) + units
-            self._charged = dict(sorted(live.items()))
 
     def wait_ms(self, now: int, units: int) -> int:
         """Milliseconds until at least `units` have left the window; 0 when it is empty."""
@@ -78,6 +76,15 @@ class BucketedWindow:
             if units <= 0:
                 break
         return -(-(until - now) // 1000)
+
+    def _add(self, now: int, units: int, bucket: int) -> None:
+        last = self._bucket(now)
+        # The newest bucket stays the newest, also without units.
+        newest = next(reversed(self._charged), bucket)
+        if newest <= last and last - BUCKETS <= bucket <= last:
+            live = {newest: 0, **dict(self._live(now))}
+            live[bucket] = live.get(bucket, 0) + units
+            self._charged = dict(sorted(live.items()))
 
     def _bucket(self, now: int) -> int:
         """The bucket of `now`. It goes back only when the clock goes back by more than a window."""

@@ -41,9 +41,9 @@ class MemoryBudget:
         if limit.lease in self.leases:
             self.leases[limit.lease] = (now + limit.quota.window_ms * 1000, self.leases[limit.lease][1])
 
-    def settle(self, lease: str, amount: int) -> None:
-        """Count what a lease used in the end, once."""
-        if lease in self.leases or lease in self.healed:
+    def settle(self, lease: str, amount: int, *, counts_always: bool = False) -> None:
+        """Count what a lease used in the end: once, unless it `counts_always`."""
+        if counts_always or lease in self.leases or lease in self.healed:
             self.used += amount - self.healed.pop(lease, 0)
             self.leases.pop(lease, None)
 

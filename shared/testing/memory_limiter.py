@@ -174,9 +174,10 @@ class MemoryLimiter:
         corrections = zip(limits, units, strict=True)
         self._counters.correct(corrections, self._now(), charged.charged_at if charged else 0)
 
-    def settle(self, key: str, lease: str, amount: int) -> None:
-        """Count what a lease of a budget used in the end, once."""
-        self._counters.budgets[key].settle(lease, amount)
+    def settle(self, key: str, lease: str, amount: int, *, counts_always: bool = False) -> None:
+        """Count what a lease of a budget used in the end: once, unless it `counts_always`."""
+        budget = self._counters.budgets.setdefault(key, MemoryBudget())
+        budget.settle(lease, amount, counts_always=counts_always)
 
     def budget(self, key: str) -> MemoryBudget:
         """The budget with that key."""

@@ -1,30 +1,31 @@
-"""The command ``python -m shared.usage check``: compares the ledger with the sums and costs made of it.
+"""The command ``python -m shared.usage check``: compares the ledger with what is made of it.
 
-It ends with 2 when something differs or a row is damaged. Days of which rows are missing, because the ledger
-is bounded, are not compared: the command says from which day on it has all rows.
+Those are sums, costs, and what budgets have used. It ends with 2 when something differs or a row is damaged.
+Days and periods of which rows are missing, because the ledger is bounded, are not compared: the command says
+from when on it has all rows.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from math import inf
 
 from shared.config_store.client import open_everywhere
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import open_redis
 from shared.settings import load_settings_or_exit
-from shared.usage.aggregates import OTHER, Combination, Sums, Totals, sums_of, total
+from shared.usage.aggregates import sums_of
+from shared.usage.budgets import BudgetStore
+from shared.usage.check.budgets import CountedRows, check_leases, check_used, is_complete_since, rows_until
+from shared.usage.check.sums import check_cost, check_sums
 from shared.usage.keys import ledger_key
-from shared.usage.prices import Rates
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow, day_of
 
 _PROGRAM = "python -m shared.usage"
-# Stands for all combinations together.
-_ALL = Combination(*["all"] * 5)
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=_PROGRAM, description="Commands for the usage of tenants.")
     commands = parser.add_subparsers(dest="command", required=True)
     checking = commands.add_parser(
-        "check", help="compare the ledger with its sums; ends with 2 on a difference"
+        "check", help="compare the ledger with its sums and with budgets; ends with 2 on a difference"
     )
     checking.add_argument("--tenant", help="the id of one tenant; without it, all are compared")
     arguments = parser.parse_args()
@@ -41,57 +42,16 @@ def main() -> None:
         with (
             closing(open_redis(load_settings_or_exit())) as address,
             open_everywhere(address.options) as client,
+            redis_errors(),
         ):
-            reader = UsageReader(client)
-            with redis_errors():
-                for tenant_id in [arguments.tenant] if arguments.tenant else sorted(reader.tenants()):
-                    faults += _check(reader, tenant_id)
+            reader, store = UsageReader(client), BudgetStore(client)
+            budgets = store.names(arguments.tenant)
+            known = [arguments.tenant] if arguments.tenant else sorted({*reader.tenants(), *budgets})
+            for tenant_id in known:
+                faults += _check(reader, store, tenant_id, budgets.get(tenant_id, ()))
     except (GatewayError, OSError, ValueError) as error:
         sys.exit(f"{_PROGRAM}: {error}")
     sys.exit(2 if faults else 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A difference between the ledger and a sum, or in a row. `expected` is computed from the rows."""
-
-    place: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.found} is stored, the rows give {self.expected}"
-
-
-def check_cost(row: LedgerRow) -> Drift | None:
-    """The difference when the cost of a row is not that of its calls at their prices."""
-    usage, expected = row.usage, 0
-    for call in row.abandoned:
-        usage = usage.minus(call.usage)
-        expected += Rates(call.rates).cost(call.usage)
-    is_known = bool(row.rates) or not usage.requests  # no call was served
-    found = str(expected + Rates(row.rates).cost(usage) if is_known else None)
-    stored = str(row.cost_nano)
-    return None if found == stored else Drift(f"row {row.id}, cost_nano", found, stored)
-
-
-def check_sums(
-    expected: Sums, stored: Sums, *, days: Iterable[str], later: Sums | None = None
-) -> Iterator[Drift]:
-    """Yield each stored sum of the days that is not the expected one, which the rows give.
-
-    While calls are written, the sums that were read in between are from `expected` to `later`. Combinations
-    that a worker counted as `OTHER` are compared together.
-    """
-    for day in days:
-        parts = [dict(sums.get(day, {})) for sums in (expected, stored, expected if later is None else later)]
-        if any(OTHER in name for name in parts[1]):
-            parts = [{_ALL: total(part.values())} for part in parts]
-        for name in sorted(set().union(*parts)):
-            least, found, most = (part.get(name, Totals()) for part in parts)
-            numbers = zip(least.numbers, found.numbers, most.numbers, strict=True)
-            if not all(low <= one <= high for low, one, high in numbers):
-                yield Drift(f"{day} {name.field}", str(least), str(found))
 
 
 class _Ledger:
@@ -100,22 +60,28 @@ class _Ledger:
     Attributes:
         number: rows that are whole.
         begin: the day on which the first entry was written; empty: there is none.
+        begin_time: when that was, in seconds since the Unix epoch; infinite: there is none.
+        counted: what rows count in budgets.
         faults: a sentence for each entry that is damaged or whose cost differs.
     """
 
     def __init__(self, reader: UsageReader, tenant_id: str) -> None:
         self.number = 0
         self.begin = ""
+        self.begin_time = inf
+        self.counted = CountedRows()
         self.faults: list[str] = []
         self._reader = reader
-        self._tenant_id = tenant_id
+        self.tenant_id = tenant_id
 
     def rows(self) -> Iterator[LedgerRow]:
         """Yield each row that is whole."""
-        for entry in self._reader.all_entries(self._tenant_id):
-            self.begin = self.begin or day_of(entry.written)
+        for entry in self._reader.all_entries(self.tenant_id):
+            if not self.begin:
+                self.begin, self.begin_time = day_of(entry.written), entry.written
+            self.counted.add(entry)
             if entry.row is None:
-                name = f"{ledger_key(self._tenant_id)}, entry {entry.id}"
+                name = f"{ledger_key(self.tenant_id)}, entry {entry.id}"
                 self.faults.append(f"{name}: the row is damaged: {entry.fault}")
                 continue
             self.number += 1
@@ -124,28 +90,52 @@ class _Ledger:
             yield entry.row
 
 
-def _check(reader: UsageReader, tenant_id: str) -> int:
+def _check(reader: UsageReader, store: BudgetStore, tenant_id: str, budgets: Iterable[str]) -> int:
     """Write what was compared, and each fault. Returns the number of faults."""
     ledger = _Ledger(reader, tenant_id)
     expected = sums_of(ledger.rows())
-    if not ledger.begin:
-        sys.stdout.write(f"{tenant_id}: no rows; nothing is compared.\n")
-        return 0
     # The rows that are missing were written before the others, so on that day or before, and are no younger.
     is_complete = reader.is_complete(tenant_id)
-    first = date.fromisoformat(min(expected, default=ledger.begin) if is_complete else ledger.begin)
-    first += timedelta(days=not is_complete)
-    stored = reader.sums(tenant_id, first, datetime.now(UTC).date())
-    days = sorted(day for day in expected.keys() | stored.keys() if day >= first.isoformat())
-    found = list(check_sums(expected, stored, days=days))
-    if found:
-        later = sums_of(reader.all_rows(tenant_id))
-        found = list(check_sums(expected, stored, days=days, later=later))
-    missing = "" if is_complete else "older ones are missing, because the ledger is bounded; "
-    head = f"{ledger.number} rows; {missing}sums are compared from {first.isoformat()} on."
-    faults = [*ledger.faults, *map(str, found)]
-    sys.stdout.writelines(f"{tenant_id}: {line}\n" for line in (head, *faults))
+    lines, faults = _compare_budgets(reader, store, ledger, budgets, is_complete=is_complete)
+    if not ledger.begin:
+        lines.insert(0, "no rows; nothing is compared." if not lines else "no rows; no sums are compared.")
+    else:
+        first = date.fromisoformat(min(expected, default=ledger.begin) if is_complete else ledger.begin)
+        first += timedelta(days=not is_complete)
+        stored = reader.sums(tenant_id, first, datetime.now(UTC).date())
+        days = sorted(day for day in expected.keys() | stored.keys() if day >= first.isoformat())
+        found = list(check_sums(expected, stored, days=days))
+        if found:
+            later = sums_of(reader.all_rows(tenant_id))
+            found = list(check_sums(expected, stored, days=days, later=later))
+        missing = "" if is_complete else "older ones are missing, because the ledger is bounded; "
+        lines.insert(0, f"{ledger.number} rows; {missing}sums are compared from {first.isoformat()} on.")
+        faults = [*ledger.faults, *map(str, found), *faults]
+    sys.stdout.writelines(f"{tenant_id}: {line}\n" for line in (*lines, *faults))
     return len(faults)
+
+
+def _compare_budgets(
+    reader: UsageReader, store: BudgetStore, ledger: _Ledger, budgets: Iterable[str], *, is_complete: bool
+) -> tuple[list[str], list[str]]:
+    """Compare budgets. Returns a sentence about what was compared, if there are any, and one for each fault.
+
+    Rows that were written since the ledger was read are counted up to the moment at which a budget is read.
+    """
+    rows, skipped, count = ledger.counted, 0, 0
+    faults: list[str] = []
+    now = datetime.now(UTC).timestamp()
+    for name, snapshot in store.snapshots(ledger.tenant_id, {*budgets, *rows.amounts}):
+        for entry in rows_until(reader.all_entries(ledger.tenant_id, rows.last), snapshot.last_row):
+            rows.add(entry)
+        faults += map(str, check_leases(name, snapshot))
+        if is_complete or is_complete_since(name, ledger.begin_time):
+            faults += map(str, check_used(name, snapshot, rows, now))
+        else:
+            skipped += 1
+        count += 1
+    missing = f"; not compared, because older rows are missing: {skipped}" if skipped else ""
+    return [f"budgets compared: {count - skipped}{missing}."] if count else [], faults
 
 
 if __name__ == "__main__":

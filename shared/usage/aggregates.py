@@ -11,7 +11,7 @@ from functools import reduce
 from typing import Final, NamedTuple, Self
 
 from shared.model.amounts import usd
-from shared.usage.row import LedgerRow, without_repeats
+from shared.usage.row import LedgerRow, calls
 
 #: Stands for each part of a combination that is not counted by itself.
 OTHER: Final = "other"
@@ -132,9 +132,9 @@ def total(parts: Iterable[Totals]) -> Totals:
 
 
 def sums_of(rows: Iterable[LedgerRow]) -> dict[str, dict[Combination, Totals]]:
-    """The sums of rows. A row that is there twice counts once."""
+    """The sums of the rows of requests. A row that is there twice counts once."""
     found: dict[str, dict[Combination, Totals]] = {}
-    for row in without_repeats(rows):
+    for row in calls(rows):
         add_to(found.setdefault(row.day, {}), Combination.of(row), Totals.of(row))
     return found
 

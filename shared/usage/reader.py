@@ -107,9 +107,8 @@ class UsageReader:
         found: Any = self._client.xrange(ledger_key(tenant_id), min=begin, count=count)
         return [Entry.of(*each) for each in found]
 
-    def all_entries(self, tenant_id: str) -> Iterator[Entry]:
-        """All entries that are in Redis, the oldest first."""
-        after = ""
+    def all_entries(self, tenant_id: str, after: str = "") -> Iterator[Entry]:
+        """All entries that are in Redis, the oldest first; or those after the one with that id."""
         while page := self.entries(tenant_id, after=after):
             yield from page
             after = page[-1].id

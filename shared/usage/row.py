@@ -258,6 +258,34 @@ def _checked(members: Mapping[str, Any], name: str) -> Any:
     return value
 
 
+def adjustment_row(
+    *, id: str, time: float, tenant: str, budgets: Mapping[str, int], change: Adjustment
+) -> LedgerRow:
+    """The row of a change to budgets; `budgets` has what it adds to what is used."""
+    return LedgerRow(
+        id=id,
+        time=time,
+        request_id="",
+        tenant=tenant,
+        key="",
+        rule="",
+        provider="",
+        model_asked="",
+        model="",
+        api="",
+        status=0,
+        usage=Usage(requests=0),
+        cost_nano=0,
+        budgets=budgets,
+        adjustment=change,
+    )
+
+
+def calls(rows: Iterable[LedgerRow]) -> Iterator[LedgerRow]:
+    """Yield the rows of requests, each once."""
+    return (row for row in without_repeats(rows) if row.adjustment is None)
+
+
 def without_repeats(rows: Iterable[LedgerRow]) -> Iterator[LedgerRow]:
     """Yield each row once: one that was written twice has the same id."""
     seen: set[str] = set()

@@ -1,4 +1,7 @@
-"""Writes rows to the ledger in batches, off the path of requests."""
+"""Writes rows to the ledger in batches, off the path of requests.
+
+With a row, what its request reserved in budgets is settled: what it used takes the place of that.
+"""
 
 import asyncio
 import json
@@ -6,14 +9,17 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import batched
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from shared.core.errors import StoreDown
+from shared.limits.redis.limiter import SETTLE_LEASE
+from shared.limits.values import budget_key, budget_keys
 from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
-from shared.usage.aggregates import Combination, CombinationCap, Totals, add_to
+from shared.usage.aggregates import COUNTERS, Combination, CombinationCap, Totals, add_to
 from shared.usage.keys import batch_key, ledger_key, sums_keys
 from shared.usage.ledger_bound import LedgerBound
 from shared.usage.pending import PendingBatches
@@ -22,7 +28,7 @@ from shared.usage.row import LedgerRow
 logger = logging.getLogger(__name__)
 
 #: The script that writes a batch.
-SETTLE: Final = Script.of(Path(__file__).parent / "lua" / "settle.lua")
+SETTLE: Final = Script.of(SETTLE_LEASE, Path(__file__).parent / "lua" / "settle.lua")
 
 #: The most rows that wait for Redis in the memory of a worker; others wait on disk.
 MAX_WAITING: Final = 10_000
@@ -37,9 +43,16 @@ _PENDING_MS: Final = 86_400_000
 _SUMS_SECONDS: Final = 400 * 86_400
 
 
+class _Release(NamedTuple):
+    """What a request reserved that has no row: its lease, and the names of the budgets."""
+
+    lease: str
+    budgets: Sequence[str]
+
+
 @dataclass(slots=True, kw_only=True)
 class _Batch:
-    """Rows of one tenant and day that are written together.
+    """Rows of one tenant and day that are written together, or what is released of one tenant.
 
     Attributes:
         id: its name, however often it is tried.
@@ -47,6 +60,7 @@ class _Batch:
         day: the day of all its rows.
         rows: those that are appended to the ledger.
         sums: what they add to the sums of the day.
+        released: what is settled with nothing.
         known_ms: how long Redis knows that it was written.
     """
 
@@ -55,12 +69,28 @@ class _Batch:
     day: str
     rows: Sequence[LedgerRow]
     sums: Mapping[Combination, Totals]
+    released: Sequence[_Release] = ()
     known_ms: int = _BATCH_MS
+
+    @property
+    def size(self) -> int:
+        """Its rows, and what it releases."""
+        return len(self.rows) + len(self.released)
+
+    @property
+    def leases(self) -> Iterator[tuple[str, str, int, int]]:
+        """Yield the name of the budget, the lease, the amount, and 1 if it counts without a lease."""
+        for row in self.rows:
+            for name, amount in row.budgets.items():
+                yield name, row.id, amount, int(row.is_unreserved)
+        for released in self.released:
+            for name in released.budgets:
+                yield name, released.lease, 0, 0
 
     def encoded(self) -> str:
         """The batch as a line of text."""
         rows = ",".join(row.encoded() for row in self.rows)
-        head = json.dumps({"id": self.id, "tenant": self.tenant, "day": self.day})
+        head = json.dumps({"id": self.id, "tenant": self.tenant, "day": self.day, "released": self.released})
         return f'{head[:-1]}, "rows": [{rows}]}}'
 
     @classmethod
@@ -72,10 +102,17 @@ class _Batch:
             members = json.loads(line)
             rows = [LedgerRow.of(one) for one in members["rows"]]
             id, tenant, day = members["id"], members["tenant"], members["day"]
+            released = [_Release(*one) for one in members.get("released", ())]
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is not a batch of rows: {error!r}") from None
         return cls(
-            id=id, tenant=tenant, day=day, rows=rows, sums=sums(tenant, day, rows), known_ms=_PENDING_MS
+            id=id,
+            tenant=tenant,
+            day=day,
+            rows=rows,
+            sums=sums(tenant, day, rows),
+            released=released,
+            known_ms=_PENDING_MS,
         )
 
 
@@ -84,7 +121,8 @@ class Settler:
     """Collects the rows of a worker and writes them. One event loop only.
 
     A worker that is killed while Redis is away loses the rows in its memory, `MAX_WAITING` at most. The
-    others are on disk, and so are all those of a worker that ends by itself.
+    others are on disk, and so are all those of a worker that ends by itself. What a lost row used in budgets
+    counts as much as was reserved for it.
 
     Attributes:
         connection: to Redis.
@@ -101,6 +139,7 @@ class Settler:
     pending: PendingBatches | None = None
     dropped: int = 0
     _waiting: deque[LedgerRow] = field(default_factory=deque)
+    _released: deque[tuple[str, _Release]] = field(default_factory=deque)
     _batches: deque[_Batch] = field(default_factory=deque)
     _cap: CombinationCap = field(default_factory=CombinationCap)
     _is_down: bool = False
@@ -115,10 +154,16 @@ class Settler:
         self._waiting.append(row)
         self._came.set()
 
+    def release(self, tenant_id: str, lease: str, budgets: Sequence[str]) -> None:
+        """Settle with nothing what a request without a row reserved; `budgets` are names as in its row."""
+        if budgets and len(self._released) < MAX_WAITING:
+            self._released.append((tenant_id, _Release(lease, budgets)))
+            self._came.set()
+
     @property
     def waiting(self) -> int:
-        """Rows that are not written yet."""
-        return len(self._waiting) + sum(len(batch.rows) for batch in self._batches)
+        """Rows and releases that are not written yet."""
+        return len(self._waiting) + len(self._released) + sum(batch.size for batch in self._batches)
 
     async def run(self) -> None:
         """Write what was collected, until canceled."""
@@ -131,7 +176,7 @@ class Settler:
 
     @property
     def _has_more(self) -> bool:
-        return bool(self._waiting or self._batches) or (self.pending is not None and self._may_have_pending)
+        return self.waiting > 0 or (self.pending is not None and self._may_have_pending)
 
     async def flush(self) -> None:
         """Write all rows. While Redis does not respond, they wait for the next call, in memory or on disk."""
@@ -186,7 +231,7 @@ class Settler:
         waiting = self.waiting
         while self._batches and waiting > most:
             batches.append(self._batches.pop())
-            waiting -= len(batches[-1].rows)
+            waiting -= batches[-1].size
         if not batches:
             return
         written = 0
@@ -214,15 +259,28 @@ class Settler:
         while self._waiting:
             row = self._waiting.popleft()
             rows.setdefault((row.tenant, row.day), []).append(row)
+        released: dict[str, list[_Release]] = {}
+        while self._released:
+            tenant_id, one = self._released.popleft()
+            released.setdefault(tenant_id, []).append(one)
         return [
-            self._batch(tenant, day, some[at : at + _MAX_BATCH])
-            for (tenant, day), some in rows.items()
-            for at in range(0, len(some), _MAX_BATCH)
+            *(
+                self._batch(tenant, day, some)
+                for (tenant, day), all_rows in rows.items()
+                for some in batched(all_rows, _MAX_BATCH)
+            ),
+            *(
+                self._batch(tenant, "", (), some)
+                for tenant, all_released in released.items()
+                for some in batched(all_released, _MAX_BATCH)
+            ),
         ]
 
-    def _batch(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> _Batch:
+    def _batch(
+        self, tenant: str, day: str, rows: Sequence[LedgerRow], released: Sequence[_Release] = ()
+    ) -> _Batch:
         sums = self._sums(tenant, day, rows)
-        return _Batch(id=self.random_id(), tenant=tenant, day=day, rows=rows, sums=sums)
+        return _Batch(id=self.random_id(), tenant=tenant, day=day, rows=rows, sums=sums, released=released)
 
     def _sums(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> Mapping[Combination, Totals]:
         alike: dict[Combination, list[LedgerRow]] = {}
@@ -236,8 +294,15 @@ class Settler:
     async def _write(self, batch: _Batch) -> None:
         keys = [batch_key(batch.tenant, batch.id), ledger_key(batch.tenant)]
         keys += sums_keys(batch.tenant, batch.day)
-        arguments: list[str | int] = [batch.known_ms, _SUMS_SECONDS, len(batch.rows)]
-        arguments += [row.encoded() for row in batch.rows]
+        numbers: dict[str, int] = {}
+        leases: list[str | int] = []
+        for budget, lease, amount, counts_always in batch.leases:
+            leases += [numbers.setdefault(budget, len(numbers)), lease, amount, counts_always]
+        for budget in numbers:
+            keys += budget_keys(budget_key(batch.tenant, budget))
+        counts = [len(COUNTERS), len(batch.rows), len(leases) // 4]
+        arguments: list[str | int] = [batch.known_ms, _SUMS_SECONDS, *counts]
+        arguments += [*(row.encoded() for row in batch.rows), *leases]
         for name, totals in batch.sums.items():
             arguments += [name.field, *totals.numbers]
         size = await self.connection.run(SETTLE, keys, arguments)

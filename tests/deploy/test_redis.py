@@ -63,6 +63,7 @@ READ_ALL = ["HGETALL {cfg}:identity", "GET {cfg}:revision", "HGETALL {cfg}:tenan
                 *READ_ALL,
                 "HSET {cfg}:used:t k 1",
                 "EVALSHA 0 1 rl:{t}:x",
+                "HINCRBY bud:{t}:b:0 used 1",
                 "EVALSHA 0 2 {cfg}:tenant:t {cfg}:used:t",
             ],
         ),

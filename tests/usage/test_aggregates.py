@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.usage.__main__ import check_cost, check_sums
 from shared.usage.aggregates import DIMENSIONS, OTHER, Combination, CombinationCap, Totals, grouped, sums_of
+from shared.usage.check.sums import check_cost, check_sums
 from shared.usage.row import AbandonedCall, LedgerRow, Source, Usage
 from tests.usage.rows import NOON, ROWS, row
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from shared.usage.__main__ import check_sums, main
+from shared.usage.__main__ import main
 from shared.usage.aggregates import Combination, sums_of
+from shared.usage.check.sums import check_sums
 from shared.usage.keys import ledger_key, sums_keys
 from shared.usage.row import LedgerRow, day_of
 from tests.support.commands import run_command

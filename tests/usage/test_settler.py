@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from shared.core.sizes import trim_plan
-from shared.usage.__main__ import check_sums
 from shared.usage.aggregates import COUNTERS, OTHER, Combination, CombinationCap, grouped, sums_of
+from shared.usage.check.sums import check_sums
 from shared.usage.keys import SIZES_KEY, TRIMMING_KEY, ledger_key, sums_keys
 from shared.usage.pending import PendingBatches
 from shared.usage.reader import UsageReader

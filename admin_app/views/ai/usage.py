@@ -33,7 +33,7 @@ from shared.documents.ai.usage import (
 )
 from shared.usage.aggregates import Combination, Totals, add_to, grouped
 from shared.usage.reader import UsageReader
-from shared.usage.row import LedgerRow, without_repeats
+from shared.usage.row import LedgerRow, calls
 
 blueprint = Blueprint("usage", __name__, "What calls of models used and cost.")
 
@@ -159,7 +159,7 @@ def _rows_of(reader: UsageReader, tenant_id: str, first: date, last: date) -> It
 
 def _by_tags(rows: Iterable[LedgerRow], by: Sequence[str]) -> _Groups:
     found: dict[tuple[str, ...], Totals] = {}
-    for row in without_repeats(rows):
+    for row in calls(rows):
         names = {**Combination.of(row)._asdict(), DAY: row.day}
         for tag in [f"{name}={value}" for name, value in row.tags.items()] or [""]:
             add_to(found, tuple([{**names, TAG: tag}[name] for name in by]), Totals.of(row))

@@ -7,22 +7,23 @@
 
 local charged_at = tonumber(ARGV[2])
 
--- The buckets that count, the oldest first, as {bucket, units}; the newest bucket, and the first that may count.
+-- The buckets that count, the oldest first, as {bucket, units}; the newest bucket, and the bounds of those that
+-- may count.
 local function load(key, width)
-  local stored, bucket_now = redis.call('GET', key), math.floor(now / width)
-  if not stored then return {}, bucket_now, bucket_now - BUCKETS end
+  local stored, last = redis.call('GET', key), math.floor(now / width)
+  if not stored then return {}, 0, last - BUCKETS, last end
   local _, newest, span, charged = struct.unpack(HEAD, stored)
-  local first_live = math.max(newest, bucket_now) - BUCKETS
   -- The clock went back by more than a window: no bucket counts.
-  if newest > bucket_now + BUCKETS then first_live = newest + 1 end
+  if newest > last + BUCKETS then return {}, newest, newest + 1, newest end
+  last = math.max(newest, last)
   local live, bucket, at = {}, newest - span, HEAD_LENGTH + 1
   while bucket < newest do
     local units, gap, next = older(stored, at)
-    if bucket >= first_live then live[#live + 1] = {bucket, units} end
+    if bucket >= last - BUCKETS then live[#live + 1] = {bucket, units} end
     bucket, at = bucket + gap, next
   end
-  if newest >= first_live then live[#live + 1] = {newest, charged} end
-  return live, newest, first_live
+  if newest >= last - BUCKETS then live[#live + 1] = {newest, charged} end
+  return live, newest, last - BUCKETS, last
 end
 
 -- Removes the units, as far as they were charged.
@@ -36,9 +37,7 @@ local function remove(live, width, units)
   end
 end
 
--- Adds units to a bucket, if it counts.
-local function add(live, bucket, first_live, units)
-  if bucket < first_live then return end
+local function add(live, bucket, units)
   local at = #live
   while at > 0 and live[at][1] > bucket do at = at - 1 end
   if at > 0 and live[at][1] == bucket then
@@ -49,7 +48,7 @@ local function add(live, bucket, first_live, units)
 end
 
 -- An empty counter is deleted.
-local function store(key, width, live, newest)
+local function store(key, width, live, newest, is_newer)
   local total, oldest, charged, ring, last = 0, newest, 0, '', nil
   for _, each in ipairs(live) do
     local bucket, units = each[1], each[2]
@@ -68,21 +67,27 @@ local function store(key, width, live, newest)
     return
   end
   local counter = struct.pack(HEAD, total, newest, newest - oldest, charged) .. ring
-  -- Another correction may have emptied, and so deleted, the counter in between.
-  if not redis.call('SET', key, counter, 'XX', 'KEEPTTL') then
+  if is_newer then
     redis.call('SET', key, counter, 'PX', math.ceil(SLOTS * width / 1000))
+  else
+    redis.call('SET', key, counter, 'KEEPTTL')
   end
 end
 
 for index, key in ipairs(KEYS) do
   local width = math.ceil(tonumber(ARGV[2 * index + 1]) / BUCKETS)
   local units = tonumber(ARGV[2 * index + 2])
-  local live, newest, first_live = load(key, width)
+  local live, newest, first, last = load(key, width)
   if units < 0 then
     remove(live, width, -units)
+    store(key, width, live, newest)
   else
-    add(live, math.min(math.floor(charged_at / width), newest), first_live, units)
+    local bucket = math.floor(charged_at / width)
+    if bucket >= first and bucket <= last then
+      add(live, bucket, units)
+      -- Others may have emptied the counter, which deletes it, or may have begun it again.
+      store(key, width, live, math.max(newest, bucket), bucket > newest)
+    end
   end
-  store(key, width, live, newest)
 end
 return 1

@@ -113,11 +113,12 @@ end
 local function heal(counter)
   local ended = redis.call('ZRANGEBYSCORE', counter.leases, '-inf', exact(now), 'LIMIT', 0, HEALED)
   for _, lease in ipairs(ended) do
-    local reserved = redis.call('HGET', counter.amounts, lease)
+    local reserved = redis.call('HGET', counter.amounts, lease) or '0'
     redis.call('ZREM', counter.leases, lease)
     redis.call('HDEL', counter.amounts, lease)
     redis.call('HINCRBY', counter.key, 'held', exact(0 - reserved))
     redis.call('HINCRBY', counter.key, 'used', reserved)
+    counter.held = counter.held - reserved
     if redis.call('ZADD', counter.healed, 'NX', reserved, lease) == 1 then
       redis.call('HINCRBY', counter.key, 'lost', 1)
     else

@@ -1,9 +1,9 @@
 """The independent model of every limiter: plain lists of events, counted anew for each decision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from shared.limits.values import CONCURRENT, Limit
+from shared.limits.values import BUDGET, CONCURRENT, Limit
 
 
 @dataclass
@@ -15,11 +15,72 @@ class Charge:
 
 
 @dataclass
+class Reservation:
+    """What a request reserved in a budget, in one call or several, and what became of it."""
+
+    lease: str
+    amount: int
+    end: int
+    is_healed: bool = False
+
+
+@dataclass
+class BudgetEvents:
+    """What was reserved in a budget and is not settled, and all that was settled."""
+
+    reserved: list[Reservation] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        return sum(one.amount for one in self.reserved if not one.is_healed)
+
+    @property
+    def used(self) -> int:
+        return sum(self.settled) + sum(one.amount for one in self.reserved if one.is_healed)
+
+    @property
+    def open(self) -> dict[str, int]:
+        """What each lease holds."""
+        return {lease: sum(one.amount for one in some) for lease, some in self._open().items()}
+
+    @property
+    def lost(self) -> int:
+        return len({one.lease for one in self.reserved if one.is_healed})
+
+    def reserve(self, wanted: Limit, now: int) -> None:
+        for some in self._open().values():
+            ended = max(one.end for one in some) <= now
+            for one in some:
+                one.is_healed = ended
+        self.reserved.append(Reservation(wanted.lease, wanted.cost, 0))
+        self.renew(wanted, now)
+
+    def renew(self, wanted: Limit, now: int) -> None:
+        for one in self._open().get(wanted.lease, []):
+            one.end = now + wanted.quota.window_ms * 1000
+
+    def settle(self, lease: str, amount: int, *, counts_always: bool) -> None:
+        kept = [one for one in self.reserved if one.lease != lease]
+        if counts_always or len(kept) < len(self.reserved):
+            self.settled.append(amount)
+        self.reserved = kept
+
+    def _open(self) -> dict[str, list[Reservation]]:
+        found: dict[str, list[Reservation]] = {}
+        for one in self.reserved:
+            if not one.is_healed:
+                found.setdefault(one.lease, []).append(one)
+        return found
+
+
+@dataclass
 class EventList:
-    """Charges by key, and leases by key as (lease, end). Times are in microseconds."""
+    """Charges by key, leases by key as (lease, end), and budgets by key. Times are in microseconds."""
 
     charges: dict[str, list[Charge]] = field(default_factory=dict)
     leases: dict[str, dict[str, int]] = field(default_factory=dict)
+    budgets: dict[str, BudgetEvents] = field(default_factory=dict)
 
     def acquire(self, limits: Sequence[Limit], now: int) -> list[Limit]:
         """The violated limits; charges all when there is none."""
@@ -27,6 +88,8 @@ class EventList:
         for wanted in limits if not violated else ():
             if wanted.kind == CONCURRENT:
                 self.renew(wanted, now)
+            elif wanted.kind == BUDGET:
+                self.budget(wanted).reserve(wanted, now)
             else:
                 if self._is_foreign(wanted, now):
                     self.charges.pop(wanted.key)
@@ -38,7 +101,12 @@ class EventList:
         """What is used, besides the place that the request holds itself."""
         if wanted.kind == CONCURRENT:
             return sum(lease != wanted.lease for lease in self._running(wanted, now))
+        if wanted.kind == BUDGET:
+            return self.budget(wanted).used + self.budget(wanted).held
         return sum(charge.cost for charge in self._live(wanted, now))
+
+    def budget(self, wanted: Limit) -> BudgetEvents:
+        return self.budgets.setdefault(wanted.key, BudgetEvents())
 
     def bucket(self, wanted: Limit, now: int) -> int:
         if self._is_foreign(wanted, now):
@@ -47,8 +115,11 @@ class EventList:
 
     def renew(self, wanted: Limit, now: int) -> None:
         """Whoever takes a place clears away those that do not count."""
-        self.leases[wanted.key] = self._running(wanted, now)
-        self.leases[wanted.key][wanted.lease] = now + wanted.quota.window_ms * 1000
+        if wanted.kind == BUDGET:
+            self.budget(wanted).renew(wanted, now)
+        else:
+            self.leases[wanted.key] = self._running(wanted, now)
+            self.leases[wanted.key][wanted.lease] = now + wanted.quota.window_ms * 1000
 
     def release(self, wanted: Limit) -> None:
         self.leases.get(wanted.key, {}).pop(wanted.lease, None)
@@ -66,6 +137,16 @@ class EventList:
             owed -= taken
         if not any(charge.cost for charge in self._live(wanted, now)):
             self.charges.pop(wanted.key, None)
+
+    def add(self, wanted: Limit, units: int, now: int, charged_at: int) -> None:
+        """To the bucket that was charged, if it counts, or (when that is not known) to the newest."""
+        if not charged_at:
+            more = replace(wanted, cost=units, quota=replace(wanted.quota, limit=10**15))
+            assert not self.acquire([more], now)
+            return
+        bucket, last = charged_at // width_us(wanted), self.bucket(wanted, now)
+        if not self._is_foreign(wanted, now) and last - 64 <= bucket <= last:
+            self.charges.setdefault(wanted.key, []).append(Charge(bucket, units))
 
     def _running(self, wanted: Limit, now: int) -> dict[str, int]:
         last = now + 2 * wanted.quota.window_ms * 1000

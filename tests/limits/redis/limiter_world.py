@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, cast
 
 import pytest
@@ -12,8 +13,18 @@ from shared.config_store.client import open_everywhere
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.port import Limiter
 from shared.limits.redis.limiter import RedisLimiter, open_redis_limiter
-from shared.limits.values import CONCURRENT, Decision, Limit, Quota
+from shared.limits.values import (
+    BUDGET,
+    CONCURRENT,
+    Decision,
+    Limit,
+    Quota,
+    budget_key,
+    budget_keys,
+)
 from shared.testing.memory_limiter import MemoryLimiter
+from shared.usage.settler import Settler, open_settler
+from tests.usage.rows import row
 
 #: Some day in 2025, in microseconds.
 START = 1_750_000_000_000_000
@@ -55,9 +66,15 @@ class World:
     """A limiter, its clock, and for the one in Redis a second connection that looks at the keys."""
 
     def __init__(
-        self, limiter: Limiter, hands: Hands, runner: asyncio.Runner, store: redis.Redis | None
+        self,
+        limiter: Limiter,
+        hands: Hands,
+        runner: asyncio.Runner,
+        store: redis.Redis | None,
+        settler: Settler | None = None,
     ) -> None:
         self.limiter = limiter
+        self.settler = settler
         self.hands = hands
         self.store = store
         self._runner = runner
@@ -81,6 +98,30 @@ class World:
         limits, units = zip(*corrections, strict=True)
         self._runner.run(self.limiter.correct(limits, charged, units))
 
+    def extend(self, *limits: Limit) -> Decision:
+        return self._runner.run(self.limiter.extend(limits))
+
+    def settle(self, *limits: Limit, amount: int, is_unreserved: bool = False) -> None:
+        """Settle the lease of some budgets: all have used `amount`."""
+        if self.settler is None:
+            assert isinstance(self.limiter, MemoryLimiter)
+            for each in limits:
+                self.limiter.settle(each.key, each.lease, amount, counts_always=is_unreserved)
+            return
+        amounts = {name_of(each): amount for each in limits}
+        ended = row(tenant="tenant", budgets=amounts, is_unreserved=is_unreserved)
+        ended.id = limits[0].lease
+        self.settler.add(ended)
+        self.run(self.settler.flush())
+
+    def settle_nothing(self, *limits: Limit) -> None:
+        """Settle the lease of budgets of a request without a row."""
+        if self.settler is None:
+            self.settle(*limits, amount=0)
+        else:
+            self.settler.release("tenant", limits[0].lease, [name_of(each) for each in limits])
+            self.run(self.settler.flush())
+
     def run[R](self, work: Coroutine[Any, Any, R]) -> R:
         return self._runner.run(work)
 
@@ -88,7 +129,8 @@ class World:
         """The keys as bytes with their time of expiry; nothing for the limiter without a store."""
         if self.store is None:
             return []
-        return [(self.store.dump(limit.key), self.store.pexpiretime(limit.key)) for limit in limits]
+        keys = [key for limit in limits for key in _keys(limit)]
+        return [(self.store.dump(key), self.store.pexpiretime(key)) for key in keys]
 
     def forget(self) -> None:
         """Start again: empty counters, the clock at its start."""
@@ -100,8 +142,19 @@ class World:
 
     def close(self) -> None:
         self._runner.run(self.limiter.close())
+        if self.settler is not None:
+            self._runner.run(self.settler.connection.close())
         if self.store is not None:
             self.store.close()
+
+
+def name_of(budget: Limit) -> str:
+    """The name of a budget in rows."""
+    return budget.key.removeprefix(budget_key("tenant", ""))
+
+
+def _keys(limit: Limit) -> tuple[str, ...]:
+    return budget_keys(limit.key) if limit.kind == BUDGET else (limit.key,)
 
 
 def world(kind: str, runner: asyncio.Runner, options: Mapping[str, Any] | None = None) -> World:
@@ -113,7 +166,9 @@ def world(kind: str, runner: asyncio.Runner, options: Mapping[str, Any] | None =
     limiter: Limiter = open_redis_limiter(options, deadline=20, now=lambda: hands.now_us)
     if kind == "guarded":
         limiter = GuardedLimiter(cast(RedisLimiter, limiter), hands, workers=1, **KNOBS)
-    return World(limiter, hands, runner, open_everywhere(options))
+    numbers = count()
+    settler = open_settler(options, lambda: f"batch-{next(numbers)}", max_bytes=10**9)
+    return World(limiter, hands, runner, open_everywhere(options), settler)
 
 
 def _options(kind: str, request: pytest.FixtureRequest) -> Mapping[str, Any] | None:
@@ -153,6 +208,31 @@ def at_a_time(
     quota = Quota(number, length_ms)
     key = f"rl:{{tenant}}:rule:{name}"
     return Limit(key, quota, "rule", name, f"{length_ms}ms", kind=CONCURRENT, lease=lease)
+
+
+def budget(
+    number: int = 100,
+    lease: str = "one",
+    *,
+    cost: int = 10,
+    name: str = "bud_1:0",
+    resets_at: int = 0,
+    length_ms: int = 60_000,
+    on_error: str = "local",
+) -> Limit:
+    """A budget of so many units, and what a request reserves."""
+    return Limit(
+        budget_key("tenant", name),
+        Quota(number, length_ms),
+        "budget",
+        name,
+        "",
+        cost,
+        kind=BUDGET,
+        lease=lease,
+        resets_at=resets_at,
+        on_error=on_error,
+    )
 
 
 def admitted(here: World, *limits: Limit, times: int) -> int:

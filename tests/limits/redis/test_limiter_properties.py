@@ -15,7 +15,7 @@ from tests.support.cases import slow
 any_history = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=[*KINDS, *slow("cluster")])
 def here(request: pytest.FixtureRequest) -> Iterator[World]:
     with requested_world(request) as here:
         yield here

@@ -1,0 +1,130 @@
+"""Budgets as they stand in Redis, read for the admin API and the check, and changed by operators.
+
+Synchronous. `shared/limits/redis/budget.lua` says what is stored. Requests reserve by the limiter, and settle
+by the settler.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import batched
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from redis import Redis
+
+from shared.limits.values import budget_key, budget_keys
+from shared.usage.keys import ledger_key
+from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow, adjustment_row
+
+_FOLDER: Final = Path(__file__).parent / "lua"
+# Budgets that one call of a script reads.
+_PAGE: Final = 200
+# A key of a budget. Its name is what rows have.
+_KEY: Final = re.compile(r"bud:\{([^}]+)\}:(.+?)(?::held|:amounts|:healed)?")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A budget in one period, in its unit.
+
+    Attributes:
+        used: what was settled, and what leases had reserved that ended without a settle.
+        held: what requests have reserved that go on.
+        lost: the number of leases that ended without a settle.
+        over: how much more is used than the limit.
+    """
+
+    used: int
+    held: int
+    lost: int
+    over: int
+
+
+class Snapshot(NamedTuple):
+    """A budget and its leases at one moment.
+
+    Attributes:
+        last_row: the id of the last entry of the ledger at that moment; empty: there was none.
+        is_there: whether the budget is stored. It is not long after its period.
+        used, held, lost: as in `BudgetState`.
+        leases, amounts: the number of leases, and of amounts that they have reserved.
+        reserved: the sum of those.
+        healed, healed_sum: the number of leases that ended without a settle, and what they had reserved.
+    """
+
+    last_row: str
+    is_there: bool
+    used: int
+    held: int
+    lost: int
+    leases: int
+    amounts: int
+    reserved: int
+    healed: int
+    healed_sum: int
+
+
+class BudgetStore:
+    """The budgets of all tenants. The client must return bytes. Raises redis-py's errors.
+
+    A budget has a name: ``<id>:<begin of the period in seconds>``.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._adjust = client.register_script((_FOLDER / "adjust.lua").read_text(encoding="utf-8"))
+        self._snapshot = client.register_script((_FOLDER / "snapshot.lua").read_text(encoding="utf-8"))
+
+    def states(self, tenant_id: str, limits: Mapping[str, int]) -> dict[str, BudgetState]:
+        """The states of budgets by their names; `limits` has the limit of each."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name in limits:
+                pipeline.hmget(budget_key(tenant_id, name), "used", "held", "lost")
+            replies = pipeline.execute()
+        found = {}
+        for (name, limit), numbers in zip(limits.items(), replies, strict=True):
+            used, held, lost = (int(number or 0) for number in numbers)
+            found[name] = BudgetState(used, held, lost, max(used - limit, 0))
+        return found
+
+    def reset(self, tenant_id: str, name: str, *, actor: str, row_id: str, now: float) -> int:
+        """Let a budget begin again, and note it in the ledger. Returns what was used.
+
+        What goes on stays reserved. What is settled meanwhile counts.
+        """
+        while True:
+            used = self.states(tenant_id, {name: 0})[name].used
+            change = Adjustment(action=RESET, amount=-used, actor=actor)
+            row = adjustment_row(id=row_id, time=now, tenant=tenant_id, budgets={name: -used}, change=change)
+            if self._write(tenant_id, name, used, row):
+                return used
+
+    def note_increase(
+        self, tenant_id: str, name: str, *, amount: int, actor: str, row_id: str, now: float
+    ) -> None:
+        """Note in the ledger that the limit of a budget grew. The limit itself is the configuration's."""
+        change = Adjustment(action=INCREASE, amount=amount, actor=actor)
+        row = adjustment_row(id=row_id, time=now, tenant=tenant_id, budgets={name: 0}, change=change)
+        self._write(tenant_id, name, 0, row)
+
+    def _write(self, tenant_id: str, name: str, amount: int, row: LedgerRow) -> bool:
+        keys = [budget_key(tenant_id, name), ledger_key(tenant_id)]
+        return bool(self._adjust(keys=keys, args=[amount, row.encoded()]))
+
+    def names(self, tenant_id: str | None = None) -> dict[str, set[str]]:
+        """The names of all budgets by tenant; or of one tenant. It looks at all keys."""
+        found: dict[str, set[str]] = {}
+        pattern = budget_key(tenant_id or "*", "*")
+        for key in self._client.scan_iter(match=pattern, count=1_000):
+            if parts := _KEY.fullmatch(key.decode(errors="replace")):
+                found.setdefault(parts[1], set()).add(parts[2])
+        return found
+
+    def snapshots(self, tenant_id: str, names: Iterable[str]) -> Iterator[tuple[str, Snapshot]]:
+        """Yield budgets with what was stored at one moment, some at a time."""
+        for some in batched(sorted(names), _PAGE):
+            keys = [key for name in some for key in budget_keys(budget_key(tenant_id, name))]
+            last, *found = self._snapshot(keys=[ledger_key(tenant_id), *keys])
+            for name, numbers in zip(some, found, strict=True):
+                yield name, Snapshot(last.decode(), bool(numbers[0]), *map(int, numbers[1:]))

@@ -1,0 +1,1 @@
+"""Compares what was written besides the ledger with what its rows give."""

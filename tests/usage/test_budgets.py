@@ -1,0 +1,170 @@
+"""Budgets in Redis: what settles with rows, what operators change, and what is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from shared.limits.redis.limiter import open_redis_limiter
+from shared.limits.values import Limit, budget_key
+from shared.usage.aggregates import Totals, grouped
+from shared.usage.budgets import BudgetState, BudgetStore
+from shared.usage.pending import PendingBatches
+from shared.usage.reader import UsageReader
+from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow
+from tests.limits.redis.limiter_world import budget
+from tests.support.valkey_server import Server
+from tests.usage.rows import NOON, row
+from tests.usage.test_settler import FIRST, LAST, flush_all, settle, settler
+
+DAILY, MONTHLY = "bud_1:1796083200", "bud_2:1796083200"
+
+
+@pytest.fixture
+def store(client: Redis) -> BudgetStore:
+    return BudgetStore(client)
+
+
+def limits(lease: str) -> list[Limit]:
+    """A request of two budgets of a tenant."""
+    return [budget(10_000, lease, name=name) for name in (DAILY, MONTHLY)]
+
+
+async def reserve(socket: str, *leases: str) -> None:
+    """Reserve 10 in each budget under each lease."""
+    limiter = open_redis_limiter({"unix_socket_path": socket}, 20)
+    for lease in leases:
+        assert (await limiter.acquire(limits(lease))).allowed
+    await limiter.close()
+
+
+def ended(lease: str, daily: int, monthly: int, **members: Any) -> LedgerRow:
+    """The row of a request."""
+    one = row(tenant="tenant", budgets={DAILY: daily, MONTHLY: monthly}, **members)
+    one.id = lease
+    return one
+
+
+def used(store: BudgetStore) -> list[int]:
+    states = store.states("tenant", {DAILY: 0, MONTHLY: 0})
+    return [states[name].used for name in (DAILY, MONTHLY)]
+
+
+async def test_rows_settle_what_their_requests_reserved(valkey_socket: str, store: BudgetStore) -> None:
+    await reserve(valkey_socket, "a", "b", "c")
+    await settle(valkey_socket, [ended("a", 3, 4), ended("b", 30, 0)])
+    assert store.states("tenant", {DAILY: 30, MONTHLY: 30, "bud_3:0": 1}) == {
+        DAILY: BudgetState(used=33, held=10, lost=0, over=3),
+        MONTHLY: BudgetState(used=4, held=10, lost=0, over=0),
+        "bud_3:0": BudgetState(used=0, held=0, lost=0, over=0),
+    }
+
+
+async def test_rows_of_one_batch_and_of_several_count_once(valkey_socket: str, store: BudgetStore) -> None:
+    await reserve(valkey_socket, *map(str, range(450)))
+    rows = [ended(str(number), number, 1, time=NOON + number % 2 * 86_400) for number in range(450)]
+    await settle(valkey_socket, rows)
+    await settle(valkey_socket, rows[:3])
+    assert used(store) == [sum(range(450)), 450]
+
+
+async def test_releases_are_settled_with_nothing_also_without_rows(
+    valkey_socket: str, client: Redis, store: BudgetStore
+) -> None:
+    await reserve(valkey_socket, "a", "b")
+    async with settler(valkey_socket) as one:
+        one.release("tenant", "a", [DAILY, MONTHLY])
+        one.release("tenant", "b", [DAILY])
+        one.release("tenant", "c", [])
+        assert one.waiting == 2
+        await one.flush()
+        assert one.waiting == 0
+    states = store.states("tenant", {DAILY: 1, MONTHLY: 1})
+    assert [(state.used, state.held) for state in states.values()] == [(0, 0), (0, 10)]
+    assert not client.exists("led:{tenant}")
+
+
+async def test_rows_and_releases_that_waited_on_disk_settle_once(running: Server, tmp_path: Path) -> None:
+    await reserve(running.socket, "a", "b", "c")
+    with Redis(unix_socket_path=running.socket) as client:
+        client.save()
+    running.kill()
+    async with settler(running.socket, pending=PendingBatches(tmp_path)) as one:
+        one.add(ended("a", 3, 4))
+        one.add(ended("alone", 100, 100, is_unreserved=True))
+        one.release("tenant", "b", [DAILY, MONTHLY])
+        await one.close()
+        assert one.waiting == one.dropped == 0
+    running.start()
+    async with settler(running.socket, pending=PendingBatches(tmp_path)) as new:
+        await flush_all(new)
+        await new.close()
+    with Redis(unix_socket_path=running.socket) as client:
+        store = BudgetStore(client)
+        assert used(store) == [103, 104]
+        assert store.states("tenant", {DAILY: 0})[DAILY].held == 10
+
+
+async def test_reset_begins_again_and_is_a_row(valkey_socket: str, client: Redis, store: BudgetStore) -> None:
+    await reserve(valkey_socket, "a", "b")
+    await settle(valkey_socket, [ended("a", 7, 8)])
+    assert store.reset("tenant", DAILY, actor="ops", row_id="reset-1", now=NOON) == 7
+    assert used(store) == [0, 8]
+    await settle(valkey_socket, [ended("b", 2, 2)])
+    assert used(store) == [2, 10]
+    (change,) = [one for one in UsageReader(client).all_rows("tenant") if one.adjustment]
+    assert (change.id, change.time, change.budgets) == ("reset-1", NOON, {DAILY: -7})
+    assert change.adjustment == Adjustment(action=RESET, amount=-7, actor="ops")
+
+
+async def test_reset_that_meets_another_one_takes_nothing_twice(
+    valkey_socket: str, store: BudgetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reserve(valkey_socket, "a")
+    await settle(valkey_socket, [ended("a", 7, 8)])
+    seen = store.states("tenant", {DAILY: 0})
+    assert store.reset("tenant", DAILY, actor="ops", row_id="reset-1", now=NOON) == 7
+    real = store.states
+    with monkeypatch.context() as patch:
+        replies = iter([seen])
+        patch.setattr(store, "states", lambda *given: next(replies, None) or real(*given))
+        assert store.reset("tenant", DAILY, actor="ops", row_id="reset-2", now=NOON) == 0
+    assert used(store) == [0, 8]
+
+
+def test_increase_is_a_row_and_changes_nothing_that_was_used(client: Redis, store: BudgetStore) -> None:
+    store.note_increase("tenant", DAILY, amount=50, actor="ops", row_id="more-1", now=NOON)
+    ((change),) = UsageReader(client).all_rows("tenant")
+    assert (change.budgets, change.adjustment) == (
+        {DAILY: 0},
+        Adjustment(action=INCREASE, amount=50, actor="ops"),
+    )
+    assert not client.exists(budget_key("tenant", DAILY))
+
+
+async def test_adjustments_are_no_calls_in_sums(
+    valkey_socket: str, client: Redis, store: BudgetStore
+) -> None:
+    await settle(valkey_socket, [ended("a", 7, 8)])
+    store.note_increase("tenant", DAILY, amount=50, actor="ops", row_id="more-1", now=NOON)
+    ((_, totals),) = grouped(UsageReader(client).sums("tenant", FIRST, LAST), ())
+    assert totals == Totals.of(ended("a", 7, 8))
+
+
+async def test_names_are_found_by_tenant(valkey_socket: str, client: Redis, store: BudgetStore) -> None:
+    await reserve(valkey_socket, "a")
+    client.hset(budget_key("globex", "bud_9:total:5"), "used", 1)
+    client.set("bud:other", 1)
+    assert store.names() == {"tenant": {DAILY, MONTHLY}, "globex": {"bud_9:total:5"}}
+    assert store.names("globex") == {"globex": {"bud_9:total:5"}}
+
+
+async def test_limiter_and_settler_speak_of_the_same_budgets(valkey_socket: str, client: Redis) -> None:
+    """Two connections: what one reserved, the other settles, and nothing else is stored of it."""
+    await reserve(valkey_socket, "a")
+    await settle(valkey_socket, [ended("a", 3, 4)])
+    assert sorted(key.decode() for key in client.keys("bud:*")) == [
+        budget_key("tenant", DAILY),
+        budget_key("tenant", MONTHLY),
+    ]
