@@ -1,12 +1,14 @@
 """Limits of tokens and money: what is expected is charged first, and what was used in the end."""
 
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import Invalid
+from shared.limits.values import LimitState, decide
 from shared.pipeline.plugin import Continue, Reject
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
@@ -81,6 +83,19 @@ def test_a_long_request_is_estimated_before_it_is_charged(limiter: MemoryLimiter
     gate = Gate(limiter, [("rule", TOKENS)])
     assert left(gate, gate.ask(**FAST, metered=Uses(300), body=b"x" * 40_000)) == "700"
     assert gate.headers(gate.ask(body=b"x" * 40_000)) == {}
+
+
+def test_a_client_waits_for_one_call_and_the_correction_comes_after_it() -> None:
+    calls = AsyncMock()
+    calls.acquire.side_effect = lambda limits: decide([LimitState(limit, 900, 0) for limit in limits])
+    gate = Gate(calls, [("rule", {"limits": {"global": [TOKENS, {"limit": 9, "window": "1m"}]}})])
+    request = Uses(300, used=120)
+    verdict = gate.ask(**FAST, metered=request)
+    assert [call[0] for call in calls.method_calls] == ["acquire"]
+    gate.end(verdict, request)
+    (name, (limits, decision, units), _) = calls.method_calls[1]
+    assert (name, [one.unit for one in limits], units) == ("correct", ["tokens"], [-180])
+    assert decision.allowed
 
 
 @pytest.mark.parametrize(

@@ -430,3 +430,58 @@ def test_the_error_without_a_target_says_when_to_come_back(why: Ended, status: i
 def test_the_api_of_the_path_is_kept() -> None:
     _, one = ask({"model": "fast", "messages": []})
     assert one.call == ApiCall("openai.chat", "/chat/completions")
+
+
+def report(one: AiExchange, *, tokens: int, output: int) -> None:
+    """The provider reports what the request used."""
+    CALLS.begin_response(one, 200, Headers())
+    usage = {"usage": {"prompt_tokens": tokens, "completion_tokens": output}}
+    CALLS.end_response(one, json.dumps(usage).encode())
+
+
+def test_what_a_request_may_use_is_bounded_by_its_model_and_priced_by_its_dearest_target() -> None:
+    targets = (ModelTarget(provider="main", model="priced"), ModelTarget(provider="main", model="gpt-6-luna"))
+    hello = [{"role": "user", "content": "Hello!"}]
+    _, one = ask(
+        {"model": "both", "messages": hello, "max_tokens": 10}, models={"both": Model("both", targets)}
+    )
+    assert one.demand is one.demand
+    assert one.expected("output_tokens") == (10, 10)
+    tokens = one.demand.of("input_tokens")
+    assert one.expected("usd") == (1_000 * tokens + 2_000 * 10, 1_000 * tokens + 2_000 * 10)
+    _, free = ask({"model": "priced", "messages": hello})
+    assert free.expected("tokens") == (tokens + 4_096, tokens)
+    _, unpriced = ask({"model": "old", "messages": hello})
+    assert unpriced.expected("usd") is None
+    _, own = ask(None, "/ai/v1/models", "GET")
+    assert (own.expected("tokens"), own.used("tokens")) == ((0, 0), 0)
+
+
+def test_what_requests_used_is_learned_for_the_next_ones() -> None:
+    body = {"model": "priced", "messages": [{"role": "user", "content": "Learn from this sentence."}]}
+    _, one = ask(body)
+    estimate = one.demand.estimate
+    for _ in range(5):
+        _, one = ask(body)
+        assert one.used("tokens") == 0
+        one.expected("tokens")  # a limit asks for it
+        report(one, tokens=2 * estimate, output=70)
+        assert [one.used(unit) for unit in ("tokens", "usd")] == [
+            2 * estimate + 70,
+            2_000 * estimate + 140_000,
+        ]
+    _, one = ask(body)
+    assert one.demand.of("output_tokens") == 70
+    assert one.demand.of("input_tokens") == round(estimate * (2 - 0.9**5))
+
+
+def test_nothing_is_learned_where_no_limit_asked_or_nothing_was_reported() -> None:
+    body = {"model": "gpt-4", "messages": [{"role": "user", "content": "Learn nothing from this."}]}
+    for asks, usage in ((False, {"prompt_tokens": 900, "completion_tokens": 9}), (True, {})):
+        for _ in range(5):
+            _, one = ask(body)
+            before = one.demand.estimate if asks else 0
+            CALLS.begin_response(one, 200, Headers())
+            CALLS.end_response(one, json.dumps({"usage": usage}).encode())
+    _, one = ask(body)
+    assert (one.demand.of("input_tokens"), one.demand.of("output_tokens")) == (before, 4_096)
