@@ -62,6 +62,10 @@ class Settings:
     secret: bytes = b""
 
 
+#: What holds for a rule without settings.
+DEFAULTS: Final = Settings()
+
+
 class Notes:
     """The report of one translation, and what the response needs of the request.
 
@@ -147,7 +151,7 @@ class Context:
     """
 
     notes: Notes = field(default_factory=Notes)
-    settings: Settings = Settings()
+    settings: Settings = DEFAULTS
     now: int
     token: str
     model: str = ""

@@ -84,5 +84,7 @@ def messages_request(document: Document) -> Document:
 def chat_request(document: Document) -> Document:
     """A request for OpenAI's chat, which has no member that the SDK does not know."""
     kind = CompletionCreateParamsStreaming if document.get("stream") else CompletionCreateParamsNonStreaming
-    assert _plain(_adapter(kind).validate_python(document)) == document
+    messages = [{name: one[name] for name in one if name not in EXTRA} for one in document["messages"]]
+    known = {**document, "messages": messages}
+    assert _plain(_adapter(kind).validate_python(known)) == known
     return document

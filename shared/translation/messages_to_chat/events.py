@@ -1,0 +1,177 @@
+"""A stream of OpenAI's chat, for a client of Anthropic's messages."""
+
+from typing import Any, Final
+
+from shared.providers.apis.events import DONE
+from shared.providers.calls import OPENAI_CHAT
+from shared.translation.errors import messages_error, messages_protocol_error, status_of
+from shared.translation.framing import PING, Letters, StreamEvent
+from shared.translation.messages_to_chat.blocks import CALL, TEXT, THINKING, Block, Blocks
+from shared.translation.messages_to_chat.response import text_parts
+from shared.translation.notes import EXPOSE, Context, Document
+from shared.translation.stops import stop_reason
+from shared.translation.tools import messages_id
+from shared.translation.usage import messages_usage
+from shared.usage.reported import ReportedUsage
+
+# The members of a chunk with a text, in the order in which the texts are read.
+_TEXTS: Final = (
+    ("reasoning_content", THINKING),
+    ("reasoning", THINKING),
+    ("content", TEXT),
+    ("refusal", TEXT),
+)
+
+
+class Events:
+    """Makes the events of one message from chunks."""
+
+    __slots__ = (
+        "_blocks",
+        "_calls",
+        "_context",
+        "_declined",
+        "_finish",
+        "_is_over",
+        "_is_started",
+        "_letters",
+        "_usage",
+    )
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._usage = ReportedUsage(OPENAI_CHAT, context.settings.kind)
+        self._letters = Letters()
+        self._blocks = Blocks(context.token)
+        # The last call by its number; servers that number badly have several with one number.
+        self._calls: dict[Any, Block] = {}
+        self._finish: Any = None
+        self._declined = self._is_started = self._is_over = False
+
+    def feed(self, event: Any) -> list[StreamEvent]:
+        """The events that a chunk makes."""
+        if self._is_over:
+            return []
+        if isinstance(event, str):
+            return self._sign(event)
+        if not isinstance(event, dict):
+            return self._fail(messages_protocol_error())
+        if event.get("error"):
+            return self._fail(messages_error(status_of(event), event).document)
+        has_usage = bool(event.get("usage")) or "x_groq" in event
+        if has_usage:
+            self._usage.add(event)
+        choices = event.get("choices")
+        if not isinstance(choices, list) or not choices:
+            # The usage comes last, and never before the reason to stop.
+            return self._end() if has_usage and self._finish else []
+        made = [] if self._is_started else self._begin(event)
+        for choice in choices:
+            if isinstance(choice, dict):
+                made += self._choice(choice)
+        return made
+
+    def end(self) -> list[StreamEvent]:
+        """The last events. If the chunks ended before the response, they are an error."""
+        return [] if self._is_over else self._end()
+
+    def _sign(self, event: str) -> list[StreamEvent]:
+        if event == PING:
+            return [{"type": "ping"}] if self._is_started else []
+        return self._end() if event == DONE else self._fail(messages_protocol_error())
+
+    def _fail(self, error: Document) -> list[StreamEvent]:
+        self._is_over = True
+        return [error]
+
+    def _begin(self, event: Document) -> list[StreamEvent]:
+        self._is_started = True
+        message: Document = {
+            "id": messages_id(event.get("id"), self._context.token),
+            "type": "message",
+            "role": "assistant",
+            "model": self._context.model or str(event.get("model", "")),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": self._context.input_tokens, "output_tokens": 0},
+        }
+        return [{"type": "message_start", "message": message}, {"type": "ping"}]
+
+    def _choice(self, choice: Document) -> list[StreamEvent]:
+        if choice.get("index") not in (None, 0):
+            self._context.notes.lose("choices")
+            return []
+        self._finish = choice.get("finish_reason") or self._finish
+        delta = choice.get("delta")
+        return self._delta(delta) if isinstance(delta, dict) else []
+
+    def _delta(self, delta: Document) -> list[StreamEvent]:
+        made: list[StreamEvent] = []
+        has_thought = False
+        for name, kind in _TEXTS:
+            piece = delta.get(name)
+            piece = piece if isinstance(piece, str) else "".join(text_parts(piece))
+            # Some servers send the thought in both members.
+            if not piece or (kind == THINKING and has_thought):
+                continue
+            has_thought |= kind == THINKING
+            self._declined |= name == "refusal"
+            if kind == THINKING and self._context.settings.reasoning != EXPOSE:
+                continue
+            if piece := self._letters.join(name, piece):
+                made += self._blocks.text(kind, "thought" if kind == THINKING else name, piece)
+        calls = delta.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
+            if isinstance(call, dict):
+                made += self._call(call)
+        return made
+
+    def _call(self, call: Document) -> list[StreamEvent]:
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        id_, name, piece = [
+            value if isinstance(value, str) else ""
+            for value in (call.get("id"), function.get("name"), function.get("arguments"))
+        ]
+        if not (id_ or name or piece):
+            return []
+        index = call.get("index")
+        index = index if isinstance(index, int) else None
+        block = self._calls.get(index)
+        if block is None or _is_another(block, id_, name):
+            block = self._calls[index] = Block(CALL, "call")
+            self._blocks.add(block)
+        elif piece.strip() and block.is_complete:
+            # Some servers repeat all arguments at the end.
+            self._context.notes.change("tool_arguments")
+            piece = ""
+        block.id = block.id or id_
+        block.name = block.name or self._context.notes.tool_names.get(name, name)
+        block.add(self._letters.join(block, piece))
+        return self._blocks.ready()
+
+    def _end(self) -> list[StreamEvent]:
+        self._is_over = True
+        reason = stop_reason(self._finish, has_tools=bool(self._calls))
+        if not self._is_started or reason is None:
+            return [messages_protocol_error()]
+        units = self._usage.units()
+        # What is not reported leaves the estimate of the beginning in place.
+        usage = messages_usage(units) if units else {"output_tokens": 0}
+        return [
+            *self._blocks.ready(is_end=True),
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "refusal" if self._declined else reason, "stop_sequence": None},
+                "usage": usage,
+            },
+            {"type": "message_stop"},
+        ]
+
+
+def _is_another(block: Block, id_: str, name: str) -> bool:
+    """Whether a piece is the beginning of another call than the last one with its number."""
+    if id_ and block.id:
+        return id_ != block.id
+    return bool(name and block.name and (id_ or block.is_complete))

@@ -1,0 +1,59 @@
+"""The pairs of APIs that are translated, and in which API an upstream is called.
+
+A pair is the API of the client and that of the upstream. Two APIs that each have a translation to and from
+chat have one through chat.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT
+from shared.translation import chat_to_messages, messages_to_chat
+from shared.translation.members import Member
+from shared.translation.translation import Translation, chain
+
+# The translations without a detour.
+_DIRECT: Final[Mapping[tuple[str, str], Translation]] = {
+    (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.TRANSLATION,
+    (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.TRANSLATION,
+}
+
+
+def _with_chains(direct: Mapping[tuple[str, str], Translation]) -> dict[tuple[str, str], Translation]:
+    """The translations, and those through chat of APIs that have none between them."""
+    clients = [client for client, api in direct if api == OPENAI_CHAT]
+    upstreams = [api for client, api in direct if client == OPENAI_CHAT]
+    chains = {
+        (client, api): chain(direct[client, OPENAI_CHAT], direct[OPENAI_CHAT, api])
+        for client in clients
+        for api in upstreams
+        if client != api
+    }
+    return {**chains, **direct}
+
+
+#: The members of a request by pair. docs/reference/translation.md shows them.
+MEMBERS: Final[Mapping[tuple[str, str], Mapping[str, Member]]] = {
+    (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.MEMBERS,
+    (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.MEMBERS,
+}
+#: The translations by pair.
+TRANSLATIONS: Final[Mapping[tuple[str, str], Translation]] = _with_chains(_DIRECT)
+
+
+def choose_api(client: str, spoken: Collection[str]) -> tuple[str, Translation | None] | None:
+    """The API in which an upstream is called, and the translation if it needs one.
+
+    None: the upstream cannot be called. What the client speaks comes first: then all bytes pass. Chat is
+    next, since to translate twice loses more.
+
+    >>> choose_api("openai.chat", ["openai.chat", "anthropic.messages"])
+    ('openai.chat', None)
+    >>> choose_api("openai.embeddings", ["openai.chat"])
+    """
+    if client in spoken:
+        return client, None
+    for api in sorted(spoken, key=lambda one: one != OPENAI_CHAT):
+        if (client, api) in TRANSLATIONS:
+            return api, TRANSLATIONS[client, api]
+    return None

@@ -1,0 +1,49 @@
+"""Which API an upstream is called in."""
+
+from typing import Any
+
+import pytest
+
+from shared.translation import chat_to_messages, messages_to_chat, pairs
+from shared.translation.errors import chat_error, messages_error
+from shared.translation.translation import Translation
+
+CHAT, MESSAGES, RESPONSES = "openai.chat", "anthropic.messages", "openai.responses"
+
+
+@pytest.mark.parametrize(
+    ("client", "spoken", "api", "translation"),
+    [
+        (CHAT, [MESSAGES, CHAT], CHAT, None),
+        (CHAT, [MESSAGES], MESSAGES, chat_to_messages.TRANSLATION),
+        (MESSAGES, ["openai.embeddings", CHAT], CHAT, messages_to_chat.TRANSLATION),
+    ],
+)
+def test_upstream_is_called_in_the_clients_api_or_by_a_translation(
+    client: str, spoken: Any, api: str, translation: Any
+) -> None:
+    assert pairs.choose_api(client, spoken) == (api, translation)
+
+
+@pytest.mark.parametrize("client", [CHAT, "openai.embeddings"])
+def test_upstream_that_speaks_nothing_alike_is_not_called(client: str) -> None:
+    assert pairs.choose_api(client, ["openai.images"]) is None
+
+
+def test_two_apis_meet_in_chat() -> None:
+    def other(*_: Any) -> Any:
+        raise NotImplementedError
+
+    direct = {
+        (CHAT, MESSAGES): chat_to_messages.TRANSLATION,
+        (MESSAGES, CHAT): messages_to_chat.TRANSLATION,
+        (RESPONSES, CHAT): Translation(other, other, other, chat_error),
+    }
+    found = pairs._with_chains(direct)
+    assert found.keys() - direct.keys() == {(RESPONSES, MESSAGES)}
+    assert found[RESPONSES, MESSAGES].error(529, "x").status == 503
+
+
+def test_error_is_one_of_the_clients_api() -> None:
+    assert chat_to_messages.TRANSLATION.error(529, "x") == chat_error(529, "x")
+    assert messages_to_chat.TRANSLATION.error(503, "x") == messages_error(503, "x")
