@@ -18,7 +18,7 @@ from examples.demo_upstream.control import ControlledUpstream
 from tests.browser.seed import Seeded, seed
 from tests.support.browser import ARGUMENTS, DESKTOP, PHONE, SETTINGS, Dashboard
 from tests.support.gateway import ROOT, RunningGateway
-from tests.support.packages import need_command
+from tests.support.packages import need_chromium
 
 FOLDER = ROOT / "build" / "screenshots"
 TABS = ("keys", "limits", "plugins", "usage", "history", "settings")
@@ -81,7 +81,7 @@ def main(names: list[str]) -> int:
         seeded_gateway(Path(folder) / "data") as seeded,
         sync_playwright() as playwright,
     ):
-        path = need_command("chromium", "chromium")
+        path = need_chromium(Path(folder))
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         complaints = take(browser, seeded, names)
         browser.close()

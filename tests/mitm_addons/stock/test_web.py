@@ -21,7 +21,7 @@ from shared.settings import load_settings
 from tests.bodies.streams import ENDPOINTS as SHAPES
 from tests.mitm_addons.begun import begun_flow
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.packages import need_command
+from tests.support.packages import need_chromium
 from tests.support.upstream import Upstream
 from tests.support.wait import until
 
@@ -135,8 +135,8 @@ def test_body_of_a_long_response_is_shown_up_to_64_kib_without_secrets(mitmweb: 
 
 
 @pytest.mark.slow
-def test_page_has_no_button_that_changes_something(mitmweb: Mitmweb) -> None:
-    chromium = need_command("chromium", "chromium")
+def test_page_has_no_button_that_changes_something(mitmweb: Mitmweb, tmp_path: Path) -> None:
+    chromium = need_chromium(tmp_path)
     mitmweb.tenant.request("GET", "/v1/seen")
     mitmweb.listed("/v1/seen")
     with sync_playwright() as playwright:
