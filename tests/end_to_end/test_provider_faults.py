@@ -98,6 +98,9 @@ FAULTS = {
     "slow": row(Fault(fail="slow", wait=0.0005), None, 200, 1),
 }
 CUT = Fault(fail="cut", after=42)
+_IDLE = {"idle": "600ms"}
+#: Where the promise is about a silence, its provider waits less than usual. Elsewhere a busy machine may be slow.
+SHORT = {"silent": {"first_byte": "600ms"}, "stall": _IDLE, "stall-begun": _IDLE}
 
 
 @dataclass(frozen=True)
@@ -163,23 +166,37 @@ def world(gateway: RunningGateway) -> Iterator[World]:
     control = DemoControl(0)
     with serving(control), serving(DemoUpstream(0)) as second:
         world = World(gateway.create_tenant(), control.upstream)
-        for name, port in (("first", control.upstream.port), ("second", second)):
+        for name, port in (
+            *dict.fromkeys(("first", *SHORT), control.upstream.port).items(),
+            ("second", second),
+        ):
             world.create(
                 "providers",
                 name=name,
                 kind="custom",
                 base_url=f"http://127.0.0.1:{port}/v1",
                 apis=["openai.chat", "openai.responses", "anthropic.messages"],
-                timeouts={"first_byte": "600ms", "idle": "600ms"},
+                timeouts=SHORT.get(name, {}),
             )
-        first, second = ({"provider": name, "model": "demo-small"} for name in ("first", "second"))
-        more = {"stream": {"hold_time": "500ms"}, "breaker": {"consecutive": 1000, "of": 1000}}
         for name in (*FAULTS, "cut"):
-            world.create("models", name=name, targets=[first, {**second, "priority": 1}], **more)
+            failing = {"provider": name if name in SHORT else "first", "model": "demo-small"}
+            more: dict[str, Any] = {"breaker": {"consecutive": 1000, "of": 1000}}
+            if name in SHORT:
+                more["stream"] = {"hold_time": "500ms"}
             world.create(
-                "models", name=f"alone-{name}", targets=[first], retry={"attempts": 2, "within": "1s"}, **more
+                "models",
+                name=name,
+                targets=[failing, {**failing, "provider": "second", "priority": 1}],
+                **more,
             )
-        world.create("rules", path="/v1", ai={"providers": ["first", "second"]})
+            world.create(
+                "models",
+                name=f"alone-{name}",
+                targets=[failing],
+                retry={"attempts": 2, "within": "1s"},
+                **more,
+            )
+        world.create("rules", path="/v1", ai={"providers": ["first", *SHORT, "second"]})
         world.tenant.await_rule("/v1")
         yield world
 

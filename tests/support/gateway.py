@@ -132,9 +132,13 @@ class RunningGateway:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def log_lines(self, name: str) -> list[dict[str, Any]]:
-        """What the program logged so far. Its file has the sentences of standard error, too."""
-        return [json.loads(line) for line in self.log(name).splitlines() if line.startswith("{")]
+    def log_lines(self, name: str, part: str = "") -> list[dict[str, Any]]:
+        """What the program logged so far, in lines with `part`. Its file has the sentences of standard error, too.
+
+        The last line is left out while it is being written.
+        """
+        lines = self.log(name).rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and part in line]
 
     def undeclared_lines(self) -> list[str]:
         """The lines of both programs that are not as `shared.log_lines` declares, each with the reason."""
@@ -153,7 +157,7 @@ class RunningGateway:
     def access_line(self, request_id: str) -> dict[str, Any]:
         """The line of an exchange in the log of the proxy."""
         for _ in until(3.0):
-            for line in self.log_lines("proxy"):
+            for line in self.log_lines("proxy", request_id):
                 if line["logger"] == "gateway.access" and line["request_id"] == request_id:
                     return line
         raise AssertionError(f"There is no line of {request_id}.")
