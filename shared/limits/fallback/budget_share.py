@@ -25,7 +25,7 @@ class BudgetShare:
     def state(self, limit: Limit, workers: int) -> LimitState:
         """What this process, one of so many workers, may spend. When it may spend more is not known."""
         if limit.on_error == OPEN or limit.quota.limit >= MAX_UNITS:
-            return LimitState(limit, limit.quota.limit, NEVER)
+            return LimitState(limit, max(limit.quota.limit, limit.cost), NEVER)
         used, at = self._known.get(limit.key)
         left = max(limit.quota.limit - used, 0) // workers if at else 0
         return LimitState(limit, left - self._spent_since(limit.key, at), NEVER)

@@ -5,7 +5,7 @@ import pytest
 from shared.core.errors import StoreDown
 from shared.redis_client.protocol import ErrorReply
 from tests.limits.limits_by_name import a_lease_keeper, at_a_time, window
-from tests.limits.redis.limiter_world import Hands
+from tests.limits.redis.limiter_world import Hands, budget
 
 
 def test_held_slots_are_counted_by_limit_without_ones_own() -> None:
@@ -48,3 +48,41 @@ async def test_abandoned_lease_is_released_unless_it_has_ended() -> None:
     clock.forward(2_000)
     await held.flush()
     held._remote.release.assert_awaited_once_with([at_a_time("two")])  # type: ignore[attr-defined]
+
+
+async def test_leases_of_budgets_are_renewed_until_their_request_is_over() -> None:
+    held = a_lease_keeper()
+    clock = held._clock = Hands()
+    held.acquire([budget(lease="goes on"), budget(lease="over")])
+    held.end([budget(lease="over")])
+    await held.renew_due()
+    clock.forward(21_000)
+    await held.renew_due()
+    held._remote.renew.assert_awaited_once_with([budget(lease="goes on")])  # type: ignore[attr-defined]
+
+
+async def test_abandoned_budget_is_canceled_until_redis_says_so() -> None:
+    held = a_lease_keeper()
+    clock = held._clock = Hands()
+    held.abandon([budget(lease="a"), budget(lease="admitted")])
+    held.acquire([budget(lease="admitted")])
+    clock.forward(3_600_000)
+    held.abandon([at_a_time("slot")])
+    cancel = held._remote.cancel
+    cancel.side_effect = [StoreDown("Redis did not respond in time."), None]  # type: ignore[attr-defined]
+    with pytest.raises(StoreDown):
+        await held.flush()
+    await held.flush(lambda key: key == "another")
+    await held.flush()
+    await held.flush()
+    assert [call.args for call in cancel.await_args_list] == [((budget(lease="a"),),)] * 2  # type: ignore[attr-defined]
+
+
+async def test_slots_that_redis_does_not_free_are_abandoned_and_budgets_are_kept() -> None:
+    held = a_lease_keeper()
+    held._remote.release.side_effect = StoreDown("down")  # type: ignore[attr-defined]
+    limits = [at_a_time("one"), budget(lease="one")]
+    held.acquire(limits)
+    with pytest.raises(StoreDown):
+        await held.release(limits)
+    assert (len(held._unreleased), len(held._uncanceled)) == (1, 0)

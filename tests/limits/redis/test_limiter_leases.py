@@ -148,3 +148,45 @@ def test_a_refund_of_what_left_the_window_is_dropped(here: World) -> None:
     admitted(here, three, times=3)
     here.refund(three, charged=charged)
     assert not here.acquire(three).allowed
+
+
+def test_correction_adds_to_the_bucket_that_was_charged(here: World) -> None:
+    """Tokens are known at the end of a request, and leave the window with it."""
+    hundred = limit(number=100)
+    first = here.acquire(hundred)
+    here.hands.forward(5_000)
+    here.acquire(hundred)
+    here.correct((hundred, 79), (at_a_time(), 5), charged=first)
+    assert here.peek(hundred).states[0].remaining == 19
+    here.hands.forward(5_200)
+    assert here.peek(hundred).states[0].remaining == 99
+
+
+def test_correction_to_an_unknown_bucket_adds_to_the_newest(here: World) -> None:
+    hundred = limit(number=100)
+    here.acquire(hundred)
+    here.hands.forward(5_000)
+    here.correct((hundred, 79))
+    here.hands.forward(5_200)
+    assert here.peek(hundred).states[0].remaining == 21
+
+
+def test_correction_of_what_left_the_window_is_dropped(here: World) -> None:
+    hundred = limit(number=100)
+    first = here.acquire(hundred)
+    here.hands.forward(20_000)
+    here.acquire(hundred)
+    here.correct((hundred, 50), charged=first)
+    assert here.peek(hundred).states[0].remaining == 99
+
+
+def test_correction_counts_although_others_emptied_the_counter(here: World) -> None:
+    none, hundred = limit(number=100, cost=0), limit(number=100)
+    first = here.acquire(none)
+    other = here.acquire(hundred)
+    here.hands.forward(2_000)
+    here.refund(hundred, charged=other)
+    here.correct((none, 40), charged=first)
+    assert here.peek(hundred).states[0].remaining == 60
+    here.hands.forward(8_200)
+    assert here.peek(hundred).states[0].remaining == 100
