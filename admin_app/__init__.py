@@ -27,6 +27,7 @@ from admin_app.views import (
     warnings,
 )
 from admin_app.views.ai import (
+    budgets,
     known_models,
     models,
     prices,
@@ -79,6 +80,7 @@ _VIEWS = (
     models,
     known_models,
     prices,
+    budgets,
     connection,
     rate_limits,
     usage,

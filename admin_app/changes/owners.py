@@ -10,6 +10,7 @@ from admin_app.changes.snapshot import change_tenant, find_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
 from shared.core.errors import NamesInUse, Problem, did_you_mean
+from shared.model.budgets import Budget
 from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import AiRule, Model, PlatformDocument, Provider
 from shared.model.uses import uses_of, uses_shared
@@ -131,7 +132,7 @@ def providers_of_rule(ai: AiRule, holding: Holding) -> Sequence[Provider]:
 
 
 def check_unused(holding: Holding, *, provider: str | None = None, model: str | None = None) -> None:
-    """Raise 409 when rules or models of the owner name the provider or the model.
+    """Raise 409 when rules, models or budgets of the owner name the provider or the model.
 
     Tenants that use what the platform shares are found by the store.
     """
@@ -143,12 +144,17 @@ def check_unused(holding: Holding, *, provider: str | None = None, model: str | 
         prefixes = {name.partition("/")[0] for name in named if name and "/" in name}
         if provider in {*rule.ai.providers, *prefixes} or (model is not None and model in named):
             users.append(f"the rule {rule.id} ({rule.path})")
+    for budget in holding.snapshot.tenant.budgets if holding.snapshot else ():
+        named = {budget.downgrade_to} - {None}
+        prefixes = {name.partition("/")[0] for name in named if name and "/" in name}
+        if provider in {budget.scope.provider or "", *prefixes} or model in named:
+            users.append(f"the budget {budget.name}")
     if users:
         name = f"The provider {provider}" if provider is not None else f"The model {model}"
         raise ApiError("in_use", f"{name} is used by {', '.join(users)}. Change these first.")
 
 
-def name_taken[Item: (Provider, Model, Rule)](
+def name_taken[Item: (Provider, Model, Rule, Budget)](
     before: Item, after: Item, all_items: Iterable[Item]
 ) -> ApiError | None:
     """409 if another one of `all_items` than the one `before` the change has the name `after` it."""

@@ -1,8 +1,8 @@
 """Find and change a tenant: only the caller's own, and without losing a concurrent change."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from admin_app.auth.access import check_tenant_access
 from admin_app.changes.attempts import Restored, edit_of, log_change, repeat
@@ -70,6 +70,17 @@ def _write(
     return repeat(tenant_id, attempt)
 
 
+def note_event(tenant_id: str, summary: str) -> None:
+    """Add an entry to the audit log of a tenant, with a write of its record as it is."""
+    edit = replace(edit_of([], {}), summary=summary)
+
+    def attempt() -> None:
+        before = find_tenant(tenant_id)
+        services().store.write(before, before, edit=edit)
+
+    repeat(tenant_id, attempt)
+
+
 def write(
     before: Snapshot | None,
     after: Snapshot | None,
@@ -87,7 +98,7 @@ def write(
 
 
 def _changed_ids(before: Snapshot | None, after: Snapshot | None) -> list[str]:
-    """The ids of the rules and keys that differ; none of a tenant that was deleted with all of them."""
+    """The ids of the things that differ; none of a tenant that was deleted with all of them."""
     if after is None:
         return []
     old, new = _items(before), _items(after)
@@ -99,8 +110,8 @@ def _changed_ids(before: Snapshot | None, after: Snapshot | None) -> list[str]:
 def _items(snapshot: Snapshot | None) -> dict[str, object]:
     if snapshot is None:
         return {}
-    rules = {rule.id: rule for rule in snapshot.rules}
-    return {**rules, **{key.id: key for key in snapshot.keys}, **ai_items(snapshot.tenant)}
+    things: Iterable[Any] = (*snapshot.rules, *snapshot.keys, *snapshot.tenant.budgets)
+    return {**{one.id: one for one in things}, **ai_items(snapshot.tenant)}
 
 
 def with_rule(snapshot: Snapshot, rule: Rule) -> Snapshot:

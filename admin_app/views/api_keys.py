@@ -16,6 +16,7 @@ from admin_app.changes.snapshot import (
     new_key,
     with_key,
 )
+from admin_app.changes.whole.budget import budgets_of_key
 from admin_app.context import services
 from admin_app.http.errors import ApiError, problem_documents
 from admin_app.http.openapi import Blueprint
@@ -38,6 +39,7 @@ blueprint = Blueprint("api-keys", __name__, "API keys of a tenant. The secret is
 
 #: Revoked and expired keys that lists still show. The oldest are dropped first.
 MAX_INACTIVE_KEYS = 100
+_NO_BUDGET = "The budget {} counts nothing any more. Delete it, or give it another key."
 
 
 def _judge(sent: dict[str, Any], tenant_id: str = "") -> None:
@@ -90,7 +92,8 @@ class OneApiKey(MethodView):
     def delete(self, tenant_id: str, key_id: str) -> Response:
         """Revoke an API key
 
-        The response has a body only if there is a warning: the key was the last one with scope admin.
+        The response has a body only if there is a warning: the key was the last one with scope admin, or
+        budgets count nothing any more.
         """
 
         is_admin = False
@@ -103,11 +106,14 @@ class OneApiKey(MethodView):
             return with_key(before, replace(key, revoked=True))
 
         after = change_tenant(tenant_id, revoke)
-        if not is_admin or any(map(_is_active_admin, after.keys)):
+        key = find_key(after, key_id)
+        problems = [Problem("", _NO_BUDGET.format(name)) for name in budgets_of_key(after, key)]
+        if is_admin and not any(map(_is_active_admin, after.keys)):
+            detail = "No active key with scope admin is left. Only the platform can create one now."
+            problems.append(Problem("/scopes", detail))
+        if not problems:
             return no_content()
-        detail = "No active key with scope admin is left. Only the platform can create one now."
-        warnings = problem_documents([Problem("/scopes", detail)])
-        return response(_document(find_key(after, key_id)), extra={"warnings": warnings})
+        return response(_document(key), extra={"warnings": problem_documents(problems)})
 
 
 @blueprint.route("/tenants/<tenant_id>/api-keys/<key_id>/rotate")

@@ -12,6 +12,7 @@ from admin_app.changes.check_targets import check_targets
 from admin_app.changes.idempotency import idempotent
 from admin_app.changes.rules import judge_rule, rule_warnings, with_changed
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_rule, find_tenant
+from admin_app.changes.whole.budget import check_rule_unused
 from admin_app.context import new_id, services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
@@ -101,11 +102,15 @@ class OneRule(MethodView):
     @blueprint.operation("deleteRule")
     @blueprint.responses(204, description="The rule is deleted.")
     def delete(self, tenant_id: str, rule_id: str) -> Response:
-        """Delete a rule"""
+        """Delete a rule
+
+        The status is 409 while budgets name it.
+        """
 
         def remove(before: Snapshot) -> Snapshot:
             rule = find_rule(before, rule_id)
             check_match(rule_document(rule))
+            check_rule_unused(before, rule)
             return replace(before, rules=tuple(one for one in before.rules if one is not rule))
 
         change_tenant(tenant_id, remove)

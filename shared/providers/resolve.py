@@ -262,8 +262,13 @@ class Resolver:
 
     def kind_of(self, name: str) -> str:
         """The kind of the provider that serves a name of `allowed_names`."""
+        targets = self.targets_of(name)
+        return targets[0].provider.provider.kind if targets else ""
+
+    def targets_of(self, name: str) -> Sequence[ResolvedTarget]:
+        """The targets that may serve a name of `allowed_names`."""
         found = self._find(name)
-        return found.targets[0].provider.provider.kind if found else ""
+        return found.targets if found else ()
 
     def stored(self, asked: str, provider_id: str, model: str, key: ApiKey | None) -> Resolution | None:
         """The target that stored a response to a request for the model `asked`.

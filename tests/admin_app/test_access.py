@@ -99,6 +99,7 @@ def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
     }
 
 
+_BUDGET = "/tenants/<tenant_id>/budgets/<budget_id>"
 #: What any tenant may read.
 OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me", "/audit", "/document")
 BODIES: dict[tuple[str, str], Any] = {
@@ -119,6 +120,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/rules"): examples.RULE | {"path": "/evil"},
     ("PUT", "/tenants/<tenant_id>/rules/<rule_id>"): examples.RULE | {"path": "/evil"},
     ("PATCH", "/tenants/<tenant_id>/rules/<rule_id>"): {"active": False},
+    ("POST", "/tenants/<tenant_id>/budgets"): ai.BUDGET | {"name": "evil"},
+    ("PUT", _BUDGET): ai.BUDGET,
+    ("PATCH", _BUDGET): {"on_spent": "alert"},
+    ("POST", f"{_BUDGET}/increase"): {"usd": "1"},
+    ("POST", f"{_BUDGET}/reset"): {},
     **{(method, "/prices"): ai.PRICES for method in ("PUT", "PATCH")},
     **_of_ai("", ai.PLATFORM_PROVIDER, ai.PLATFORM_MODEL),
     **_of_ai("/tenants/<tenant_id>", ai.PROVIDER, ai.MODEL),
@@ -160,6 +166,7 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "<provider_id>": provider["id"],
         "<provider_key_id>": provider["keys"][0]["id"],
         "<path:model_name>": ai.MODEL["name"],
+        "<budget_id>": api.create(f"{tenant.url}/budgets", ai.BUDGET)["id"],
         "<path:target>": f"{provider['id']}/m",
         "<token_id>": api.create("/platform/tokens", {"name": "ci", "scopes": ["admin"]})["id"],
     }

@@ -243,7 +243,14 @@ def test_document_names_the_header_where_it_counts(api: Api) -> None:
     }
     assert names == {
         *("createTenant", "createApiKey", "rotateApiKey", "createRule"),
-        *("createProvider", "createProviderKey", "rotateProviderKey", "createModel"),
+        *(
+            "createProvider",
+            "createProviderKey",
+            "rotateProviderKey",
+            "createModel",
+            "createBudget",
+            "increaseBudget",
+        ),
         *("createPlatformProvider", "createPlatformProviderKey", "rotatePlatformProviderKey"),
         *("createPlatformModel", "createPlatformToken", "rotatePlatformToken", "applyPlan"),
     }

@@ -37,7 +37,7 @@ from tests.support.cases import slow
 
 #: Operations that are described: the rows of their page.
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "admin-api.md"
-OPERATIONS = 112
+OPERATIONS = 120
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -76,6 +76,7 @@ def there(api: Api) -> dict[str, str]:
         "provider_id": provider["id"],
         "provider_key_id": provider["keys"][0]["id"],
         "model_name": ai.MODEL["name"],
+        "budget_id": api.create(f"{tenant.url}/budgets", ai.BUDGET)["id"],
         "target": f"{provider['id']}/m",
         "request_id": "req-1",
         "version": "1",

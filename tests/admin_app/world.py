@@ -42,6 +42,7 @@ from shared.settings import Settings, load_settings
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
+from shared.usage.budgets import BudgetState, BudgetStore
 from shared.usage.reader import RowPage, UsageReader
 from shared.workers.status import Server, Status, StatusReader
 from shared.workers.store import Fleet
@@ -132,6 +133,27 @@ class NoWorkers:
 
 
 @dataclass
+class CountedBudgets:
+    """What budgets have counted, as a test says: by their names in the ledger."""
+
+    counted: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    noted: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def states(self, tenant_id: str, limits: Mapping[str, int]) -> Mapping[str, BudgetState]:
+        numbers = {name: self.counted.get(name, (0, 0, 0)) for name in limits}
+        return {name: BudgetState(*found, max(found[0] - limits[name], 0)) for name, found in numbers.items()}
+
+    def reset(self, tenant_id: str, name: str, **row: Any) -> int:
+        used, held, lost = self.counted.get(name, (0, 0, 0))
+        self.counted[name] = (0, held, lost)
+        self.noted.append({"name": name, "amount": -used, **row})
+        return used
+
+    def note_increase(self, tenant_id: str, name: str, **row: Any) -> None:
+        self.noted.append({"name": name, **row})
+
+
+@dataclass
 class World:
     """The services that the admin API is given."""
 
@@ -147,6 +169,7 @@ class World:
     opened: Mapping[str, str] = field(default_factory=dict)
     outside: bytes = b"{}"
     called: list[tuple[str, str, bytes]] = field(default_factory=list)
+    budgets: CountedBudgets = field(default_factory=lambda: CountedBudgets())
 
     def __post_init__(self) -> None:
         self.store = MemoryStore(self.clock, self.settings.admin.subdomain_quarantine)
@@ -157,6 +180,7 @@ class World:
         """A reader that finds nothing."""
         yield {
             HealthStore: NoHealth,
+            BudgetStore: lambda: self.budgets,
             UsageReader: NoUsage,
             RecordReader: OneRecord,
             StatusReader: NoWorkers,

@@ -12,7 +12,7 @@ from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
 
 #: Members of an owner that have things by their names.
-_KINDS: Final = frozenset({"rules", "providers", "models", "api_keys", "prices"})
+_KINDS: Final = frozenset({"rules", "providers", "models", "budgets", "api_keys", "prices"})
 # What a new thing has that is no part of a file.
 _HIDDEN: Final = frozenset({*READ_ONLY, "name", "prefix", "last_used_at", "status", "subdomain"})
 # So much of a new thing is equal to one that goes, if it may have been renamed.
@@ -34,6 +34,9 @@ def names_by_id(*states: Snapshot | PlatformDocument | None) -> Mapping[str, str
         found |= {f"/providers/{one.id}": f"/providers/{one.name}" for one in owned.providers}
         if isinstance(state, Snapshot):
             found |= {f"/rules/{one.id}": f"/rules/{one.name}" for one in state.rules}
+            found |= {
+                f"/budgets/{one.id}": f"/budgets/{escape_step(one.name)}" for one in state.tenant.budgets
+            }
             found |= {f"/api_keys/{one.id}": f"/api_keys/{escape_step(one.name)}" for one in state.keys}
     return found
 
@@ -89,6 +92,10 @@ def renamed(before: Snapshot | None, after: Snapshot | None, form: NormalForm, a
         ("rules", before.rules, after.rules, form.rule),
         ("providers", before.tenant.providers, after.tenant.providers, form.provider),
         ("models", before.tenant.models, after.tenant.models, form.model),
+        (
+            *("budgets", before.tenant.budgets, after.tenant.budgets),
+            lambda one: form.budget(one, after),
+        ),
     )
     for kind, old, new, shown in pairs:
         stored, wanted = {one.id for one in old}, {one.id for one in new}

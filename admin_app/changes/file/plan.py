@@ -25,6 +25,7 @@ from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.contents import PlatformContent
 from shared.config_store.records.platform import PlatformChange
 from shared.core.errors import Invalid, NamesInUse, Problem
+from shared.core.json_pointer import escape_step
 from shared.documents.file.normal import NormalForm, settled
 from shared.documents.file.parse import FileDocument, FileOwner, parse_file
 from shared.documents.history.differences import Difference, content_differences, snapshot_differences
@@ -241,28 +242,30 @@ def _plan_tenant(
 ) -> None:
     before, now, at = stored.tenants.get(subdomain), services().clock.now(), f"/tenants/{subdomain}"
     basis = before or Snapshot(Tenant(stored.ids[subdomain], "", "", created_at=now))
+    keys = with_file_keys(basis, file, prune=request.prune, now=now)
+    basis = keys.snapshot
     wanted = tenant_wanted(file, basis, subdomain, prune=request.prune, now=now)
     with problems.below("/document"), _in_file(wanted, at):
         after: Snapshot = basis
         warnings: Warnings = []
         if before is None or _has_changes(wanted, before):
             after, warnings = judged_tenant(basis, wanted, check_wanted(wanted), now)
-        keys = with_file_keys(after, file.api_keys, prune=request.prune, now=now)
         if keys.problems:
             raise Invalid(keys.problems)
-        differences = snapshot_differences(before, keys.snapshot, now)
-        plan.warnings += _moved(warnings, names_by_id(keys.snapshot), at)
+        differences = snapshot_differences(before, after, now)
+        plan.warnings += _moved(warnings, names_by_id(after), at)
         plan.created += [(subdomain, key, secret) for key, secret in keys.created]
         if differences:
-            plan.tenants.append(Step(before, keys.snapshot, differences, at))
-            if uses_of(keys.snapshot):
+            plan.tenants.append(Step(before, after, differences, at))
+            if uses_of(after):
                 plan.base[PLATFORM_ID] = stored.platform.revision
 
 
 def _has_changes(wanted: Wanted, before: Snapshot) -> bool:
     """Whether a part is sent, or one is missing."""
-    kinds: Any = (wanted.rules, wanted.providers, wanted.models)
-    stored: Any = (before.rules, before.tenant.providers, before.tenant.models)
+    tenant = before.tenant
+    kinds: Any = (wanted.rules, wanted.providers, wanted.models, wanted.budgets)
+    stored: Any = (before.rules, tenant.providers, tenant.models, tenant.budgets)
     return (
         bool(wanted.tenant)
         or any(part.sent for parts in kinds for part in parts.values())
@@ -295,8 +298,8 @@ def _delete_tenants(plan: Plan, stored: _Stored, subdomains: Iterable[str]) -> N
 def _in_file(wanted: Any, at: str) -> Iterator[None]:
     """Give problems of an owner their places in the file."""
     names = {
-        f"/{kind}/{part_id}": f"/{kind}/{part.basis.name}"
-        for kind in ("rules", "providers")
+        f"/{kind}/{part_id}": f"/{kind}/{escape_step(part.basis.name)}"
+        for kind in ("rules", "providers", "budgets")
         for part_id, part in getattr(wanted, kind).items()
     }
 

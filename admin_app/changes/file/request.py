@@ -16,6 +16,7 @@ _MAXIMUMS: Final = {
     "rules": "max_rules",
     "providers": "max_providers",
     "models": "max_models",
+    "budgets": "max_budgets",
     "api_keys": "max_keys",
 }
 # Names of others that an error tells.
@@ -81,6 +82,7 @@ def _too_many(name: str, owner: Any, stored: Snapshot) -> Iterator[Problem]:
         "rules": len(stored.rules),
         "providers": len(stored.tenant.providers),
         "models": len(stored.tenant.models),
+        "budgets": len(stored.tenant.budgets),
         "api_keys": len(stored.keys),
     }
     for kind, count in counts.items():

@@ -8,16 +8,23 @@ from admin_app.auth.access import caller
 from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS
 from admin_app.changes.file.secrets import provider_with_stored, rule_with_stored, tenant_with_stored
 from admin_app.changes.snapshot import new_key, tier_maximum, with_key
+from admin_app.changes.whole.budget import own_kind
 from admin_app.changes.whole.document import Part, Wanted
 from admin_app.context import new_id
+from shared.budgets.settings import budget_values
+from shared.core.empty import EMPTY
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents.file.normal import file_keys
 from shared.documents.file.parse import Entry, FileOwner
+from shared.model import budgets
+from shared.model.budgets import Budget
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.model.providers import Model, PlatformDocument, Provider, Shared
 from shared.secrets.context import PLATFORM
 
+# An entry that is stored so.
+_STORED = Entry(EMPTY, None)
 #: Makes the tenants of a `Shared`, which a file names by their subdomains, to ids.
 type FindShared = Callable[[Shared, str], Shared]
 
@@ -35,7 +42,39 @@ def tenant_wanted(file: FileOwner, before: Snapshot, subdomain: str, *, prune: b
     ]
     owned = _owned(file, tenant.providers, tenant.models, tenant.id, prune=prune, now=now)
     fields = _tenant(file.tenant, before, subdomain)
-    return replace(owned, tenant=fields, rules={part.basis.id: part for part in rules})
+    return replace(
+        owned,
+        tenant=fields,
+        rules={part.basis.id: part for part in rules},
+        budgets=_budgets(file, before, [part.basis for part in rules], prune=prune, now=now),
+    )
+
+
+def _budgets(
+    file: FileOwner, before: Snapshot, rules: Iterable[Rule], *, prune: bool, now: float
+) -> Mapping[str, Part[Budget]]:
+    """The budgets of a tenant. Those of the platform stay, if the caller is the tenant."""
+    ids = {
+        "key": {key.name: key.line for key in file_keys(before.keys)},
+        "rule": {rule.name: rule.id for rule in rules},
+    }
+
+    def budget(name: str, sent: Mapping[str, Any]) -> Budget:
+        values = budget_values(sent)
+        own = {key: values[key] for key in ("unit", "limit", "period")}
+        return Budget(id=new_id("bud"), name=name, owner=own_kind(), created_at=now, **own)
+
+    def with_ids(sent: Mapping[str, Any], _: Budget) -> dict[str, Any]:
+        named = {one: getattr(sent["scope"], one) for one in ids}
+        found = {one: ids[one].get(name, name) for one, name in named.items() if name is not None}
+        return {**sent, "scope": replace(sent["scope"], **found)}
+
+    stored, kept = before.tenant.budgets, set()
+    if not caller().is_platform:
+        kept = {one.name for one in stored if one.owner == budgets.PLATFORM}
+    section = {**dict.fromkeys(kept, _STORED), **(file.budgets or {})} if prune else file.budgets
+    parts = [_part(entry, one, (), with_ids) for entry, one in _paired(section, stored, budget, prune)]
+    return {part.basis.id: part for part in parts}
 
 
 def platform_wanted(
@@ -84,7 +123,7 @@ def _owned(
     )
 
 
-def _paired[Item: (Rule, Provider, Model)](
+def _paired[Item: (Rule, Provider, Model, Budget)](
     section: Mapping[str, Entry] | None,
     stored: Iterable[Item],
     make: Callable[[str, Mapping[str, Any]], Item],
@@ -103,7 +142,7 @@ def _paired[Item: (Rule, Provider, Model)](
     return found
 
 
-def _part[Item: (Rule, Provider, Model)](
+def _part[Item: (Rule, Provider, Model, Budget)](
     entry: Entry | None,
     basis: Item,
     platforms: Iterable[str],
@@ -148,12 +187,13 @@ class Keys(NamedTuple):
     problems: Sequence[Problem]
 
 
-def with_file_keys(before: Snapshot, section: Mapping[str, Entry] | None, *, prune: bool, now: float) -> Keys:
-    """The tenant with the keys of a section.
+def with_file_keys(before: Snapshot, file: FileOwner, *, prune: bool, now: float) -> Keys:
+    """The tenant with the keys of a file, which come before what names them.
 
     A key is known by its name: the newest one that is not revoked. With `prune`, those that the section does
     not name are revoked. Keys without a name stay, and so do all keys if the file has no section.
     """
+    section = file.api_keys
     if section is None:
         return Keys(before, (), ())
     after, created, problems = before, [], []
@@ -174,12 +214,13 @@ def with_file_keys(before: Snapshot, section: Mapping[str, Entry] | None, *, pru
     if prune:
         for name in known.keys() - section.keys():
             after = with_key(after, replace(known[name], revoked=True))
-    return Keys(after, created, [*problems, *_too_many(before, after, now)])
+    tier = (file.tenant.sent or {}).get("tier", before.tenant.tier)
+    return Keys(after, created, [*problems, *_too_many(before, after, tier, now)])
 
 
-def _too_many(before: Snapshot, after: Snapshot, now: float) -> list[Problem]:
+def _too_many(before: Snapshot, after: Snapshot, tier: str, now: float) -> list[Problem]:
     """A problem if there are more active keys than the tier allows, and than there were."""
-    most = tier_maximum(after.tenant, "max_keys")
+    most = tier_maximum(replace(after.tenant, tier=tier), "max_keys")
     old, new = (sum(key.status(now) == "active" for key in one.keys) for one in (before, after))
     if most is None or new <= max(most, old):
         return []

@@ -1,6 +1,7 @@
 """A whole document judged: all parts of a tenant or of the platform, by the checks of single changes.
 
-Pointers go into the document, in which rules, providers and models are by their ids: ``/rules/rule_1/path``.
+Pointers go into the document, in which rules, providers, models and budgets are by their ids:
+``/rules/rule_1/path``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -14,11 +15,13 @@ from admin_app.changes.owners import Holding, Owner, check_keeps_shared, holding
 from admin_app.changes.providers import CheckedProvider, changed_provider, check_base, provider_warnings
 from admin_app.changes.rules import rule_warnings, with_changed
 from admin_app.changes.snapshot import tier_maximum
+from admin_app.changes.whole.budget import budget_warnings, changed_budget, lost_references
 from admin_app.changes.whole.model import changed_model, model_warnings
 from admin_app.changes.whole.tenant import changed_tenant, tenant_warnings
-from admin_app.http.errors import ApiError, problem_documents
+from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
+from shared.model.budgets import Budget
 from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import Model, PlatformDocument, Provider
 from shared.providers.shipped.presets import CUSTOM
@@ -40,7 +43,7 @@ class Wanted:
 
     Attributes:
         tenant: the body of a change of the tenant's fields.
-        rules, providers, models: the parts by their ids, in order.
+        rules, providers, models, budgets: the parts by their ids, in order.
         prices: those of the platform.
     """
 
@@ -48,6 +51,7 @@ class Wanted:
     rules: Mapping[str, Part[Rule]] = field(default_factory=dict)
     providers: Mapping[str, Part[Provider]] = field(default_factory=dict)
     models: Mapping[str, Part[Model]] = field(default_factory=dict)
+    budgets: Mapping[str, Part[Budget]] = field(default_factory=dict)
     prices: Prices = field(default_factory=dict)
 
 
@@ -89,7 +93,13 @@ def judged_tenant(
     holding = _with_models(holding, known, wanted, lost, problems, now)
     tenant = replace(tenant, providers=holding.providers, models=holding.models)
     after = _with_rules(before, tenant, wanted, checked, lost, problems, now)
-    counts = {"rules": len(before.rules), "providers": len(known.providers), "models": len(known.models)}
+    after = _with_budgets(before, after, wanted, problems, now)
+    counts = {
+        "rules": len(before.rules),
+        "providers": len(known.providers),
+        "models": len(known.models),
+        "budgets": len(before.tenant.budgets),
+    }
     for kind, count in counts.items():
         problems.found += _too_many(after, kind, len(getattr(wanted, kind)), count)
     problems.raise_all()
@@ -214,7 +224,26 @@ def _with_models(
     return holding
 
 
-def _settled[Item: (Rule, Provider, Model)](after: Item, stored: Item | None, now: float) -> Item:
+def _with_budgets(
+    before: Snapshot, after: Snapshot, wanted: Wanted, problems: Problems, now: float
+) -> Snapshot:
+    """The tenant `after` the change of all else, with the wanted budgets."""
+    stored = {one.id: one for one in before.tenant.budgets}
+    # Names are compared with those that stay, and with those that are changed already.
+    found = {one: part.basis for one, part in wanted.budgets.items() if not part.sent}
+    for budget_id, (sent, basis) in wanted.budgets.items():
+        others = {one: budget for one, budget in found.items() if one != budget_id}
+        known = (*others.values(), *([basis] if budget_id in stored else ()))
+        with problems.below(f"/budgets/{budget_id}"):
+            holder = replace(after, tenant=replace(after.tenant, budgets=known))
+            budget = changed_budget(holder, basis, sent, now)
+            raise_problems(lost_references(before, after, budget))
+            found[budget_id] = _settled(budget, stored.get(budget_id), now)
+    budgets = tuple(found[one] for one in wanted.budgets if one in found)
+    return replace(after, tenant=replace(after.tenant, budgets=budgets))
+
+
+def _settled[Item: (Rule, Provider, Model, Budget)](after: Item, stored: Item | None, now: float) -> Item:
     """The part as it is written: the stored one, if nothing but times differs."""
     if stored is not None:
         same = replace(after, updated_at=stored.updated_at)
@@ -243,11 +272,13 @@ def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
     for rule in changed:
         told = rule_warnings(after, rule, checked.rules[rule.id], limits)
         found += _moved(f"/rules/{rule.id}", told)
+    for budget in _others({id(one) for one in before.tenant.budgets}, after.tenant.budgets):
+        found += _moved(f"/budgets/{budget.id}", budget_warnings(after, budget))
     return found
 
 
 def _bare(snapshot: Snapshot) -> Any:
-    return replace(snapshot.tenant, providers=(), models=(), updated_at=0.0)
+    return replace(snapshot.tenant, providers=(), models=(), budgets=(), updated_at=0.0)
 
 
 def _warnings_of_ai(before: Holding, after: Holding, checked: Checked) -> Iterator[dict[str, str]]:

@@ -20,6 +20,7 @@ from shared.config_store.records.contents import Document, PlatformContent
 from shared.core.errors import Invalid, Problem
 from shared.core.fields import problems_of
 from shared.core.json_pointer import escape_step
+from shared.documents.ai.budget import BudgetReplacement, budget_document
 from shared.documents.ai.model import ModelReplacement, PlatformModelReplacement, model_document
 from shared.documents.ai.provider import PlatformProviderReplacement, ProviderReplacement, provider_document
 from shared.documents.ai.provider_model import PlatformPrices
@@ -27,6 +28,7 @@ from shared.documents.fields import READ_ONLY, is_set
 from shared.documents.history.versions import settings_document
 from shared.documents.rule import RuleReplacement, rule_document
 from shared.documents.tenant import TenantPatch
+from shared.model.budgets import PLATFORM, Budget, BudgetScope
 from shared.model.config import PluginConfig, Rule, Snapshot
 from shared.model.providers import Model, PlatformDocument, Provider, ProviderKey
 from shared.model.sealed import Sealed
@@ -36,6 +38,7 @@ _RETURNED = "This secret comes back from the old version, because no newer one i
 _LEFT_OUT = "No version gives a provider's secrets back, so this one is left out. Send it again."
 _NO_KEY = "No version gives a provider's secrets back, so the key {} is left out. Add it again."
 _PLATFORMS = "Only the platform may write this field, so it keeps its present value."
+_PLATFORMS_BUDGET = "Only the platform may change this budget, so it stays as it is."
 _KEY_STATE = ("expires_at", "created_at", "status", "cooling_until", "last_error")
 
 
@@ -67,6 +70,7 @@ class OldVersion:
                 wanted,
                 tenant=self._tenant(old, Document.of(before)),
                 rules={one.id: self._rule(one, rules.get(one.id)) for one in old.rules},
+                budgets=self._budgets(old.budgets, before.tenant.budgets),
             )
         self.wanted = wanted
         if self._problems:
@@ -209,6 +213,32 @@ class OldVersion:
         schema = PlatformModelReplacement() if self._is_platforms else ModelReplacement()
         sent = self._load(schema, document or {}, f"/models/{escape_step(old.name)}")
         return Part(sent, stored or Model(old.name, (), created_at=old.created_at))
+
+    def _budgets(self, old: Sequence[Budget], present: Sequence[Budget]) -> dict[str, Part[Budget]]:
+        """The budgets of the old version. Those of the platform stay, if the caller is a tenant."""
+        stored = {one.id: one for one in present}
+        kept = {} if caller().is_platform else {one.id: one for one in present if one.owner == PLATFORM}
+        found = {one: Part[Budget]({}, budget) for one, budget in kept.items()}
+        was = {one.id: one for one in old}
+        for budget_id in {**was, **kept}:
+            is_platforms = budget_id in kept or was[budget_id].owner == PLATFORM
+            if caller().is_platform or not is_platforms:
+                found[budget_id] = self._budget(was[budget_id], stored.get(budget_id))
+            elif was.get(budget_id) != kept.get(budget_id):
+                self.warnings.append(Problem(f"/budgets/{budget_id}", _PLATFORMS_BUDGET))
+        return found
+
+    def _budget(self, old: Budget, stored: Budget | None) -> Part[Budget]:
+        if old == stored:
+            return Part({}, stored)
+        document = _writable(budget_document(old))
+        del document["increases"]
+        sent = self._load(BudgetReplacement(), document, f"/budgets/{old.id}")
+        # An API key that is gone does not come back, and the rest of the version does not wait for it.
+        scope = replace(stored.scope if stored else BudgetScope(), key=old.scope.key)
+        downgrade_to = stored.downgrade_to if stored else None
+        basis = replace(stored or old, scope=scope, downgrade_to=downgrade_to, increases=old.increases)
+        return Part(sent, basis)
 
     def _keep(self, sent: dict[str, Any], old: Any, stored: Any, names: Iterable[str], at: str) -> None:
         """Keep the fields that only the platform may write, if the caller is a tenant."""

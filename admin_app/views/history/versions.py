@@ -8,8 +8,8 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
-from admin_app.changes.attempts import Restored, edit_of, repeat
-from admin_app.changes.snapshot import find_tenant
+from admin_app.changes.attempts import Restored, edit_of
+from admin_app.changes.snapshot import find_tenant, note_event
 from admin_app.changes.whole.rollback import Outcome, rollback_platform, rollback_tenant
 from admin_app.context import services
 from admin_app.http.errors import ApiError, not_found
@@ -227,18 +227,11 @@ def _pin(owner: str, version: str, *, pinned: bool) -> Response:
 
 
 def _note_pin(owner: str, summary: str) -> None:
-    """Add an entry to the audit log. That of a tenant comes with a write of its record as it is."""
-
-    def attempt() -> None:
-        before = find_tenant(owner)
-        store.write(before, before, edit=edit)
-
-    store = services().store
-    edit = replace(edit_of([], {}), summary=summary)
+    """Add an entry to the audit log."""
     if owner == PLATFORM_ID:
-        store.tokens.add_event(edit)
+        services().store.tokens.add_event(replace(edit_of([], {}), summary=summary))
     else:
-        repeat(owner, attempt)
+        note_event(owner, summary)
 
 
 def _rolled_back(owner: str, outcome: Outcome) -> Response:

@@ -264,3 +264,47 @@ USAGE_ROWS: Document = {
     "count": 1,
     "next_cursor": None,
 }
+
+BUDGET: Document = {
+    "name": "team-a monthly",
+    "scope": {"user": "team-a"},
+    "limit": {"usd": "250.00"},
+    "period": "month",
+    "timezone": "Europe/Berlin",
+}
+INCREASE: Document = {"usd": "50.00", "until": "2027-01-20T00:00:00Z"}
+_INCREASE_READ: Document = {
+    "usd": "50",
+    "until": "2027-01-20T00:00:00.000Z",
+    "by": "platform",
+    "at": "2027-01-15T08:00:00.000Z",
+}
+BUDGET_READ: Document = {
+    **BUDGET,
+    "id": "bud_0f1e2d3c4b5a69788796a5b4",
+    "owner": "platform",
+    "limit": {"usd": "250"},
+    "starts": None,
+    "on_spent": "reject",
+    "downgrade_to": None,
+    "at": [50, 80, 95],
+    "overrun": "cut",
+    "on_error": "local",
+    "reserve": "p95",
+    "cap_output": False,
+    "unpriced": "reject",
+    "increases": [_INCREASE_READ],
+    "tags": [],
+    **_TIMES,
+    "state": {
+        "limit": "300",
+        "used": "12.5",
+        "held": "0.02",
+        "remaining": "287.48",
+        "over": "0",
+        "lost": 0,
+        "period_start": "2026-12-31T23:00:00.000Z",
+        "resets_at": "2027-01-31T23:00:00.000Z",
+    },
+}
+BUDGET_LIST: Document = {**page("budgets", BUDGET_READ), "of_tier": []}

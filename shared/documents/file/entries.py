@@ -4,6 +4,7 @@ in a file: ids, times, and the `status` of a tenant.
 
 from marshmallow import Schema, fields, validate
 
+from shared.documents.ai.budget import BudgetInput
 from shared.documents.ai.model import ModelInput, PlatformModelInput
 from shared.documents.ai.provider import PlatformProviderInput, ProviderInput
 from shared.documents.ai.provider_key import MAX_KEYS, PlatformKeyInput, ProviderKeyInput
@@ -72,6 +73,13 @@ class ModelEntry(ModelInput):
 
 class PlatformModelEntry(PlatformModelInput):
     """A model of the platform in a file. `shared` names tenants by their subdomains."""
+
+    class Meta(Input.Meta):
+        exclude = ("name",)
+
+
+class BudgetEntry(BudgetInput):
+    """A budget in a file. Its scope names API keys and rules by their names."""
 
     class Meta(Input.Meta):
         exclude = ("name",)

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from shared.budgets.settings import budget_values
 from shared.documents.ai.pool import POOL_MEMBERS, policy_of
 from shared.documents.ai.provider_key import Reference
 from shared.documents.file.parse import FileOwner
 from shared.documents.plugin_config import complete_entry
 from shared.http.paths import rule_path
+from shared.model.budgets import PLATFORM, Budget
 from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Tenant
 from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.providers import Model, PlatformDocument, Provider, ProviderKey
@@ -54,6 +56,12 @@ def model_of(name: str, sent: Mapping[str, Any]) -> Model:
     return Model(name, **{**values, "targets": tuple(sent["targets"])}, policy=policy_of(sent, AI_POLICY))
 
 
+def budget_of(name: str, sent: Mapping[str, Any]) -> Budget:
+    """A loaded budget as it is stored, with the names that its scope has in a file."""
+    values = budget_values(sent)
+    return Budget(id="", name=name, **{**values, "owner": values["owner"] or PLATFORM})
+
+
 def platform_of(owner: FileOwner) -> PlatformDocument:
     """The platform of a file."""
     return PlatformDocument(
@@ -83,6 +91,7 @@ def snapshot_of(subdomain: str, owner: FileOwner, catalogue: Mapping[str, type[P
         tenant_of(subdomain, owner.tenant.sent or {}, catalogue),
         providers=tuple(provider_of(name, one) for name, one in _sent(owner.providers)),
         models=tuple(model_of(name, one) for name, one in _sent(owner.models)),
+        budgets=tuple(budget_of(name, one) for name, one in _sent(owner.budgets)),
     )
     rules = tuple(rule_of(name, one, catalogue) for name, one in _sent(owner.rules))
     keys = tuple(ApiKey("", name, "", "", **one) for name, one in _sent(owner.api_keys))

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from shared.budgets.settings import DEFAULT_AT
+from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
 from shared.documents.api_key import api_key_document
@@ -26,6 +28,7 @@ from shared.documents.file.parse import FORMAT, VERSION, Entry, FileDocument, Fi
 from shared.documents.plugin_config import PluginConfigOutput, complete_entry
 from shared.documents.rule import rule_document
 from shared.documents.tenant import tenant_document
+from shared.model.budgets import PLATFORM, USD, Budget
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant
 from shared.model.pools import UrlTarget
 from shared.model.providers import (
@@ -45,6 +48,11 @@ _KEY_OUTSIDE: Final = frozenset(
     {"id", "created_at", "expires_at", "status", "cooling_until", "last_error", "secret"}
 )
 _API_KEY_OUTSIDE: Final = _OUTSIDE | {"prefix", "status", "last_used_at"}
+_BUDGET_OUTSIDE: Final = _OUTSIDE | {"limit", "period", "increases"}
+# As one that says nothing but what it must.
+_BLANK_BUDGET: Final = Budget(
+    id="", name="", owner=PLATFORM, unit=USD, limit=0, period="month", at=DEFAULT_AT
+)
 _ENTRY: Final = PluginConfigOutput()
 _TENANT_FIELDS: Final = tuple(TenantEntry().fields)
 
@@ -69,6 +77,7 @@ class NormalForm:
         self._model = model_document(model, is_platforms=True)
         self._provider = provider_document(provider, is_platforms=True)
         self._ai = rule_document(_blank_rule(ai=AiRule()))["ai"]
+        self._budget = budget_document(_BLANK_BUDGET)
         self._api_key = api_key_document(ApiKey("", "", "", ""), 0.0)
         self._tenant = tenant_document(Tenant("", "", ""))
 
@@ -94,6 +103,7 @@ class NormalForm:
                 rules={one.name: self.rule(one) for one in snapshot.rules},
                 providers={one.name: self.provider(one) for one in snapshot.tenant.providers},
                 models={one.name: self.model(one) for one in snapshot.tenant.models},
+                budgets={one.name: self.budget(one, snapshot) for one in snapshot.tenant.budgets},
                 api_keys=keys,
             ),
         }
@@ -143,6 +153,21 @@ class NormalForm:
         self._shared(document, model)
         targets = _items(document["targets"], self._model["targets"][0], "provider", "model")
         return {"targets": targets, **_changed(document, self._model, _OUTSIDE | {"targets"})}
+
+    def budget(self, budget: Budget, snapshot: Snapshot) -> Json:
+        """A budget. Its scope has the names of API keys and rules, as far as they are there."""
+        document = budget_document(budget)
+        names = {
+            "key": {key.line: key.name for key in file_keys(snapshot.keys)},
+            "rule": {rule.id: rule.name for rule in snapshot.rules},
+        }
+        scope = document["scope"]
+        document["scope"] = {
+            member: names.get(member, {}).get(value, value) if member != "tag" else value
+            for member, value in sorted(scope.items())
+        }
+        first = {name: document[name] for name in ("limit", "period")}
+        return {**first, **_changed(document, self._budget, _BUDGET_OUTSIDE)}
 
     def api_key(self, key: ApiKey) -> Json:
         """What a file says of an API key."""

@@ -16,6 +16,7 @@ from shared.documents.ai.provider_model import PlatformPrices
 from shared.documents.fields import slug
 from shared.documents.file.entries import (
     ApiKeyEntry,
+    BudgetEntry,
     ModelEntry,
     PlatformModelEntry,
     PlatformProviderEntry,
@@ -34,12 +35,14 @@ _NAMES: Final = {
     "rules": slug(),
     "providers": slug(),
     "models": model_name(),
+    "budgets": text(200, ""),
     "api_keys": text(200, ""),
 }
 TENANT_SECTIONS: Final[Mapping[str, Schema]] = {
     "rules": RuleEntry(),
     "providers": ProviderEntry(),
     "models": ModelEntry(),
+    "budgets": BudgetEntry(),
     "api_keys": ApiKeyEntry(),
 }
 PLATFORM_SECTIONS: Final[Mapping[str, Schema]] = {
@@ -71,7 +74,7 @@ class FileOwner:
 
     Attributes:
         tenant: the fields of a tenant; empty for the platform.
-        rules, providers, models, api_keys: the entries by their names.
+        rules, providers, models, budgets, api_keys: the entries by their names.
         prices: those of the platform.
     """
 
@@ -79,6 +82,7 @@ class FileOwner:
     rules: Mapping[str, Entry] | None = None
     providers: Mapping[str, Entry] | None = None
     models: Mapping[str, Entry] | None = None
+    budgets: Mapping[str, Entry] | None = None
     api_keys: Mapping[str, Entry] | None = None
     prices: Mapping[str, Mapping[str, str]] | None = None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.config_store.records.contents import Content, Document, PlatformContent
 from shared.core.json_pointer import escape_step, parse_path
+from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
 from shared.documents.api_key import api_key_document
@@ -37,7 +38,9 @@ def content_differences(before: Content | None, after: Content | None) -> list[D
     for kind, document in (("providers", provider_document), ("models", model_document)):
         dump: _Dump = partial(document, is_platforms=platform)
         found += _items(kind, _by_id(before, kind), _by_id(after, kind), dump)
-    if platform:
+    if not platform:
+        found += _items("budgets", _by_id(before, "budgets"), _by_id(after, "budgets"), budget_document)
+    else:
         found += _items("prices", _by_id(before, "prices"), _by_id(after, "prices"), lambda one: one)
     return found
 
@@ -174,6 +177,7 @@ _KINDS = {
     "rules": "rule",
     "providers": "provider",
     "models": "model",
+    "budgets": "budget",
     "prices": "price",
     "api_keys": "API key",
     "tokens": "token",
@@ -211,6 +215,7 @@ def names_of(*states: Snapshot | Content | None) -> Mapping[str, str]:
         content: Any = Document.of(state) if isinstance(state, Snapshot) else state
         found |= {f"/rules/{rule.id}": rule.path for rule in getattr(content, "rules", ())}
         found |= {f"/providers/{provider.id}": provider.name for provider in content.providers}
+        found |= {f"/budgets/{one.id}": one.name for one in getattr(content, "budgets", ())}
         if isinstance(state, Snapshot):
             found |= {f"/api_keys/{key.id}": key.name for key in state.keys}
     return found

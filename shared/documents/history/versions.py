@@ -8,6 +8,7 @@ from shared.config_store.history.edit import MAX_MESSAGE
 from shared.config_store.history.versions import VersionNote
 from shared.config_store.records.contents import Content, Document, PlatformContent
 from shared.core.fields import Flag, Strict, Timestamp, text
+from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
 from shared.documents.fields import Page, nullable, warnings_field
@@ -45,8 +46,8 @@ class VersionDetail(VersionOutput):
     document = fields.Dict(
         required=True,
         metadata={
-            "description": "What the version has: rules, providers and models by their ids, and the other "
-            'fields. Secrets are shown as {"set": true}.'
+            "description": "What the version has: rules, providers, models and budgets by their ids, and the "
+            'other fields. Secrets are shown as {"set": true}.'
         },
     )
 
@@ -131,7 +132,7 @@ def whole_document(note: VersionNote, content: Content) -> dict[str, Any]:
 
 
 def settings_document(content: Document) -> dict[str, Any]:
-    """The JSON of the members of a tenant that are neither rules, providers nor models."""
+    """The JSON of the members of a tenant that are no things with names."""
     document: dict[str, Any] = _SETTINGS.dump(content)
     return document
 
@@ -151,6 +152,8 @@ def content_document(content: Content) -> dict[str, Any]:
     document["models"] = {one.name: model_document(one, is_platforms=is_platforms) for one in content.models}
     if isinstance(content, PlatformContent):
         document["prices"] = content.prices
+    else:
+        document["budgets"] = {one.id: budget_document(one) for one in content.budgets}
     return document
 
 
@@ -187,4 +190,7 @@ DIFFERENCES = [
     }
 ]
 DIFF = {"version": 41, "against": 40, "summary": VERSION["summary"], "differences": DIFFERENCES, "cut": False}
-DETAIL = {**VERSION, "document": {"name": "Acme", "tier": "pro", "rules": {}, "providers": {}, "models": {}}}
+DETAIL = {
+    **VERSION,
+    "document": {"name": "Acme", "tier": "pro", "rules": {}, "providers": {}, "models": {}, "budgets": {}},
+}

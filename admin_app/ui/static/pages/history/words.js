@@ -46,6 +46,12 @@ export const OPERATIONS = {
   updateModel: "Model changed",
   replaceModel: "Model replaced",
   deleteModel: "Model deleted",
+  createBudget: "Budget added",
+  updateBudget: "Budget changed",
+  replaceBudget: "Budget replaced",
+  increaseBudget: "Budget increased",
+  resetBudget: "Budget reset",
+  deleteBudget: "Budget deleted",
   createPlatformToken: "Token of the platform created",
   rotatePlatformToken: "Token of the platform rotated",
   deletePlatformToken: "Token of the platform revoked",
@@ -103,10 +109,11 @@ export async function thingNames(base, version) {
   return namesIn(document);
 }
 
-/** The names of the rules and providers of a document, by their pointers. */
-export function namesIn({ rules = {}, providers = {} }) {
+/** The names of the rules, providers and budgets of a document, by their pointers. */
+export function namesIn({ rules = {}, providers = {}, budgets = {} }) {
   return new Map([
     ...Object.entries(rules).map(([id, rule]) => [`rules/${id}`, rule.path]),
     ...Object.entries(providers).map(([id, one]) => [`providers/${id}`, one.name]),
+    ...Object.entries(budgets).map(([id, one]) => [`budgets/${id}`, one.name]),
   ]);
 }
