@@ -93,6 +93,7 @@ def try_out(page: Page, operation: str, **parameters: str) -> str:
     return response.locator(".response-col_status").inner_text().split()[0]
 
 
+@pytest.mark.slow
 def test_a_newcomer_creates_a_tenant_and_a_rule(browser: Browser, url: str, api: Api) -> None:
     page = browser.page
     page.goto(f"{url}/docs")

@@ -73,18 +73,14 @@ def impatient(engine: str) -> str:
     return engine if instead(engine, "slow clients") else engine + IMPATIENT
 
 
-def make_wire(started: Started, engine: str, upstream: Upstream) -> Iterator[Wire]:
+@pytest.fixture
+def wire(started: Started, engine: str, everlasting_upstream: Upstream) -> Iterator[Wire]:
     gateway, tenant = started(engine)
-    upstream.forget()
-    wire = Wire(engine, gateway, tenant, upstream)
+    everlasting_upstream.forget()
+    wire = Wire(engine, gateway, tenant, everlasting_upstream)
     yield wire
     for client in wire.clients:
         client.close()
-
-
-@pytest.fixture
-def wire(started: Started, engine: str, everlasting_upstream: Upstream) -> Iterator[Wire]:
-    yield from make_wire(started, engine, everlasting_upstream)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import requests
 from redis import Redis
 
 from tests.support import gateway as gateway_module
-from tests.support.cases import slow
 from tests.support.gateway import RunningGateway
 from tests.support.upstream import Upstream
 from tests.support.wait import until
@@ -39,11 +38,14 @@ def test_a_program_that_does_not_end_is_killed_and_named_and_the_others_end(
     assert (stuck.returncode, other.returncode) == (-signal.SIGKILL, -signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "how"),
     [
         ("express", signal.SIGKILL),
-        *slow(("mitmproxy", signal.SIGKILL), ("express", signal.SIGTERM), ("mitmproxy", signal.SIGTERM)),
+        ("mitmproxy", signal.SIGKILL),
+        ("express", signal.SIGTERM),
+        ("mitmproxy", signal.SIGTERM),
     ],
     indirect=["engine"],
 )

@@ -1,6 +1,6 @@
 """Responses that a provider stores: who may continue and read them, and where such a request goes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.support.cases import slow
 from tests.support.commands import serving
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.responses_server import ResponsesServer
@@ -16,9 +17,16 @@ from tests.support.wait import until
 KEYS = ("sk-canary-stored-first-01", "sk-canary-stored-second-2")
 
 
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    """A gateway with two workers."""
+@pytest.fixture(scope="module", params=["express", *slow("two workers")])
+def fleet(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    gateways: Callable[[str], RunningGateway],
+) -> Iterator[RunningGateway]:
+    """The express gateway of this folder, and one with two workers."""
+    if request.param == "express":
+        yield gateways(request.param)
+        return
     folder: Path = tmp_path_factory.mktemp("fleet") / "data"
     with RunningGateway(folder, {"GATEWAY__SERVER__WORKERS": "2"}) as gateway:
         yield gateway

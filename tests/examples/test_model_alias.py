@@ -12,6 +12,8 @@ from tests.support.commands import run_command
 from tests.support.gateway import ROOT, RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = ROOT / "examples" / "model_alias"
 SETTINGS = {"models": {"fast": "gpt-4o-mini"}, "unknown": "reject"}
 
@@ -69,7 +71,6 @@ def test_model_alias_with_wrong_settings_is_rejected(owner: tuple[TenantInUse, U
     assert rejected.json()["errors"][0]["pointer"] == "/plugin_chain/0/settings/models"
 
 
-@pytest.mark.slow
 def test_model_alias_passes_its_own_test_and_doctest(installed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     given = ["--rootdir", tmp_path, "--doctest-modules", installed / "model_alias.py", PACKAGE / "tests"]
@@ -79,7 +80,6 @@ def test_model_alias_passes_its_own_test_and_doctest(installed: Path, tmp_path: 
     assert "13 passed" in ended.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["-m", "gunicorn", "wsgi:app"], ["run_proxy.py"], ["run_proxy.py", "--engine", "mitmproxy"]]
 )
