@@ -9,6 +9,7 @@
 #   ./scripts/bench.sh --curves            by the number of rules, tenants, plugins and limits
 #   ./scripts/bench.sh --calls [ENGINE]    function calls per request, a figure without noise
 #   ./scripts/bench.sh --limiter           rate limits: beside other limiters, under attack, and their cost
+#   ./scripts/bench.sh --budgets           what budgets add to limits, and settles per second
 #   ./scripts/bench.sh --upload            one large upload beside nginx: speed, memory, first byte
 #   ./scripts/bench.sh --pipeline          the cost of the plugin pipeline, beside its targets
 #   ./scripts/bench.sh --models            finding models and choosing targets among many, beside the targets
@@ -30,6 +31,7 @@ case "${1:-}" in
 --dashboards) shift && exec .venv/bin/python -m bench.dashboards "$@" ;;
 --rules) shift && exec .venv/bin/python -m bench.rules "$@" ;;
 --pipeline) shift && exec .venv/bin/python -m bench.pipeline "$@" ;;
+--budgets) shift && exec .venv/bin/python -m bench.budgets "$@" ;;
 esac
 
 export PATH="$PATH:/usr/sbin"

@@ -10,7 +10,7 @@ import pytest
 import redis
 import uvloop
 
-from bench import models, observability, upload
+from bench import budgets, models, observability, upload
 from bench.bodies import chat_body
 from bench.calls import profile
 from bench.gateway import make_call
@@ -99,6 +99,17 @@ def test_limiter_is_four_times_as_fast_and_never_exceeds_the_limit(tmp_path: Pat
         assert ratio >= 4
     assert worst[OURS.name] <= LIMIT
     assert worst["limits, fixed window"] > 1.9 * LIMIT
+
+
+def test_budgets_are_reserved_and_settled_in_time_without_another_command(tmp_path: Path) -> None:
+    server = Embedded(tmp_path)
+    server.open()
+    try:
+        found = uvloop.run(budgets.measure(str(server.socket), 5, 0.5))
+    finally:
+        server.close()
+    print(f"\n{target_table(found)}")
+    assert [target for target in found if not target.is_met] == []
 
 
 def test_rival_with_lua_does_the_work_of_the_chain(tmp_path: Path) -> None:
