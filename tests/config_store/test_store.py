@@ -101,8 +101,14 @@ def test_only_the_counters_of_a_deleted_tenant_are_gone(client: redis.Redis, sto
     others = ("rl:{id-acme2}:rule:1", "rl:id-acme:rule:1")
     for other in others:
         client.set(other, 1)
+    for budget in ("bud:{id-acme}:b:0", "bud:{id-acme2}:b:0"):
+        client.hset(budget, "used", 1)
     store.write(acme, None, edit=Edit(actor=ACTOR))
     assert sorted(client.scan_iter("rl:*")) == sorted(other.encode() for other in others)
+    assert [client.ttl(f"bud:{{{name}}}:b:0") > 39 * 86_400 for name in ("id-acme", "id-acme2")] == [
+        True,
+        False,
+    ]
 
 
 def test_search_for_counters_has_an_end(

@@ -147,7 +147,7 @@ def ledger() -> None:
 @output_option
 @pass_gw
 def check(gw: Gw, tenant_id: str | None) -> Exit:
-    """Compare the ledger with the sums made of it. Ends with 2 if they differ.
+    """Compare the ledger with the sums made of it, and with budgets. Ends with 2 if they differ.
 
     It reads the store, so it runs on a machine of the gateway only.
     """

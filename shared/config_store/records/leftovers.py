@@ -24,6 +24,8 @@ _BATCH, _AT_ONCE = 200, 20
 _MAX_SWEEPS = 50
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
+# A budget of a deleted tenant is kept for so long; one without an end would be for good.
+_BUDGET_SECONDS = 40 * 86_400
 
 logger = logging.getLogger(__name__)
 
@@ -86,16 +88,22 @@ class Leftovers:
     def purge_counters(self, tenant_id: str, max_scans: int) -> None:
         """Drop the rate-limit counters of a deleted tenant. They hold no secrets, and also expire.
 
-        SCAN looks at the keys of all tenants, so the number of calls is bounded.
+        Its budgets expire some time after its last rows, with which the check compares them. SCAN looks at
+        the keys of all tenants, so the number of calls is bounded.
         """
         why: object = "there are too many keys to scan"
         cursor = 0
         try:
             for _ in range(max_scans):
-                reply: Any = self._client.scan(cursor, match=f"rl:{{{tenant_id}}}:*", count=_SCAN_COUNT)
-                cursor, counters = reply
-                if counters:
-                    self._client.unlink(*counters)
+                reply: Any = self._client.scan(cursor, match=f"*:{{{tenant_id}}}:*", count=_SCAN_COUNT)
+                cursor, found = reply
+                with self._client.pipeline(transaction=False) as pipeline:
+                    for key in found:
+                        if key.startswith(b"rl:"):
+                            pipeline.unlink(key)
+                        elif key.startswith(b"bud:"):
+                            pipeline.expire(key, _BUDGET_SECONDS)
+                    pipeline.execute()
                 if not cursor:
                     return
         except RedisError as error:
