@@ -24,6 +24,7 @@ from admin_app.views.api_keys import MAX_INACTIVE_KEYS
 from scripts.gw_page import gw_page
 from scripts.page import code, page, table
 from scripts.pools_page import pools_page
+from scripts.translation_page import translation_page
 from shared import explain
 from shared.bodies.json.parse import MAX_DEPTH, MAX_DIGITS
 from shared.bodies.text import patterns
@@ -411,6 +412,7 @@ def logs_schema() -> str:
 PAGES = {
     "providers.md": providers_page,
     "pools.md": pools_page,
+    "translation.md": translation_page,
     "settings.md": settings_page,
     "errors.md": errors_page,
     "admin-api.md": admin_api_page,

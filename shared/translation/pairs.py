@@ -32,10 +32,10 @@ def _with_chains(direct: Mapping[tuple[str, str], Translation]) -> dict[tuple[st
     return {**chains, **direct}
 
 
-#: The members of a request by pair. docs/reference/translation.md shows them.
-MEMBERS: Final[Mapping[tuple[str, str], Mapping[str, Member]]] = {
-    (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.MEMBERS,
-    (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.MEMBERS,
+#: What becomes of members, parts and blocks, by pair. docs/reference/translation.md shows it.
+TABLES: Final[Mapping[tuple[str, str], Mapping[str, Mapping[str, Member]]]] = {
+    (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.TABLES,
+    (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.TABLES,
 }
 #: The translations by pair.
 TRANSLATIONS: Final[Mapping[tuple[str, str], Translation]] = _with_chains(_DIRECT)
@@ -49,6 +49,8 @@ def choose_api(client: str, spoken: Collection[str]) -> tuple[str, Translation |
 
     >>> choose_api("openai.chat", ["openai.chat", "anthropic.messages"])
     ('openai.chat', None)
+    >>> choose_api("anthropic.messages", ["openai.embeddings", "openai.chat"])[0]
+    'openai.chat'
     >>> choose_api("openai.embeddings", ["openai.chat"])
     """
     if client in spoken:

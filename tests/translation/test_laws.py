@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT
@@ -17,6 +17,8 @@ from tests.translation.streams import HABITS, Said, run
 
 TO_MESSAGES = messages_to_chat.TRANSLATION
 TO_CHAT = chat_to_messages.TRANSLATION
+# What a model said, the way of its server, and where the stream is cut.
+STREAM = (streams.said(), st.sampled_from(HABITS), st.data())
 
 
 def with_usage() -> Any:
@@ -50,7 +52,7 @@ def plain(message: Any) -> Any:
     )
 
 
-@given(streams.said(), st.sampled_from(HABITS), st.data())
+@given(*STREAM)
 def test_stream_for_messages_says_what_the_whole_response_says(
     one: Said, habit: str, data: st.DataObject
 ) -> None:
@@ -59,7 +61,7 @@ def test_stream_for_messages_says_what_the_whole_response_says(
     assert plain(streams.read_messages(stream)) == plain(whole)
 
 
-@given(streams.said(), st.sampled_from(HABITS), st.data())
+@given(*STREAM)
 def test_stream_comes_back_as_it_was(one: Said, habit: str, data: st.DataObject) -> None:
     events = run(TO_MESSAGES.events(context()), chunks(data, one, habit))
     back = streams.read_chunks(run(TO_CHAT.events(with_usage()), events))
@@ -77,7 +79,7 @@ def test_response_comes_back_as_it_was(one: Said) -> None:
     assert one.usage is None or back["usage"] == one.usage
 
 
-@given(streams.said(), st.sampled_from(HABITS), st.data())
+@given(*STREAM)
 def test_stream_for_chat_says_what_the_whole_response_says(
     one: Said, habit: str, data: st.DataObject
 ) -> None:
@@ -87,7 +89,7 @@ def test_stream_for_chat_says_what_the_whole_response_says(
     assert plain(back) == plain(whole)
 
 
-@given(streams.said(), st.sampled_from(HABITS), st.data())
+@given(*STREAM)
 def test_stream_that_is_cut_before_its_end_is_an_error_and_never_a_response(
     one: Said, habit: str, data: st.DataObject
 ) -> None:
@@ -101,7 +103,7 @@ def test_stream_that_is_cut_before_its_end_is_an_error_and_never_a_response(
     assert DONE not in made
 
 
-@given(streams.said(), st.sampled_from(HABITS), st.data())
+@given(*STREAM)
 def test_cuts_between_bytes_make_no_difference(one: Said, habit: str, data: st.DataObject) -> None:
     stream = chunks(data, one, habit)
     body = b"".join(write_event(event, OPENAI_CHAT) for event in stream)
@@ -122,3 +124,18 @@ def test_nothing_follows_the_end_of_a_stream(translation: Any) -> None:
     events = translation.events(context())
     assert len(events.feed("what is this?")) == 1
     assert events.feed({"type": "ping"}) == events.feed(DONE) == events.end() == []
+
+
+LAWS = (
+    test_stream_for_messages_says_what_the_whole_response_says,
+    test_stream_comes_back_as_it_was,
+    test_stream_for_chat_says_what_the_whole_response_says,
+    test_stream_that_is_cut_before_its_end_is_an_error_and_never_a_response,
+    test_cuts_between_bytes_make_no_difference,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_law_holds_for_thousands_of_streams(law: Any) -> None:
+    settings(max_examples=3000)(given(*STREAM)(law.hypothesis.inner_test))()

@@ -6,6 +6,7 @@ import pytest
 
 from shared.translation import chat_to_messages, messages_to_chat, pairs
 from shared.translation.errors import chat_error, messages_error
+from shared.translation.members import DROP, REJECT
 from shared.translation.translation import Translation
 
 CHAT, MESSAGES, RESPONSES = "openai.chat", "anthropic.messages", "openai.responses"
@@ -47,3 +48,11 @@ def test_two_apis_meet_in_chat() -> None:
 def test_error_is_one_of_the_clients_api() -> None:
     assert chat_to_messages.TRANSLATION.error(529, "x") == chat_error(529, "x")
     assert messages_to_chat.TRANSLATION.error(503, "x") == messages_error(503, "x")
+
+
+@pytest.mark.parametrize(("client", "upstream"), pairs.TABLES)
+def test_table_says_for_each_row_what_it_becomes_or_what_to_do(client: str, upstream: str) -> None:
+    rows = [member for members in pairs.TABLES[client, upstream].values() for member in members.values()]
+    assert all(bool(member.to) is (member.action != DROP) for member in rows)
+    assert all(member.to.endswith(".") for member in rows if member.action == REJECT)
+    assert (client, upstream) in pairs.TRANSLATIONS

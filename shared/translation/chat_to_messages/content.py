@@ -1,12 +1,20 @@
 """The parts of a message of OpenAI's chat as blocks of Anthropic's messages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shared.translation.data_urls import PDF, PICTURES, Media, match_data_url
-from shared.translation.members import must_be, objects
+from shared.translation.members import Member, mapped, must_be, objects, rejected
 from shared.translation.notes import Document, Notes
 
+#: The parts of a message, and what they become.
+PARTS: Final[Mapping[str, Member]] = {
+    "text": mapped("text, unless it is blank"),
+    "refusal": mapped("text"),
+    "image_url": mapped("image, or document for a PDF; an https URL is fetched by the provider"),
+    "file": mapped("document, with the text or the PDF in file_data"),
+    "input_audio": rejected("The model hears nothing. Send the words as text."),
+}
 _TTLS: Final = ("5m", "1h")
 _PICTURES_WAY_OUT: Final = "Use an https URL, or a data URL with base64 of image/jpeg, png, gif or webp."
 _FILES_WAY_OUT: Final = "Use file_data with a data URL with base64 of application/pdf or a text."
@@ -43,7 +51,7 @@ def _blocks_of_part(part: Document, pointer: str, notes: Notes) -> Iterator[Docu
             file = must_be(dict, part.get("file"), f"{pointer}/file")
             yield from _file(file, f"{pointer}/file", notes)
         case "input_audio":
-            notes.reject("input_audio", pointer, "The model hears nothing. Send the words as text.")
+            notes.reject("input_audio", pointer, PARTS["input_audio"].to)
         case _:
             notes.reject("content", f"{pointer}/type", "Use text, image_url or file.")
 

@@ -1,12 +1,22 @@
 """A whole response of Anthropic's messages, for a client of OpenAI's chat."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from shared.providers.calls import ANTHROPIC_MESSAGES
+from shared.translation.members import DROPPED, Member, mapped
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.stops import finish_reason
 from shared.translation.tools import arguments_of, chat_id
 from shared.translation.usage import chat_usage, units_of
+
+#: The blocks of a response, and what they become. Those of other types are dropped.
+BLOCKS: Final[Mapping[str, Member]] = {
+    "text": mapped("choices.message.content, in one text; citations are dropped"),
+    "thinking": mapped("choices.message.reasoning_content, without its signature"),
+    "tool_use": mapped("choices.message.tool_calls"),
+    "redacted_thinking": DROPPED,
+}
 
 
 def response(document: Document, context: Context) -> Document:

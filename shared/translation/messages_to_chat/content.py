@@ -1,12 +1,24 @@
 """The blocks of a turn of Anthropic's messages as parts of OpenAI's chat."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shared.translation.data_urls import data_url
-from shared.translation.members import must_be, objects
+from shared.translation.members import DROPPED, Member, mapped, must_be, objects
 from shared.translation.notes import Caps, Document, Notes
 
+#: The blocks of a turn, and what they become. Those of other types are dropped.
+BLOCKS: Final[Mapping[str, Member]] = {
+    "text": mapped("the content, or a part of the type text"),
+    "image": mapped("a part of the type image_url"),
+    "document": mapped("a part of the type file, or text"),
+    "tool_use": mapped("tool_calls"),
+    "tool_result": mapped("a message of the role tool; its pictures are in the next one of the user"),
+    "search_result": mapped("its text"),
+    "tool_reference": mapped("the name of the tool"),
+    "thinking": DROPPED,
+    "redacted_thinking": DROPPED,
+}
 _IMAGES: Final = "Use a source of the type base64 or url."
 _DOCUMENTS: Final = "Use a source of the type base64, text or content."
 _BETWEEN: Final = "\n\n"

@@ -50,6 +50,8 @@ MEMBERS: Final[Mapping[str, Member]] = {
     "metadata": mapped("prompt_cache_key, a hash of the user's id"),
     "stream": mapped("stream, stream_options"),
     "cache_control": DROPPED,
+    # Claude Code sends it, and without it the context is only longer.
+    "context_management": DROPPED,
     "diagnostics": DROPPED,
     "inference_geo": DROPPED,
     "service_tier": DROPPED,
@@ -57,8 +59,7 @@ MEMBERS: Final[Mapping[str, Member]] = {
     "user_profile_id": DROPPED,
     "workspace_id": DROPPED,
     "container": rejected("The API of the model has no containers. Leave it out."),
-    "context_management": rejected("The API of the model edits no context. Shorten the messages."),
-    "mcp_servers": rejected(_NO_SERVERS),
+    "mcp_servers": rejected(_NO_SERVERS, []),
 }
 
 

@@ -1,13 +1,25 @@
 """A whole response of OpenAI's chat, for a client of Anthropic's messages."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from shared.providers.calls import OPENAI_CHAT
+from shared.translation.members import DROP, DROPPED, Member, mapped
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.stops import stop_reason
 from shared.translation.tools import ToolIds, input_of, messages_id
 from shared.translation.usage import messages_usage, units_of
+
+#: The members of the message of a response, and what they become.
+MESSAGE: Final[Mapping[str, Member]] = {
+    "content": mapped("a block of the type text"),
+    "refusal": mapped("a block of the type text, and the stop_reason refusal"),
+    "reasoning_content": mapped("a block of the type thinking, without a signature"),
+    "reasoning": mapped("the same"),
+    "tool_calls": mapped("blocks of the type tool_use"),
+    "annotations": DROPPED,
+    "audio": DROPPED,
+}
 
 
 def response(document: Document, context: Context) -> Document:
@@ -42,8 +54,8 @@ def _thoughts(message: Document, context: Context) -> Iterator[Document]:
 
 
 def _texts(message: Document, context: Context) -> Iterator[Document]:
-    for name in ("annotations", "audio"):
-        if message.get(name):
+    for name, member in MESSAGE.items():
+        if member.action == DROP and message.get(name):
             context.notes.lose(name)
     declined = message.get("refusal")
     for text in ("".join(text_parts(message.get("content"))), declined):

@@ -66,6 +66,12 @@ def test_member_that_changes_the_response_is_rejected_with_a_way_out(name: str) 
     assert (dropped, name in made) == ([name], False)
 
 
+@pytest.mark.parametrize("name", [name for name, one in MEMBERS.items() for _ in one.harmless])
+def test_value_that_asks_for_nothing_passes(name: str) -> None:
+    for value in MEMBERS[name].harmless:
+        assert name not in translated(**{name: value})
+
+
 def test_stop_sequences_are_at_most_as_many_as_chat_takes() -> None:
     assert translated(stop_sequences=["a", "b"])["stop"] == ["a", "b"]
     assert "stop" not in translated(stop_sequences=[])
