@@ -259,6 +259,8 @@ USAGE_ROWS: Document = {
             "abandoned": [],
             "duration_ms": 2310,
             "first_ms": 420,
+            "budgets": {"bud_0f1e2d3c4b5a69788796a5b4:1798758000": 13_408_000},
+            "adjustment": None,
         }
     ],
     "count": 1,

@@ -132,8 +132,22 @@ class UsageOfCall(Schema):
     cost = fields.String(**nullable("USD as decimal text. null: the price is not known."))
 
 
+class AdjustmentOfBudget(Schema):
+    """A change of a budget that an operator made."""
+
+    action = fields.String(
+        required=True,
+        metadata={"description": "reset: nothing is used any more. increase: the limit grows for a time."},
+    )
+    amount = fields.Integer(
+        required=True,
+        metadata={"description": "What a reset added to what is used, below 0; or an increase to the limit."},
+    )
+    actor = fields.String(required=True, metadata={"description": "The author, as in the audit log."})
+
+
 class UsageRow(UsageOfCall):
-    """One call in the ledger."""
+    """One call in the ledger, or an adjustment of a budget, which has no usage."""
 
     id = fields.String(required=True)
     time = Timestamp("The end of the request.", required=True)
@@ -167,6 +181,16 @@ class UsageRow(UsageOfCall):
     )
     duration_ms = fields.Integer(required=True)
     first_ms = fields.Integer(**nullable())
+    budgets = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={
+            "description": "What it counts in each budget, by `<id>:<begin of the period in seconds>`: "
+            "nano-USD (0.000000001 USD), tokens or requests."
+        },
+    )
+    adjustment = fields.Nested(AdjustmentOfBudget, **nullable("The change. null: the row is that of a call."))
 
 
 class UsageRows(Schema):

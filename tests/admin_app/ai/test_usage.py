@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from shared.config_store.store import RedisStore
+from shared.usage.budgets import BudgetStore
 from shared.usage.keys import ledger_key
 from shared.usage.row import LedgerRow, Usage
 from shared.usage.settler import open_settler
@@ -141,6 +142,17 @@ def test_rows_are_listed_from_the_newest(api: Api, used: Tenant) -> None:
     )
     assert first["rows"][1]["cost"] is None
     assert rest["next_cursor"] is None
+
+
+def test_adjustment_of_a_budget_is_a_row_and_no_call_in_any_report(
+    api: Api, client: redis.Redis, used: Tenant
+) -> None:
+    calls = report(api, used, "group_by=tag"), report(api, used, "group_by=day")
+    BudgetStore(client).note_increase(used.id, "bud_1:0", amount=5, actor="ops", row_id="more", now=0.0)
+    newest = api.get(f"{used.url}/usage/rows?limit=1", key=used.key).get_json()["rows"][0]
+    assert newest["adjustment"] == {"action": "increase", "amount": 5, "actor": "ops"}
+    assert (newest["budgets"], newest["usage"], newest["cost"]) == ({"bud_1:0": 0}, {}, "0")
+    assert (report(api, used, "group_by=tag"), report(api, used, "group_by=day")) == calls
 
 
 @pytest.mark.parametrize("entry", [{"row": "{}"}, {"row": "x"}, {"other": "x"}])
