@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
+from shared.budgets.allowance import BytesPerToken
 from shared.core.memo import BoundedDict
 from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, USD
 from shared.providers.calls import OPENAI_AUDIO, OPENAI_IMAGES, SPEECH, ApiCall
@@ -67,16 +68,24 @@ class Demand:
 
     def of(self, unit: str) -> int | None:
         """What it is expected to use of a unit; None for money if a price is not known."""
-        return amount_of(unit, self.usual, self._cost(self.usual))
+        return self.amount(unit, self.usual)
 
     def most_of(self, unit: str) -> int | None:
         """The most that it uses of a unit."""
-        return amount_of(unit, self.most, self._cost(self.most))
+        return self.amount(unit, self.most)
 
     def least_of(self, unit: str) -> int | None:
         """What it is expected to use without any guess: if it does not bound its output, its input alone."""
-        usage = self.usual if self.is_bounded else replace(self.usual, output=0)
+        return self.amount(unit, self.usual if self.is_bounded else replace(self.usual, output=0))
+
+    def amount(self, unit: str, usage: Usage) -> int | None:
+        """How much of a unit some usage is, at the highest price; None for money if a price is not known."""
         return amount_of(unit, usage, self._cost(usage))
+
+    def capped(self, output: int) -> Self:
+        """The same with at most so many tokens of output."""
+        usual, most = (replace(one, output=min(one.output, output)) for one in (self.usual, self.most))
+        return replace(self, usual=usual, most=most, is_bounded=True)
 
     def _cost(self, usage: Usage) -> int | None:
         known = [None if rates is None else rates.cost(usage) for rates in self.rates]
@@ -163,6 +172,8 @@ class LearnedDemand:
 
     _factors: BoundedDict[tuple[str, str], float] = field(repr=False)
     _outputs: BoundedDict[tuple[str, str], deque[int]] = field(repr=False)
+    #: By the tenant and the target.
+    text: BytesPerToken = field(default_factory=BytesPerToken, repr=False)
 
     @classmethod
     def of(cls, most: int) -> Self:

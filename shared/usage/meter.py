@@ -100,11 +100,11 @@ class UsageMeter:
         if self._kept > MAX_WHOLE:
             self._cut_end()
 
-    def finish(self, *, estimate: int, is_complete: bool = True) -> Usage:
+    def finish(self, *, estimate: int, is_complete: bool = True, passed: int | None = None) -> Usage:
         """The usage of the response. Call it once.
 
         `estimate` is that of its input, where none is reported. A response that is not complete used at least
-        what was reported so far, and at least what passed.
+        what was reported so far, and at least what passed: `passed` tokens, if they were counted already.
         """
         body = b"".join(self._end)
         if body:
@@ -113,7 +113,7 @@ class UsageMeter:
             (self._read_end if self._is_cut else self._read_lines)(bytes(self._rest))
         units, seen = self.reported.units(), 0
         if self._fields.texts and not (is_complete and "output" in units):
-            seen = self._seen(body)
+            seen = self._seen(body) if passed is None else passed
         if "seconds" in units:
             return Usage(**units, source=Source.REPORTED)  # it is paid by time, and has no tokens
         pictures = max([one.number for one in self._pictures.values()]) if self._pictures else 0

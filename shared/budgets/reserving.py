@@ -1,0 +1,254 @@
+"""Decides whether budgets admit a request: it is asked before and after the limiter.
+
+limits --> acquired, with all other limits of the request
+  ^             |
+  |             +--> admitted: the reservation
+  |             +--> a budget is spent: another model takes the place of the one asked for, once,
+  +----------------  or less output is asked for, once; else the request is rejected
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final, NamedTuple
+
+from shared.budgets.compiled import LEASE_MS, Candidate, CompiledBudget, RuleBudgets
+from shared.budgets.demand import Demand
+from shared.budgets.reservation import Reservation, Share
+from shared.budgets.spent import price_unknown, spent
+from shared.core.errors import Rejection
+from shared.limits.values import BUDGET, Decision, LimitState, Quota
+from shared.model.budgets import DOWNGRADE, TOKENS, USD
+from shared.model.config import ApiKey
+from shared.model.messages import Exchange, Expected, Metered
+
+# The value of `reserve` that sets the most output aside.
+_MAX: Final = "max"
+# How many tokens are priced at a time, so that the price of one is exact.
+_PRICED: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """A request to a model, as budgets see it.
+
+    Attributes:
+        api: its API.
+        asked: the name of its model.
+        names: the names of the models that may serve it, as in `shared.model.messages.Exchange.models`.
+        targets: the targets that may serve it.
+        demand: what it may use.
+        least_output: the fewest tokens of output that it can be lowered to; None: it cannot be lowered.
+        choices: how many responses it asks for at a time.
+    """
+
+    api: str
+    asked: str
+    names: tuple[str, ...]
+    targets: Sequence[Candidate]
+    demand: Demand
+    least_output: int | None = 1
+    choices: int = 1
+
+
+class _Replaced(NamedTuple):
+    """A request whose demand is that of another model."""
+
+    demand: Demand
+    metered: Metered
+
+    def expected(self, unit: str) -> Expected | None:
+        usual, least = self.demand.of(unit), self.demand.least_of(unit)
+        return None if usual is None or least is None else Expected(usual, least)
+
+    def used(self, unit: str) -> int | None:
+        return self.metered.used(unit)
+
+
+#: The same request to a model of another name, or why that cannot be.
+Instead = Callable[[str], ModelRequest | Rejection]
+
+
+class Again(Enum):
+    """The limiter is to be asked again, with the present `shares`."""
+
+    AGAIN = "again"
+
+
+AGAIN: Final = Again.AGAIN
+
+#: What becomes of a request: it has a reservation, or is rejected. None: another limit rejects it.
+Judged = Reservation | Rejection | None
+
+
+class Reserving:
+    """The budgets of one request, until they have decided.
+
+    Attributes:
+        request: the request as it is now.
+        id: the lease.
+        shares: what the limiter is asked for.
+    """
+
+    __slots__ = (
+        *("_admitted", "_capped", "_instead", "_key", "_model", "_now", "_rule", "_unasked"),
+        *("id", "request", "shares"),
+    )
+
+    def __init__(
+        self,
+        rule: RuleBudgets,
+        key: ApiKey | None,
+        request: ModelRequest,
+        instead: Instead,
+        *,
+        id: str,
+        now: float,
+        admitted: Callable[[Reservation], None] = lambda _: None,
+    ) -> None:
+        """`now` is the time of Redis, in seconds since the Unix epoch: it tells the period.
+
+        `admitted` gets the reservation of a request that is admitted.
+        """
+        self._rule, self._key, self._instead, self._admitted = rule, key, instead, admitted
+        self.request, self.id, self._now = request, id, now
+        self._model = ""
+        self._capped: int | None = None
+        self._unasked: Sequence[CompiledBudget] = ()
+        self.shares: Sequence[Share] = ()
+
+    def prepare(self) -> Rejection | None:
+        """Work out `shares`. Returns why the request cannot be counted."""
+        request, shares = self.request, []
+        for one in self._rule.of(self._key, request.api, request.asked, request.targets):
+            if one.budget.unit == USD and not request.demand.rates:
+                continue  # it costs nothing, as with a client's own credential
+            share = self._share(one, asks=one.asks and one not in self._unasked)
+            if share is None:
+                return price_unknown(one.budget, request.asked)
+            shares.append(share)
+        self.shares = shares
+        return None
+
+    def _share(self, one: CompiledBudget, *, asks: bool) -> Share | None:
+        """What a budget sets aside; None for money if the price is not known.
+
+        What is only a guess is never more than the limit: otherwise no request would be admitted.
+        """
+        budget, demand = one.budget, self.request.demand
+        usage = demand.most if budget.reserve == _MAX else demand.usual
+        output, amount = usage.output, demand.amount(budget.unit, usage)
+        if amount is None:
+            if asks and budget.unpriced != "allow":
+                return None
+            amount = 0
+        most = one.number(self._now)
+        if asks and amount > most and not demand.is_bounded:
+            least = demand.least_of(budget.unit) or 0
+            if least < most:
+                output = self._affordable(budget.unit, most - least) or 0
+            amount = max(most, least)
+        limit = one.limit(amount, self.id, self._now, asks=asks)
+        return Share(one, one.name(self._now), limit, asks, output)
+
+    def changed(self, exchange: Exchange) -> Exchange:
+        """The exchange as other limits count it, once the request has changed."""
+        used = exchange.metered
+        metered = None if used is None else _Replaced(self.request.demand, used)
+        return replace(exchange, models=self.request.names, metered=metered)
+
+    def states(self, decision: Decision) -> Sequence[LimitState]:
+        """The states of the budgets in a decision. Those of budgets that only count have their limits."""
+        by_key = {state.limit.key: state for state in decision.states}
+        return [self._shown(share, by_key[share.limit.key]) for share in self.shares]
+
+    def _shown(self, share: Share, state: LimitState) -> LimitState:
+        if share.asks:
+            return state
+        quota = Quota(share.budget.number(self._now), LEASE_MS)
+        used = state.limit.quota.limit - state.remaining
+        return LimitState(replace(share.limit, quota=quota), quota.limit - used, state.reset_after_ms)
+
+    def judge(self, decision: Decision) -> Judged | Again:
+        """What follows from the limiter's decision on `shares` and others. None: another limit rejects."""
+        if decision.violated is None:
+            return self._admit(decision)
+        full = [state for state in decision.states if not state.has_room]
+        if any(state.limit.kind != BUDGET for state in full):
+            return None
+        by_key = {share.limit.key: share for share in self.shares}
+        found = [(by_key[state.limit.key], state) for state in full]
+        share, state = found[0]
+        if share.budget.budget.on_spent == DOWNGRADE and not self._model:
+            return self._downgrade(found)
+        if self._capped is None and self._cap(found):
+            return self.prepare() or AGAIN
+        return spent(share.budget.budget, state)
+
+    def _admit(self, decision: Decision) -> Reservation:
+        kept, capped = self.states(decision), self._capped
+        if self.request.least_output is not None:
+            most = self.request.demand.most.output
+            left = [self._left(share, state) for share, state in zip(self.shares, kept, strict=True)]
+            capped = min([one for one in (*left, capped) if one is not None and one < most], default=capped)
+        reservation = Reservation(
+            id=self.id,
+            shares=self.shares,
+            demand=self.request.demand,
+            model=self._model,
+            max_output=None if capped is None else max(capped // self.request.choices, 1),
+            is_unreserved=decision.degraded,
+            states=kept,
+        )
+        self._admitted(reservation)
+        return reservation
+
+    def _left(self, share: Share, state: LimitState) -> int | None:
+        """The tokens of output that an admitted request may bring at most; None: any number."""
+        if not (share.asks and share.budget.budget.cap_output and share.is_metered):
+            return None
+        more = self._affordable(share.limit.unit, max(state.remaining, 0))
+        return None if more is None else share.output + more
+
+    def _downgrade(self, found: Sequence[tuple[Share, LimitState]]) -> Rejection | Again:
+        """Let the model of the first budget take the place of the one asked for."""
+        first, state = found[0]
+        model = first.budget.budget.downgrade_to or ""
+        instead = self._instead(model)
+        if isinstance(instead, Rejection):
+            return spent(first.budget.budget, state, instead=instead.message)
+        self._model, self.request = model, instead
+        self._unasked = [
+            share.budget
+            for share, _ in found
+            if share.budget.budget.on_spent == DOWNGRADE and share.budget.budget.downgrade_to == model
+        ]
+        return self.prepare() or AGAIN
+
+    def _cap(self, found: Sequence[tuple[Share, LimitState]]) -> bool:
+        """Ask for as much output as all of these budgets still buy. Returns False if that is too little."""
+        request, demand = self.request, self.request.demand
+        if request.least_output is None or not demand.most.output:
+            return False
+        output, without = demand.most.output, replace(demand.usual, output=0)
+        for share, state in found:
+            if not share.budget.budget.cap_output or not share.is_metered:
+                return False
+            unit = share.limit.unit
+            left = self._affordable(unit, state.remaining - (demand.amount(unit, without) or 0))
+            output = min(output, output if left is None else left)
+        if output < request.least_output * request.choices:
+            return False
+        self._capped = output
+        self.request = replace(request, demand=demand.capped(output))
+        return True
+
+    def _affordable(self, unit: str, amount: int) -> int | None:
+        """The tokens of output that an amount of money or tokens buys; None: any number."""
+        if unit == TOKENS:
+            return amount
+        demand = self.request.demand
+        usage = replace(demand.usual, output=0)
+        base = demand.amount(USD, usage) or 0
+        price = (demand.amount(USD, replace(usage, output=_PRICED)) or 0) - base
+        return amount * _PRICED // price if price > 0 else None

@@ -1,0 +1,70 @@
+"""What budgets count of a request in the end, and what a longer response reserves."""
+
+from shared.budgets.compiled import Candidate
+from shared.budgets.reservation import Reservation
+from shared.budgets.spent import spent
+from shared.limits.values import LimitState
+from shared.model.budgets import Budget
+from shared.usage.prices import Rates
+from shared.usage.row import Usage
+from tests.budgets.requests import RATES, budget, decided, model_request, reserving
+
+GPT, CLAUDE = Candidate("openai", ("openai/gpt-6", "fast")), Candidate("anthropic", ("claude-5", "fast"))
+
+
+def reserved(*budgets: Budget) -> Reservation:
+    one = reserving(*budgets, request=model_request(targets=[GPT, CLAUDE]))
+    assert one.prepare() is None
+    found = one.judge(decided([share.limit for share in one.shares], {}))
+    assert isinstance(found, Reservation)
+    return found
+
+
+BUDGETS = (
+    budget("t"),
+    budget("usd", unit="usd", limit=10**9),
+    budget("n", unit="requests"),
+    budget("claude", scope={"provider": "anthropic"}),
+)
+
+
+def test_each_budget_counts_what_was_used_in_its_unit_and_only_the_target_that_served() -> None:
+    found = reserved(*BUDGETS).settle(GPT, Usage(input=10, output=5), 70)
+    start = 1796083200
+    assert found == {f"t:{start}": 15, f"usd:{start}": 70, f"n:{start}": 1, f"claude:{start}": 0}
+
+
+def test_a_price_that_is_not_known_counts_nothing() -> None:
+    assert set(reserved(BUDGETS[1]).settle(GPT, Usage(input=10), None).values()) == {0}
+
+
+def test_more_output_is_reserved_at_the_price_of_the_target_that_serves() -> None:
+    one = reserved(*BUDGETS)
+    more = {limit.name: limit.cost for limit in one.more(256, RATES)}
+    assert more == {"t": 256, "usd": 256 * 2_000, "claude": 256}
+    assert {limit.lease for limit in one.more(256, RATES)} == {"rid"}
+    assert [limit.name for limit in one.more(256, None)] == ["t", "claude"]
+    assert [limit.name for limit in one.more(256, RATES, without=["t:1796083200"])] == ["usd", "claude"]
+
+
+def test_the_price_of_more_output_is_that_of_the_tier_of_the_input() -> None:
+    rates = Rates.of({"input": "1", "output": "2", "above": [{"input_tokens": 50, "output": "4"}]})
+    assert [limit.cost for limit in reserved(BUDGETS[1]).more(100, rates)] == [100 * 4_000]
+
+
+def test_a_request_without_a_budget_of_output_has_no_bound() -> None:
+    assert reserved(BUDGETS[2]).output is None
+    assert reserved(*BUDGETS).output == 200
+
+
+def test_the_budgets_that_have_no_more_are_named_in_order() -> None:
+    one = reserved(budget("a"), budget("b", overrun="finish"))
+    states = [LimitState(limit, 5, 0) for limit in one.more(256, None)]
+    assert [share.limit.name for share, _ in one.spent_in(states)] == ["a", "b"]
+    assert [share.cuts for share in one.shares] == [True, False]
+    rejection = spent(one.shares[0].budget.budget, states[0], ends=True)
+    assert rejection.message == (
+        "The budget 'a' has no more for this response: 995 of 1000 tokens are used or reserved. "
+        "It resets at 2027-01-01T00:00:00Z."
+    )
+    assert one.spent_in([LimitState(limit, 500, 0) for limit in one.more(256, None)]) == []
