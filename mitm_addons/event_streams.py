@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from mitm_addons.flows import FlowState
-from shared.core.errors import make_rejection
+from shared.core.errors import Rejection, make_rejection
 from shared.http.body_rejected import BodyRejected
 from shared.model.event import Event
 from shared.pipeline.run import Run
@@ -16,7 +16,15 @@ _TURN = 2048
 
 
 class StreamRejected(Exception):
-    """A judge ended the stream. The events that it released and the error event are not written yet."""
+    """A judge or a budget ended the stream. The last events and the error event are not written yet."""
+
+
+def stopped(state: FlowState, rejection: Rejection, last: bytes) -> StreamRejected:
+    """What ends a stream, whose last bytes and error event are not written yet."""
+    state.sent.pending = last
+    if state.run is not None:
+        state.run.rejection = rejection
+    return StreamRejected(rejection.code)
 
 
 class EventStream:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mitmproxy import connection, http
 
+from mitm_addons.ai.budget_stream import BudgetStream
 from mitm_addons.response_copy import ResponseCopy
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
@@ -133,7 +134,7 @@ class SentBody:
         pending: events that plugins released before one of them ended the stream.
         held_back: the most bytes that plugins held back at a time.
         copy: the stream so far, for entries in shadow mode.
-        numbers: reads the numbers of its events; None: they have none.
+        numbers: reads the numbers of the events that were sent; None: they have none.
     """
 
     size: int = 0
@@ -170,6 +171,8 @@ class SentBody:
         size = len(piece)
         self.size += size
         self.last_bytes = piece[-_LAST:] if size >= _LAST else (self.last_bytes + piece)[-_LAST:]
+        if self.numbers is not None:
+            self.numbers.feed(piece)
         return piece
 
 
@@ -202,6 +205,7 @@ class FlowState:
         plugins_began: when the plugins of a stage began; 0 between stages.
         plugins_seconds: how long those of all stages took, without single events of streams.
         ai: the request to a model; None on a rule with a target.
+        budget_stream: its response, while budgets count it.
         pooled: the request that has several targets; `ai`, or one of a rule with `targets`.
         call: the call of the upstream.
         sent: what the client has got of the response.
@@ -240,6 +244,7 @@ class FlowState:
     plugins_began: float = 0.0
     plugins_seconds: float = 0.0
     ai: AiExchange | None = None
+    budget_stream: BudgetStream | None = None
     pooled: PoolExchange | None = None
 
     # The call of the upstream, and the response.

@@ -160,9 +160,10 @@ def _stages(
         *pools,
         services.settings.limits.response_body,
         _forwarding(services, plane, health),
-        Ledger(plane.settler.add, services.random_bytes),
+        Ledger(plane.settler.add, services.random_bytes, plane.settler.release),
         # Chooses the requests that are traced for their records.
         TraceSampler(records.traces if records.per_tenant else 0),
+        plane.limiter.extend,
     )
 
 

@@ -8,7 +8,6 @@ from mitm_addons.flows import FlowState, GatewayFlow
 from shared.core.http_tokens import NO_BODY, Fields
 from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
-from shared.http.passing import reading
 from shared.model.messages import LOWER, first_value
 from shared.pipeline.run import Run
 from shared.pipeline.trace import server_timing
@@ -55,8 +54,7 @@ class ResponseHead:
         if response.stream and IS_STREAM[first_value(data.headers.fields, _TYPE)]:
             self._begin_events(flow, state, ours)
             if callable(response.stream) and speaks_responses(flow.request.data.path):
-                state.sent.numbers = numbers = EventNumbers()
-                response.stream = reading(numbers.feed, response.stream)
+                state.sent.numbers = EventNumbers()
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:
             # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).

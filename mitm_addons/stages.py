@@ -15,12 +15,14 @@ and the flow has no content.
 from collections.abc import Awaitable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
 
+from mitm_addons.ai.budget_stream import BudgetStream, Extend
 from mitm_addons.ai.ledger import Ledger
-from mitm_addons.event_streams import EventStream
+from mitm_addons.event_streams import EventStream, stopped
 from mitm_addons.flows import (
     FlowState,
     GatewayFlow,
@@ -32,12 +34,11 @@ from mitm_addons.flows import (
     set_head,
 )
 from mitm_addons.forwarding import Forwarding
-from mitm_addons.response_copy import ResponseCopy
+from mitm_addons.response_copy import ResponseCopy, is_collected, is_whole_error
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
-from shared.core.memo import Memo
 from shared.http.forwarding import client_head, plugin_view
-from shared.http.media_type import IS_STREAM, MediaType
+from shared.http.media_type import IS_STREAM
 from shared.http.passing import filtered
 from shared.http.sent_secrets import SecretRemover, SentSecrets
 from shared.model.config import Scope
@@ -48,12 +49,9 @@ from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace, TraceSampler
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
-from shared.routing.ai_exchange import AiExchange
-from shared.upstreams.commit import MAX_COLLECTED
+from shared.usage.row import day_of
 
 _MAX_ID = 256  # bytes of an upstream's request id
-
-_IS_JSON: Memo[bytes, bool] = Memo(lambda value: MediaType.parse(value.decode("latin-1")).is_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ class Stages:
         forwarding: points flows at their upstreams.
         ledger: gets what requests to models used.
         sampler: chooses the requests that are traced for their records.
+        extend: reserves more in budgets, for streams.
     """
 
     #: Whether the engine awaits what the function of a stream returns.
@@ -82,6 +81,7 @@ class Stages:
     forwarding: Forwarding
     ledger: Ledger
     sampler: TraceSampler
+    extend: Extend
 
     # A hook that has nothing to await returns None, and costs no coroutine.
 
@@ -229,20 +229,24 @@ class Stages:
         if state.pending_rejection:
             self.reject_head(flow, state)
         elif state.source == "upstream" and not (run and run.needs_body):
-            self._stream(state, response)
+            self._stream(flow, state, response)
 
-    def _stream(self, state: FlowState, response: http.Response) -> None:
+    def _stream(self, flow: GatewayFlow, state: FlowState, response: http.Response) -> None:
         """Pass the body on as it arrives, unless it is collected: to tell its cost, or as an error."""
         stream, run, ai = response.stream, state.run, state.ai
         is_stream = ai is not None and IS_STREAM[first_value(response.data.headers.fields, "content-type")]
         if not callable(stream):
-            if ai is not None and _is_collected(ai, response, is_stream=is_stream):
+            if ai is not None and is_collected(ai, response, is_stream=is_stream):
                 return
-            if state.call.secrets is not None and _is_whole_error(response):
+            if state.call.secrets is not None and is_whole_error(response):
                 return
             stream = state.sent.passed_on
         if ai is not None:
             stream = ai.metered(stream, is_stream=is_stream)
+            if is_stream and ai.reservation is not None:
+                stop, day = partial(self.stop_stream, flow, state), day_of(self.clock.now())
+                budgeted = BudgetStream.of(ai, stream, day, self.extend, stop, may_wait=self.may_wait)
+                state.budget_stream, stream = budgeted, budgeted or stream
         if run and run.shadows and run.shadows.need_response:
             state.sent.copy = ResponseCopy(self.copied)
             stream = state.sent.copy.of(stream)
@@ -250,6 +254,12 @@ class Stages:
             stream = filtered(SecretRemover(state.call.secrets), stream)
             set_head(response, _unsized(head_of(response)))
         response.stream = stream
+
+    def stop_stream(
+        self, flow: GatewayFlow, state: FlowState, rejection: Rejection, last: bytes
+    ) -> list[bytes]:
+        """End a stream with an error event after its `last` bytes."""
+        raise stopped(state, rejection, last)
 
     def reject_head(self, flow: GatewayFlow, state: FlowState) -> None:
         """Replace the response by the pending rejection, before its body has come."""
@@ -309,6 +319,8 @@ class Stages:
         state.over, state.over_at = self.clock.monotonic(), self.clock.now()
         if state.call.forwarded is not None:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
+        if state.budget_stream is not None:
+            state.budget_stream.close()
         if state.ai is not None:
             self.forwarding.ai.end(state.ai, is_sent=state.awaits_head(flow))
             self.ledger.add(flow, state, state.ai)
@@ -361,25 +373,6 @@ def reject_pending(flow: GatewayFlow, state: FlowState) -> None:
 def _add_response_headers(flow: GatewayFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
-
-
-def _is_collected(ai: AiExchange, response: http.Response, *, is_stream: bool) -> bool:
-    """Whether the response is collected: to tell its cost in its head, or to hide its model."""
-    fields = response.data.headers.fields
-    if ai.route.ai.hide_target and ai.hides_target and _IS_JSON[first_value(fields, "content-type")]:
-        return True
-    if ai.meter is None or is_stream:
-        return False
-    length = first_value(fields, "content-length")
-    return length.isdigit() and int(length) <= MAX_COLLECTED
-
-
-def _is_whole_error(response: http.Response) -> bool:
-    """Whether an error is collected to take secrets out: a short one, and one with a content coding."""
-    fields = response.data.headers.fields
-    length = first_value(fields, "content-length")
-    is_short = length.isdigit() and int(length) <= MAX_COLLECTED
-    return is_short or first_value(fields, "content-encoding") != b""
 
 
 def _remove_secrets(response: http.Response, secrets: SentSecrets) -> None:

@@ -252,7 +252,8 @@ class Services:
         """Open the connections of the worker with that number. They close with the context."""
         cache, options = self.settings.cache, self.address.options
         limiter, health, fetch = self._limiter(), open_link(options, os.urandom(8).hex()), self.open_fetch()
-        compiler = self._compiler(self._tools(limiter, fetch, lambda: limiter.turn), worker)
+        tools = replace(self._tools(limiter, fetch, lambda: limiter.turn), redis_time=limiter.redis_time)
+        compiler = self._compiler(tools, worker)
 
         async def learn(owners: Sequence[str]) -> None:
             await health.learn(owners, compiler.states, self.clock)

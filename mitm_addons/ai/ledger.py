@@ -1,7 +1,7 @@
 """The row of the ledger for each request that a model served."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from mitmproxy import http
@@ -20,6 +20,12 @@ _MAX_SILENT: Final = 1_000
 
 #: Takes a row, which is written later.
 Add = Callable[[LedgerRow], None]
+#: Settles with nothing what a request of a tenant has reserved: its lease, and the names of the budgets.
+Release = Callable[[str, str, Sequence[str]], None]
+
+
+def _release_nothing(tenant_id: str, lease: str, budgets: Sequence[str]) -> None:
+    """Do nothing: for a process without budgets."""
 
 
 class Ledger:
@@ -28,22 +34,31 @@ class Ledger:
     A response with an error status used nothing, so it has no row, unless a call before it may have.
     """
 
-    def __init__(self, add: Add, random_bytes: Callable[[int], bytes]) -> None:
-        self._add = add
+    def __init__(
+        self, add: Add, random_bytes: Callable[[int], bytes], release: Release = _release_nothing
+    ) -> None:
+        self._add, self._release = add, release
         self._random_bytes = random_bytes
         self._silent = BoundedDict[tuple[str, str], float](_MAX_SILENT)
 
     def add(self, flow: http.HTTPFlow, state: FlowState, ai: AiExchange) -> None:
-        """Add the row of an exchange that is over and has used something."""
-        admitted, target, usage, resolution = state.admitted, ai.target, ai.usage, ai.resolution
-        if admitted is None or target is None or usage is None or resolution is None:
+        """Add the row of an exchange that is over and has used something, and settle its budgets."""
+        admitted, chosen, usage, resolution = state.admitted, ai.chosen, ai.usage, ai.resolution
+        reserved = ai.reservation
+        if admitted is None or chosen is None or usage is None or resolution is None:
+            if reserved is not None:
+                self._release(ai.tenant_id, reserved.id, [share.name for share in reserved.shares])
             return
+        target = chosen.resolved
+        counted: Mapping[str, int] = {}
+        if reserved is not None:
+            counted = reserved.settle(chosen.candidate(resolution.asked), usage, ai.cost)
         if ai.meter is not None and ai.meter.reported.is_implausible:
             self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
         key, first = admitted.key, state.sent.first
         self._add(
             LedgerRow(
-                id=self._random_bytes(16).hex(),
+                id=self._random_bytes(16).hex() if reserved is None else reserved.id,
                 time=state.over_at,
                 request_id=state.request_id,
                 tenant=admitted.gateway.snapshot.tenant.id,
@@ -65,6 +80,8 @@ class Ledger:
                 abandoned=ai.abandoned,
                 duration_ms=round(1000 * (state.over - state.started)),
                 first_ms=None if first is None else round(1000 * (first - state.started)),
+                budgets=counted,
+                is_unreserved=reserved is not None and reserved.is_unreserved,
             )
         )
 

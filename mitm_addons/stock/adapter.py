@@ -12,7 +12,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 
 from mitm_addons.admission import Admission
 from mitm_addons.concurrency import Concurrency
-from mitm_addons.event_streams import EventStream, Pieces, StreamRejected
+from mitm_addons.event_streams import EventStream, Pieces, StreamRejected, stopped
 from mitm_addons.flows import FlowState, GatewayFlow, begin, head_of, reject_flow
 from mitm_addons.gateway import Adapter
 from mitm_addons.response_head import ResponseHead
@@ -161,6 +161,14 @@ class StockStages(Stages):
 
     def event_stream(self, flow: GatewayFlow, state: FlowState, run: Run, stream: Stream) -> EventStream:
         return StockEventStream(flow, self.cut, state, run, stream)
+
+    def stop_stream(
+        self, flow: GatewayFlow, state: FlowState, rejection: Rejection, last: bytes
+    ) -> list[bytes]:
+        """End a stream as `StockEventStream` does."""
+        stopped(state, rejection, last)
+        asyncio.get_running_loop().call_soon(self.cut, flow)
+        return [last + error_event(flow, state, rejection)]
 
     def response(self, flow: GatewayFlow) -> Awaitable[None] | None:
         state = flow.gateway_state

@@ -60,7 +60,9 @@ class GatewayResponse(Schema):
 class ExplainedEntry(Schema):
     """An entry of a chain and its origin."""
 
-    origin = fields.String(required=True, validate=validate.OneOf(["tier", "required", "tenant", "rule"]))
+    origin = fields.String(
+        required=True, validate=validate.OneOf(["tier", "required", "tenant", "rule", "budgets"])
+    )
     priority = fields.Integer(required=True)
     parallel = fields.Boolean(required=True)
 

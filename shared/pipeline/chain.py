@@ -9,7 +9,7 @@ from shared.core.errors import Invalid, Problem, did_you_mean
 from shared.core.json_pointer import escape_step
 from shared.model.config import SHADOW, PluginConfig, Rule, Stage, Tenant, Tier
 from shared.model.sealed import Sealed
-from shared.pipeline.plugin import Plugin, ResolvedEntry
+from shared.pipeline.plugin import Plugin, Reserve, ResolvedEntry
 
 Catalogue = Mapping[str, type[Plugin]]
 Unseal = Callable[[PluginConfig], Mapping[str, Any]]
@@ -21,6 +21,8 @@ _TOO_HEAVY = (
     "Remove patterns, or shorten counted repeats such as {1,500}."
 )
 
+# Behind the priorities that entries can have.
+_LAST = 1000
 _RESPONSE = (Stage.POST_REQUEST, Stage.PRE_RESPONSE)
 
 
@@ -111,6 +113,23 @@ def resolve_chain(
                 )
             )
     return resolved
+
+
+def budget_entry(catalogue: Catalogue, tenant_id: str, rule_id: str, reserve: Reserve) -> ResolvedEntry:
+    """The entry with which the rate limiter asks budgets: behind all others, where it has no other entry."""
+    plugin = catalogue["rate_limiter"]()
+    return ResolvedEntry(
+        plugin=plugin,
+        stage=Stage.PRE_REQUEST,
+        priority=_LAST,
+        parallel=False,
+        on_error=plugin.default_on_error,
+        timeout=plugin.default_timeout,
+        origin="budgets",
+        tenant_id=tenant_id,
+        rule_id=rule_id,
+        reserve=reserve,
+    )
 
 
 def parse_chain(

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.metrics.registry import Value
 from shared.model.config import Stage
-from shared.pipeline.plugin import Plugin, ResolvedEntry
+from shared.pipeline.plugin import Plugin, ResolvedEntry, Tools
 
 #: Origins of entries that no entry of a tenant or rule can bypass.
 FORCED = ("tier", "required")
@@ -119,6 +119,14 @@ class Plan:
     def judges_events(self) -> bool:
         """Whether streamed responses are judged while they pass."""
         return self.judges_bodies and not self.buffers
+
+    def start(self, tools: Tools) -> None:
+        """Give the plugins their tools, before the first exchange. Those in shadow mode have no effect."""
+        for group in (*self.head, *chain.from_iterable(self.stages.values())):
+            for step in group.steps:
+                step.plugin.start(tools)
+            for step in group.shadows:
+                step.plugin.start(tools.dry())
 
     @property
     def is_empty(self) -> bool:

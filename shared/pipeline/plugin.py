@@ -23,6 +23,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import marshmallow
 from marshmallow import fields
 
+from shared.budgets.reserving import Reserving
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem, describe_error
@@ -152,6 +153,7 @@ class Tools:
         distinct_values: bounds the counters for values that clients choose, in this process.
         retry_queues: the waits that rejected clients were told, in this process.
         json_parts: the most parts that a JSON document may have (`shared.bodies.json.parse.JsonBounds`).
+        redis_time: the time of Redis, as far as it is known; None: that of `clock` takes its place.
     """
 
     limiter: Limiter
@@ -161,6 +163,7 @@ class Tools:
     distinct_values: DistinctValueTracker = field(default_factory=DistinctValueTracker)
     retry_queues: RetryQueues = field(default_factory=RetryQueues)
     json_parts: int = JSON_PARTS
+    redis_time: Callable[[], float] | None = None
 
     def owned_by(self, tenant_id: str) -> "Tools":
         """The same tools for a tenant: its calls of services share no connection with those of others."""
@@ -330,6 +333,11 @@ class Plugin:
         return tuple(stage for stage in Stage if cls.method(stage) is not None)
 
 
+#: Makes what decides whether the budgets of a rule admit a request: of the id of its row, and the time of
+#: Redis. None: no budget counts it.
+Reserve = Callable[[Exchange, str, float], Reserving | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedEntry:
     """An enabled entry of a chain with its parsed plugin.
@@ -346,6 +354,7 @@ class ResolvedEntry:
         rule_id: the rule, to which its counters belong.
         is_shadow: it never acts; what it would do is noted.
         serves_models: its rule is one for AI, so that requests use tokens and money.
+        reserve: makes the budgets' part of a limiter's decision; None: the entry has no budgets.
     """
 
     plugin: Plugin
@@ -359,6 +368,7 @@ class ResolvedEntry:
     rule_id: str
     is_shadow: bool = False
     serves_models: bool = True
+    reserve: Reserve | None = None
 
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar, Self, cast
 
@@ -10,9 +11,10 @@ from marshmallow import ValidationError, fields, validate
 
 from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
+from shared.budgets.reserving import AGAIN, Judged, Reserving
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
-from shared.core.errors import STATUS, Invalid, Problem
+from shared.core.errors import STATUS, Invalid, Problem, Rejection
 from shared.http.body_rejected import BodyRejected
 from shared.limits.compiled import CompiledLimit, compile_limit, merged
 from shared.limits.distinct_values import DistinctValueTracker
@@ -59,6 +61,7 @@ from shared.pipeline.plugin import (
     Exchange,
     Plugin,
     Reject,
+    Reserve,
     ResolvedEntry,
     Tools,
     Verdict,
@@ -139,6 +142,8 @@ class RateLimiter(Plugin):
     _demanding: Sequence[CompiledLimit]
     _has_chosen: bool
     _has_slots: bool
+    _reserve: Reserve | None = None
+    _time: Callable[[], float]
     _is_metered: bool
     _families: Sequence[str]
     _limiter: Limiter
@@ -168,7 +173,8 @@ class RateLimiter(Plugin):
     @staticmethod
     def limits_of(entries: Iterable[ResolvedEntry]) -> tuple[CompiledLimit, ...]:
         """The limits of all `entries`."""
-        return merged(limit for entry in entries for limit in cast(RateLimiter, entry.plugin)._at(entry))
+        own = [entry for entry in entries if entry.reserve is None]
+        return merged(limit for entry in own for limit in cast(RateLimiter, entry.plugin)._at(entry))
 
     @classmethod
     def merge(cls, entries: Sequence[ResolvedEntry]) -> Self:
@@ -185,15 +191,18 @@ class RateLimiter(Plugin):
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
         together._is_metered = any(spec.is_metered for spec in specs)
         together._has_slots = any(spec.kind == CONCURRENT for spec in specs)
-        together.has_cleanup = together._has_slots or together._is_metered
-        found = (cast(RateLimiter, entry.plugin).headers for entry in entries)
+        together._reserve = next((entry.reserve for entry in entries if entry.reserve is not None), None)
+        if together._reserve is not None:
+            together.reads = frozenset({"headers", "body"})
+        together.has_cleanup = together._has_slots or together._is_metered or together._reserve is not None
+        found = (cast(RateLimiter, entry.plugin).headers for entry in entries if entry.reserve is None)
         families = [one for one in found if one is not None]
         together._families = [name for some in families for name in some] if families else FAMILIES
         return together
 
     def start(self, tools: Tools) -> None:
         self._limiter, self._clock = tools.limiter, tools.clock
-        self._retry_queues = tools.retry_queues
+        self._retry_queues, self._time = tools.retry_queues, tools.redis_time or tools.clock.now
         self._distinct_values, self._bounds = tools.distinct_values, JsonBounds(parts=tools.json_parts)
         # A lease must be unique; the client may choose the id of an exchange.
         name = secrets.token_hex(8)
@@ -209,12 +218,16 @@ class RateLimiter(Plugin):
         except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
         lease = next(self._leases) if self._has_slots else ""
-        if self._is_metered:
+        if self._is_metered or self._reserve is not None:
             await _estimate(exchange)
+        if self._reserve is not None:
+            budgets = self._reserve(exchange, secrets.token_hex(16), self._time())
+            if budgets is not None:
+                return await self._budgeted(exchange, models, lease, budgets)
         try:
             charged = self._resolver.of(exchange, models, lease, self._has_counter)
         except PriceNotKnown:
-            return Reject(STATUS["unpriced_model"], "unpriced_model", _unpriced(models[-1]))
+            return _unpriced(models[-1])
         if not charged:
             return CONTINUE
         limits = [charge.limit for charge in charged]
@@ -224,13 +237,46 @@ class RateLimiter(Plugin):
             # It is unknown whether the slots were acquired before the timeout, so release them.
             await self._limiter.release(_slots(limits))
             raise
-        if decision.violated is not None:
-            decision = self._retry_queues.spread(decision, round(self._clock.monotonic() * 1_000_000))
-        elif self._retry_queues.queues:
-            self._retry_queues.charge(limits, round(self._clock.monotonic() * 1_000_000))
-        if self._has_chosen and decision.violated is None:
-            track_values(charged, self._distinct_values, self._clock.monotonic())
         return self._verdict(decision, charged)
+
+    async def _budgeted(
+        self, exchange: Exchange, models: Sequence[str], lease: str, budgets: Reserving
+    ) -> Verdict:
+        """Charge the request to all limits and its budgets, or reject it."""
+        if (rejection := budgets.prepare()) is not None:
+            return _rejected(rejection)
+        while True:
+            try:
+                charged = self._resolver.of(exchange, models, lease, self._has_counter)
+            except PriceNotKnown:
+                return _unpriced(models[-1])
+            limits = [*(charge.limit for charge in charged), *(share.limit for share in budgets.shares)]
+            if not limits:
+                return CONTINUE
+            try:
+                decision = await self._limiter.acquire(limits)
+            except asyncio.CancelledError:
+                await self._limiter.release(limits)
+                raise
+            if (found := budgets.judge(decision)) is not AGAIN:
+                return self._with_budgets(decision, charged, budgets, found)
+            exchange = budgets.changed(exchange)
+            models = exchange.models
+
+    def _with_budgets(
+        self, decision: Decision, charged: Sequence[Charge], budgets: Reserving, found: Judged
+    ) -> Verdict:
+        """The verdict that follows from a decision and what the budgets make of it."""
+        own = decision._replace(states=decision.states[: len(charged)])
+        notes = {"budgets": budgets.states(decision)}
+        if isinstance(found, Rejection):
+            return _rejected(found, {"headers": rate_headers(own, self._families), **_noted(own), **notes})
+        verdict = self._verdict(own, charged)
+        if isinstance(verdict, Reject) or found is None:
+            return replace(verdict, notes={**verdict.notes, **notes})
+        slots = [*_slots(charge.limit for charge in charged), *(share.limit for share in found.shares)]
+        headers = {**cast(Mapping[str, str], verdict.notes["headers"]), **found.headers}
+        return Continue({**verdict.notes, **notes, "slots": slots, "headers": headers})
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, for admitted and rejected requests."""
@@ -248,7 +294,14 @@ class RateLimiter(Plugin):
             if limits:
                 await self._limiter.correct(limits, decision, deltas)
 
-    def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Verdict:
+    def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Continue | Reject:
+        if decision.violated is not None:
+            decision = self._retry_queues.spread(decision, round(self._clock.monotonic() * 1_000_000))
+        elif self._retry_queues.queues:
+            limits = [charge.limit for charge in charged]
+            self._retry_queues.charge(limits, round(self._clock.monotonic() * 1_000_000))
+        if self._has_chosen and decision.violated is None:
+            track_values(charged, self._distinct_values, self._clock.monotonic())
         headers = rate_headers(decision, self._families)
         if decision.degraded:
             headers |= mode_header(decision)
@@ -308,11 +361,17 @@ async def _estimate(exchange: Exchange) -> None:
         await asyncio.to_thread(exchange.metered.expected, TOKENS)
 
 
-def _unpriced(model: str) -> str:
-    return (
+def _rejected(rejection: Rejection, notes: Mapping[str, object] = EMPTY) -> Reject:
+    status, code, message = rejection.status, rejection.code, rejection.message
+    return Reject(status, code, message, rejection.headers, rejection.details, notes)
+
+
+def _unpriced(model: str) -> Reject:
+    message = (
         f"The price of the model {model} is not known, so a limit in USD cannot count it. Add prices to the "
         "model of its provider, or ask for another model."
     )
+    return Reject(STATUS["unpriced_model"], "unpriced_model", message)
 
 
 def _slots(limits: Iterable[Limit]) -> Sequence[Limit]:

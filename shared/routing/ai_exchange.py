@@ -1,5 +1,6 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -7,11 +8,18 @@ from typing import Any
 
 from shared.bodies.json.members import Span, with_member
 from shared.bodies.json.model_names import ModelRenamer, renamed_response
+from shared.budgets.allowance import Allowance
 from shared.budgets.demand import NOTHING, Demand, LearnedDemand, amount_of, demand_of
+from shared.budgets.output_cap import with_most_output
+from shared.budgets.reservation import Reservation
+from shared.budgets.reserving import ModelRequest, Reserving
+from shared.budgets.stream_gate import StreamGate
+from shared.core.errors import Rejection
 from shared.core.http_tokens import Fields
 from shared.http.passing import Pass, filtered, reading
 from shared.model.amounts import usd
-from shared.model.messages import Expected, Request
+from shared.model.config import ApiKey
+from shared.model.messages import Exchange, Expected, Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
@@ -59,6 +67,8 @@ class AiExchange(PoolExchange):
             prices and the sum also when they are not known.
         cost_usd: the sum as text.
         key_id: the API key of the client; empty: none.
+        reservation: what budgets have set aside; None: no budget counts the request.
+        gate: lets a stream pass while its budgets do; None: they do not count its output.
     """
 
     resolution: Resolution | None = None
@@ -84,6 +94,8 @@ class AiExchange(PoolExchange):
     cost: int | None = None
     cost_usd: str | None = None
     key_id: str = ""
+    reservation: Reservation | None = None
+    gate: StreamGate | None = None
     _demand: Demand | None = None
 
     def __init__(
@@ -146,10 +158,10 @@ class AiExchange(PoolExchange):
     def demand(self) -> Demand:
         """What the request may use, as it came from the client. Worked out once, when it is asked for."""
         if self._demand is None:
-            self._demand = self._estimate(self.pool) if self.pool is not None else NOTHING
+            self._demand = self._estimate(self.pool, self.asked) if self.pool is not None else NOTHING
         return self._demand
 
-    def _estimate(self, pool: ModelPool) -> Demand:
+    def _estimate(self, pool: ModelPool, asked: str) -> Demand:
         day, learned = day_of(self._now()), self._learned
         most = [target.caps.max_output for target in pool.pool.targets]
         rates = [self.route.rates(one, day=day) for one in pool.targets.values()]
@@ -159,9 +171,41 @@ class AiExchange(PoolExchange):
             len(self.request.body or b"") if self.request is not None else 0,
             rates=() if self.route.is_clients else rates,
             max_output=max([one for one in most if one is not None]) if all(most) else None,
-            usual_output=learned.usual_output(self.key_id or self.tenant_id, self.asked),
-            factor=learned.factor(self.tenant_id, self.asked),
+            usual_output=learned.usual_output(self.key_id or self.tenant_id, asked),
+            factor=learned.factor(self.tenant_id, asked),
         )
+
+    def reserving(self, key: ApiKey | None, id: str, now: float) -> Reserving | None:
+        """What decides whether budgets admit the request; None if it uses nothing of them.
+
+        `id` is that of its row, and `now` the time of Redis.
+        """
+        resolution, pool = self.resolution, self.pool
+        if (
+            resolution is None
+            or pool is None
+            or self.call.id is not None
+            or self.call.api not in USAGE_FIELDS
+        ):
+            return None
+        others: dict[str, tuple[Resolution, ModelPool]] = {}
+
+        def instead(name: str) -> ModelRequest | Rejection:
+            found = self.route.resolve(name, self.call.api, key)
+            if isinstance(found, Rejection):
+                return found
+            others[name] = found
+            demand = self._estimate(found[1], found[0].asked)
+            return self.route.model_request(*found, self.call, self.document, demand)
+
+        def take(reservation: Reservation) -> None:
+            self.reservation = reservation if reservation.shares else None
+            if reservation.model:
+                self.resolution, self.pool = others[reservation.model]
+                self._demand = reservation.demand
+
+        request = self.route.model_request(resolution, pool, self.call, self.document, self.demand)
+        return Reserving(self.route.budgets, key, request, instead, id=id, now=now, admitted=take)
 
     def expected(self, unit: str) -> Expected | None:
         """What the request is expected to use of a unit, see `shared.model.messages.Metered`."""
@@ -192,6 +236,8 @@ class AiExchange(PoolExchange):
             return body
         if document.get("model") != resolved.model:
             body = with_member(body, "model", chosen.model)
+        if self.reservation is not None and (most := self.reservation.max_output) is not None:
+            body = with_most_output(body, document, self.call.api, resolved.provider.provider.kind, most)
         if not document.get("stream"):
             self.asks_usage = False
             return body
@@ -219,6 +265,19 @@ class AiExchange(PoolExchange):
             return reading(self.meter.feed_whole, pass_on)
         cleaned = filtered(UsageRemover(), pass_on) if self.asks_usage else pass_on
         return reading(self.meter.feed_stream, cleaned)
+
+    def open_gate(self) -> StreamGate | None:
+        """The gate for the stream of the present target; None if no budget counts its output."""
+        reserved = None if self.reservation is None else self.reservation.output
+        if reserved is None or self.meter is None:
+            return None
+        per_token = self._learned.text.of(self._text_name)
+        self.gate = StreamGate(Allowance(reserved), self.call.api, per_token)
+        return self.gate
+
+    @property
+    def _text_name(self) -> str:
+        return f"{self.tenant_id} {self.target.id if self.target else ''}"
 
     def renamed(self, body: bytes) -> bytes:
         """A response that was collected, as the client gets it."""
@@ -280,6 +339,10 @@ class AiExchange(PoolExchange):
             learned, asked = self._learned, self.asked
             learned.learn_input(self.tenant_id, asked, estimate=demand.estimate, reported=usage.input)
             learned.learn_output(self.key_id or self.tenant_id, asked, usage.output)
+            if self.gate is not None:
+                learned.text.learn(
+                    self._text_name, size=self.gate.size, output=usage.output, reasoning=usage.reasoning
+                )
 
     def _own_usage(self, *, is_complete: bool, is_sent: bool) -> Usage | None:
         """The usage of the call that was served, or of one that may be billed; None if there is none."""
@@ -288,7 +351,8 @@ class AiExchange(PoolExchange):
         if self.meter is None:
             self.meter = self._held_meter()
         if self.meter is not None:
-            usage = self.meter.finish(estimate=0, is_complete=is_complete)
+            passed = None if self.gate is None else math.ceil(self.gate.allowance.seen)
+            usage = self.meter.finish(estimate=0, is_complete=is_complete, passed=passed)
         elif (is_sent or self.is_doubtful) and self.call.api in USAGE_FIELDS:
             usage = Usage(source=Source.ESTIMATED)
         else:
@@ -322,6 +386,12 @@ class AiExchange(PoolExchange):
             if self.cost_usd is not None:
                 found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
         return found
+
+
+def reserving_of(exchange: Exchange, id: str, now: float) -> Reserving | None:
+    """What decides whether the budgets of its rule admit a request; None if it uses nothing of them."""
+    ai = exchange.metered
+    return ai.reserving(exchange.key, id, now) if isinstance(ai, AiExchange) else None
 
 
 def _characters(document: Any) -> int:

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 
+from shared.budgets.compiled import Candidate, RuleBudgets
+from shared.budgets.demand import Demand
+from shared.budgets.output_cap import choices, least_output
+from shared.budgets.reserving import ModelRequest
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.core.memo import BoundedDict
@@ -49,6 +53,7 @@ class CompiledTarget:
         resolved: the model of the provider.
         model: its name as JSON.
         fields: the headers that tell the client about it.
+        names: the names of the model, with and without the provider.
         upstreams: by the path of the call, and the id of the key.
         rates: by the day and the service tier.
     """
@@ -56,6 +61,7 @@ class CompiledTarget:
     resolved: ResolvedTarget
     model: bytes
     fields: Fields
+    names: tuple[str, str]
     upstreams: BoundedDict[tuple[str, str | None], Upstream]
     rates: BoundedDict[tuple[str, str], Rates | None]
 
@@ -69,9 +75,14 @@ class CompiledTarget:
             resolved=target,
             model=orjson.dumps(target.model),
             fields=fields,
+            names=(target.full_name, target.model),
             upstreams=BoundedDict(_KEPT_UPSTREAMS),
             rates=BoundedDict(_KEPT_RATES),
         )
+
+    def candidate(self, asked: str) -> Candidate:
+        """The target as budgets see it, for the name that was asked for."""
+        return Candidate(self.resolved.provider.name, (*self.names, asked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +127,14 @@ class AiRoute:
         prices: PriceTable,
         states: PoolStates,
         is_traced: Callable[[Origin], bool] = lambda _: False,
+        budgets: RuleBudgets | None = None,
     ) -> None:
         """`providers` and `models` are all that the tenant may use; `order` has those of the rule.
 
         `is_traced` says whether an upstream is told the place of a request in a trace.
         """
         self.ai = ai
+        self.budgets = budgets or RuleBudgets((), tenant_id, rule.id)
         self._prices = prices
         self._rule = rule
         self.is_clients = rule.credential == CLIENT
@@ -169,6 +182,20 @@ class AiRoute:
         name = (resolution.model or "", *(target.id for target in resolution.targets))
         found = self._pools.get(name)
         return self._pools.keep(name, self._make_pool(resolution)) if found is None else found
+
+    def model_request(
+        self, resolution: Resolution, pool: ModelPool, call: ApiCall, document: Any, demand: Demand
+    ) -> ModelRequest:
+        """A request to the targets of a pool, as budgets see it."""
+        return ModelRequest(
+            api=call.api,
+            asked=resolution.asked,
+            names=resolution.names,
+            targets=[one.candidate(resolution.asked) for one in pool.targets.values()],
+            demand=demand,
+            least_output=least_output(call.api, document),
+            choices=choices(document),
+        )
 
     def upstream(self, compiled: CompiledTarget, key: ProviderKey | None, call: ApiCall) -> Upstream:
         """The upstream of a call of a target."""

@@ -1,10 +1,11 @@
 """Compiles the configuration of a tenant, so that a request only looks things up."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
+from shared.budgets.compiled import RuleBudgets
 from shared.core.addresses import Network
 from shared.core.http_tokens import UNROUTED
 from shared.health.states import PoolStates
@@ -27,10 +28,11 @@ from shared.model.config import (
 from shared.model.providers import AiRule, Discovered, PlatformDocument
 from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
-from shared.pipeline.chain import Catalogue, effective_chain, resolve_chain
-from shared.pipeline.plan import Group, Plan, make_plan
+from shared.pipeline.chain import Catalogue, budget_entry, effective_chain, resolve_chain
+from shared.pipeline.plan import Plan, make_plan
 from shared.pipeline.plugin import Tools
 from shared.providers.headers import UPSTREAM_HEADERS
+from shared.routing.ai_exchange import reserving_of
 from shared.routing.ai_route import AiRoute
 from shared.routing.body_limits import BodyLimits
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
@@ -263,6 +265,8 @@ class Compiler:
         if missing := [name for name in ai.providers if name not in known]:
             raise ValueError(f"there is no provider {missing[0]}")
         models = {**platform.models_for(tenant), **{model.name: model for model in tenant.models}}
+        tier = self.tiers.get(tenant.tier, Tier(tenant.tier))
+        budgets = RuleBudgets((*tier.budgets, *tenant.budgets), tenant.id, rule.id)
         route = AiRoute(
             rule,
             ai,
@@ -273,12 +277,13 @@ class Compiler:
             prices=platform.prices,
             states=self.states,
             is_traced=lambda target: self._is_traced(rule, target),
+            budgets=budgets,
         )
         return Route(
             rule,
             _UNROUTED,
             {},
-            self._plan(tenant, rule),
+            self._plan(tenant, rule, has_budgets=bool(budgets.every)),
             timeouts=self.timeouts.with_own(rule.timeouts),
             sends_identity=False,
             cors=_cors(tenant, rule),
@@ -308,7 +313,7 @@ class Compiler:
             for name, value in headers.items()
         }
 
-    def _plan(self, tenant: Tenant, rule: Rule) -> Plan:
+    def _plan(self, tenant: Tenant, rule: Rule, *, has_budgets: bool = False) -> Plan:
         if tenant.tier not in self.tiers:
             # The operator removed the tier; without its limits no request is admitted.
             raise ValueError(f"The tier {tenant.tier} is not in config.yaml.")
@@ -320,13 +325,10 @@ class Compiler:
             return {name: self._opened(tenant, config, name) for name in config.settings}
 
         entries = resolve_chain(chain, tenant, rule, self.catalogue, unseal)
+        if has_budgets:
+            entries.append(budget_entry(self.catalogue, tenant.id, rule.id, reserving_of))
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
-        tools = self.tools.owned_by(tenant.id)
-        for group in _groups(plan):
-            for step in group.steps:
-                step.plugin.start(tools)
-            for step in group.shadows:
-                step.plugin.start(tools.dry())
+        plan.start(self.tools.owned_by(tenant.id))
         return plan
 
     def _opened(self, tenant: Tenant, config: PluginConfig, setting: str) -> Any:
@@ -391,9 +393,3 @@ def _cors(tenant: Tenant, rule: Rule) -> Cors | None:
     headers = [rule.headers, *[target.headers for target in rule.targets]]
     has_cookie = any(name.lower() == "cookie" for names in headers for name in names)
     return None if cors and ANY in cors.origins and has_cookie else cors
-
-
-def _groups(plan: Plan) -> Iterator[Group]:
-    yield from plan.head
-    for groups in plan.stages.values():
-        yield from groups

@@ -79,6 +79,13 @@ class GuardedLimiter:
         # That of all keys without a Cluster: a request looks at it without a call.
         self._breaker = None if cluster else self._breakers.of_node(None)
         self._failures = Failures()
+        # The time of the last reply: by the clock of Redis in microseconds, and by ours.
+        self._redis_time = 0, 0.0
+
+    def redis_time(self) -> float:
+        """The time of Redis in seconds since the Unix epoch; before its first reply, that of this machine."""
+        at, replied = self._redis_time
+        return at / 1_000_000 + self._clock.monotonic() - replied if at else self._clock.now()
 
     @property
     def workers(self) -> int:
@@ -130,7 +137,9 @@ class GuardedLimiter:
             self._record_failure(error, began, self._breakers.node_of(limits))
             return self._acquire_alone(limits, error)
         breaker.record_success()
-        self._known.record(decision.states, round(self._clock.monotonic() * 1_000_000))
+        replied = self._clock.monotonic()
+        self._redis_time = decision.charged_at or decision.decided_at, replied
+        self._known.record(decision.states, round(replied * 1_000_000))
         if decision.allowed:
             self._leases.acquire(limits)
         else:

@@ -5,7 +5,7 @@ import json
 from mitmproxy import http
 
 from mitm_addons.flows import set_body
-from mitm_addons.stages import _is_collected
+from mitm_addons.response_copy import is_collected
 from shared.model.messages import Headers, Request
 from shared.model.providers import Model, ModelTarget
 from shared.routing.ai_exchange import AiExchange
@@ -59,10 +59,10 @@ def test_a_stream_that_was_collected_names_the_model_that_was_asked_for() -> Non
 def test_json_of_unknown_length_is_collected_to_be_renamed() -> None:
     response = http.Response.make(200, b"", {"Content-Type": "application/json"})
     del response.headers["content-length"]
-    assert _is_collected(served(), response, is_stream=False)
-    assert not _is_collected(served(hide_target=False), response, is_stream=False)
+    assert is_collected(served(), response, is_stream=False)
+    assert not is_collected(served(hide_target=False), response, is_stream=False)
     response.headers["content-type"] = "audio/mpeg"
-    assert not _is_collected(served(), response, is_stream=False)
+    assert not is_collected(served(), response, is_stream=False)
 
 
 def test_the_length_of_a_response_is_that_of_its_new_body() -> None:

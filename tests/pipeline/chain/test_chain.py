@@ -7,8 +7,16 @@ import pytest
 
 from shared.core.errors import Invalid
 from shared.model.config import PluginConfig, Rule, Stage, Tier
+from shared.model.messages import Exchange
 from shared.model.sealed import Sealed
-from shared.pipeline.chain import ChainEntry, effective_chain, masked, parse_entry, resolve_chain
+from shared.pipeline.chain import (
+    ChainEntry,
+    budget_entry,
+    effective_chain,
+    masked,
+    parse_entry,
+    resolve_chain,
+)
 from tests.pipeline.catalogue import CATALOGUE, RULE, TENANT, Asking, config, placed
 
 
@@ -36,6 +44,15 @@ class TestEffectiveChain:
     @pytest.mark.parametrize("rule", [None, RULE])
     def test_chain_without_configured_entries_is_empty(self, tier: Tier | None, rule: Rule | None) -> None:
         assert effective_chain(TENANT, rule, tier) == []
+
+
+def test_the_entry_of_budgets_runs_behind_all_others() -> None:
+    def reserve(exchange: Exchange, id: str, now: float) -> None:
+        return None
+
+    found = budget_entry({"rate_limiter": Asking}, "t1", "r1", reserve)
+    assert (found.stage, found.origin, found.reserve) == (Stage.PRE_REQUEST, "budgets", reserve)
+    assert found.priority == 1000
 
 
 class TestParseChain:

@@ -1,0 +1,157 @@
+"""A stream whose output budgets count: it gets more in time, and ends when they have no more.
+
+More is reserved while the stream goes on. Only where more comes at once than is reserved, the rest waits for
+the reply of Redis, on an engine that can wait; on another one it waits for the next piece.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Self
+
+from shared.budgets.reservation import Reservation
+from shared.budgets.spent import spent
+from shared.budgets.stream_gate import StreamGate
+from shared.core import tasks
+from shared.core.errors import Rejection, StoreDown, make_rejection
+from shared.http.passing import Pass
+from shared.limits.values import Decision, Limit
+from shared.providers.headers import SHOULD_RETRY
+from shared.routing.ai_exchange import AiExchange
+from shared.usage.prices import Rates
+
+logger = logging.getLogger(__name__)
+
+#: Reserves more in budgets. Raises `StoreDown`.
+Extend = Callable[[Sequence[Limit]], Awaitable[Decision]]
+#: Ends the stream with an error; gets the last bytes that passed. Returns what is sent, or raises.
+Stop = Callable[[Rejection, bytes], list[bytes]]
+
+_UNKNOWN = "What is left of the budgets is not known now, so the response ends here. Retry the request later."
+
+
+class BudgetStream:
+    """The stream function of one response. Close it when the exchange is over."""
+
+    def __init__(
+        self,
+        gate: StreamGate,
+        reservation: Reservation,
+        rates: Rates | None,
+        pass_on: Pass,
+        *,
+        extend: Extend,
+        stop: Stop,
+        may_wait: bool,
+    ) -> None:
+        """`pass_on` gets what passes. `rates` are the prices of the target that responds."""
+        self._gate, self._reservation, self._rates = gate, reservation, rates
+        self._pass_on, self._extend, self._stop, self._may_wait = pass_on, extend, stop, may_wait
+        self._asking: asyncio.Task[None] | None = None
+        self._rejection = make_rejection("quota_exceeded", _UNKNOWN, {SHOULD_RETRY: "false"})
+        # The budgets that have no more, and let the response be finished.
+        self._without: set[str] = set()
+
+    @classmethod
+    def of(
+        cls, ai: AiExchange, pass_on: Pass, day: str, extend: Extend, stop: Stop, *, may_wait: bool
+    ) -> Self | None:
+        """The function for the stream of the present target; None if no budget counts its output."""
+        gate, reserved, chosen = ai.open_gate(), ai.reservation, ai.chosen
+        if gate is None or reserved is None or chosen is None:
+            return None
+        rates = ai.route.rates(chosen, day=day)
+        return cls(gate, reserved, rates, pass_on, extend=extend, stop=stop, may_wait=may_wait)
+
+    def __call__(self, piece: bytes) -> Any:
+        gate = self._gate
+        if gate.is_over:
+            return []
+        passed = gate.feed(piece)
+        self._ask()
+        if gate.is_over:
+            return self._stop(self._rejection, _joined(self._passed_on(passed)))
+        if gate.is_waiting and self._may_wait:
+            return self._later(passed, is_last=not piece)
+        if not piece:
+            passed += gate.end()
+            return self._ended(passed)
+        return self._pass_on(passed) if passed else []
+
+    def close(self) -> None:
+        """Ask for nothing any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _later(self, passed: bytes, *, is_last: bool) -> list[bytes]:
+        """Wait until what was held back may pass, or never will."""
+        gate, sent = self._gate, await _pieces(self._passed_on(passed))
+        while gate.is_waiting and self._asking is not None:
+            await asyncio.wait([self._asking])
+            sent += await _pieces(self._passed_on(gate.release()))
+            self._ask()
+        if gate.is_over:
+            return self._stop(self._rejection, b"".join(sent))
+        return [*sent, *await _pieces(self._ended(gate.end()))] if is_last else sent
+
+    def _ended(self, passed: bytes) -> Any:
+        """Pass on what is left, and the end of the stream."""
+        if not passed:
+            return self._pass_on(b"")
+        return _both(self._pass_on(passed), self._pass_on)
+
+    def _passed_on(self, passed: bytes) -> Any:
+        return self._pass_on(passed) if passed else b""
+
+    def _ask(self) -> None:
+        """Ask for more, if it is time to."""
+        more = self._gate.allowance.more(self._gate.missing)
+        if more:
+            self._asking = tasks.begin(self._reserve(more), "reserve")
+
+    async def _reserve(self, tokens: int) -> None:
+        allowance = self._gate.allowance
+        while limits := self._reservation.more(tokens, self._rates, without=self._without):
+            try:
+                decision = await self._extend(limits)
+            except StoreDown as error:
+                logger.warning("A stream ends: %s", error)
+                allowance.deny(goes_on=False)
+                return
+            if decision.violated is None:
+                allowance.grant(tokens)
+                return
+            full = self._reservation.spent_in(decision.states)
+            cutting = [(share, state) for share, state in full if share.cuts]
+            if cutting:
+                share, state = cutting[0]
+                self._rejection = spent(share.budget.budget, state, ends=True)
+                allowance.deny(goes_on=False)
+                return
+            self._without.update(share.name for share, _ in full)
+        # Every budget that counts output lets the response be finished.
+        allowance.deny(goes_on=True)
+
+
+def _joined(sent: Any) -> bytes:
+    return sent if isinstance(sent, bytes) else b"".join(sent)
+
+
+async def _pieces(sent: Any) -> list[bytes]:
+    sent = await sent if inspect.isawaitable(sent) else sent
+    return [sent] if isinstance(sent, bytes) else list(sent)
+
+
+def _both(first: Any, pass_on: Pass) -> Any:
+    """What is sent for the rest of a stream, and for its end."""
+    if inspect.isawaitable(first):
+        return _both_later(first, pass_on)
+    last = pass_on(b"")
+    if inspect.isawaitable(last):
+        return _both_later(first, lambda _: last)
+    return [_joined(first), _joined(last)]
+
+
+async def _both_later(first: Any, pass_on: Pass) -> list[bytes]:
+    return [*await _pieces(first), *await _pieces(pass_on(b""))]
