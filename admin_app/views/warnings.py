@@ -12,6 +12,7 @@ from admin_app.changes.check_targets import CheckedTargets
 from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.rules import rule_warnings
 from admin_app.changes.snapshot import find_tenant
+from admin_app.changes.whole.budget import budget_warnings
 from admin_app.context import services
 from admin_app.http.errors import problem_documents
 from admin_app.http.openapi import Blueprint
@@ -36,7 +37,7 @@ class StoredWarning(ChangeWarning):
 
 
 class WarningList(Schema):
-    """The warnings of a tenant and its rules."""
+    """The warnings of a tenant, its rules and its budgets."""
 
     warnings = fields.List(fields.Nested(StoredWarning), required=True)
     fault = fields.String(
@@ -55,7 +56,8 @@ class Warnings(MethodView):
         No address is resolved.
         """
         snapshot = find_tenant(tenant_id)
-        found = [*_of_tenant(snapshot), *(one for rule in snapshot.rules for one in _of_rule(snapshot, rule))]
+        found = [*_of_tenant(snapshot), *_of_budgets(snapshot)]
+        found += [one for rule in snapshot.rules for one in _of_rule(snapshot, rule)]
         fault = services().store.faults().get(tenant_id)
         return response({"warnings": found, "fault": fault})
 
@@ -66,6 +68,13 @@ def _of_tenant(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     yield from _told(faults, None, rejects=True)
     warnings = [*warnings_about_limits(tenant, None), *chain_warnings(tenant, None, catalogue)]
     yield from _told(problem_documents(warnings), None, rejects=False)
+
+
+def _of_budgets(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    for budget in snapshot.tenant.budgets:
+        found = budget_warnings(snapshot, budget)
+        moved = [{**one, "pointer": f"/budgets/{budget.id}{one['pointer']}"} for one in found]
+        yield from _told(moved, None, rejects=False)
 
 
 def _of_rule(snapshot: Snapshot, rule: Rule) -> Iterator[dict[str, Any]]:

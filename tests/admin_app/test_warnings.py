@@ -65,3 +65,10 @@ def test_tiers_are_listed_for_the_platform_only(api: Api, tenant: Tenant) -> Non
     assert [tier["name"] for tier in found] == ["basic", "pro", "enterprise"]
     assert (found[0]["max_rules"], found[2]["max_rules"]) == (100, None)
     assert api.get("/tiers", key=tenant.key).status_code == 403
+
+
+def test_budget_that_counts_nothing_is_told_with_its_place(api: Api, tenant: Tenant) -> None:
+    sent = {"name": "b", "limit": {"tokens": 1}, "period": "day", "scope": {"user": "nobody"}}
+    budget = api.create(f"{tenant.url}/budgets", sent)
+    [found] = warnings_of(api, tenant, tenant.key)["warnings"]
+    assert (found["rule_id"], found["pointer"]) == (None, f"/budgets/{budget['id']}/scope/user")

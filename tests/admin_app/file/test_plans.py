@@ -216,6 +216,85 @@ class TestApply:
         assert api.get("/document").get_json() == first
 
 
+BUDGET = {"limit": {"usd": "250"}, "period": "month"}
+
+
+class TestBudgets:
+    def test_a_budget_names_the_keys_and_rules_of_its_file(self, api: Api, tenant: Tenant) -> None:
+        scope = {"key": "ci", "rule": "chat", "tag": {"project": "x"}}
+        document = acme(
+            rules={"chat": RULE},
+            api_keys={"ci": {"metadata": {"project": "x"}}},
+            budgets={"monthly": BUDGET, "ci only": BUDGET | {"scope": scope}},
+        )
+        result = applied(api, document)
+        assert result["warnings"] == []
+        of_ci, monthly = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
+        assert (monthly["name"], monthly["owner"], monthly["scope"]) == ("monthly", "platform", {})
+        rule = api.get(f"{tenant.url}/rules").get_json()["rules"][0]["id"]
+        assert of_ci["scope"] == {"key": result["api_keys"][0]["id"], "rule": rule, "tag": {"project": "x"}}
+        dumped = api.get("/document").get_json()["tenants"]["acme"]["budgets"]
+        assert dumped == {"monthly": BUDGET, "ci only": BUDGET | {"scope": scope}}
+        assert applied(api, document) is None
+
+    def test_names_that_the_file_does_not_have_are_told_in_place(self, api: Api, tenant: Tenant) -> None:
+        scope = {"key": "ci", "rule": "chat", "provider": "main"}
+        response = api.post("/plan", {"document": acme(budgets={"a b": BUDGET | {"scope": scope}})})
+        at = "/document/tenants/acme/budgets/a b/scope"
+        assert pointers(response) == [f"{at}/key", f"{at}/rule", f"{at}/provider"]
+
+    def test_rule_leaves_only_with_the_budgets_that_name_it(self, api: Api, tenant: Tenant) -> None:
+        whole = acme(rules={"chat": RULE}, budgets={"b": BUDGET | {"scope": {"rule": "chat"}}})
+        applied(api, whole)
+        kept = acme(budgets={"b": BUDGET | {"scope": {"rule": "chat"}}})
+        response = api.post("/plan", {"document": kept, "prune": True})
+        assert pointers(response) == ["/document/tenants/acme/budgets/b/scope/rule"]
+        assert ops(planned(api, acme(), prune=True)) == {
+            "/tenants/acme/rules/chat": "delete",
+            "/tenants/acme/budgets/b": "delete",
+        }
+
+    def test_increases_are_in_no_file_and_stay(self, api: Api, tenant: Tenant) -> None:
+        applied(api, acme(budgets={"b": BUDGET}))
+        [budget] = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
+        api.post(f"{tenant.url}/budgets/{budget['id']}/increase", {"usd": "50"})
+        assert applied(api, acme(budgets={"b": BUDGET})) is None
+        applied(api, acme(budgets={"b": BUDGET | {"limit": {"usd": "300"}}}))
+        [changed] = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
+        assert (changed["limit"], len(changed["increases"])) == ({"usd": "300"}, 1)
+
+    def test_budget_that_may_have_been_renamed_has_a_warning(self, api: Api, tenant: Tenant) -> None:
+        applied(api, acme(budgets={"old": BUDGET}))
+        plan = planned(api, acme(budgets={"new": BUDGET}), prune=True)
+        assert [one["pointer"] for one in plan["warnings"]] == ["/document/tenants/acme/budgets/new"]
+
+    def test_tenant_keeps_the_budgets_of_the_platform(self, api: Api, tenant: Tenant) -> None:
+        applied(api, acme(budgets={"cap": BUDGET}))
+        own = Api(api.client.application, tenant.key)
+        applied(own, acme(budgets={"mine": BUDGET}))
+        assert (
+            planned(own, acme(budgets={}), prune=True)["changes"][0]["path"] == "/tenants/acme/budgets/mine"
+        )
+        assert len(planned(own, acme(budgets={}), prune=True)["changes"]) == 1
+        raised = acme(budgets={"cap": BUDGET | {"limit": {"usd": "9000"}}})
+        assert error_of(own.post("/plan", {"document": raised})) == (403, "forbidden")
+        dumped = own.get("/document").get_json()
+        assert dumped["tenants"]["acme"]["budgets"] == {"cap": BUDGET, "mine": BUDGET | {"owner": "tenant"}}
+        assert planned(own, dumped, prune=True)["changes"] == []
+
+    def test_file_of_the_platform_says_who_may_change_a_budget(self, api: Api, tenant: Tenant) -> None:
+        applied(api, acme(budgets={"b": BUDGET | {"owner": "tenant"}}))
+        [budget] = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
+        assert budget["owner"] == "tenant"
+        assert api.patch(f"{tenant.url}/budgets/{budget['id']}", {}, key=tenant.key).status_code == 200
+
+    def test_a_file_cannot_have_more_budgets_than_the_tier_allows(self, api: Api, tenant: Tenant) -> None:
+        many = acme(budgets={f"b-{at}": BUDGET for at in range(51)})
+        assert pointers(api.post("/plan", {"document": many})) == ["/document/tenants/acme/budgets"]
+        own = Api(api.client.application, tenant.key)
+        assert pointers(own.post("/plan", {"document": many})) == ["/document/tenants/acme/budgets"]
+
+
 class TestSize:
     def test_a_plan_may_be_larger_than_other_bodies(self, tmp_path: Path) -> None:
         api = Api(app_of(make_world(tmp_path, admin__token=TOKEN, admin__max_plan_body="2MB")), TOKEN)

@@ -47,12 +47,14 @@ def dump(api: Api) -> Any:
 
 
 def bare(document: Any) -> Any:
-    """A dump without the keys of providers, whose secrets never come back."""
+    """A dump without the keys of providers and of the tenant, which never come back."""
     found = copy.deepcopy(document)
     for owner in found["tenants"].values():
         for provider in owner.get("providers", {}).values():
             provider.pop("keys", None)
         owner.pop("api_keys", None)
+        for budget in owner.get("budgets", {}).values():
+            budget.get("scope", {}).pop("key", None)
     return found
 
 

@@ -240,3 +240,78 @@ def test_rule_of_an_old_version_that_this_release_rejects_names_the_field(
     note, content = versions[number]
     versions[number] = note, replace(content, rules=(replace(content.rules[0], match="former"),))
     assert pointers(rollback(api, tenant.url, number)) == [f"/rules/{rule['id']}/match"]
+
+
+BUDGET = {"name": "cap", "limit": {"usd": "250"}, "period": "month"}
+
+
+def budgets_of(api: Api, tenant: Tenant) -> dict[str, Any]:
+    found = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
+    return {one["name"]: one["limit"]["usd"] for one in found}
+
+
+def test_budgets_come_back_with_their_increases(api: Api, tenant: Tenant) -> None:
+    rule = api.rule(tenant)["id"]
+    made = api.create(f"{tenant.url}/budgets", BUDGET | {"scope": {"rule": rule}})
+    api.post(f"{tenant.url}/budgets/{made['id']}/increase", {"usd": "50"})
+    number = version(api, tenant)
+    api.delete(f"{tenant.url}/budgets/{made['id']}")
+    api.delete(f"{tenant.url}/rules/{rule}")
+    assert done(api, tenant.url, number)["warnings"] == []
+    back = api.get(f"{tenant.url}/budgets/{made['id']}").get_json()
+    assert (back["scope"], back["increases"][0]["usd"]) == ({"rule": rule}, "50")
+    done(api, tenant.url, number - 1)
+    assert api.get(f"{tenant.url}/budgets/{made['id']}").get_json()["increases"] == []
+
+
+def test_key_of_a_tenant_brings_back_its_own_budgets_only(api: Api, tenant: Tenant) -> None:
+    own = Api(api.client.application, tenant.key)
+    cap = f"{tenant.url}/budgets/{api.create(f'{tenant.url}/budgets', BUDGET)['id']}"
+    gone = f"{tenant.url}/budgets/{api.create(f'{tenant.url}/budgets', BUDGET | {'name': 'gone'})['id']}"
+    mine = f"{tenant.url}/budgets/{own.create(f'{tenant.url}/budgets', BUDGET | {'name': 'mine'})['id']}"
+    number = version(api, tenant)
+    api.patch(cap, {"limit": {"usd": "1"}})
+    api.delete(gone)
+    api.create(f"{tenant.url}/budgets", BUDGET | {"name": "later"})
+    own.patch(mine, {"limit": {"usd": "2"}})
+    made = done(api, tenant.url, number, key=tenant.key)
+    assert budgets_of(api, tenant) == {"cap": "1", "later": "250", "mine": "250"}
+    assert {one["detail"] for one in made["warnings"]} == {
+        "Only the platform may change this budget, so it stays as it is."
+    }
+    assert len(made["warnings"]) == 3
+    done(api, tenant.url, number)
+    assert budgets_of(api, tenant) == {"cap": "250", "gone": "250", "mine": "250"}
+
+
+def test_budget_of_a_key_that_is_gone_comes_back_with_a_warning(
+    api: Api, tenant: Tenant, world: World
+) -> None:
+    key = api.create(f"{tenant.url}/api-keys", {})["id"]
+    made = api.create(f"{tenant.url}/budgets", BUDGET | {"scope": {"key": key}})
+    number = version(api, tenant)
+    api.delete(f"{tenant.url}/budgets/{made['id']}")
+    api.delete(f"{tenant.url}/api-keys/{key}")
+    [warning] = done(api, tenant.url, number)["warnings"]
+    assert warning["pointer"] == f"/budgets/{made['id']}/scope/key"
+
+
+def test_provider_of_a_budget_that_is_gone_is_rejected(api: Api, tenant: Tenant) -> None:
+    provider = api.create("/providers", PROVIDER | {"shared": "all"})["id"]
+    made = api.create(f"{tenant.url}/budgets", BUDGET | {"scope": {"provider": "main"}})
+    number = version(api, tenant)
+    api.delete(f"{tenant.url}/budgets/{made['id']}")
+    api.patch(f"/providers/{provider}", {"shared": "none"})
+    assert pointers(rollback(api, tenant.url, number)) == [f"/budgets/{made['id']}/scope/provider"]
+
+
+def test_names_that_two_budgets_have_exchanged_come_back(api: Api, tenant: Tenant) -> None:
+    one, other = (
+        f"{tenant.url}/budgets/{api.create(f'{tenant.url}/budgets', BUDGET | {'name': name})['id']}"
+        for name in ("a", "b")
+    )
+    number = version(api, tenant)
+    for budget, name in ((one, "c"), (other, "a"), (one, "b")):
+        assert api.patch(budget, {"name": name}).status_code == 200
+    done(api, tenant.url, number)
+    assert [api.get(budget).get_json()["name"] for budget in (one, other)] == ["a", "b"]

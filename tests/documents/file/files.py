@@ -157,6 +157,43 @@ def _owner(draw: st.DrawFn, **fields: Any) -> dict[str, Any]:
     return owner
 
 
+# A budget keeps its unit, so a name has always the same.
+_LIMITS = ({"usd": "250.00"}, {"usd": "0.000000001"}, {"tokens": 5000}, {"requests": 0})
+_PERIODS = st.sampled_from(
+    [
+        {"period": "month"},
+        {"period": "week", "timezone": "Europe/Berlin"},
+        {"period": "30d", "starts": "2026-12-01"},
+        {"period": "total", "starts": "2026-12-01"},
+    ]
+)
+_BUDGET = _objects(
+    {},
+    on_spent=st.sampled_from(["reject", "alert"]),
+    at=st.sampled_from([[], [50, 80, 95], [100]]),
+    overrun=st.sampled_from(["cut", "finish"]),
+    cap_output=st.booleans(),
+    unpriced=st.sampled_from(["reject", "allow"]),
+    owner=st.sampled_from(["tenant", "platform", None]),
+    tags=_TAGS,
+)
+
+
+@st.composite
+def _with_budgets(draw: st.DrawFn, owners: st.SearchStrategy[dict[str, Any]]) -> dict[str, Any]:
+    """Tenants with budgets, which name what the tenant has."""
+    owner = draw(owners)
+    named = {"key": "api_keys", "rule": "rules", "provider": "providers"}
+    members = {one: st.sampled_from(sorted(owner[kind])) for one, kind in named.items() if owner.get(kind)}
+    tag = st.sampled_from([{}, {"project": "search"}])
+    scope = _objects({}, **members, user=st.just("team-a"), model=st.just("gpt-*"), tag=tag)
+    parts = st.tuples(_BUDGET, _PERIODS, st.fixed_dictionaries({"scope": scope}))
+    budget = parts.map(lambda found: {**found[0], **found[1], **found[2]})
+    budgets = draw(st.dictionaries(_NAMES | st.just("all of it"), budget, max_size=2))
+    limits = {name: {"limit": _LIMITS[ord(name[0]) % len(_LIMITS)]} for name in budgets}
+    return {**owner, "budgets": {name: {**one, **limits[name]} for name, one in budgets.items()}}
+
+
 _TENANT = _owner(
     name=st.sampled_from(["Acme", "Ümlaut & Co"]),
     tier=st.sampled_from(["basic", "pro"]),
@@ -172,7 +209,9 @@ _TENANT = _owner(
 FILES = st.fixed_dictionaries(
     {
         "_format_version": st.just("1"),
-        "tenants": st.dictionaries(st.sampled_from(["t-1", "t-2", "t-3"]), _TENANT, max_size=2),
+        "tenants": st.dictionaries(
+            st.sampled_from(["t-1", "t-2", "t-3"]), _with_budgets(_TENANT), max_size=2
+        ),
     },
     optional={"platform": _owner(prices=st.sampled_from([{}, {"openai/gpt-5.6": {"input": "2.00"}}]))},
 )
