@@ -16,7 +16,8 @@ class Limiter(Protocol):
         """Charge all the limits, or none of them when one has no room. One round trip.
 
         What it reserves in budgets holds until the row of the request is settled, or its lease ends. Leases
-        are renewed in the background until `release`.
+        are renewed in the background until `release`. The row of a request whose decision is `degraded` has
+        to be `is_unreserved`.
 
         When Redis does not respond in time, `on_error` of each limit decides. If one is ``closed``,
         `errors.StoreDown` is raised; otherwise `Decision.degraded` is True.

@@ -164,6 +164,8 @@ class GuardedLimiter:
         self._share.end(limits)
         self._leases.end(limits)
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
+        if not slots:
+            return
         node = self._breakers.node_of(slots)
         if self._breakers.of_node(node).is_open:
             self._leases.abandon(slots)

@@ -38,6 +38,8 @@ class LeaseKeeper:
         self._due: dict[str, float] = {}
         self._unreleased: dict[tuple[str, str], tuple[float, Limit]] = {}
         self._uncanceled: dict[tuple[str, str], Limit] = {}
+        # Leases of budgets that this process gave alone. Redis may have given them, too, or may do so later.
+        self._unknown: set[tuple[str, str]] = set()
 
     def count(self, key: str, besides: str) -> int:
         """The number of slots of a limit that this process holds, without that of the lease `besides`."""
@@ -45,12 +47,17 @@ class LeaseKeeper:
         return len(leases) - (besides in leases)
 
     def acquire(self, limits: Sequence[Limit], *, known: bool = True) -> None:
-        """Renew leases until their release; at once if Redis may not know them."""
+        """Renew leases until their release; at once if Redis may not know them.
+
+        Such a lease of a budget is canceled in the end: the row of its request counts all the same.
+        """
         leased = [limit for limit in limits if limit.kind != WINDOW]
         if not leased:
             return
         now = self._clock.monotonic()
         for limit in leased:
+            if not known and limit.kind == BUDGET and limit.lease not in self._held.get(limit.key, {}):
+                self._unknown.add((limit.key, limit.lease))
             self._held.setdefault(limit.key, {})[limit.lease] = limit
             self._unreleased.pop((limit.key, limit.lease), None)
             self._uncanceled.pop((limit.key, limit.lease), None)
@@ -74,6 +81,9 @@ class LeaseKeeper:
                 leases.pop(limit.lease, None)
                 if not leases:
                     del self._held[limit.key]
+            if (limit.key, limit.lease) in self._unknown:
+                self._unknown.remove((limit.key, limit.lease))
+                self._uncanceled[limit.key, limit.lease] = limit
 
     def abandon(self, limits: Sequence[Limit]) -> None:
         """Renew these leases no longer. `flush` gives back what Redis may have given, also in budgets."""

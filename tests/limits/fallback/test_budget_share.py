@@ -168,6 +168,20 @@ async def test_stream_goes_on_by_its_share_and_keeps_what_it_reserved(running: S
         assert stored(running) == BudgetState(used=70, held=0, lost=0, over=0)
 
 
+async def test_row_counts_once_whenever_a_hung_redis_takes_its_reservation(running: Server) -> None:
+    """The worker gave up, and admitted the request alone, while its command waited in Redis."""
+    async with worker(running) as limiter:
+        await admit(limiter, "goes on", 1)
+        running.signal(signal.SIGSTOP)
+        decision = await admit(limiter, "hung", 10)
+        assert decision.degraded
+        await limiter.release([budget(100, "hung")])
+        running.signal(signal.SIGCONT)
+        await settle(running.socket, [ended(decision, 7)])
+        await until_true(lambda: not limiter._leases._uncanceled)
+        assert stored(running) == BudgetState(used=7, held=1, lost=0, over=0)
+
+
 async def test_request_that_was_rejected_while_redis_hung_reserves_nothing(running: Server) -> None:
     """Redis takes the command when it runs again, long after the worker gave up."""
     async with worker(running) as limiter:
