@@ -81,7 +81,8 @@ def _object_bounds(_: Any, field: fields.Field[Any], ret: dict[str, Any], **__: 
     """The bounds of a map: apispec writes those of a text, and none for the names."""
     if not isinstance(field, fields.Dict):
         return {}
-    bounds: dict[str, Any] = {"maxProperties": ret.pop("maxLength")} if "maxLength" in ret else {}
+    lengths = {"minLength": "minProperties", "maxLength": "maxProperties"}
+    bounds: dict[str, Any] = {name: ret.pop(length) for length, name in lengths.items() if length in ret}
     names: dict[str, Any] = {}
     for one in field.key_field.validators if field.key_field else ():
         if isinstance(one, validate.Regexp):

@@ -109,6 +109,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants/<tenant_id>/api-keys"): {"scopes": ["admin"]},
     ("POST", "/tenants/<tenant_id>/api-keys/<key_id>/rotate"): {},
     ("POST", "/tenants/<tenant_id>/explain"): examples.EXPLAIN,
+    ("POST", "/tenants/<tenant_id>/rate-limits/what-if"): ai.WHAT_IF_INPUT,
     ("POST", "/tenants/<tenant_id>/versions/<version>/pin"): {},
     ("POST", "/tenants/<tenant_id>/versions/<version>/rollback"): {},
     ("POST", "/plan"): {"document": {"_format_version": "1", "platform": {}}},

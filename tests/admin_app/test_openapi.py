@@ -37,7 +37,7 @@ from tests.support.cases import slow
 
 #: Operations that are described: the rows of their page.
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "admin-api.md"
-OPERATIONS = 120
+OPERATIONS = 121
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

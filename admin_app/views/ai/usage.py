@@ -1,9 +1,10 @@
-"""/usage and /tenants/{id}/usage: what calls of models used and cost."""
+"""/usage and /tenants/{id}/usage: what calls of models used and cost, and limits that are tried on them."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 from flask import Response
@@ -17,6 +18,7 @@ from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import DEFAULT_LIMIT, MAX_LIMIT, invalid_cursor
 from admin_app.http.responses import response
+from shared.budgets.what_if import try_limits
 from shared.core.errors import Invalid, Problem
 from shared.core.fields import Strict
 from shared.documents.ai import examples
@@ -31,6 +33,7 @@ from shared.documents.ai.usage import (
     row_document,
     sum_document,
 )
+from shared.documents.ai.what_if import WhatIfInput, WhatIfReport, effect_document
 from shared.usage.aggregates import Combination, Totals, add_to, grouped
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow, calls
@@ -40,6 +43,9 @@ blueprint = Blueprint("usage", __name__, "What calls of models used and cost.")
 #: The most days of a report; with group_by=tag, which reads rows of the ledger; and of all tenants.
 MAX_DAYS, MAX_TAG_DAYS, MAX_PLATFORM_DAYS = 366, 31, 31
 _DEFAULT_DAYS: Final = 31
+#: The most days and calls on which limits are tried, and the days without a choice.
+MAX_TRIED_DAYS, MAX_TRIED = 31, 100_000
+_TRIED_DAYS: Final = 7
 _PAGE: Final = 1_000
 # The beginnings of cells that a spreadsheet would read as a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -122,10 +128,41 @@ class Rows(MethodView):
         return response({"rows": documents, "count": len(documents), "next_cursor": page.next_cursor})
 
 
-def _days(query: Mapping[str, Any], most: int) -> tuple[date, date]:
-    """The first and the last day. Raises `Invalid`."""
+@blueprint.route("/tenants/<tenant_id>/rate-limits/what-if")
+class WhatIf(MethodView):
+    @requires(Access.READ)
+    @blueprint.operation("testRateLimits")
+    @blueprint.reads(WhatIfInput, example=examples.WHAT_IF_INPUT)
+    @blueprint.responses(200, WhatIfReport, example=examples.WHAT_IF)
+    def post(self, body: dict[str, Any], tenant_id: str) -> Response:
+        """Try limits on recorded calls
+
+        Reports what each limit would have rejected. Nothing is changed. At most 31 days, and of those the
+        newest 100,000 calls. Only calls that used a model are recorded.
+        """
+        snapshot = find_tenant(tenant_id)
+        first, last = _days(body, MAX_TRIED_DAYS, _TRIED_DAYS)
+        rule = body["rule"]
+        with services().reading(UsageReader) as reader:
+            found = calls(_rows_of(reader, tenant_id, first, last))
+            rows = list(islice((row for row in found if rule in (None, row.rule)), MAX_TRIED + 1))
+        tried = rows[:MAX_TRIED]
+        names = {key.id: key.name for key in snapshot.keys}
+        report = {
+            "first": first.isoformat(),
+            "last": last.isoformat(),
+            "calls": len(tried),
+            "is_truncated": len(rows) > MAX_TRIED,
+            "oldest_at": tried[-1].time if tried else None,
+            "limits": [effect_document(effect, names) for effect in try_limits(body["limits"], tried)],
+        }
+        return response(WhatIfReport().dump(report))
+
+
+def _days(query: Mapping[str, Any], most: int, default: int = _DEFAULT_DAYS) -> tuple[date, date]:
+    """The first and the last day of a report. Raises `Invalid`."""
     last = query["last"] or datetime.fromtimestamp(services().clock.now(), UTC).date()
-    first = query["first"] or last - timedelta(days=_DEFAULT_DAYS - 1)
+    first = query["first"] or last - timedelta(days=default - 1)
     if first > last:
         raise Invalid([Problem("/from", "Must not be after to.")])
     if (last - first).days >= most:

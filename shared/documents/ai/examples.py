@@ -310,3 +310,32 @@ BUDGET_READ: Document = {
     },
 }
 BUDGET_LIST: Document = {**page("budgets", BUDGET_READ), "of_tier": []}
+WHAT_IF_INPUT: Document = {
+    "from": "2027-01-09",
+    "to": "2027-01-15",
+    "limits": {"per_key": {"limit": 100_000, "unit": "tokens", "window": "1m"}},
+}
+WHAT_IF: Document = {
+    "from": "2027-01-09",
+    "to": "2027-01-15",
+    "calls": 8_130,
+    "is_truncated": False,
+    "oldest_at": "2027-01-09T00:00:03.120Z",
+    "limits": [
+        {
+            "name": "per_key",
+            "unit": "tokens",
+            "limit": 100_000,
+            "window_ms": 60_000,
+            "requests": 8_130,
+            "rejected": 12,
+            "unpriced": 0,
+            "first_rejected_at": "2027-01-12T09:30:01.004Z",
+            "peak": 131_077,
+            "peak_at": "2027-01-12T09:30:22.871Z",
+            "keys": [
+                {"key": "key_9c8b7a6f5e4d3c2b1a0f9e8d", "name": "search", "requests": 6_012, "rejected": 12}
+            ],
+        }
+    ],
+}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import redis
 
+from admin_app.views.ai import usage as usage_views
 from shared.config_store.store import RedisStore
 from shared.usage.budgets import BudgetStore
 from shared.usage.keys import ledger_key
@@ -223,3 +224,72 @@ def test_usage_of_others_is_hidden(api: Api, used: Tenant) -> None:
     for url in (f"{used.url}/usage", f"{used.url}/usage/rows"):
         assert api.get(url, key=other.key).status_code == 404
     assert api.get("/usage", key=used.key).status_code == 403
+
+
+def try_limits(api: Api, used: Tenant, limits: Any, **members: Any) -> dict[str, Any]:
+    url = f"{used.url}/rate-limits/what-if"
+    response = api.post(url, {"limits": limits, **members}, key=used.key)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.get_json()
+    return found
+
+
+def test_limits_can_be_tried_on_recorded_calls(api: Api, used: Tenant) -> None:
+    limits = {
+        "global": [
+            {"limit": 150, "unit": "tokens", "window": "1m"},
+            {"limit": "0.01", "unit": "usd", "window": "1d"},
+        ],
+        "per_key": {"limit": 1, "window": "2d"},
+    }
+    found = try_limits(api, used, limits)
+    assert (found["to"], found["calls"], found["is_truncated"]) == (TODAY, 3, False)
+    tokens, money, requests = found["limits"]
+    assert (tokens["requests"], tokens["rejected"], tokens["peak"], tokens["window_ms"]) == (
+        3,
+        1,
+        220,
+        60_000,
+    )
+    assert tokens["keys"] == [{"key": "key_1", "name": None, "requests": 3, "rejected": 1}]
+    assert (money["limit"], money["peak"], money["unpriced"], money["rejected"]) == ("0.01", "0.003", 1, 0)
+    assert money["first_rejected_at"] is None
+    assert (requests["name"], requests["rejected"]) == ("per_key", 2)
+    assert try_limits(api, used, limits, rule="rule_other")["calls"] == 0
+    assert try_limits(api, used, limits, **{"from": TODAY, "to": TODAY})["calls"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "at"),
+    [
+        ({}, "/limits"),
+        ({"limits": {"per_ip": {"limit": 1, "window": "1m"}}}, "/limits"),
+        ({"limits": {"streams": {"limit": 1}}}, "/limits"),
+        (
+            {
+                "limits": {name: [{"limit": 1, "window": "1m"}] * 8 for name in ("global", "per_key")},
+                "to": "?",
+            },
+            "/to",
+        ),
+        ({"limits": {"global": {"limit": 1, "window": "1m"}}, "from": "2020-01-01"}, "/from"),
+        ({"limits": {"global": {"limit": "x", "unit": "usd", "window": "1m"}}}, "/limits/global/limit"),
+    ],
+)
+def test_limits_that_cannot_be_tried_are_pointed_at(api: Api, used: Tenant, body: Any, at: str) -> None:
+    response = api.post(f"{used.url}/rate-limits/what-if", body, key=used.key)
+    assert response.status_code == 422
+    assert pointers(response) == [at]
+
+
+def test_more_than_sixteen_limits_are_not_tried_at_once(api: Api, used: Tenant) -> None:
+    models = {f"m{number}": {"limit": 1, "window": "1m"} for number in range(17)}
+    response = api.post(f"{used.url}/rate-limits/what-if", {"limits": {"per_model": models}}, key=used.key)
+    assert "at most 16 quotas" in response.text
+
+
+def test_only_the_newest_calls_are_tried(api: Api, used: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_views, "MAX_TRIED", 2)
+    found = try_limits(api, used, {"global": {"limit": 9, "window": "1m"}})
+    assert (found["calls"], found["is_truncated"]) == (2, True)
+    assert found["oldest_at"].startswith(TODAY)

@@ -38,6 +38,13 @@ export function money(usd) {
   })}`;
 }
 
+/** What is left or used of a limit with that unit: a number, or money. */
+export const amount = (n, unit) => (unit === "usd" ? money(n) : whole(n));
+
+/** The same with the word of the unit, if it counts tokens. */
+export const quantity = (n, unit) =>
+  /tokens$/.test(unit) ? `${whole(n)} ${unit.replace("_", " ")}` : amount(n, unit);
+
 /** Bytes with a unit that fits. */
 export function bytes(n) {
   const units = ["B", "KiB", "MiB", "GiB"];

@@ -1,5 +1,5 @@
 // The limits in force and how much of each is used, the fullest first: of all tenants, or of one.
-import { byId, h, meter, plural, seconds, wait, whole } from "../kit/dom.js";
+import { amount, byId, h, meter, plural, quantity, seconds, wait } from "../kit/dom.js";
 import { read } from "../kit/api.js";
 import { poll } from "../kit/poll.js";
 import { me } from "../kit/shell.js";
@@ -42,13 +42,13 @@ const nameOf = (row) =>
   );
 
 function usedOf(row) {
-  const of = `${whole(row.limit)} ${row.window ? `per ${row.window}` : "at a time"}`;
+  const of = `${quantity(row.limit, row.unit)} ${row.window ? `per ${row.window}` : "at a time"}`;
   if (row.used == null) return h("span", { className: "muted" }, `${of}, ${perValue(row)}`);
   return h(
     "div",
     { className: "used" },
     meter(share(row)),
-    h("span", { className: "num" }, `${whole(row.used)} / ${of}`),
+    h("span", { className: "num" }, `${amount(row.used, row.unit)} / ${of}`),
   );
 }
 

@@ -1,6 +1,6 @@
 // What a rule does now: the health of its targets, and what is left of its limits. Read again every 5 s.
 import { Rejected, read } from "../kit/api.js";
-import { badge, byId, h, latency, plural, seconds, span, whole } from "../kit/dom.js";
+import { amount, badge, byId, h, latency, plural, quantity, seconds, span, whole } from "../kit/dom.js";
 import { poll } from "../kit/poll.js";
 import { empty } from "../kit/states.js";
 import { healthBadge, showTargetHealth } from "./upstream_form.js";
@@ -13,13 +13,14 @@ const NAMES = { global: "all requests", tier: "all requests, by the tier" };
 function nameOf(limit) {
   const of = limit.rule_id ? "This rule" : "Tenant";
   const name = NAMES[limit.name] ?? limit.name.replaceAll("_", " ");
-  return `${of}: ${name}, ${whole(limit.limit)} ${limit.window ? `per ${limit.window}` : "at once"}`;
+  const most = quantity(limit.limit, limit.unit);
+  return `${of}: ${name}, ${most} ${limit.window ? `per ${limit.window}` : "at once"}`;
 }
 
 function usage(limit) {
   if (limit.used === null) return limit.name === "tier" ? "counted by each worker" : "counted for each value";
   const reset = limit.reset_after_ms ? `, ${span(limit.reset_after_ms / 1000)} until more` : "";
-  return `${whole(limit.used)} used${reset}`;
+  return `${amount(limit.used, limit.unit)} used${reset}`;
 }
 
 function bar(limit) {

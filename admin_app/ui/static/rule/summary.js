@@ -11,7 +11,10 @@ function ofList(values) {
 function ofValue(value) {
   if (Array.isArray(value)) return ofList(value);
   if (value === null || typeof value !== "object") return String(value);
-  if ("limit" in value) return value.window ? `${value.limit} / ${value.window}` : `${value.limit} at once`;
+  if ("limit" in value) {
+    const unit = value.unit && value.window ? ` ${words(value.unit).toLowerCase()}` : "";
+    return value.window ? `${value.limit}${unit} / ${value.window}` : `${value.limit} at once`;
+  }
   const parts = Object.entries(value).map(([name, one]) => `${words(name).toLowerCase()} ${ofValue(one)}`);
   return parts.join(", ");
 }

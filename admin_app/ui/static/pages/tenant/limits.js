@@ -1,5 +1,5 @@
 // The tab Limits: every limit of the tenant with what is used of it.
-import { badge, h, meter, wait, whole } from "../../kit/dom.js";
+import { amount, badge, h, meter, quantity, wait, whole } from "../../kit/dom.js";
 import { read } from "../../kit/api.js";
 import { poll } from "../../kit/poll.js";
 import { dataTable } from "../../kit/table.js";
@@ -21,7 +21,7 @@ function bar({ used, limit, name, unit }) {
     "div",
     { className: "usage" },
     meter(share),
-    h("span", { className: "num" }, `${whole(used)} / ${whole(limit)}`),
+    h("span", { className: "num" }, `${amount(used, unit)} / ${quantity(limit, unit)}`),
     share >= 1 ? badge("Full", "bad") : share >= NEAR && badge("Near the limit", "warn"),
   );
 }
@@ -34,14 +34,14 @@ function appliesTo(id) {
 }
 
 const most = ({ limit, unit, window }) =>
-  window ? `${whole(limit)} in ${window}` : `${whole(limit)} ${UNITS[unit] ?? unit}`;
+  window ? `${quantity(limit, unit)} in ${window}` : `${whole(limit)} ${UNITS[unit] ?? unit}`;
 /** Fill `host` with the limits, and keep them new. Returns what ends that. */
 export async function showLimits(host, { id, base }) {
   const columns = [
     { key: "name", title: "Limit", sort: (row) => row.name, cell: (row) => h("b", {}, row.name) },
     { key: "used", title: "Used", sort: shareOf, cell: bar },
     { key: "to", title: "Applies to", cell: appliesTo(id) },
-    { key: "most", title: "Most", num: true, sort: (row) => row.limit, opt: true, cell: most },
+    { key: "most", title: "Most", num: true, sort: (row) => Number(row.limit), opt: true, cell: most },
     {
       key: "reset",
       title: "More room in",

@@ -1,5 +1,5 @@
 // The tabs of a request: what was decided, and its line in the log.
-import { badge, copyButton, h, millis, wait, whole } from "../../kit/dom.js";
+import { amount, badge, copyButton, h, millis, quantity, wait } from "../../kit/dom.js";
 import { empty } from "../../kit/states.js";
 import { plainTable } from "../../kit/table.js";
 import { targetOf } from "./spans.js";
@@ -62,9 +62,9 @@ const limits = ({ limits: found, limit_reached: reached }) =>
         " ",
         reached?.name === one.name && reached?.scope === one.scope && badge("reached", "warn"),
       ],
-      whole(one.before),
-      whole(one.after),
-      `${whole(one.limit)} ${one.window ? `per ${one.window}` : "at a time"}`,
+      amount(one.before, one.unit),
+      amount(one.after, one.unit),
+      `${quantity(one.limit, one.unit)} ${one.window ? `per ${one.window}` : "at a time"}`,
       wait(one.reset_after_ms),
     ]),
   );
