@@ -1,7 +1,8 @@
 """Budgets on the way of requests: what clients see when a budget has no more."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import anthropic
@@ -9,7 +10,8 @@ import openai
 import pytest
 
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.upstream import Upstream, sized
+from tests.support.peer import Peer
+from tests.support.upstream import STREAM, Upstream, chunk, sized
 from tests.support.wait import until
 
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -100,3 +102,201 @@ def test_a_spent_budget_rejects_and_the_sdks_show_why_and_do_not_repeat(
         other.messages.create(model="dear", max_tokens=10, messages=HELLO)
     assert SPENT in str(seen.value)
     assert len(upstream.received) == 1
+
+
+#: Far more tokens than any budget here has.
+ENDLESS = 100_000
+
+
+def delta(text: str) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    event = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return b"data: " + json.dumps(event).encode() + b"\n\n"
+
+
+def block(text: str) -> bytes:
+    event = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    return b"event: content_block_delta\ndata: " + json.dumps(event).encode() + b"\n\n"
+
+
+def item(text: str) -> bytes:
+    event = {
+        "type": "response.output_text.delta",
+        "delta": text,
+        "item_id": "i",
+        "output_index": 0,
+        "content_index": 0,
+        "logprobs": [],
+        "sequence_number": 1,
+    }
+    return b"event: response.output_text.delta\ndata: " + json.dumps(event).encode() + b"\n\n"
+
+
+START = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None}
+MESSAGE_START = (
+    b"event: message_start\ndata: "
+    + json.dumps(
+        {"type": "message_start", "message": {**START, "usage": {"input_tokens": 9, "output_tokens": 1}}}
+    ).encode()
+    + b'\n\nevent: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    + b'"content_block":{"type":"text","text":""}}\n\n'
+)
+
+
+class Flood:
+    """Sends events of one token each, many at a time, until so many were sent or the gateway leaves."""
+
+    def __init__(self, event: bytes, number: int = ENDLESS, first: bytes = b"", last: bytes = b"") -> None:
+        self.event, self.number, self.first, self.last = event, number, first, last
+        self.was_left = False
+
+    async def __call__(self, peer: Peer) -> None:
+        await peer.request()
+        await peer.write(STREAM + chunk(self.first or self.event))
+        await asyncio.sleep(0.05)  # a response that has not begun ends with a status of its own
+        try:
+            for _ in range(self.number // 100):
+                await peer.write(chunk(self.event * 100))
+            await peer.write(chunk(self.last) + b"0\r\n\r\n")
+        except ConnectionError:
+            self.was_left = True
+            raise
+        self.was_left = peer.gone.is_set()
+
+
+def counted(stream: Iterable[Any], is_token: Callable[[Any], bool]) -> tuple[int, Exception | None]:
+    """How many tokens an SDK read, and the error that ended the stream."""
+    tokens = 0
+    try:
+        for event in stream:
+            tokens += is_token(event)
+    except (openai.OpenAIError, anthropic.AnthropicError) as error:
+        return tokens, error
+    return tokens, None
+
+
+ENDS = "The budget 'b0' has no more for this response: "
+
+
+def test_a_stream_ends_within_its_reservation_and_the_sdk_of_openai_shows_why(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 1_000}})
+    upstream.plays([flood := Flood(delta(" tok"))])
+    with openai_of(tenant) as client:
+        stream = client.chat.completions.create(model="dear", messages=HELLO, stream=True)
+        tokens, caught = counted(stream, lambda event: event.choices[0].delta.content is not None)
+    assert isinstance(caught, openai.APIError)
+    assert ENDS in caught.message
+    assert caught.code == "quota_exceeded"
+    assert 500 < tokens <= 1_000 + 256
+    state = budget_of(tenant, lambda state: state["used"] > 0 and state["held"] == 0)
+    assert tokens <= state["used"] <= 1_000 + 256
+    assert flood.was_left
+
+
+def test_a_stream_ends_within_its_reservation_and_the_sdk_of_anthropic_shows_why(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"usd": "0.0021"}})
+    upstream.plays([Flood(block(" tok"), first=MESSAGE_START)])
+    with anthropic_of(tenant) as client:
+        stream = client.messages.create(model="dear", max_tokens=400, messages=HELLO, stream=True)
+        tokens, caught = counted(stream, lambda event: event.type == "content_block_delta")
+    assert isinstance(caught, anthropic.APIStatusError)
+    assert ENDS in str(caught)
+    assert "USD are used or reserved. It resets at" in str(caught)
+    assert 400 <= tokens <= 1_050 + 256
+    state = budget_of(tenant, lambda state: float(state["used"]) > 0 and float(state["held"]) == 0)
+    assert float(state["used"]) <= 0.0021 + 256 * 0.000002
+
+
+def test_a_stream_of_the_responses_api_ends_with_an_error_that_its_sdk_shows(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 300}})
+    upstream.plays([Flood(item(" tok"))])
+    with openai_of(tenant) as client:
+        stream = client.responses.create(model="dear", input="Hello!", stream=True)
+        tokens, caught = counted(stream, lambda event: event.type == "response.output_text.delta")
+    assert isinstance(caught, openai.APIError)
+    assert ENDS in str(caught)
+    assert 200 < tokens <= 300
+
+
+LAST = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5000}}\n\ndata: [DONE]\n\n'
+
+
+def read(tenant: TenantInUse, **more: Any) -> bytes:
+    """The body of a streamed response, which may end early."""
+    body = {"model": "dear", "max_tokens": 10, "messages": HELLO, "stream": True, **more}
+    response = tenant.request("POST", "/ai/v1/chat/completions", json=body, stream=True)
+    assert response.status_code == 200
+    return bytes(response.raw.read(decode_content=True))
+
+
+def test_a_stream_gets_more_while_its_budget_has_more(tenant_with: Create, upstream: Upstream) -> None:
+    tenant = tenant_with({"limit": {"tokens": 10_000}})
+    upstream.plays([Flood(delta(" tok"), 5_000, last=LAST)])
+    assert read(tenant).count(b" tok") == 5_001
+    budget_of(tenant, lambda state: state["used"] == 5_009 and state["held"] == 0)
+
+
+def test_a_response_is_finished_where_its_budget_says_so_and_the_debt_is_shown(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 1_000}, "overrun": "finish"})
+    upstream.plays([Flood(delta(" tok"), 5_000, last=LAST)])
+    assert b"[DONE]" in read(tenant)
+    state = budget_of(tenant, lambda state: state["used"] == 5_009 and state["held"] == 0)
+    assert state["over"] == 4_009
+    assert ask(tenant).json()["error"]["code"] == "quota_exceeded"
+
+
+def test_another_model_takes_the_place_of_the_one_that_a_spent_budget_counts(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    spent = {"limit": {"tokens": 100}, "on_spent": "downgrade", "downgrade_to": "cheap"}
+    tenant = tenant_with(spent, {"limit": {"tokens": 100_000}})
+    upstream.responds(reply(100, 20))
+    assert ask(tenant).headers["X-Gateway-Model"] == "dear"
+    budget_of(tenant, lambda state: state["used"] == 120)
+    upstream.responds(reply(100, 20))
+    response = ask(tenant)
+    assert (response.status_code, response.headers["X-Gateway-Downgraded-To"]) == (200, "cheap")
+    assert response.headers["X-Gateway-Model"] == "cheap"
+    assert json.loads(upstream.received[-1].body)["model"] == "cheap"
+    budget_of(tenant, lambda state: state["used"] == 240)
+
+
+def test_less_output_is_asked_for_where_a_budget_has_less_left(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 200}, "cap_output": True})
+    upstream.responds(reply(10, 20))
+    response = ask(tenant, max_tokens=500)
+    assert response.status_code == 200
+    most = json.loads(upstream.received[-1].body)["max_tokens"]
+    assert most == int(response.headers["X-Gateway-Max-Output"])
+    assert 150 < most < 200
+
+
+def test_a_model_without_a_price_is_rejected_where_money_counts(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"usd": "1"}})
+    response = ask(tenant, "unpriced")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "unpriced_model")
+    assert "the budget 'b0' counts money" in response.json()["error"]["message"]
+
+
+def test_a_request_that_its_provider_rejects_uses_nothing(tenant_with: Create, upstream: Upstream) -> None:
+    tenant = tenant_with({"limit": {"tokens": 100}}, {"limit": {"requests": 1}})
+    upstream.responds(sized(b"{}", "400 Bad Request", "Content-Type: application/json"))
+    assert ask(tenant).status_code == 400
+    budget_of(tenant, lambda state: state["held"] == 0)
+    upstream.responds(reply(5, 5))
+    for _ in until(5):
+        if ask(tenant).status_code == 200:
+            break
+    budget_of(tenant, lambda state: state["used"] == 10)
