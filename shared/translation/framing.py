@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import orjson
 
-from shared.bodies.json.parse import dump_json
 from shared.providers.apis.events import DONE
 from shared.providers.calls import OPENAI_CHAT
 from shared.translation.notes import Document
@@ -57,8 +56,8 @@ def write_event(event: StreamEvent, api: str) -> bytes:
 def _dump(document: Document) -> bytes:
     try:
         return orjson.dumps(document)
-    except orjson.JSONEncodeError:  # numbers with more than 64 bits
-        return dump_json(document)
+    except orjson.JSONEncodeError:  # a number with more than 64 bits, or half a letter: both can be written
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 class Letters:

@@ -4,10 +4,11 @@ OpenAI has the arguments as a text with JSON, which a model may write wrongly; A
 """
 
 import hashlib
+import json
 import re
 from typing import Any, Final
 
-from shared.bodies.json.parse import dump_json, parse_json
+from shared.bodies.json.parse import parse_json
 from shared.translation.notes import Document
 
 #: A name of a tool that both take.
@@ -22,7 +23,9 @@ def arguments_of(value: Any) -> str:
     >>> arguments_of({"city": "Rome"})
     '{"city":"Rome"}'
     """
-    return dump_json(value).decode() if isinstance(value, dict) else "{}"
+    if not isinstance(value, dict):
+        return "{}"
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def input_of(arguments: Any) -> Document | None:

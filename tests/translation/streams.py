@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from anthropic.lib.streaming._messages import accumulate_event
 from hypothesis import strategies as st
 from openai.lib.streaming.chat._completions import ChatCompletionStreamState
 
@@ -147,45 +148,24 @@ def run_bytes(events: Events, stream: Iterable[bytes], api: str) -> bytes:
 
 def read_messages(events: Iterable[Any]) -> Document:
     """The message that the SDK of Anthropic makes of a stream; the error event if there is one."""
-    message: Document = {}
-    is_open = False
+    message, buffers, count, is_open = None, dict[int, bytes](), 0, False
     for event in events:
         if event["type"] == "error":
             oracles.messages_error(event)
             return dict(event)
         if event["type"] == "ping":
             continue
-        oracles.message_event(event)
-        assert (event["type"] == "message_start") is (not message)
-        if event["type"] == "message_start":
-            message = json.loads(json.dumps(event["message"]))
-        elif event["type"] == "content_block_start":
-            assert (is_open, event["index"]) == (False, len(message["content"]))
-            is_open = True
-            message["content"].append({**event["content_block"], "pieces": ""})
-        elif event["type"] == "content_block_delta":
-            assert (is_open, event["index"]) == (True, len(message["content"]) - 1)
-            _add_delta(message["content"][-1], event["delta"])
-        elif event["type"] == "content_block_stop":
-            assert (is_open, event["index"]) == (True, len(message["content"]) - 1)
-            is_open = False
-            block, text = message["content"][-1], message["content"][-1].pop("pieces")
-            if block["type"] == "tool_use" and text:
-                block["input"] = json.loads(text)
-        elif event["type"] == "message_delta":
-            message |= event["delta"]
-            message["usage"] |= event["usage"]
-    assert not is_open
-    assert event["type"] == "message_stop"
-    oracles.message(message)
-    return message
-
-
-def _add_delta(block: Document, delta: Document) -> None:
-    if delta["type"] == "input_json_delta":
-        block["pieces"] += delta["partial_json"]
-    else:
-        block[block["type"]] += delta[block["type"]]
+        read = oracles.message_event(event)
+        # The SDK of Python takes blocks in any order; others do not.
+        if "index" in event:
+            assert (event["index"], is_open) == (count, event["type"] != "content_block_start")
+            is_open = event["type"] != "content_block_stop"
+            count += not is_open
+        message = accumulate_event(event=read, current_snapshot=message, json_bufs=buffers)
+    assert (message is not None, is_open, event["type"]) == (True, False, "message_stop")
+    made: Document = message.to_dict()
+    oracles.message(made)
+    return made
 
 
 def read_chunks(stream: Sequence[Any]) -> Document:

@@ -36,6 +36,10 @@ def test_number_of_any_length_passes() -> None:
     assert write_event({"n": 2**70}, "openai.chat") == b'data: {"n":1180591620717411303424}\n\n'
 
 
+def test_half_of_a_letter_where_no_text_goes_on_passes_as_an_escape() -> None:
+    assert write_event({"id": "\ud83d"}, "openai.chat") == b'data: {"id":"\\ud83d"}\n\n'
+
+
 def test_letter_that_is_cut_between_two_pieces_is_joined() -> None:
     letters = Letters()
     pieces = ["a", "\ud83d", "\ude00b", "é"]

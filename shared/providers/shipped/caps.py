@@ -31,6 +31,8 @@ CAPS: Final[Mapping[str, _Check]] = {
     "structured": _FLAG,
     "prefill": _FLAG,
     "mid_system": _FLAG,
+    "array_content": _FLAG,
+    "reasoning_content": _FLAG,
     "vision": _FLAG,
     "pdf": _FLAG,
     "audio": _FLAG,
