@@ -38,6 +38,7 @@ from admin_app.views.ai import (
     providers_health,
     usage,
 )
+from admin_app.views.alerts import webhooks
 from admin_app.views.file import document, plans
 from admin_app.views.history import audit, versions
 from admin_app.views.platform import tokens
@@ -84,6 +85,7 @@ _VIEWS = (
     connection,
     rate_limits,
     usage,
+    webhooks,
     versions,
     audit,
     document,

@@ -1,7 +1,8 @@
-"""The owner of providers and models: the platform, or a tenant. Both are read and changed in the same way."""
+"""The owner of providers, models and webhooks: the platform, or a tenant. Both are read and changed alike."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flask import Response
 
@@ -14,12 +15,13 @@ from shared.model.budgets import Budget
 from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import AiRule, Model, PlatformDocument, Provider
 from shared.model.uses import uses_of, uses_shared
+from shared.model.webhooks import Webhook
 from shared.secrets.context import PLATFORM
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """The providers and models of an owner.
+    """The providers, models and webhooks of an owner.
 
     Attributes:
         snapshot: the tenant that owns them; None for the platform.
@@ -28,6 +30,12 @@ class Holding:
     providers: tuple[Provider, ...]
     models: tuple[Model, ...]
     snapshot: Snapshot | None = None
+    webhooks: tuple[Webhook, ...] = ()
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """What it has, by the names of the fields of its owner."""
+        return {"providers": self.providers, "models": self.models, "webhooks": self.webhooks}
 
     def provider(self, provider_id: str) -> Provider:
         """A provider of the owner. Raises 404."""
@@ -43,6 +51,13 @@ class Holding:
                 return model
         raise not_found("model")
 
+    def webhook(self, webhook_id: str) -> Webhook:
+        """A webhook of the owner. Raises 404."""
+        for webhook in self.webhooks:
+            if webhook.id == webhook_id:
+                return webhook
+        raise not_found("webhook")
+
     def with_provider(self, provider: Provider) -> "Holding":
         """`provider` in place of the one with its id, or at the end."""
         if all(one.id != provider.id for one in self.providers):
@@ -55,6 +70,13 @@ class Holding:
         if old_name is None:
             return replace(self, models=(*self.models, model))
         return replace(self, models=tuple(model if one.name == old_name else one for one in self.models))
+
+    def with_webhook(self, webhook: Webhook) -> "Holding":
+        """`webhook` in place of the one with its id, or at the end."""
+        if all(one.id != webhook.id for one in self.webhooks):
+            return replace(self, webhooks=(*self.webhooks, webhook))
+        replaced = tuple(webhook if one.id == webhook.id else one for one in self.webhooks)
+        return replace(self, webhooks=replaced)
 
     @property
     def usable(self) -> Mapping[str, Provider]:
@@ -103,12 +125,11 @@ class Owner:
 
         def of_platform(before: PlatformDocument) -> PlatformDocument:
             after = change(holding_of(before))
-            return replace(before, providers=after.providers, models=after.models, updated_at=now)
+            return replace(before, **after.members, updated_at=now)
 
         def of_tenant(before: Snapshot) -> Snapshot:
             after = change(holding_of(before))
-            tenant = replace(before.tenant, providers=after.providers, models=after.models, updated_at=now)
-            return replace(before, tenant=tenant)
+            return replace(before, tenant=replace(before.tenant, **after.members, updated_at=now))
 
         if self.tenant_id is None:
             return holding_of(change_platform(of_platform, finish if respond else None))
@@ -154,7 +175,7 @@ def check_unused(holding: Holding, *, provider: str | None = None, model: str | 
         raise ApiError("in_use", f"{name} is used by {', '.join(users)}. Change these first.")
 
 
-def name_taken[Item: (Provider, Model, Rule, Budget)](
+def name_taken[Item: (Provider, Model, Rule, Budget, Webhook)](
     before: Item, after: Item, all_items: Iterable[Item]
 ) -> ApiError | None:
     """409 if another one of `all_items` than the one `before` the change has the name `after` it."""
@@ -192,5 +213,5 @@ def _no_provider(name: str, known: Iterable[str]) -> str:
 def holding_of(owned: Snapshot | PlatformDocument) -> Holding:
     """What the owner has."""
     if isinstance(owned, PlatformDocument):
-        return Holding(owned.providers, owned.models)
-    return Holding(owned.tenant.providers, owned.tenant.models, owned)
+        return Holding(owned.providers, owned.models, None, owned.webhooks)
+    return Holding(owned.tenant.providers, owned.tenant.models, owned, owned.tenant.webhooks)

@@ -68,8 +68,9 @@ def write_platform(
 
 
 def ai_items(owned: Tenant | PlatformDocument) -> dict[str, object]:
-    """The providers of an owner by their ids, and its models by their names."""
+    """The providers and webhooks of an owner by their ids, and its models by their names."""
     return {
         **{provider.id: provider for provider in owned.providers},
         **{model.name: model for model in owned.models},
+        **{webhook.id: webhook for webhook in owned.webhooks},
     }

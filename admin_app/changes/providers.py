@@ -9,7 +9,14 @@ from admin_app.auth.field_access import PROVIDER_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_urls
 from admin_app.changes.owners import Holding, Owner, name_taken
 from admin_app.changes.read_only import split_read_only
-from admin_app.changes.secrets import NO_STORED_VALUE, OTHER_ORIGIN, keep_values, seal
+from admin_app.changes.secrets import (
+    NO_STORED_VALUE,
+    OTHER_ORIGIN,
+    keep_values,
+    outside_problems,
+    outside_warnings,
+    seal,
+)
 from admin_app.context import new_id, services
 from admin_app.http.errors import raise_problems
 from shared.core.errors import Problem
@@ -21,7 +28,6 @@ from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
 from shared.providers.shipped.presets import CUSTOM, Endpoint, preset_of
 from shared.secrets.context import provider_header_context, provider_key_context, provider_query_context
-from shared.settings.provider_secrets import env_secret, file_secret
 
 _KEY_READ_ONLY = ("expires_at", "created_at")
 _TARGET_FIELDS = ("kind", "base_url", "params")
@@ -101,10 +107,7 @@ def provider_warnings(provider: Provider, targets: CheckedTargets) -> list[Probl
         detail = "It has no enabled key, so calls of its models are rejected. Add one with POST …/keys."
         warnings.append(Problem("/keys", detail))
     for i, key in enumerate(provider.keys):
-        name = env_secret(key.env) if key.env else file_secret(key.file) if key.file else None
-        if name is not None and name not in services().opened:
-            detail = "It is missing or empty on this machine, so the key is not used."
-            warnings.append(Problem(f"/keys/{i}/secret", detail))
+        warnings += outside_warnings(f"/keys/{i}/secret", key.env, key.file)
     return warnings
 
 
@@ -189,17 +192,11 @@ def _with_settings(sent: Mapping[str, Any], known: ProviderKey | None) -> Provid
 
 def _reference_problems(keys: Sequence[ProviderKey]) -> list[Problem]:
     """Problems of variables and files that the operator has not opened."""
-    opened = services().settings.secrets
-    problems = []
-    for i, key in enumerate(keys):
-        if key.env is not None and key.env not in opened.env:
-            allowed = ", ".join(opened.env) or "none"
-            detail = f"The variable {key.env} is not in the setting secrets.env. Allowed: {allowed}."
-            problems.append(Problem(f"/keys/{i}/secret", detail))
-        if key.file is not None and opened.folder is None:
-            detail = "The setting secrets.folder names no folder. Set it, or send the secret as text."
-            problems.append(Problem(f"/keys/{i}/secret", detail))
-    return problems
+    return [
+        problem
+        for i, key in enumerate(keys)
+        for problem in outside_problems(f"/keys/{i}/secret", key.env, key.file)
+    ]
 
 
 def _endpoint_problems(provider: Provider) -> list[Problem]:

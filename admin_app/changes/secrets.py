@@ -15,6 +15,7 @@ from shared.documents.fields import KEEP, is_set
 from shared.model.config import PluginConfig
 from shared.model.sealed import Sealed
 from shared.secrets.context import endpoint_origin, header_context, setting_context
+from shared.settings.provider_secrets import env_secret, file_secret
 
 #: The problem of a secret to keep that is not there, or is for another origin.
 NO_STORED_VALUE = '{"set": true} keeps a stored value, but there is none. Send the value.'
@@ -54,6 +55,27 @@ def keep_values(
         else:
             values[name] = known[fold(name)]
     return values, problems
+
+
+def outside_problems(pointer: str, env: str | None, file: str | None) -> list[Problem]:
+    """The problem of a secret in a variable or file that the operator has not opened."""
+    opened = services().settings.secrets
+    if env is not None and env not in opened.env:
+        allowed = ", ".join(opened.env) or "none"
+        detail = f"The variable {env} is not in the setting secrets.env. Allowed: {allowed}."
+        return [Problem(pointer, detail)]
+    if file is not None and opened.folder is None:
+        detail = "The setting secrets.folder names no folder. Set it, or send the secret as text."
+        return [Problem(pointer, detail)]
+    return []
+
+
+def outside_warnings(pointer: str, env: str | None, file: str | None) -> list[Problem]:
+    """A warning if a secret that is kept outside the store is not there."""
+    name = env_secret(env) if env else file_secret(file) if file else None
+    if name is None or name in services().opened:
+        return []
+    return [Problem(pointer, "It is missing or empty on this machine, so it is not used.")]
 
 
 def seal(value: str | Sealed, context: str) -> Sealed:

@@ -58,7 +58,7 @@ class GuardedFetch:
                 left = call.left()
                 response = self._session.send(prepared, stream=True, allow_redirects=False, timeout=left)
                 with response:
-                    content = _read(response, request.max_bytes)
+                    content = _read(response, request.max_bytes) if request.max_bytes else b""
                 # A response without a length also ends when the connection is closed at the deadline.
                 call.left()
                 return FetchResponse(response.status_code, response.headers, content)

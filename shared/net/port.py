@@ -15,7 +15,7 @@ class FetchRequest:
         headers: the headers besides those of the connection.
         body: the body.
         timeout: how long the call may take, in seconds.
-        max_bytes: the longest response body.
+        max_bytes: the longest response body; 0: none is read, whatever is sent.
     """
 
     method: str

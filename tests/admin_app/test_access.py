@@ -16,6 +16,7 @@ from admin_app.auth.failed_logins import MAX_FAILURES
 from admin_app.ui.pages import MISSING, PAGES
 from shared.documents import examples
 from shared.documents.ai import examples as ai
+from shared.documents.alerts.webhook import WEBHOOK
 from shared.secrets.api_keys import PepperedHasher
 from shared.testing.memory_store import MemoryStore
 from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, make_world, new_app
@@ -127,6 +128,15 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", f"{_BUDGET}/increase"): {"usd": "1"},
     ("POST", f"{_BUDGET}/reset"): {},
     **{(method, "/prices"): ai.PRICES for method in ("PUT", "PATCH")},
+    **{
+        (method, f"{owner}/webhooks{path}"): body
+        for owner in ("", "/tenants/<tenant_id>")
+        for method, path, body in (
+            ("POST", "", WEBHOOK),
+            ("PATCH", "/<webhook_id>", {"active": False}),
+            ("POST", "/<webhook_id>/test", {}),
+        )
+    },
     **_of_ai("", ai.PLATFORM_PROVIDER, ai.PLATFORM_MODEL),
     **_of_ai("/tenants/<tenant_id>", ai.PROVIDER, ai.MODEL),
 }
@@ -169,6 +179,7 @@ def scene(api: Api, tenant: Tenant, world: World) -> Scene:
         "<path:model_name>": ai.MODEL["name"],
         "<budget_id>": api.create(f"{tenant.url}/budgets", ai.BUDGET)["id"],
         "<path:target>": f"{provider['id']}/m",
+        "<webhook_id>": api.create(f"{tenant.url}/webhooks", WEBHOOK)["id"],
         "<token_id>": api.create("/platform/tokens", {"name": "ci", "scopes": ["admin"]})["id"],
     }
     return Scene(keys, urls)

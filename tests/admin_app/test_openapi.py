@@ -28,6 +28,7 @@ from shared.documents.ai import examples as ai
 from shared.documents.ai.model import ModelInput
 from shared.documents.ai.provider import PlatformProviderInput, ProviderInput
 from shared.documents.ai.provider_key import ProviderKeyInput, RotateKeyInput
+from shared.documents.alerts import webhook
 from shared.documents.api_key import ApiKeyInput, RotateInput
 from shared.documents.plugin_config import PluginConfigInput
 from shared.documents.rule import RuleInput
@@ -37,7 +38,7 @@ from tests.support.cases import slow
 
 #: Operations that are described: the rows of their page.
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "admin-api.md"
-OPERATIONS = 121
+OPERATIONS = 133
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -82,6 +83,7 @@ def there(api: Api) -> dict[str, str]:
         "version": "1",
         "token_id": api.create("/platform/tokens", platform_token.TOKEN)["id"],
         "plan_id": "plan_1",
+        "webhook_id": api.create(f"{tenant.url}/webhooks", webhook.WEBHOOK)["id"],
     }
 
 

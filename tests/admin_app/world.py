@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from admin_app import context, create_app
 from admin_app.auth import attempts, failed_logins
+from shared.alerts.deliveries import Deliveries, LastDelivery
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain
@@ -87,6 +88,13 @@ class NoHealth:
 
     def tell(self, report: Report) -> None:
         """Do nothing: there are no workers."""
+
+
+class NoDeliveries:
+    """The deliveries of webhooks that were told nothing yet."""
+
+    def last(self, webhooks: Iterable[str]) -> Mapping[str, LastDelivery]:
+        return {}
 
 
 class OneRecord:
@@ -184,6 +192,7 @@ class World:
             UsageReader: NoUsage,
             RecordReader: OneRecord,
             StatusReader: NoWorkers,
+            Deliveries: NoDeliveries,
         }[reader]()
 
     def peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:

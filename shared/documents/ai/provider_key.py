@@ -58,7 +58,7 @@ class ProviderSecret(fields.Field["str | Keep | Reference"]):
 
     def _reference(self, name: str, value: Any) -> Reference:
         if not self.references:
-            raise ValidationError(f"Only a provider of the platform may use {name}. Send the secret as text.")
+            raise ValidationError(f"Only the platform may use {name}. Send the secret as text.")
         if not isinstance(value, str):
             raise ValidationError({name: ["Must be text."]})
         _NAME(value)

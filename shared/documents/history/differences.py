@@ -14,6 +14,7 @@ from shared.core.json_pointer import escape_step, parse_path
 from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
+from shared.documents.alerts.webhook import webhook_document
 from shared.documents.api_key import api_key_document
 from shared.documents.history.versions import settings_document
 from shared.documents.rule import rule_document
@@ -38,6 +39,7 @@ def content_differences(before: Content | None, after: Content | None) -> list[D
     for kind, document in (("providers", provider_document), ("models", model_document)):
         dump: _Dump = partial(document, is_platforms=platform)
         found += _items(kind, _by_id(before, kind), _by_id(after, kind), dump)
+    found += _items("webhooks", _by_id(before, "webhooks"), _by_id(after, "webhooks"), webhook_document)
     if not platform:
         found += _items("budgets", _by_id(before, "budgets"), _by_id(after, "budgets"), budget_document)
     else:
@@ -181,6 +183,7 @@ _KINDS = {
     "prices": "price",
     "api_keys": "API key",
     "tokens": "token",
+    "webhooks": "webhook",
 }
 
 
@@ -216,6 +219,7 @@ def names_of(*states: Snapshot | Content | None) -> Mapping[str, str]:
         found |= {f"/rules/{rule.id}": rule.path for rule in getattr(content, "rules", ())}
         found |= {f"/providers/{provider.id}": provider.name for provider in content.providers}
         found |= {f"/budgets/{one.id}": one.name for one in getattr(content, "budgets", ())}
+        found |= {f"/webhooks/{webhook.id}": webhook.name for webhook in content.webhooks}
         if isinstance(state, Snapshot):
             found |= {f"/api_keys/{key.id}": key.name for key in state.keys}
     return found

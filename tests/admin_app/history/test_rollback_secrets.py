@@ -187,7 +187,7 @@ def test_reference_to_a_secret_outside_comes_back(tmp_path: Any, api: Api, world
     api.delete(f"/providers/{made['id']}")
     rollback = api.post("/platform/versions/1/rollback", {}).get_json()
     assert [one["detail"] for one in rollback["warnings"]] == [
-        "It is missing or empty on this machine, so the key is not used."
+        "It is missing or empty on this machine, so it is not used."
     ]
     after = api.get(f"/providers/{made['id']}").get_json()
     assert [(key["id"], key["secret"]) for key in after["keys"]] == [

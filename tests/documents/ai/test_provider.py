@@ -78,7 +78,7 @@ class TestKeys:
         assert set(wrong(keys=[{"secret": secret}])) == {"/keys/0/secret"}
 
     def test_only_the_platform_names_variables_and_files(self) -> None:
-        assert "Only a provider of the platform" in wrong(keys=[{"secret": {"env": "A"}}])["/keys/0/secret"]
+        assert "Only the platform" in wrong(keys=[{"secret": {"env": "A"}}])["/keys/0/secret"]
         assert self.load({"env": "OPENAI_API_KEY"}, PlatformProviderInput) == Reference(env="OPENAI_API_KEY")
         assert self.load({"file": "openai"}, PlatformProviderInput) == Reference(file="openai")
 
