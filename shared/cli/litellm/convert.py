@@ -201,20 +201,25 @@ class _Conversion:
         return {"name": name.capitalize(), "rules": {"ai": rule}, "api_keys": {"clients": {}}}
 
     def _limits(self, groups: Mapping[str, Sequence[Deployment]]) -> Json:
-        """The calls per minute of each model whose deployments all have such a limit."""
+        """The calls and tokens per minute of each model whose deployments all have such a limit."""
         found: Json = {}
         for name, deployments in groups.items():
-            counts = [one.rpm for one in deployments if one.rpm is not None]
-            if "*" in name or len(counts) < len(deployments):
+            quotas = [
+                {"limit": sum(counts), **unit, "window": "1m"}
+                for attribute, unit in (("rpm", {}), ("tpm", {"unit": "tokens"}))
+                if None not in (counts := [getattr(one, attribute) for one in deployments])
+            ]
+            if "*" in name or not quotas:
                 continue
             if len(found) == _MAX_PER_MODEL:
                 self.remarks.leave_out(
                     "model_list", f"Limits of more than {_MAX_PER_MODEL} models; raise the tier."
                 )
                 break
-            found[name] = {"limit": sum(counts), "window": "1m"}
+            found[name] = quotas if quotas[1:] else quotas[0]
         if found:
-            self.remarks.note("model_list", "Limits in rpm hold per tenant and model, not per deployment.")
+            note = "Limits in rpm and tpm hold per tenant and model, not per deployment."
+            self.remarks.note("model_list", note)
         return found
 
     def _setting(self, name: str) -> Decimal | None:

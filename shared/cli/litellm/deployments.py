@@ -67,7 +67,16 @@ _BARE: Final = (
 )
 _CARRIED: Final = (
     *("model", "api_key", "api_base", "base_url", "api_version", "organization", "extra_headers"),
-    *("aws_region_name", "rpm", "weight", "order", "timeout", "stream_timeout", "litellm_credential_name"),
+    *(
+        "aws_region_name",
+        "rpm",
+        "tpm",
+        "weight",
+        "order",
+        "timeout",
+        "stream_timeout",
+        "litellm_credential_name",
+    ),
     *("input_cost_per_token", "output_cost_per_token", "custom_llm_provider"),
 )
 _PRICES: Final = {"input_cost_per_token": "input", "output_cost_per_token": "output"}
@@ -75,7 +84,7 @@ _PRICES: Final = {"input_cost_per_token": "input", "output_cost_per_token": "out
 _SECRET_HEADER: Final = re.compile(r"auth|key|token|secret|passw|cookie|credential", re.IGNORECASE)
 _SECRET: Final = re.compile(r"secret|passw|credential|_key(_id)?$|_token$", re.IGNORECASE)
 # LiteLLM's own settings of a deployment; all others are parameters of calls.
-_SETTINGS: Final = ("tpm", "max_budget", "budget_duration", "max_parallel_requests")
+_SETTINGS: Final = ("max_budget", "budget_duration", "max_parallel_requests")
 
 
 @dataclass
@@ -87,7 +96,7 @@ class Deployment:
         model: the name that the provider knows; ``*`` stands for all of its models.
         weight: its share; None if LiteLLM was told none.
         order: the lowest is tried first.
-        rpm: calls per minute; None without a limit.
+        rpm, tpm: calls and tokens per minute; None without a limit.
         timeouts: in seconds, by their names in the gateway.
     """
 
@@ -96,6 +105,7 @@ class Deployment:
     weight: Decimal | None = None
     order: int = 0
     rpm: int | None = None
+    tpm: int | None = None
     timeouts: Json = field(default_factory=dict)
 
 
@@ -131,6 +141,7 @@ class Providers:
             weight=number(params.get("weight", params.get("rpm"))),
             order=int(number(params.get("order")) or 0),
             rpm=None if (rpm := number(params.get("rpm"))) is None else int(rpm),
+            tpm=None if (tpm := number(params.get("tpm"))) is None else int(tpm),
             timeouts=_timeouts(params),
         )
 

@@ -60,8 +60,9 @@ model_list:
       api_base: https://example-ca.openai.azure.com/
       api_key: os.environ/KEY_CA
       rpm: 12
+      tpm: 9000
   - model_name: local
-    litellm_params: {model: openai/opt, api_base: "http://10.0.0.9:4000/v1", api_key: none}
+    litellm_params: {model: openai/opt, api_base: "http://10.0.0.9:4000/v1", api_key: none, rpm: 5, tpm: 700}
 """)
     platform = made.document["platform"]
     assert models(made) == {"chat": ["azure/chat-eu", "azure-2/chat-ca"], "local": ["custom/opt"]}
@@ -77,7 +78,15 @@ model_list:
     rule = made.document["tenants"]["main"]["rules"]["ai"]
     assert rule["ai"] == {"models": ["chat", "local"]}
     assert rule["plugin_chain"][0]["settings"] == {
-        "limits": {"per_model": {"chat": {"limit": 18, "window": "1m"}}}
+        "limits": {
+            "per_model": {
+                "chat": {"limit": 18, "window": "1m"},
+                "local": [
+                    {"limit": 5, "window": "1m"},
+                    {"limit": 700, "unit": "tokens", "window": "1m"},
+                ],
+            }
+        }
     }
     assert left_out(made) == set()
     assert "secrets: {env: [KEY_CA, KEY_EU]}" in str(made.remarks.notes)
@@ -191,7 +200,7 @@ model_list:
 
 def test_parameters_of_calls_are_told() -> None:
     made = imported("model_list: [{model_name: a, litellm_params: {model: gpt-b, temperature: 0.2, tpm: 9}}]")
-    assert left_out(made) == {"model_list[0].litellm_params.temperature", "model_list[0].litellm_params.tpm"}
+    assert left_out(made) == {"model_list[0].litellm_params.temperature"}
 
 
 # The cases that agentgateway's importer is tested with, by their names.
