@@ -8,7 +8,7 @@ from shared.translation.errors import ROWS, chat_error, messages_error
 from shared.translation.members import DROP, MAP, Member
 from shared.translation.notes import HEADER
 from shared.translation.pairs import TABLES
-from shared.translation.stops import FINISH_REASONS, STOP_REASONS
+from shared.translation.stops import FINISH_REASONS, INCOMPLETE_REASONS, STOP_REASONS
 
 _ACTIONS = {MAP: "mapped", DROP: "dropped"}
 
@@ -25,7 +25,8 @@ def translation_page() -> str:
         *[part for (client, upstream), tables in TABLES.items() for part in _pair(client, upstream, tables)],
         "## Why a response ended\n",
         "A model that calls a tool ends with `tool_use`, whatever its server says. Any other reason than "
-        "these is a normal end for clients of `openai.chat`, and an error for those of `anthropic.messages`.",
+        "these is a normal end for clients of `openai.chat`, and an error for those of `anthropic.messages` "
+        "and `openai.responses`.",
         table(
             ("`stop_reason` of `anthropic.messages`", "`finish_reason` of `openai.chat`"),
             [(code(stop), code(finish)) for stop, finish in FINISH_REASONS.items()],
@@ -34,13 +35,22 @@ def translation_page() -> str:
             ("`finish_reason` of `openai.chat`", "`stop_reason` of `anthropic.messages`"),
             [(code(finish), code(stop)) for finish, stop in STOP_REASONS.items()],
         ),
+        table(
+            ("`finish_reason` of `openai.chat`", "`status` of `openai.responses`", "`incomplete_details`"),
+            [(code(finish), *_status(reason)) for finish, reason in INCOMPLETE_REASONS.items()],
+        ),
         "## Usage\n",
-        "`prompt_tokens` includes what was read from a cache and written to one; `input_tokens` does not. "
-        "What the provider does not report is absent, and not 0.",
+        "`prompt_tokens` includes what was read from a cache and written to one, and so does `input_tokens` of "
+        "`openai.responses`; that of `anthropic.messages` does not. What the provider does not report is "
+        "absent, and not 0, unless the API requires the member.",
         "## Streams\n",
         "The events of a stream say what the whole response would say. A stream that is cut off ends with an "
-        "error, and without `[DONE]` or `message_stop`. Pieces of calls that come in any order are sent one "
-        "call after the other to clients of `anthropic.messages`.",
+        "error, and without `[DONE]` or `message_stop`; for clients of `openai.responses`, with "
+        "`response.failed`. Pieces of calls that come in any order are sent one call after the other to "
+        "clients of `anthropic.messages`.",
+        "## Two steps\n",
+        "`anthropic.messages` and `openai.responses` meet in `openai.chat`: both tables hold, one after the "
+        "other. A pointer of the second step names the member of the client, if both APIs have it.",
         "## Errors\n",
         "The message of the provider is kept.",
         table(
@@ -61,6 +71,10 @@ def _words(member: Member) -> tuple[str, str]:
     allowed = ", ".join(code(json.dumps(value)) for value in member.harmless)
     action = _ACTIONS.get(member.action, "rejected")
     return f"{action}, but for {allowed}" if allowed else action, member.to
+
+
+def _status(reason: str | None) -> tuple[str, str]:
+    return (code("completed"), "") if reason is None else (code("incomplete"), code(reason))
 
 
 def _error(status: int) -> Iterator[str]:

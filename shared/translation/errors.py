@@ -117,3 +117,10 @@ def messages_protocol_error() -> Document:
     """The event for clients of Anthropic's API when a stream of the upstream is not complete."""
     message = ERRORS["upstream_protocol_error"][1]
     return {"type": "error", "error": {"type": "api_error", "message": message}}
+
+
+def responses_failure(status: int, message: str) -> Document:
+    """The member `error` of a response of OpenAI's responses that failed. It knows few codes."""
+    if status == 429:
+        return {"code": "rate_limit_exceeded", "message": message}
+    return {"code": "invalid_prompt" if status in (400, 413, 422) else "server_error", "message": message}

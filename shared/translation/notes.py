@@ -8,7 +8,7 @@ all that is dropped, or drops what would be rejected.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shared.core.errors import Invalid, Problem
 
@@ -66,6 +66,20 @@ class Settings:
 DEFAULTS: Final = Settings()
 
 
+class ClientTool(NamedTuple):
+    """A tool of the client for which the upstream got a function.
+
+    Attributes:
+        kind: the type of the client's tool, such as ``custom``.
+        name: its name.
+        namespace: the group of tools that it is in; empty: none.
+    """
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+
 class Notes:
     """The report of one translation, and what the response needs of the request.
 
@@ -77,9 +91,19 @@ class Notes:
     Attributes:
         include_usage: the client of a stream of chunks asked for the usage.
         tool_names: the client's names of tools by those that the upstream got in their place.
+        client_tools: the client's tools of other kinds than functions, by the names of their functions.
+        repeated: the members of the request that its response has, too.
     """
 
-    __slots__ = ("_changed", "_dropped", "_unsupported", "include_usage", "tool_names")
+    __slots__ = (
+        "_changed",
+        "_dropped",
+        "_unsupported",
+        "client_tools",
+        "include_usage",
+        "repeated",
+        "tool_names",
+    )
 
     def __init__(self, unsupported: str = DEFAULT) -> None:
         self._unsupported = unsupported
@@ -87,6 +111,8 @@ class Notes:
         self._changed: dict[str, None] = {}
         self.include_usage = False
         self.tool_names: dict[str, str] = {}
+        self.client_tools: dict[str, ClientTool] = {}
+        self.repeated: Document = {}
 
     @property
     def dropped(self) -> list[str]:
@@ -125,6 +151,8 @@ class Notes:
         self._changed.update(other._changed)
         self.include_usage |= other.include_usage
         self.tool_names = {**other.tool_names, **self.tool_names}
+        self.client_tools = {**other.client_tools, **self.client_tools}
+        self.repeated = {**other.repeated, **self.repeated}
 
     def header(self, api: str) -> str:
         """The value of `HEADER`: the API of the upstream, and the report."""

@@ -7,8 +7,8 @@ chat have one through chat.
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT
-from shared.translation import chat_to_messages, messages_to_chat
+from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
+from shared.translation import chat_to_messages, chat_to_responses, messages_to_chat, responses_to_chat
 from shared.translation.members import Member
 from shared.translation.translation import Translation, chain
 
@@ -16,6 +16,8 @@ from shared.translation.translation import Translation, chain
 _DIRECT: Final[Mapping[tuple[str, str], Translation]] = {
     (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.TRANSLATION,
     (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.TRANSLATION,
+    (OPENAI_CHAT, OPENAI_RESPONSES): chat_to_responses.TRANSLATION,
+    (OPENAI_RESPONSES, OPENAI_CHAT): responses_to_chat.TRANSLATION,
 }
 
 
@@ -36,6 +38,8 @@ def _with_chains(direct: Mapping[tuple[str, str], Translation]) -> dict[tuple[st
 TABLES: Final[Mapping[tuple[str, str], Mapping[str, Mapping[str, Member]]]] = {
     (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.TABLES,
     (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.TABLES,
+    (OPENAI_CHAT, OPENAI_RESPONSES): chat_to_responses.TABLES,
+    (OPENAI_RESPONSES, OPENAI_CHAT): responses_to_chat.TABLES,
 }
 #: The translations by pair.
 TRANSLATIONS: Final[Mapping[tuple[str, str], Translation]] = _with_chains(_DIRECT)

@@ -62,8 +62,8 @@ class ToolIds:
 
     __slots__ = ("_given", "_made")
 
-    def __init__(self, token: str) -> None:
-        self._made = f"toolu_{token[:24]}"
+    def __init__(self, token: str, prefix: str = "toolu_") -> None:
+        self._made = f"{prefix}{token[:24]}"
         self._given: dict[str, None] = {}
 
     def make(self, given: Any) -> str:
@@ -90,3 +90,13 @@ def messages_id(given: Any, token: str) -> str:
     """
     rest = given.removeprefix("chatcmpl-") if isinstance(given, str) else ""
     return rest if rest.startswith("msg_") else f"msg_{rest or token}"
+
+
+def responses_id(given: Any, token: str) -> str:
+    """The id of a response of OpenAI's responses, by that of chat.
+
+    >>> responses_id("chatcmpl-abc", ""), responses_id("chatcmpl-resp_abc", "")
+    ('resp_abc', 'resp_abc')
+    """
+    rest = given.removeprefix("chatcmpl-") if isinstance(given, str) else ""
+    return rest if rest.startswith("resp_") else f"resp_{rest or token}"

@@ -1,11 +1,13 @@
 """The translation between two APIs: four functions, each pure, and a chain of two of them."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, Protocol
 
+from shared.translation.efforts import EFFORTS
 from shared.translation.errors import ErrorResponse
 from shared.translation.framing import StreamEvent
-from shared.translation.notes import Caps, Context, Document, Notes, Settings
+from shared.translation.notes import Caps, Context, Document, Notes, Settings, Untranslatable
 
 
 class Events(Protocol):
@@ -53,21 +55,51 @@ class _ChainedEvents:
         return middle + self._first.end()
 
 
+#: What the model behind the API in the middle is said to do: everything, so that only the second translation
+#: decides what the upstream cannot do.
+_MIDDLE: Final[Caps] = {
+    "array_content": True,
+    "efforts": ("none", "minimal", *EFFORTS),
+    "stream_usage": True,
+}
+
+
 def chain(first: Translation, second: Translation) -> Translation:
     """The translation from the client's API of `first` to the upstream's API of `second`."""
 
     def request(document: Document, caps: Caps, settings: Settings) -> tuple[Document, Notes]:
-        middle, notes = first.request(document, caps, settings)
-        sent, others = second.request(middle, caps, settings)
+        middle, notes = first.request(document, _MIDDLE, _of_middle(settings))
+        try:
+            sent, others = second.request(middle, caps, settings)
+        except Untranslatable as error:
+            raise _for_client(error, document) from None
         notes.add(others)
         return sent, notes
+
+    def response(document: Document, context: Context) -> Document:
+        return first.response(second.response(document, context), _context_of_middle(context))
 
     def error(status: int, body: Any) -> ErrorResponse:
         return first.error(*second.error(status, body))
 
     return Translation(
         request,
-        lambda document, context: first.response(second.response(document, context), context),
-        lambda context: _ChainedEvents(first.events(context), second.events(context)),
+        response,
+        lambda context: _ChainedEvents(first.events(_context_of_middle(context)), second.events(context)),
         error,
     )
+
+
+def _of_middle(settings: Settings) -> Settings:
+    """The settings for the API in the middle, which no kind of provider writes in its own way."""
+    return replace(settings, kind="")
+
+
+def _context_of_middle(context: Context) -> Context:
+    return replace(context, settings=_of_middle(context.settings))
+
+
+def _for_client(error: Untranslatable, document: Document) -> Untranslatable:
+    """The error with a pointer into the client's request: to the member, if both APIs name it alike."""
+    member = error.pointer.split("/")[1] if error.pointer else ""
+    return Untranslatable(f"/{member}" if member in document else "", error.detail)

@@ -61,5 +61,22 @@ def messages_usage(units: Units) -> Document:
     return usage
 
 
+def responses_usage(units: Units) -> Document | None:
+    """The member `usage` of OpenAI's responses; None: nothing was reported. It requires all details."""
+    if not units:
+        return None
+    inputs, outputs = units.get("input", 0), units.get("output", 0)
+    return {
+        "input_tokens": inputs,
+        "input_tokens_details": {
+            "cached_tokens": units.get("input_cached", 0),
+            "cache_write_tokens": cache_write(units) or 0,
+        },
+        "output_tokens": outputs,
+        "output_tokens_details": {"reasoning_tokens": units.get("reasoning", 0)},
+        "total_tokens": inputs + outputs,
+    }
+
+
 def _known(members: Mapping[str, int | None]) -> Document:
     return {name: value for name, value in members.items() if value is not None}

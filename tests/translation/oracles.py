@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from anthropic.types import ErrorResponse, Message, RawMessageStreamEvent
 from anthropic.types.message_create_params import (
@@ -13,6 +13,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.chat.completion_create_params import (
     CompletionCreateParamsNonStreaming,
     CompletionCreateParamsStreaming,
+)
+from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses.response_create_params import (
+    ResponseCreateParamsNonStreaming,
+    ResponseCreateParamsStreaming,
 )
 from pydantic import BaseModel, TypeAdapter
 
@@ -88,3 +93,26 @@ def chat_request(document: Document) -> Document:
     known = {**document, "messages": messages}
     assert _plain(_adapter(kind).validate_python(known)) == known
     return document
+
+
+def responses_request(document: Document) -> Document:
+    """A request for OpenAI's responses, which has no member that the SDK does not know."""
+    kind = ResponseCreateParamsStreaming if document.get("stream") else ResponseCreateParamsNonStreaming
+    assert _plain(_adapter(kind).validate_python(document)) == document
+    return document
+
+
+def response(document: Document) -> Response:
+    return _strict(Response, document)
+
+
+#: The types of the events of OpenAI's responses, by their names.
+RESPONSE_EVENTS: Mapping[str, type[BaseModel]] = {
+    name: kind
+    for kind in get_args(get_args(ResponseStreamEvent)[0])
+    for name in get_args(kind.model_fields["type"].annotation)
+}
+
+
+def response_event(document: Document) -> Any:
+    return _strict(RESPONSE_EVENTS[document["type"]], document)
