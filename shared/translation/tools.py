@@ -13,6 +13,8 @@ from shared.translation.notes import Document
 
 #: A name of a tool that both take.
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# What Anthropic does not take in the id of a call.
+_NO_ID: Final = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST: Final = 64
 _HEX: Final = 8
 
@@ -47,9 +49,21 @@ def input_of(arguments: Any) -> Document | None:
 
 def short_name(name: str) -> str:
     """A name that is not too long for OpenAI. Two long ones with the same beginning stay different."""
-    if len(name) <= _LONGEST:
-        return name
-    return f"{name[: _LONGEST - _HEX - 1]}_{hashlib.sha256(name.encode()).hexdigest()[:_HEX]}"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - _HEX - 1]}_{_digest(name)}"
+
+
+def call_id(given: str) -> str:
+    """The id of a call for Anthropic: as it is, if that takes it.
+
+    >>> call_id("call_1"), call_id("functions.weather:0")
+    ('call_1', 'functions_weather_0_c8cf4471')
+    """
+    written = _NO_ID.sub("_", given)
+    return given if written == given else f"{written}_{_digest(given)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_HEX]
 
 
 class ToolIds:

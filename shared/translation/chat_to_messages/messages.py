@@ -10,7 +10,7 @@ from typing import Any, Final
 from shared.translation.chat_to_messages.content import blocks_of, cache_control, text_block
 from shared.translation.members import must_be, objects
 from shared.translation.notes import Caps, Document, Notes, Untranslatable
-from shared.translation.tools import input_of
+from shared.translation.tools import call_id, input_of
 
 _RESULT: Final = "tool_result"
 _NO_CALLS: Final = "Use tool_calls with functions."
@@ -45,7 +45,7 @@ class Conversation:
             case "assistant":
                 self._append("assistant", self._marked(self._said(message, pointer), message))
                 calls = message.get("tool_calls") or ()
-                self._order = [call.get("id", "") for call in calls]
+                self._order = [call_id(call["id"]) for call in calls]
             case "tool":
                 self._add_result(self._result(message, pointer))
             case "function":
@@ -93,7 +93,7 @@ class Conversation:
         return said
 
     def _call(self, call: Document, pointer: str) -> Iterator[Document]:
-        id_ = must_be(str, call.get("id"), f"{pointer}/id")
+        id_ = call_id(must_be(str, call.get("id"), f"{pointer}/id"))
         if call.get("type", "function") != "function":
             self._notes.reject("tool_calls", f"{pointer}/type", _NO_CALLS)
             return
@@ -108,7 +108,7 @@ class Conversation:
         yield {"type": "tool_use", "id": id_, "name": name, "input": value}
 
     def _result(self, message: Document, pointer: str) -> Document:
-        id_ = must_be(str, message.get("tool_call_id"), f"{pointer}/tool_call_id")
+        id_ = call_id(must_be(str, message.get("tool_call_id"), f"{pointer}/tool_call_id"))
         content: Any = message.get("content")
         if not isinstance(content, str):
             content = list(blocks_of(content, f"{pointer}/content", self._notes))

@@ -148,12 +148,13 @@ def _format(value: Any, caps: Caps, notes: Notes, system: list[Document]) -> Doc
 
 
 def _user(kept: Document, settings: Settings) -> Document:
-    name = next((kept[one] for one in ("user", "safety_identifier") if one in kept), None)
-    if name is None:
+    given = next((kept[one] for one in ("user", "safety_identifier") if one in kept), None)
+    if given is None:
         return {}
-    user = must_be(str, name, "/user")
+    user = must_be(str, given, "/user")
     if "@" in user or len(user) > _LONGEST_USER:  # the provider wants no addresses
-        user = hmac.new(settings.secret, user.encode(), hashlib.sha256).hexdigest()
+        name = user.encode(errors="surrogatepass")
+        user = hmac.new(settings.secret, name, hashlib.sha256).hexdigest()
     return {"metadata": {"user_id": user}}
 
 

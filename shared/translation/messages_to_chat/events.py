@@ -77,7 +77,8 @@ class Events:
 
     def _sign(self, event: str) -> list[StreamEvent]:
         if event == PING:
-            return [{"type": "ping"}] if self._is_started else []
+            # The message has to come first, so a comment keeps the connection alive until then.
+            return [{"type": "ping"}] if self._is_started else [PING]
         return self._end() if event == DONE else self._fail(messages_protocol_error())
 
     def _fail(self, error: Document) -> list[StreamEvent]:

@@ -171,7 +171,7 @@ def _user(kept: Document, settings: Settings) -> Document:
     user = must_be(dict, kept.get("metadata", {}), "/metadata").get("user_id")
     if user is None:
         return {}
-    name = must_be(str, user, "/metadata/user_id").encode()
+    name = must_be(str, user, "/metadata/user_id").encode(errors="surrogatepass")
     return {"prompt_cache_key": hmac.new(settings.secret, name, hashlib.sha256).hexdigest()[:_KEY_LENGTH]}
 
 

@@ -218,6 +218,16 @@ def test_results_of_tools_are_one_turn_in_the_order_of_the_calls_with_what_the_u
     }
 
 
+def test_id_that_anthropic_rejects_is_another_one_in_the_call_and_its_result() -> None:
+    odd = {**call(1), "id": "functions.weather:0"}
+    made = translated(
+        USER, calls(odd, call(2)), result(2), {**result(1), "tool_call_id": "functions.weather:0"}
+    )
+    [asked, _], results = made["messages"][1]["content"], made["messages"][2]["content"]
+    assert re.fullmatch("[A-Za-z0-9_-]+", asked["id"])
+    assert [one["tool_use_id"] for one in results] == [asked["id"], "call_2"]
+
+
 def test_result_comes_before_what_the_user_said_earlier() -> None:
     made = translated(USER, calls(call(1)), USER, result(1))
     assert [block["type"] for block in made["messages"][2]["content"]] == ["tool_result", "text"]

@@ -269,7 +269,7 @@ def test_event_that_is_none_of_the_api_is_an_error(event: Any) -> None:
 
 def test_comment_of_the_upstream_is_a_ping_once_the_message_has_begun() -> None:
     events = Events(context())
-    assert events.feed(PING) == []
+    assert events.feed(PING) == [PING]
     events.feed(chunk({"content": "Hi"}))
     assert events.feed(PING) == [{"type": "ping"}]
 
