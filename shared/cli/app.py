@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from shared.cli.commands import (
     applying,
+    budgets,
     doctor,
     explain,
     files,
@@ -62,6 +63,7 @@ for module in (
     programs,
     get,
     keys,
+    budgets,
     tokens,
     files,
     applying,

@@ -33,6 +33,7 @@ class Kind:
         path: below the owner.
         of_platform: whether the platform has such things of its own.
         of_tenants: whether tenants have them.
+        also: the member of lists with more of them, which are listed last.
     """
 
     member: str
@@ -41,6 +42,7 @@ class Kind:
     path: str = ""
     of_platform: bool = False
     of_tenants: bool = True
+    also: str = ""
 
     def list(self, gw: Gw, tenant: str | None) -> Iterator[Mapping[str, Any]]:
         """All of them, of the tenant or of the platform."""
@@ -52,6 +54,8 @@ class Kind:
         else:
             owner = f"/tenants/{gw.tenant(tenant)}"
         yield from gw.api.pages(owner + path, self.member)
+        if self.also:
+            yield from gw.api.get(owner + path, limit=1)[self.also]
 
     def show(self, gw: Gw, tenant: str | None) -> None:
         """Print all of them."""
@@ -61,6 +65,16 @@ class Kind:
 
 def _keys_of(kind: str) -> Callable[[Mapping[str, Any]], Any]:
     return lambda item: [one["name"] for one in item.get(kind) or ()]
+
+
+def _amount(member: str) -> Callable[[Mapping[str, Any]], Any]:
+    """A member of the state of a budget, with its unit."""
+
+    def text(item: Mapping[str, Any]) -> str:
+        unit = next(iter(item["limit"]))
+        return f"{item['state'][member]} {unit.upper() if unit == 'usd' else unit}"
+
+    return text
 
 
 # API keys and tokens.
@@ -134,6 +148,20 @@ KINDS: Final[Mapping[str, Kind]] = {
             ("STRATEGY", "strategy"),
         ),
         of_platform=True,
+    ),
+    "budgets": Kind(
+        "budgets",
+        (
+            ("NAME", "name"),
+            ("OWNER", "owner"),
+            ("PERIOD", "period"),
+            ("USED", _amount("used")),
+            ("HELD", _amount("held")),
+            ("LIMIT", _amount("limit")),
+            ("RESETS AT", lambda item: item["state"]["resets_at"]),
+            ("ID", "id"),
+        ),
+        also="of_tier",
     ),
     "plugins": Kind(
         "plugins",
