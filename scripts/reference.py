@@ -215,6 +215,7 @@ def scopes_page() -> str:
             ("object", "fields"),
             [
                 ("tenant", ", ".join(map(code, TENANT_FIELDS))),
+                ("budget", "all of a budget with the owner `platform`; the owner `platform` of another one"),
                 ("rule", ", ".join(map(code, RULE_FIELDS))),
                 ("provider", ", ".join(map(code, PROVIDER_FIELDS))),
                 ("rule", "`limits.request_body` and `limits.response_body` above the gateway's own"),

@@ -8,11 +8,14 @@ from admin_app.auth.access import caller
 from admin_app.context import services
 from admin_app.http.errors import ApiError
 from shared.core.errors import Problem
+from shared.model.budgets import PLATFORM, TENANT, Budget
 from shared.model.config import RuleLimits, Tenant
 
 TENANT_FIELDS = ("subdomain", "tier", "status", "enabled_plugins", "required_plugins")
 RULE_FIELDS = ("ca",)
 PROVIDER_FIELDS = ("ca",)
+# Of a budget of the platform, a tenant may write none.
+_PLATFORMS_BUDGET = "Only the platform may change a budget of its own. Ask the gateway's operator."
 
 
 def check_fields(names: tuple[str, ...], before: Any, after: Any) -> ApiError | None:
@@ -25,6 +28,23 @@ def check_fields(names: tuple[str, ...], before: Any, after: Any) -> ApiError | 
     problems = [Problem(f"/{name}", "Only the platform may write this field.") for name in written]
     detail = f"Only the platform may write: {', '.join(written)}."
     return ApiError("forbidden", detail, problems)
+
+
+def own_kind() -> str:
+    """The kind of owner of budgets that the caller is."""
+    return PLATFORM if caller().is_platform else TENANT
+
+
+def may_change(budget: Budget) -> bool:
+    """Whether the caller may change a budget."""
+    return caller().is_platform or budget.owner != PLATFORM
+
+
+def check_owner(before: Budget, after: Budget | None) -> ApiError | None:
+    """403 if a tenant changes a budget of the platform, or makes one. None is no budget."""
+    if before == after or (may_change(before) and (after is None or may_change(after))):
+        return None
+    return ApiError("forbidden", _PLATFORMS_BUDGET, [Problem("/owner", _PLATFORMS_BUDGET)])
 
 
 def visible_keys(tenant: Tenant) -> Collection[str] | None:

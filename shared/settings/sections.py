@@ -360,10 +360,9 @@ class Settings:
     tiers: Mapping[str, Tier] = setting(
         tiers,
         SHIPPED,
-        "Limits that tenants cannot raise, by tier. limits: as in rate_limiter, per tenant. concurrent: "
-        "requests per worker. max_targets: targets of a rule or model; the other maxima: stored objects. "
-        "null: unlimited. budgets: those of the platform that each tenant of the tier has, by name "
-        "(docs/how-to/budgets.md). Keys that a shipped tier omits keep their defaults.",
+        "Ceilings of tenants, by tier. limits: as in rate_limiter, per tenant. concurrent: requests per "
+        "worker. max_targets: per rule or model; other maxima: stored objects. null: unlimited. budgets: "
+        "those of each tenant. Keys that a shipped tier omits keep their defaults.",
     )
     #: All of them as they were read, with their origins.
     in_force: Sequence[SettingInForce] = field(default=(), repr=False, compare=False)

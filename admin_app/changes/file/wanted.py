@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from admin_app.auth.access import caller
-from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS
+from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS, may_change, own_kind
 from admin_app.changes.file.secrets import provider_with_stored, rule_with_stored, tenant_with_stored
 from admin_app.changes.snapshot import new_key, tier_maximum, with_key
-from admin_app.changes.whole.budget import own_kind
 from admin_app.changes.whole.document import Part, Wanted
 from admin_app.context import new_id
 from shared.budgets.settings import budget_values
@@ -71,9 +70,8 @@ def _budgets(
         owner = sent["owner"] or (budgets.PLATFORM if caller().is_platform else None)
         return {**sent, "scope": replace(sent["scope"], **found), "owner": owner}
 
-    stored, kept = before.tenant.budgets, set()
-    if not caller().is_platform:
-        kept = {one.name for one in stored if one.owner == budgets.PLATFORM}
+    stored = before.tenant.budgets
+    kept = {one.name for one in stored if not may_change(one)}
     section = {**dict.fromkeys(kept, _STORED), **(file.budgets or {})} if prune else file.budgets
     parts = [_part(entry, one, (), with_ids) for entry, one in _paired(section, stored, budget, prune)]
     return {part.basis.id: part for part in parts}

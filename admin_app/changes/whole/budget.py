@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from admin_app.auth.access import caller
+from admin_app.auth.field_access import check_owner
 from admin_app.changes.offered import Offered
 from admin_app.changes.owners import holding_of, name_taken
 from admin_app.changes.platform import platform
@@ -19,30 +19,18 @@ from shared.core.errors import Problem, Rejection
 from shared.core.globs import matches_glob
 from shared.documents.ai.budget import budget_document, increase_document
 from shared.documents.ai.known_models import Prices
-from shared.model.budgets import PLATFORM, REJECT, TENANT, USD, Budget
+from shared.model.budgets import REJECT, USD, Budget
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.model.providers import AiRule
 from shared.providers.resolve import Resolution
 from shared.providers.shipped.model_table import shipped_models
 from shared.usage.row import day_of
 
-_PLATFORMS: Final = "Only the platform may change a budget of its own."
 _UNIT: Final = "A budget keeps its unit, because it has counted in it. Make another budget."
 _NOT_STORED: Final = "There is no such increase. POST …/increase adds one."
 # Models whose prices are looked up for a warning, and those that it names.
 _LOOKED_UP: Final = 500
 _TOLD: Final = 5
-
-
-def own_kind() -> str:
-    """The kind of owner that the caller is."""
-    return PLATFORM if caller().is_platform else TENANT
-
-
-def check_owner(budget: Budget) -> None:
-    """Raise 403 if the caller is a tenant, and the budget is the platform's."""
-    if budget.owner == PLATFORM and not caller().is_platform:
-        raise ApiError("forbidden", f"{_PLATFORMS} Ask the gateway's operator.")
 
 
 def changed_budget(before: Snapshot, stored: Budget, sent: Mapping[str, Any], now: float) -> Budget:
@@ -58,16 +46,9 @@ def changed_budget(before: Snapshot, stored: Budget, sent: Mapping[str, Any], no
     if budget.unit != stored.unit and not is_new:
         problems.append(Problem("/limit", _UNIT))
     budget, unknown = _with_references(before, budget, stored)
-    rejections = [_forbidden(stored, budget), name_taken(stored, budget, before.tenant.budgets)]
+    rejections = [check_owner(stored, budget), name_taken(stored, budget, before.tenant.budgets)]
     raise_problems(problems, unknown, rejections=rejections)
     return budget
-
-
-def _forbidden(stored: Budget, budget: Budget) -> ApiError | None:
-    """403 if a tenant changes a budget of the platform, or makes one."""
-    if caller().is_platform or budget == stored or PLATFORM not in (stored.owner, budget.owner):
-        return None
-    return ApiError("forbidden", _PLATFORMS, [Problem("/owner", _PLATFORMS)])
 
 
 def _with_increases(values: dict[str, Any], stored: Budget) -> tuple[dict[str, Any], list[Problem]]:

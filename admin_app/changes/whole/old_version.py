@@ -11,7 +11,13 @@ from typing import Any
 from marshmallow import Schema, ValidationError
 
 from admin_app.auth.access import caller
-from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS, writable_limits
+from admin_app.auth.field_access import (
+    PROVIDER_FIELDS,
+    RULE_FIELDS,
+    TENANT_FIELDS,
+    may_change,
+    writable_limits,
+)
 from admin_app.changes.rule_upstreams import known_target, origins_of
 from admin_app.changes.secrets import secret_maps, stored_secret
 from admin_app.changes.whole.document import Part, Wanted
@@ -28,7 +34,7 @@ from shared.documents.fields import READ_ONLY, is_set
 from shared.documents.history.versions import settings_document
 from shared.documents.rule import RuleReplacement, rule_document
 from shared.documents.tenant import TenantPatch
-from shared.model.budgets import PLATFORM, Budget, BudgetScope
+from shared.model.budgets import Budget, BudgetScope
 from shared.model.config import PluginConfig, Rule, Snapshot
 from shared.model.providers import Model, PlatformDocument, Provider, ProviderKey
 from shared.model.sealed import Sealed
@@ -217,12 +223,11 @@ class OldVersion:
     def _budgets(self, old: Sequence[Budget], present: Sequence[Budget]) -> dict[str, Part[Budget]]:
         """The budgets of the old version. Those of the platform stay, if the caller is a tenant."""
         stored = {one.id: one for one in present}
-        kept = {} if caller().is_platform else {one.id: one for one in present if one.owner == PLATFORM}
+        kept = {one.id: one for one in present if not may_change(one)}
         found = {one: Part[Budget]({}, budget) for one, budget in kept.items()}
         was = {one.id: one for one in old}
         for budget_id in {**was, **kept}:
-            is_platforms = budget_id in kept or was[budget_id].owner == PLATFORM
-            if caller().is_platform or not is_platforms:
+            if budget_id not in kept and may_change(was[budget_id]):
                 found[budget_id] = self._budget(was[budget_id], stored.get(budget_id))
             elif was.get(budget_id) != kept.get(budget_id):
                 self.warnings.append(Problem(f"/budgets/{budget_id}", _PLATFORMS_BUDGET))

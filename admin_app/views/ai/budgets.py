@@ -9,9 +9,10 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, caller, requires
+from admin_app.auth.field_access import check_owner, own_kind
 from admin_app.changes.idempotency import idempotent
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_tenant, note_event, tier_maximum
-from admin_app.changes.whole.budget import budget_warnings, changed_budget, check_owner, own_kind
+from admin_app.changes.whole.budget import budget_warnings, changed_budget
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
 from admin_app.http.openapi import Blueprint
@@ -124,7 +125,7 @@ class OneBudget(MethodView):
 
         def remove(before: Snapshot) -> Snapshot:
             budget = _find(before, budget_id)
-            check_owner(budget)
+            _check_owner(budget)
             check_match(budget_document(budget))
             return _with(before, tuple(one for one in before.tenant.budgets if one is not budget))
 
@@ -171,11 +172,17 @@ class BudgetReset(MethodView):
         """
         now = services().clock.now()
         budget = _find(find_tenant(tenant_id), budget_id, of_tier=True)
-        check_owner(budget)
+        _check_owner(budget)
         note_event(tenant_id, f"budget {budget.name} reset")
         with services().reading(BudgetStore) as store:
             store.reset(tenant_id, _name(budget, now), **_author(now))
         return response(budget_document(budget), extra=_states(tenant_id, [budget])[0])
+
+
+def _check_owner(budget: Budget) -> None:
+    """Raise 403 if the caller may not change a budget, whatever the change is."""
+    if error := check_owner(budget, None):
+        raise error
 
 
 def _increased(budget: Budget, sent: Mapping[str, Any], now: float) -> Budget:
@@ -236,7 +243,7 @@ def _change_one(
 
     def changed_tenant(before: Snapshot) -> Snapshot:
         budget = _find(before, budget_id)
-        check_owner(budget)
+        _check_owner(budget)
         check_match(budget_document(budget))
         after = replace(change(before, budget), updated_at=services().clock.now())
         return _with(before, tuple(after if one is budget else one for one in before.tenant.budgets))

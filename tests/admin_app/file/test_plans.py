@@ -229,8 +229,9 @@ class TestBudgets:
         )
         result = applied(api, document)
         assert result["warnings"] == []
-        of_ci, monthly = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
-        assert (monthly["name"], monthly["owner"], monthly["scope"]) == ("monthly", "platform", {})
+        made = {one["name"]: one for one in api.get(f"{tenant.url}/budgets").get_json()["budgets"]}
+        monthly, of_ci = made["monthly"], made["ci only"]
+        assert (monthly["owner"], monthly["scope"]) == ("platform", {})
         rule = api.get(f"{tenant.url}/rules").get_json()["rules"][0]["id"]
         assert of_ci["scope"] == {"key": result["api_keys"][0]["id"], "rule": rule, "tag": {"project": "x"}}
         dumped = api.get("/document").get_json()["tenants"]["acme"]["budgets"]
