@@ -28,7 +28,8 @@ cores=$(getconf _NPROCESSORS_ONLN)
 parallel=(-n "$((cores < 4 ? cores : 4))")
 # For tests that mostly wait for timeouts and for programs.
 one_more=(-n "$((cores < 4 ? cores + 1 : 4))")
-# They cover the pure packages (see [tool.coverage.run]). Only they run with coverage, which doubles their time.
+# They cover the pure packages (see [tool.coverage.run]). Only they run with coverage, which doubles their time. A
+# process of their own does so beside all others: those wait for programs now and then.
 covering=(tests/core tests/model tests/limits tests/pipeline tests/budgets tests/translation tests/upstreams tests/usage tests/admin_app/test_explain.py)
 
 # Runs tests. A path may select no test for one of the two passes, which is not an error.
@@ -42,8 +43,16 @@ if [ "$#" = 0 ]; then
     "$bin/mypy" &
     { "$bin/lint-imports" --no-cache && "$bin/python" -m scripts.tree; } || { wait; exit 1; }
     wait $!
-    "$bin/python" -m pytest -q "${one_more[@]}" "${covering[@]/#/--ignore=}"
-    exec "$bin/python" -m pytest -q "${parallel[@]}" --cov --cov-report=term --cov-fail-under=100 "${covering[@]}"
+    pure=$(mktemp)
+    set -m  # else Ctrl-C would not end it
+    "$bin/python" -m pytest -q --cov --cov-report=term --cov-fail-under=100 "${covering[@]}" >"$pure" 2>&1 &
+    set +m
+    trap 'kill -INT -- -$! 2>/dev/null; rm -f "$pure"' EXIT
+    code=0
+    "$bin/python" -m pytest -q "${one_more[@]}" "${covering[@]/#/--ignore=}" || code=1
+    wait $! || code=1
+    cat "$pure"
+    exit $code
 fi
 if [ "$1" = --slow ]; then
     shift

@@ -36,6 +36,10 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert KEY.scopes == ("proxy",)
 
 
+def test_keys_that_replaced_each_other_are_of_one_line() -> None:
+    assert KEY.line == ApiKey("k2", "n", "p", "h", first=KEY.id).line == KEY.id
+
+
 @pytest.mark.parametrize("value", [KEY, Rule("r", "/", "http://u"), Tenant("t", "T", "t"), PluginConfig("p")])
 def test_configuration_cannot_be_changed_in_place(value: object) -> None:
     for one in (value, Snapshot(Tenant("t", "T", "t"))):

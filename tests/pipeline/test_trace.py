@@ -132,7 +132,7 @@ async def test_dry_limiter_decides_like_the_real_one_and_charges_nothing() -> No
     seen: list[Decision] = []
     for limiter in (dry(1, seen), dry(1)):
         decision = await limiter.acquire([LIMIT])
-        assert remaining(decision) == [0]
+        assert remaining(decision) == remaining(await dry(1).extend([LIMIT])) == [0]
         await limiter.release([LIMIT])
         await limiter.renew([LIMIT])
         await limiter.correct([LIMIT], decision, [-1])

@@ -82,6 +82,12 @@ def test_open_targets_are_left_out() -> None:
     assert requests.run(CONNECT) == ["a", "c"]
 
 
+def test_only_target_is_called_although_its_breaker_is_open() -> None:
+    requests = Requests(*targets("a"))
+    requests.world.state("a").breaker.open_until(10.0, 0.0, "fails")
+    assert requests.run() == ["a"]
+
+
 def test_retry_of_a_conversation_follows_its_order_and_a_stored_response_its_target() -> None:
     requests = Requests(*targets("a", "b", "c"))
     order = []
