@@ -80,7 +80,13 @@ _LIMITS: Mapping[str, Any] = {
     "items": {
         "type": "object",
         "additionalProperties": False,
-        "properties": {"scope": _TEXT, "name": _TEXT, "limit": _COUNT, "remaining": {"type": "integer"}},
+        "properties": {
+            "scope": _TEXT,
+            "name": _TEXT,
+            "unit": _TEXT,
+            "limit": _COUNT,
+            "remaining": {"type": "integer"},
+        },
     },
 }
 #: The members of `ai` in the line of a request.
@@ -156,7 +162,11 @@ _ACCESS = (
         {"type": "array", "items": {"type": "object"}},
         "what entries in shadow mode would have done",
     ),
-    Field("limits", _LIMITS, "the limits of a `rate_limiter` that count the request, with what is left"),
+    Field(
+        "limits",
+        _LIMITS,
+        "the limits of a `rate_limiter` that count the request, with what is left; money is in nano-USD",
+    ),
     Field(
         "plugins_ms",
         _MAYBE_MILLISECONDS,

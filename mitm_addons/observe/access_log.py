@@ -157,6 +157,7 @@ def _limits(run: Run) -> list[Fields]:
         {
             "scope": one.limit.scope,
             "name": one.limit.name,
+            "unit": one.limit.unit,
             "limit": one.limit.quota.limit,
             "remaining": one.remaining,
         }
