@@ -40,8 +40,8 @@ def translation_page() -> str:
             [(code(finish), *_status(reason)) for finish, reason in INCOMPLETE_REASONS.items()],
         ),
         "## Usage\n",
-        "`prompt_tokens` includes what was read from a cache and written to one, and so does `input_tokens` of "
-        "`openai.responses`; that of `anthropic.messages` does not. What the provider does not report is "
+        "`prompt_tokens` includes what was read from a cache and written to one, and so does `input_tokens` "
+        "of `openai.responses`; that of `anthropic.messages` does not. What the provider does not report is "
         "absent, and not 0, unless the API requires the member.",
         "## Streams\n",
         "The events of a stream say what the whole response would say. A stream that is cut off ends with an "
