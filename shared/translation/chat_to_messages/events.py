@@ -85,7 +85,7 @@ class Events:
         self._usage.add(event)
         message = _object(event.get("message"))
         self._head["id"] = chat_id(message.get("id"), self._context.token)
-        self._head["model"] = self._context.model or str(message.get("model", ""))
+        self._head["model"] = self._context.model or str(message.get("model") or "")
         return [self._chunk({"role": "assistant", "content": ""})]
 
     def _begin_block(self, event: Document) -> list[StreamEvent]:

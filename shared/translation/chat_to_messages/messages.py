@@ -110,7 +110,9 @@ class Conversation:
     def _result(self, message: Document, pointer: str) -> Document:
         id_ = call_id(must_be(str, message.get("tool_call_id"), f"{pointer}/tool_call_id"))
         content: Any = message.get("content")
-        if not isinstance(content, str):
+        if isinstance(content, str):
+            content = content if content.strip() else ""
+        else:
             content = list(blocks_of(content, f"{pointer}/content", self._notes))
         return self._marked([{"type": _RESULT, "tool_use_id": id_, "content": content}], message)[0]
 

@@ -31,7 +31,7 @@ def response(document: Document, context: Context) -> Document:
         "id": chat_id(document.get("id"), context.token),
         "object": "chat.completion",
         "created": context.now,
-        "model": context.model or str(document.get("model", "")),
+        "model": context.model or str(document.get("model") or ""),
         "choices": [{"index": 0, "message": _message(document, blocks, context), "finish_reason": reason}],
     }
     usage = chat_usage(units_of(ANTHROPIC_MESSAGES, context.settings.kind, document))

@@ -38,7 +38,7 @@ def response(document: Document, context: Context) -> Document:
         "id": chat_id(document.get("id"), context.token),
         "object": "chat.completion",
         "created": context.now,
-        "model": context.model or str(document.get("model", "")),
+        "model": context.model or str(document.get("model") or ""),
         "choices": [choice],
     }
     usage = chat_usage(units_of(OPENAI_RESPONSES, context.settings.kind, document))

@@ -91,7 +91,7 @@ class Events:
             "id": messages_id(event.get("id"), self._context.token),
             "type": "message",
             "role": "assistant",
-            "model": self._context.model or str(event.get("model", "")),
+            "model": self._context.model or str(event.get("model") or ""),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,

@@ -38,7 +38,7 @@ def _turn(turn: Document, pointer: str, caps: Caps, notes: Notes) -> list[Docume
         case "user":
             return list(_user(content, f"{pointer}/content", caps, notes))
         case "assistant":
-            return [_assistant(content, f"{pointer}/content", caps, notes)]
+            return list(_assistant(content, f"{pointer}/content", caps, notes))
         case "system":
             return _instructions(content, f"{pointer}/content", caps, notes)
     raise Untranslatable(f"{pointer}/role", "Use user, assistant or system.")
@@ -62,9 +62,11 @@ def _user(content: Any, pointer: str, caps: Caps, notes: Notes) -> Iterator[Docu
         yield {"role": "user", "content": joined(pictures + parts, caps)}
 
 
-def _assistant(content: Any, pointer: str, caps: Caps, notes: Notes) -> Document:
+def _assistant(content: Any, pointer: str, caps: Caps, notes: Notes) -> Iterator[Document]:
+    """What the model said; nothing if all of it is left out: the API rejects a message without a content."""
     if isinstance(content, str):
-        return {"role": "assistant", "content": content}
+        yield {"role": "assistant", "content": content}
+        return
     texts, thoughts, calls = list[str](), list[str](), list[Document]()
     for where, block in objects(content, pointer):
         match block.get("type"):
@@ -84,7 +86,10 @@ def _assistant(content: Any, pointer: str, caps: Caps, notes: Notes) -> Document
     message: Document = {"role": "assistant", "content": "".join(texts) if texts else None}
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
-    return {**message, "tool_calls": calls} if calls else message
+    if calls:
+        message["tool_calls"] = calls
+    if texts or calls:
+        yield message
 
 
 def _call(block: Document, pointer: str) -> Document:

@@ -38,7 +38,7 @@ def response(document: Document, context: Context) -> Document:
         "id": messages_id(document.get("id"), context.token),
         "type": "message",
         "role": "assistant",
-        "model": context.model or str(document.get("model", "")),
+        "model": context.model or str(document.get("model") or ""),
         "content": content + calls,
         "stop_reason": "refusal" if message.get("refusal") else reason,
         "stop_sequence": None,

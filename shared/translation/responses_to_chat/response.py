@@ -51,7 +51,7 @@ def frame(document: Document, context: Context) -> Document:
         "background": False,
         "error": None,
         "incomplete_details": None,
-        "model": context.model or str(document.get("model", "")),
+        "model": context.model or str(document.get("model") or ""),
         "output": [],
         "previous_response_id": None,
         "usage": None,

@@ -243,6 +243,11 @@ def test_result_in_parts_is_blocks() -> None:
     assert [block["type"] for block in content] == ["text", "image"]
 
 
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_blank_result_is_an_empty_one(blank: str) -> None:
+    assert translated(USER, calls(call(1)), result(1, blank))["messages"][2]["content"][0]["content"] == ""
+
+
 def test_result_is_no_error_because_of_its_words() -> None:
     made = translated(USER, calls(call(1)), result(1, '{"error": "none"}'))
     assert "is_error" not in made["messages"][2]["content"][0]

@@ -56,7 +56,8 @@ def test_message_becomes_a_completion_with_its_id_model_and_usage() -> None:
 
 
 def test_message_without_id_and_usage_is_a_completion_too() -> None:
-    made = translated({"content": []})
+    made = translated({"content": [], "model": None})
+    assert made["model"] == ""
     assert (made["id"], "usage" in made) == (f"chatcmpl-{TOKEN}", False)
 
 

@@ -181,6 +181,11 @@ def test_what_servers_did_earlier_is_dropped_and_reported(kind: str, role: str) 
     assert (made["messages"][1]["content"], notes.dropped) == ("Hello", [kind])
 
 
+def test_turn_of_which_all_is_left_out_is_no_message() -> None:
+    made, _ = translate(USER, turn("assistant", {"type": "redacted_thinking", "data": "x"}), USER)
+    assert made["messages"] == [USER, USER]
+
+
 def test_block_without_a_type_is_dropped_and_reported() -> None:
     _, notes = translate(turn("user", {}, text("Hi")), turn("assistant", {}, text("Hi")), USER)
     assert notes.dropped == ["content"]
