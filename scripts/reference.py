@@ -19,6 +19,7 @@ from admin_app.changes.file.plan import MAX_TENANTS
 from admin_app.http.bodies import MAX_BODY_BYTES
 from admin_app.http.errors import ADMIN_ERRORS
 from admin_app.http.paging import MAX_LIMIT
+from admin_app.jobs.webhooks import MAX_WAITING
 from admin_app.views.ai.usage import MAX_DAYS, MAX_PLATFORM_DAYS, MAX_TAG_DAYS
 from admin_app.views.api_keys import MAX_INACTIVE_KEYS
 from scripts.gw_page import gw_page
@@ -42,6 +43,7 @@ from shared.metrics import registry
 from shared.metrics.names import FAMILIES as METRICS
 from shared.model.config import PlatformScope, Scope
 from shared.model.providers import ProviderAuth
+from shared.model.webhooks import MAX_WEBHOOKS
 from shared.pipeline.chain import MAX_WEIGHT
 from shared.plugins import external_validator
 from shared.plugins.content_validator import LONGEST
@@ -258,6 +260,8 @@ def bounds_page() -> str:
         ("wrong keys from one address per minute", str(MAX_FAILURES)),
         ("inactive keys of a tenant that are kept", str(MAX_INACTIVE_KEYS)),
         ("keys of a provider", str(MAX_PROVIDER_KEYS)),
+        ("webhooks of a tenant, and of the platform", str(MAX_WEBHOOKS)),
+        ("alerts that wait for a webhook", str(MAX_WAITING)),
         (
             "days of a report of usage",
             f"{MAX_DAYS}, of all tenants {MAX_PLATFORM_DAYS}, by tag {MAX_TAG_DAYS}",

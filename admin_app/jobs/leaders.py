@@ -1,8 +1,8 @@
 """The jobs of the fleet that an admin process does while it leads them.
 
 Without an admin process nothing fails: lists of models get old, ledgers stay in Redis until the bound of
-their memory, targets are not probed, the audit log is not copied, and request records are bounded by tenant
-only. The next admin process catches up.
+their memory, targets are not probed, the audit log is not copied, webhooks are not called, and request
+records are bounded by tenant only. The next admin process catches up.
 """
 
 import logging
@@ -11,6 +11,8 @@ from typing import Final
 
 from admin_app.jobs.discovery import Discovery
 from admin_app.jobs.probes import Probes
+from admin_app.jobs.webhooks import Webhooks
+from shared.alerts.deliveries import Deliveries
 from shared.config_store.client import open_everywhere
 from shared.config_store.history.archive import FOLDER, AuditArchive
 from shared.config_store.leader import Leader, Term
@@ -31,6 +33,7 @@ JOBS: Final[Mapping[str, str]] = {
     "archive": "Copies ledgers to files",
     "audit": "Copies the audit log to files",
     "records": "Bounds the memory of request records",
+    "webhooks": "Sends alerts to webhooks",
 }
 
 #: Seconds from one look at what there is to do to the next.
@@ -39,6 +42,7 @@ PROBES_EVERY: Final = 1.0
 ARCHIVE_EVERY: Final = 60.0
 AUDIT_EVERY: Final = 10.0
 SWEEP_EVERY: Final = 10.0
+WEBHOOKS_EVERY: Final = 1.0
 _STOP_SECONDS: Final = 3.0
 
 
@@ -62,13 +66,21 @@ class Jobs:
         self._audit_folder = services.settings.data_dir / FOLDER
         self._audit = AuditArchive(self._client, self._audit_folder)
         self._sweeper = Sweeper(self._client, services.settings.records.max_bytes)
+        self._webhooks = Webhooks(services, Deliveries(self._client))
         self._failures = Failures()
         self._leaders = tuple(
             Leader(self._client, job, work, services.clock, every=every, name=name)
             for job, work, every in zip(
                 JOBS,
-                (self._discovery.run, self._probes.run, self._archive, self._copy_audit, self._sweep),
-                (discovery_every, probes_every, ARCHIVE_EVERY, AUDIT_EVERY, SWEEP_EVERY),
+                (
+                    self._discovery.run,
+                    self._probes.run,
+                    self._archive,
+                    self._copy_audit,
+                    self._sweep,
+                    self._webhooks.run,
+                ),
+                (discovery_every, probes_every, ARCHIVE_EVERY, AUDIT_EVERY, SWEEP_EVERY, WEBHOOKS_EVERY),
                 strict=True,
             )
         )
@@ -84,6 +96,7 @@ class Jobs:
             leader.stop(_STOP_SECONDS)
         self._discovery.close()
         self._probes.close()
+        self._webhooks.close()
         self._client.close()
 
     def _archive(self, term: Term) -> None:

@@ -5,6 +5,7 @@
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -59,6 +60,17 @@ class Told(NamedTuple):
         if kind not in KINDS or tenant == "":
             raise ValueError("It is not an alert of a known kind.")
         return cls(entry_id.decode(), kind, tenant, members)
+
+    @property
+    def milliseconds(self) -> int:
+        """When it was written, by the clock of Redis, since the Unix epoch."""
+        return int(self.id.partition("-")[0])
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Its ids, names and figures."""
+        found = self.members.get("data")
+        return found if isinstance(found, dict) else {}
 
     @property
     def body(self) -> bytes:

@@ -39,6 +39,8 @@
 {cfg}:faults                 hash    tenant id -> why the proxies serve an older document; written by them
 {cfg}:alerts                 stream  what webhooks tell, written by the proxies; {cfg}:alerted:<kind>:<hash>
                                      says that it was told. See shared/alerts/stream.py
+{cfg}:deliveries             hash    what is not sent yet to webhooks; see shared/alerts/deliveries.py
+{cfg}:delivered              hash    the last delivery of each webhook, and the last alert that was read
 {cfg}:format                 string  the layout that a reader must know; without it, one older than 1
 {cfg}:identity               hash    id, generation, pepper, keys, replaces:<id>; see identity.py. Per
                                      older pepper audit:<id>, hashed:<id>; see history/retired.py

@@ -183,6 +183,12 @@ DROPPED = Family(
     "alert (what webhooks tell)",
     ("kind",),
 )
+WEBHOOK_DELIVERIES = Family(
+    "gateway_webhook_deliveries_total",
+    COUNTER,
+    "calls of webhooks by `outcome`: delivered, failed (it is sent again) or dropped",
+    ("outcome",),
+)
 USAGE_MISSING = Family(
     "gateway_usage_missing_total",
     COUNTER,
@@ -199,6 +205,7 @@ FAMILIES: Final = (
     *(DOUBTFUL_REPEATS, UPSTREAM_STATE, KEY_STATE, PLUGIN_VERDICTS, PLUGIN_DURATION, LIMIT_REJECTIONS),
     *(LIMIT_DEGRADED, STREAM_ENDS, CONNECTIONS, IN_FLIGHT, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTION_USES),
     *(LOOP_LAG, WORKER_RESTARTS, CONFIG_AGE, CONFIG_REVISION, REDIS_CALLS, REDIS_BREAKER, DROPPED),
+    WEBHOOK_DELIVERIES,
     *(USAGE_MISSING, ADMIN_REQUESTS, BUILD_INFO),
 )
 

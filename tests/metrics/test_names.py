@@ -31,6 +31,7 @@ gauge gateway_config_revision
 counter gateway_redis_calls_total outcome
 gauge gateway_redis_breaker
 counter gateway_dropped_total kind
+counter gateway_webhook_deliveries_total outcome
 counter gateway_usage_missing_total provider
 counter gateway_admin_requests_total method status
 gauge gateway_build_info program version
