@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import flask
 import flask_smorest
-from flask import Response, jsonify, redirect, request, send_from_directory
+from flask import Response, g, jsonify, redirect, request, send_from_directory
 from flask_smorest.utils import prepare_response
 from marshmallow import Schema, fields, validate
 
@@ -183,7 +183,8 @@ def _judged(view: View, judge: Judge) -> View:
         try:
             return view(*args, **ids)
         except Malformed as error:
-            raise error.judged(partial(judge, **ids)) from None
+            # Of a body that is no object, there is nothing to judge.
+            raise error.judged(partial(judge, **ids)) if isinstance(g.body, Mapping) else error from None
 
     return judged
 

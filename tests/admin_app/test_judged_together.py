@@ -1,5 +1,6 @@
 """All that can be judged in a body is told in one response, in words of our own."""
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
@@ -14,7 +15,7 @@ from shared.documents.ai.provider import ProviderInput
 from shared.documents.api_key import ApiKeyInput
 from shared.documents.rule import RuleInput
 from shared.documents.tenant import TenantInput
-from tests.admin_app.world import Api, Tenant, error_of
+from tests.admin_app.world import Api, Tenant, error_of, pointers
 
 NO_LIMIT = [{"name": "rate_limiter", "settings": {"limit": -1, "window": "1m"}}]
 PRIVATE = "http://10.0.0.1"
@@ -161,3 +162,12 @@ def test_errors_are_sentences_of_our_own(kind: type[Schema]) -> None:
         assert problem.detail[0].isupper(), problem
         assert problem.detail.endswith((".", "?")), problem
         assert not any(word in problem.detail for word in LIBRARY_WORDS), problem
+
+
+@pytest.mark.parametrize("body", [[], ["a"], "text", 5, None])
+@pytest.mark.parametrize("path", ["", "/rules", "/providers", "/models", "/budgets", "/api-keys"])
+def test_body_that_is_no_object_has_one_problem(api: Api, tenant: Tenant, path: str, body: Any) -> None:
+    url = tenant.url + path if path else "/tenants"
+    sent = {"data": json.dumps(body), "headers": {"Content-Type": "application/json"}}
+    for response in (api.post(url, **sent), *([api.patch(tenant.url, **sent)] if not path else [])):
+        assert pointers(response) == [""], response.text
