@@ -60,7 +60,7 @@ class CompiledBudget:
         if key is None:
             return scope.key is None and scope.user is None and not scope.tags
         return (
-            scope.key in (None, key.id)
+            scope.key in (None, key.line)
             and scope.user in (None, key.user)
             and all(key.metadata.get(name) == value for name, value in scope.tags.items())
         )

@@ -65,6 +65,12 @@ def test_a_request_without_a_key_counts_where_no_key_is_named() -> None:
     )
 
 
+def test_a_budget_of_a_key_counts_those_that_replaced_it() -> None:
+    rotated = ApiKey("key_2", "k", "gwk_2", "hash", first="key_1")
+    assert counts({"key": "key_1"}, key=rotated)
+    assert not counts({"key": "key_2"}, key=rotated)
+
+
 def test_a_budget_of_a_provider_counts_if_one_target_is_of_that_provider() -> None:
     assert counts({"provider": "anthropic"}, GPT, CLAUDE)
     assert counts({"model": "claude*"}, GPT, CLAUDE)

@@ -204,7 +204,7 @@ def _models_without_price(after: Snapshot, budget: Budget) -> Iterator[str]:
 
 
 def _is_meant(glob: str | None, names: Iterable[str]) -> bool:
-    return glob is None or any(matches_glob(glob, name) for name in names)
+    return glob is None or any(matches_glob(glob.casefold(), name.casefold()) for name in names)
 
 
 def _no_downgrades(after: Snapshot, budget: Budget) -> Iterator[Problem]:

@@ -65,28 +65,39 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     )
     rules = draw(st.dictionaries(st.sampled_from(["/a", "/b", "/c"]), rule, max_size=3))
     own = {"name": draw(st.sampled_from(["One", "Two"])), "plugin_chain": draw(CHAINS)}
-    return {"own": own, "rules": rules, "providers": providers, "models": models}
+    scope = st.sampled_from([{}, *({"provider": name} for name in names), {"user": "ann"}])
+    budget = st.builds(
+        lambda limit, period, scope: {"limit": {"tokens": limit}, "period": period, "scope": scope},
+        *(st.integers(0, 3), st.sampled_from(["day", "30d"]), scope),
+    )
+    budgets = draw(st.dictionaries(st.sampled_from("xyz"), budget, max_size=2))
+    return {"own": own, "rules": rules, "providers": providers, "models": models, "budgets": budgets}
+
+
+KINDS = (("providers", "name"), ("models", "name"), ("rules", "path"), ("budgets", "name"))
 
 
 def apply(api: Api, tenant: Tenant, wanted: dict[str, Any]) -> None:
     """Make the tenant what is wanted, by single calls."""
     assert api.patch(tenant.url, wanted["own"]).status_code == 200
     gone = []
-    for kind, natural in (("providers", "name"), ("models", "name"), ("rules", "path")):
+    for kind, natural in KINDS:
         found = api.get(f"{tenant.url}/{kind}").get_json()[kind]
         ids = {one[natural]: one.get("id", one["name"] if kind == "models" else "") for one in found}
-        for name, body in wanted[kind].items():
+        for name, body in wanted.get(kind, {}).items():
             sent, url = {natural: name, **body}, f"{tenant.url}/{kind}"
             made = api.put(f"{url}/{ids[name]}", sent) if name in ids else api.post(url, sent)
             assert made.status_code in (200, 201), made.text
-        gone = [f"{tenant.url}/{kind}/{ids[name]}" for name in ids.keys() - wanted[kind].keys()] + gone
+        gone = [
+            f"{tenant.url}/{kind}/{ids[name]}" for name in ids.keys() - wanted.get(kind, {}).keys()
+        ] + gone
     for url in gone:
         assert api.delete(url).status_code == 204
 
 
 def without_secrets(shown: dict[str, Any]) -> dict[str, Any]:
     """A document without times and without what a provider's secrets are for."""
-    for kind in ("rules", "providers", "models"):
+    for kind in ("rules", "providers", "models", "budgets"):
         for one in shown[kind].values():
             for name in (*TIMES, *(("keys", "headers", "query") if kind == "providers" else ())):
                 one.pop(name, None)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.config_store.records.codec import decode, encode
-from shared.config_store.records.contents import Document
+from shared.config_store.records.contents import Document, Root
 from shared.config_store.records.tenants import Version
 from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Stage
 from shared.model.sealed import Sealed
-from tests.config_store.configurations import a_full_tenant, a_tenant
+from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key
 
 # JSON from outside can hold half a character, as \ud800.
 TEXTS = st.text(max_size=5) | st.just("\ud800")
@@ -112,6 +112,21 @@ def test_invalid_record_is_rejected_with_a_reason(text: str | bytes, why: str) -
 
 def test_fields_added_later_may_be_missing() -> None:
     assert decode(Rule, '{"id": "r", "path": "/", "target": "http://u"}') == Rule("r", "/", "http://u")
+    root = decode(
+        Root, _without(encode(Root(document=Document.of(a_tenant("a")), actor="a", written_at=1.0)))
+    )
+    assert (root.budgets, root.document.budgets) == ({}, ())
+    key = decode(ApiKey, _without(encode(an_api_key("a"))))
+    assert (key.first, key.line) == (None, "key-a")
+
+
+def _without(text: str) -> str:
+    """A stored text as the release before budgets wrote it."""
+    members = json.loads(text)
+    for one in (members, members.get("document", {})):
+        one.pop("budgets", None)
+        one.pop("first", None)
+    return json.dumps(members)
 
 
 def test_a_document_holds_neither_keys_nor_status_nor_subdomain() -> None:

@@ -19,6 +19,7 @@ from shared.documents.history.differences import (
     summary,
 )
 from shared.documents.rule import rule_document
+from shared.model.budgets import Budget, BudgetScope
 from shared.model.config import ApiKey, PluginConfig, Rule, Scope
 from shared.model.providers import Model, ModelTarget, Provider, ProviderKey
 from shared.model.sealed import Sealed
@@ -122,6 +123,26 @@ def test_differences_make_one_document_of_the_other(before: Document, after: Doc
     expected, result = shown(after), patched(shown(before), found)
     del expected["models"], result["models"]
     assert result == expected
+
+
+def test_change_of_a_budget_names_its_members() -> None:
+    budget = Budget(id="bud_1", name="monthly", unit="usd", limit=250 * 10**9, period="month")
+    was = Document.of(with_tenant(a_tenant("acme"), budgets=(budget,)))
+    scope = BudgetScope(user="ann", tags={"project": "x"})
+    raised = replace(budget, limit=3 * 10**11, scope=scope, on_error="open", updated_at=9.0)
+    now = replace(was, budgets=(raised,))
+    assert content_differences(was, now) == [
+        {"op": "add", "path": "/budgets/bud_1/scope/user", "after": "ann"},
+        {"op": "add", "path": "/budgets/bud_1/scope/tag", "after": {"project": "x"}},
+        {"op": "change", "path": "/budgets/bud_1/limit/usd", "before": "250", "after": "300"},
+        {"op": "change", "path": "/budgets/bud_1/on_error", "before": "local", "after": "open"},
+    ]
+    assert summary(content_differences(was, now), names_of(was, now)) == (
+        "budget monthly changed (scope, limit, on_error)"
+    )
+    assert (
+        summary(content_differences(now, replace(now, budgets=())), names_of(now)) == "budget monthly removed"
+    )
 
 
 @given(DOCUMENTS)
