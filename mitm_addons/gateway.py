@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mitm_addons.admission import Admission
+from mitm_addons.ai.budget_watch import BudgetWatch
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.ai.shared_health import SharedHealth
@@ -88,9 +89,10 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         last_used = LastUsed(plane.source)
         recorder = open_recorder(services.address.options, settings.records.per_tenant, limit_document)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch, plane.alerts.tell)
-        metrics = _metrics(
-            services, plane, adapter, Writers(log, plane.settler, recorder, spans, plane.alerts)
-        )
+        watch = BudgetWatch(plane.alerts.tell, clock.now)
+        plane.settler.settled = watch.settled
+        writers = Writers(log, plane.settler, recorder, spans, plane.alerts)
+        metrics = _metrics(services, plane, adapter, writers, watch)
         heartbeats = _heartbeats(services, plane, adapter, log)
         working = (last_used, recorder, plane.settler, plane.bindings, health, heartbeats)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
@@ -110,7 +112,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     _tracing(services),
                 ),
                 adapter.concurrency,
-                _stages(services, plane, adapter, health, pools),
+                _stages(services, plane, adapter, health, pools, watch),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
@@ -153,6 +155,7 @@ def _stages(
     adapter: Adapter,
     health: SharedHealth,
     pools: Sequence[PluginPool],
+    watch: BudgetWatch,
 ) -> Stages:
     clock, records = services.clock, services.settings.records
     return adapter.stages(
@@ -160,7 +163,7 @@ def _stages(
         *pools,
         services.settings.limits.response_body,
         _forwarding(services, plane, health),
-        Ledger(plane.settler.add, services.random_bytes, plane.settler.release),
+        Ledger(plane.settler.add, services.random_bytes, plane.settler.release, watch.note),
         # Chooses the requests that are traced for their records.
         TraceSampler(records.traces if records.per_tenant else 0),
         plane.limiter.extend,
@@ -168,14 +171,20 @@ def _stages(
 
 
 def _metrics(
-    services: Services, plane: DataPlane, adapter: Adapter, writers: Writers
+    services: Services, plane: DataPlane, adapter: Adapter, writers: Writers, watch: BudgetWatch
 ) -> Sequence[WorkerMetrics]:
     """What counts, if anything does."""
     if adapter.metrics is None:
         return ()
     return (
         WorkerMetrics(
-            services, plane, writers, folder=adapter.metrics, worker=adapter.worker, engine=adapter.engine
+            services,
+            plane,
+            writers,
+            folder=adapter.metrics,
+            worker=adapter.worker,
+            engine=adapter.engine,
+            budgets=watch.ratios,
         ),
     )
 

@@ -89,6 +89,18 @@ _LIMITS: Mapping[str, Any] = {
         },
     },
 }
+_AMOUNT: Mapping[str, Any] = {"type": ["integer", "string"]}
+_BUDGETS: Mapping[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **dict.fromkeys(("name", "unit"), _TEXT),
+            **dict.fromkeys(("limit", "remaining", "reserved", "used"), _AMOUNT),
+        },
+    },
+}
 #: The members of `ai` in the line of a request.
 AI_FIELDS = (
     Field("api", _TEXT, "the API that was called, such as `openai.chat`"),
@@ -166,6 +178,12 @@ _ACCESS = (
         "limits",
         _LIMITS,
         "the limits of a `rate_limiter` that count the request, with what is left; money is in nano-USD",
+    ),
+    Field(
+        "budgets",
+        _BUDGETS,
+        "the budgets that count the request: what was left when it was admitted, what it reserved and used; "
+        "USD as text",
     ),
     Field(
         "plugins_ms",

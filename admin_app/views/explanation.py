@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
+from shared.core.empty import EMPTY
 from shared.core.http_tokens import MASK
 from shared.explain import ExplainResult
 from shared.http.cors import with_cors
 from shared.limits.headers import limit_members, reset_after_ms, with_amounts
-from shared.limits.values import Decision
+from shared.limits.values import BUDGET, Decision, LimitState
 from shared.model.amounts import format_amount
 from shared.model.config import ENFORCE, SHADOW, Stage
 from shared.model.messages import Headers
@@ -32,7 +33,10 @@ def explanation(explained: ExplainResult, method: str) -> dict[str, Any]:
         "rule_id": admitted.route.rule.id if admitted else None,
         "rules": _rules(explained, method),
         "plan": _plan(explained, admitted.route.plan) if admitted else [],
-        "limits": [limit for decision in explained.decisions for limit in _limits(decision)],
+        "limits": [
+            *(limit for decision in explained.decisions for limit in _limits(decision)),
+            *_budgets(explained),
+        ],
         "ai": None if explained.ai is None else _ai(explained.ai),
         "upstream": _upstream(explained),
         "response": _response(explained),
@@ -130,17 +134,28 @@ def _verdict(result: StepResult | None) -> tuple[str, str | None]:
 
 def _limits(decision: Decision) -> Iterator[dict[str, Any]]:
     for state in decision.states:
-        limit = state.limit
-        left = state.remaining - (limit.units if decision.allowed else 0)
-        yield {
-            **with_amounts(limit_members(limit)),
-            "allows": state.has_room,
-            "before": {
-                "remaining": format_amount(limit.unit, state.remaining),
-                "reset_after_ms": reset_after_ms(state),
-            },
-            "after": {"remaining": format_amount(limit.unit, left)},
-        }
+        if state.limit.kind != BUDGET:
+            left = state.remaining - (state.limit.units if decision.allowed else 0)
+            yield _limit(state, state.remaining, left, allows=state.has_room)
+
+
+def _budgets(explained: ExplainResult) -> Iterator[dict[str, Any]]:
+    """The budgets that count the request, with what it would reserve."""
+    noted: Any = explained.run.notes.get("rate_limiter", EMPTY) if explained.run else EMPTY
+    is_admitted = explained.ai is not None and explained.ai.reservation is not None
+    for state in noted.get("budgets", ()):
+        before = state.remaining + (state.limit.cost if is_admitted else 0)
+        yield _limit(state, before, state.remaining, allows=is_admitted or state.has_room)
+
+
+def _limit(state: LimitState, before: int, after: int, *, allows: bool) -> dict[str, Any]:
+    unit, reset = state.limit.unit, reset_after_ms(state)
+    return {
+        **with_amounts(limit_members(state.limit)),
+        "allows": allows,
+        "before": {"remaining": format_amount(unit, before), "reset_after_ms": reset},
+        "after": {"remaining": format_amount(unit, after)},
+    }
 
 
 def _ai(one: AiExchange) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Final
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState
+from shared.budgets.reservation import Reservation
 from shared.core.memo import BoundedDict
+from shared.model.config import Tenant
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import LedgerRow
@@ -24,6 +26,14 @@ Add = Callable[[LedgerRow], None]
 Release = Callable[[str, str, Sequence[str]], None]
 
 
+#: Notes what a request of a tenant has reserved, before it is settled.
+Note = Callable[[Tenant, Reservation], None]
+
+
+def _note_nothing(tenant: Tenant, reservation: Reservation) -> None:
+    """Do nothing: for a process that watches no budgets."""
+
+
 def _release_nothing(tenant_id: str, lease: str, budgets: Sequence[str]) -> None:
     """Do nothing: for a process without budgets."""
 
@@ -35,9 +45,13 @@ class Ledger:
     """
 
     def __init__(
-        self, add: Add, random_bytes: Callable[[int], bytes], release: Release = _release_nothing
+        self,
+        add: Add,
+        random_bytes: Callable[[int], bytes],
+        release: Release = _release_nothing,
+        note: Note = _note_nothing,
     ) -> None:
-        self._add, self._release = add, release
+        self._add, self._release, self._note = add, release, note
         self._random_bytes = random_bytes
         self._silent = BoundedDict[tuple[str, str], float](_MAX_SILENT)
 
@@ -53,6 +67,7 @@ class Ledger:
         counted: Mapping[str, int] = {}
         if reserved is not None:
             counted = reserved.settle(chosen.candidate(resolution.asked), usage, ai.cost)
+            self._note(admitted.gateway.snapshot.tenant, reserved)
         if ai.meter is not None and ai.meter.reported.is_implausible:
             self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
         key, first = admitted.key, state.sent.first

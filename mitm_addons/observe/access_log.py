@@ -16,6 +16,7 @@ from shared.core.memo import Memo
 from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
 from shared.metrics.spans import Finished
+from shared.model.amounts import format_amount
 from shared.model.config import ApiKey
 from shared.pipeline.run import Run
 from shared.routing.ai_exchange import AiExchange
@@ -112,7 +113,7 @@ def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
         "code": code,
         **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
         "stream": body.is_events,
-        **(_plugins(run, state.plugins_seconds) if run else _NO_PLUGINS),
+        **(_plugins(run, ai, state.plugins_seconds) if run else _NO_PLUGINS),
         # Times are in whole microseconds. `round` takes a microsecond itself.
         "milliseconds": ((state.over - state.started) * 1e6 + 0.5) // 1 / 1000,
         "ttft_ms": None if body.first is None else ((body.first - state.started) * 1e6 + 0.5) // 1 / 1000,
@@ -136,18 +137,19 @@ _BEGIN: Fields = {"time": "", "level": "info", "logger": ACCESS}
 _NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
 
 
-def _plugins(run: Run, seconds: float) -> Fields:
+def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:
     """What the plugins did, and how long it took."""
     return {
         "faults": run.faults,
         "shadow": [note for one in run.shadows.results if (note := one.note())] if run.shadows else [],
         "limits": _limits(run) if LIMITER in run.notes else [],
+        "budgets": [] if ai is None or LIMITER not in run.notes else _budgets(run, ai),
         "plugins_ms": (seconds * 1e6 + 0.5) // 1 / 1000,
     }
 
 
 # Nothing changes these lists.
-_NO_PLUGINS: Fields = {"faults": [], "shadow": [], "limits": [], "plugins_ms": None}
+_NO_PLUGINS: Fields = {"faults": [], "shadow": [], "limits": [], "budgets": [], "plugins_ms": None}
 
 
 def _limits(run: Run) -> list[Fields]:
@@ -160,6 +162,23 @@ def _limits(run: Run) -> list[Fields]:
             "unit": one.limit.unit,
             "limit": one.limit.quota.limit,
             "remaining": one.remaining,
+        }
+        for one in states
+    ]
+
+
+def _budgets(run: Run, ai: AiExchange) -> list[Fields]:
+    """The budgets that count the request, what it reserved, and what it used of them in the end."""
+    states: Any = run.notes[LIMITER].get("budgets", ())
+    counted = {} if ai.reservation is None else ai.reservation.counted_by_key
+    return [
+        {
+            "name": one.limit.name,
+            "unit": one.limit.unit,
+            "limit": format_amount(one.limit.unit, one.limit.quota.limit),
+            "remaining": format_amount(one.limit.unit, one.remaining),
+            "reserved": format_amount(one.limit.unit, one.limit.cost if counted else 0),
+            "used": format_amount(one.limit.unit, counted.get(one.limit.key, 0)),
         }
         for one in states
     ]

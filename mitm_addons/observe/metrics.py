@@ -9,6 +9,7 @@ from mitm_addons.observe.model_series import ModelSeries, Shown, outcome_of
 from mitm_addons.observe.records import LIMITER
 from mitm_addons.wire_errors import STATUS_SENT, code_of
 from shared.core.memo import BoundedDict
+from shared.limits.values import BUDGET
 from shared.metrics import names
 from shared.metrics.registry import OTHER, Histogram, Registry, Value
 from shared.pipeline.run import Run
@@ -17,7 +18,12 @@ from shared.routing.ai_exchange import AiExchange
 from shared.upstreams.attempt import TracedAttempt
 
 #: What ended a stream, by the code of its error.
-_ENDS: Final = {None: "complete", "client_closed": "client_gone", "overloaded": "drain"}
+_ENDS: Final = {
+    None: "complete",
+    "client_closed": "client_gone",
+    "overloaded": "drain",
+    "quota_exceeded": "budget",
+}
 _MAX_KEPT: Final = 16_384
 # Tenant, rule, status (its class), source, code and API of a request.
 _Outcome = tuple[str, str, int, str, str | None, str | None]
@@ -151,3 +157,5 @@ class RequestMetrics:
         match details:
             case {"rate_limit": {"scope": str(scope), "name": str(name)}}:
                 self._registry.value(names.LIMIT_REJECTIONS, tenant, scope, name).value += 1
+            case {"budget": {"name": str(name)}}:
+                self._registry.value(names.LIMIT_REJECTIONS, tenant, BUDGET, name).value += 1

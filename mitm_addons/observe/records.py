@@ -52,9 +52,11 @@ def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
     elif run.rejection is not None or run.responded is not None or run.faults:
         decision["steps"] = _acted(run)
     if LIMITER in run.notes:
-        decision["limits"] = run.notes[LIMITER]["limits"]
+        notes: Any = run.notes[LIMITER]
+        decision["limits"] = [*notes.get("limits", ()), *notes.get("budgets", ())]
         if run.rejection is not None:
-            decision["reached"] = run.rejection.details.get("rate_limit")
+            details = run.rejection.details
+            decision["reached"] = details.get("rate_limit") or details.get("budget")
     return decision
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +26,15 @@ logger = logging.getLogger(__name__)
 
 _EVERY: Final = 1.0  # seconds
 _STATES_EVERY: Final = 5  # times: there may be thousands of targets
+_MAX_BUDGETS: Final = 500
+
+
+#: The budgets with the highest shares, at most so many: the tenant, the name, and the share.
+Ratios = Callable[[int], Sequence[tuple[str, str, float]]]
+
+
+def _no_ratios(most: int) -> Sequence[tuple[str, str, float]]:
+    return ()
 
 
 class Writers(NamedTuple):
@@ -54,11 +63,13 @@ class WorkerMetrics:
         folder: Path,
         worker: int,
         engine: Callable[[], EngineMetrics | None],
+        budgets: Ratios = _no_ratios,
     ) -> None:
         REGISTRY.has_tenants = services.settings.metrics.tenant_labels
         REGISTRY.begin("proxy", VERSION)
         self.requests = RequestMetrics(REGISTRY)
         self._services, self._plane, self._writers, self._engine = services, plane, writers, engine
+        self._budgets = budgets
         self._began = services.clock.monotonic()
         self._files = SeriesFiles(folder, str(worker), REGISTRY)
         self._failures = Failures()
@@ -117,6 +128,9 @@ class WorkerMetrics:
                 until = one.breaker.until
                 state = 0 if until is None else 2 if now < until else 1
                 _raise_to(names.UPSTREAM_STATE, state, *labels)
+        REGISTRY.clear(names.BUDGET_USED)
+        for tenant, budget, ratio in self._budgets(_MAX_BUDGETS):
+            _raise_to(names.BUDGET_USED, ratio, tenant, budget)
         REGISTRY.clear(names.KEY_STATE)
         for (_, provider, key), key_state in states.keys.items():
             _raise_to(names.KEY_STATE, _state(key_state), shown.provider(provider), key.partition(".")[0])

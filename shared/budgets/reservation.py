@@ -94,6 +94,11 @@ class Reservation:
         }
         return self.counted
 
+    @property
+    def counted_by_key(self) -> Mapping[str, int]:
+        """What each budget counts, by the key of its limit: 0 before the end."""
+        return {share.limit.key: self.counted.get(share.name, 0) for share in self.shares}
+
     def more(self, tokens: int, rates: Rates | None, *, without: Collection[str] = ()) -> Sequence[Limit]:
         """The limits that set aside so many more tokens of output, at the prices of the present target.
 

@@ -158,16 +158,17 @@ class Reserving:
         return replace(exchange, models=self.request.names, metered=metered)
 
     def states(self, decision: Decision) -> Sequence[LimitState]:
-        """The states of the budgets in a decision. Those of budgets that only count have their limits."""
+        """The states of the budgets in a decision, as they are shown: what is left is not below 0."""
         by_key = {state.limit.key: state for state in decision.states}
         return [self._shown(share, by_key[share.limit.key]) for share in self.shares]
 
     def _shown(self, share: Share, state: LimitState) -> LimitState:
         if share.asks:
-            return state
+            return state._replace(remaining=max(state.remaining, 0))
         quota = Quota(share.budget.number(self._now), LEASE_MS)
         used = state.limit.quota.limit - state.remaining
-        return LimitState(replace(share.limit, quota=quota), quota.limit - used, state.reset_after_ms)
+        limit = replace(share.limit, quota=quota)
+        return LimitState(limit, max(quota.limit - used, 0), state.reset_after_ms)
 
     def judge(self, decision: Decision) -> Judged | Again:
         """What follows from the limiter's decision on `shares` and others. None: another limit rejects."""
@@ -207,7 +208,7 @@ class Reserving:
         """The tokens of output that an admitted request may bring at most; None: any number."""
         if not (share.asks and share.budget.budget.cap_output and share.is_metered):
             return None
-        more = self._affordable(share.limit.unit, max(state.remaining, 0))
+        more = self._affordable(share.limit.unit, state.remaining)
         return None if more is None else share.output + more
 
     def _downgrade(self, found: Sequence[tuple[Share, LimitState]]) -> Rejection | Again:

@@ -217,6 +217,9 @@ def _why(line: Mapping[str, Any], decision: Mapping[str, Any]) -> str | None:
 
 
 def _why_limited(limit: Mapping[str, Any]) -> str:
+    if "used" in limit:  # a budget
+        used = f"{limit['used']} of {limit['limit']} {limit['unit']} were used or reserved"
+        return f"Rejected by the budget {limit['name']}: {used}."
     named = f"Rejected by the limit {label_of(limit['scope'], limit['name'])}"
     if limit.get("window") is None:
         return f"{named}: {limit['limit']} requests were open at the same time."

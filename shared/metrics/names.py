@@ -140,8 +140,15 @@ LIMIT_DEGRADED = Family(
 STREAM_ENDS = Family(
     "gateway_stream_ends_total",
     COUNTER,
-    "streams by `reason` of their end: complete, client_gone, upstream_cut, judge or drain",
+    "streams by `reason` of their end: complete, client_gone, upstream_cut, judge, budget or drain",
     ("reason",),
+)
+BUDGET_USED = Family(
+    "gateway_budget_used_ratio",
+    GAUGE,
+    "what budgets have used of their limits in the present period, of the 500 with the highest shares",
+    ("tenant", "budget"),
+    merge=MAX,
 )
 CONNECTIONS = Family("gateway_connections", GAUGE, "open connections of clients", merge=SUM)
 IN_FLIGHT = Family("gateway_in_flight", GAUGE, "open exchanges", merge=SUM)
@@ -203,7 +210,15 @@ BUILD_INFO = Family("gateway_build_info", GAUGE, "1", ("program", "version"), me
 FAMILIES: Final = (
     *(REQUESTS, DURATION, OVERHEAD, FIRST_TOKEN, TOKENS_PER_SECOND, TOKENS, COST, ATTEMPTS),
     *(DOUBTFUL_REPEATS, UPSTREAM_STATE, KEY_STATE, PLUGIN_VERDICTS, PLUGIN_DURATION, LIMIT_REJECTIONS),
-    *(LIMIT_DEGRADED, STREAM_ENDS, CONNECTIONS, IN_FLIGHT, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTION_USES),
+    *(
+        LIMIT_DEGRADED,
+        BUDGET_USED,
+        STREAM_ENDS,
+        CONNECTIONS,
+        IN_FLIGHT,
+        UPSTREAM_CONNECTIONS,
+        UPSTREAM_CONNECTION_USES,
+    ),
     *(LOOP_LAG, WORKER_RESTARTS, CONFIG_AGE, CONFIG_REVISION, REDIS_CALLS, REDIS_BREAKER, DROPPED),
     WEBHOOK_DELIVERIES,
     *(USAGE_MISSING, ADMIN_REQUESTS, BUILD_INFO),

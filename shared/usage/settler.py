@@ -116,6 +116,10 @@ class _Batch:
         )
 
 
+def _tell_nobody(tenant_id: str, budget: str, used: int) -> None:
+    """Do nothing: for a process that watches no budgets."""
+
+
 @dataclass(slots=True)
 class Settler:
     """Collects the rows of a worker and writes them. One event loop only.
@@ -130,6 +134,7 @@ class Settler:
         bound: the bound of all ledgers together.
         pending: takes what does not fit into the memory; None: it is dropped.
         dropped: rows that were lost, because Redis was away for too long.
+        settled: gets the tenant, the name of a budget, and what it has used, each time it is settled.
     """
 
     connection: AnyConnection
@@ -138,6 +143,7 @@ class Settler:
     _: KW_ONLY
     pending: PendingBatches | None = None
     dropped: int = 0
+    settled: Callable[[str, str, int], None] = _tell_nobody
     _waiting: deque[LedgerRow] = field(default_factory=deque)
     _released: deque[tuple[str, _Release]] = field(default_factory=deque)
     _batches: deque[_Batch] = field(default_factory=deque)
@@ -305,9 +311,11 @@ class Settler:
         arguments += [*(row.encoded() for row in batch.rows), *leases]
         for name, totals in batch.sums.items():
             arguments += [name.field, *totals.numbers]
-        size = await self.connection.run(SETTLE, keys, arguments)
+        size, *used = await self.connection.run(SETTLE, keys, arguments)
         if size:
             self.bound.note(batch.tenant, size)
+        for budget, number in zip(numbers, used, strict=False):
+            self.settled(batch.tenant, budget, number)
 
 
 def open_settler(

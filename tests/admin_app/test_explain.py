@@ -111,6 +111,42 @@ class TestForwarded:
         assert explained["response"]["code"] == "unsupported_by_model"
         assert explained["ai"]["targets"][0]["why_not"] == "has no vision"
 
+    def test_explain_shows_the_budgets_that_count_a_request(self, api: Api, tenant: Tenant) -> None:
+        provider = {"kind": "openai", "keys": [{"secret": "sk-0123456789abcdef012345"}], "name": "main"}
+        declared = [{"id": "new", "prices": {"input": "1", "output": "2"}}]
+        api.create(f"{tenant.url}/providers", provider | {"models": declared})
+        common = {"period": "month"}
+        for name, more in (
+            ("money", {"limit": {"usd": "5"}, "on_spent": "alert"}),
+            ("others", {"limit": {"tokens": 1}, "scope": {"model": "old*"}}),
+            ("small", {"limit": {"tokens": 1_000}, "cap_output": True}),
+        ):
+            api.create(f"{tenant.url}/budgets", {"name": name, **common, **more})
+        api.create(f"{tenant.url}/rules", {"path": "/v1", "ai": {"providers": ["main"]}})
+        body = '{"model": "new", "max_tokens": %d, "messages": []}'
+        explained = asked(api, tenant, path="/v1/chat/completions", body=body % 100)
+        money, small = [limit for limit in explained["limits"] if limit["scope"] == "budget"]
+        assert (small["scope"], small["name"], small["unit"], small["limit"]) == (
+            "budget",
+            "small",
+            "tokens",
+            1_000,
+        )
+        assert (small["allows"], small["before"]["remaining"], small["after"]["remaining"]) == (
+            True,
+            1_000,
+            1_000 - small["cost"],
+        )
+        assert (money["limit"], money["allows"], money["before"]["remaining"]) == ("5", True, "5")
+        assert plugins(explained)[-1] == [("rate_limiter", "continue")]
+        capped = asked(api, tenant, path="/v1/chat/completions", body=body % 5_000)
+        assert '"max_tokens": 99' in capped["upstream"]["body"]
+        last = api.get(f"{tenant.url}/budgets").get_json()["budgets"][-1]["id"]
+        api.patch(f"{tenant.url}/budgets/{last}", {"cap_output": False})
+        rejected = asked(api, tenant, path="/v1/chat/completions", body=body % 5_000)
+        assert (rejected["outcome"], rejected["response"]["code"]) == ("rejected", "quota_exceeded")
+        assert [limit["allows"] for limit in rejected["limits"][-2:]] == [True, False]
+
     def test_explain_shows_the_target_of_a_pool_that_is_chosen_first(self, api: Api, tenant: Tenant) -> None:
         first = {"url": "https://api.openai.com/first", "headers": {"X-Up": "s3cret-of-target"}}
         second = {"url": "https://api.openai.com/second", "priority": 1}

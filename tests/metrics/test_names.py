@@ -19,6 +19,7 @@ counter gateway_plugin_verdicts_total plugin stage verdict mode
 histogram gateway_plugin_duration_seconds plugin stage
 counter gateway_rate_limit_rejections_total tenant scope name
 counter gateway_limit_degraded_total tenant scope name
+gauge gateway_budget_used_ratio tenant budget
 counter gateway_stream_ends_total reason
 gauge gateway_connections
 gauge gateway_in_flight

@@ -84,6 +84,7 @@ def test_overhead_is_what_comes_before_and_after_the_upstream() -> None:
         ("upstream_closed", "gateway", "upstream_cut"),
         ("overloaded", "gateway", "drain"),
         ("blocked_content", "plugin:x", "judge"),
+        ("quota_exceeded", "gateway", "budget"),
     ],
 )
 def test_end_of_a_stream_has_a_reason(code: str | None, source: str, reason: str) -> None:

@@ -26,9 +26,20 @@ def test_what_is_lost_is_counted_by_what_was_lost(tmp_path: Path, monkeypatch: p
         limiter=SimpleNamespace(is_alone=False),
         states=SimpleNamespace(targets={}, keys={}),
     )
-    writers: Any = Writers(log=log, ledger=ledger, record=record, trace=None)
-    metrics = WorkerMetrics(services, plane, writers, folder=tmp_path, worker=0, engine=lambda: None)
+    writers: Any = Writers(
+        log=log, ledger=ledger, record=record, trace=None, alert=SimpleNamespace(dropped=4)
+    )
+    metrics = WorkerMetrics(
+        services,
+        plane,
+        writers,
+        folder=tmp_path,
+        worker=0,
+        engine=lambda: None,
+        budgets=lambda most: [("acme", "team-a", 0.5)][:most],
+    )
     log.dropped, ledger.dropped, record.dropped = 1, 2, 3
     metrics.sample()
     lost = {kind: registry.value(names.DROPPED, kind).value for kind in ("log", "ledger", "record")}
     assert lost == {"log": 1, "ledger": 2, "record": 3}
+    assert registry.value(names.BUDGET_USED, "acme", "team-a").value == 0.5

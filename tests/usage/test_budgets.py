@@ -61,6 +61,25 @@ async def test_rows_settle_what_their_requests_reserved(valkey_socket: str, stor
     }
 
 
+async def test_what_budgets_have_used_is_told_with_each_settle(
+    valkey_socket: str, store: BudgetStore
+) -> None:
+    await reserve(valkey_socket, "a", "b")
+    told: list[tuple[str, str, int]] = []
+    async with settler(valkey_socket) as one:
+        one.settled = lambda *settled: told.append(settled)
+        for lease in ("a", "b"):
+            one.add(ended(lease, 3, 4))
+            await one.flush()
+        one.release("tenant", "c", [DAILY])
+        await one.flush()
+    assert told == [
+        *(("tenant", DAILY, 3), ("tenant", MONTHLY, 4)),
+        *(("tenant", DAILY, 6), ("tenant", MONTHLY, 8)),
+        ("tenant", DAILY, 6),
+    ]
+
+
 async def test_rows_of_one_batch_and_of_several_count_once(valkey_socket: str, store: BudgetStore) -> None:
     await reserve(valkey_socket, *map(str, range(450)))
     rows = [ended(str(number), number, 1, time=NOON + number % 2 * 86_400) for number in range(450)]

@@ -1,6 +1,6 @@
 -- Appends rows to the ledger of a tenant, adds them to the sums of a day, and settles what requests reserved in
 -- budgets, once.
--- Reply: the bytes of the ledger, or 0 when this batch was settled before.
+-- Reply: the bytes of the ledger, or 0 when this batch was settled before; then what each budget has used.
 -- KEYS: the mark of the batch, the ledger, one hash per counter, then the four keys of each budget (budget.lua).
 -- ARGV: milliseconds for which the mark stands, seconds for which the sums stand, the numbers of counters, of
 -- rows and of leases; the rows; per lease the number of its budget from 0 on, its name, what it used, and 1 to
@@ -13,7 +13,7 @@ local first_lease = first_row + rows
 local first_sum = first_lease + 4 * leases
 
 if not redis.call('SET', mark, 1, 'NX', 'PX', ARGV[1]) then
-  return 0
+  return {0}
 end
 
 for at = first_row, first_lease - 1 do
@@ -46,4 +46,9 @@ end
 
 -- An operator may have forbidden the first command.
 local size = redis.pcall('MEMORY', 'USAGE', ledger)
-return type(size) == 'number' and size or redis.call('XLEN', ledger) * 1024
+local reply = {type(size) == 'number' and size or redis.call('XLEN', ledger) * 1024}
+for at = 3 + counters, #KEYS, 4 do
+  local used = redis.pcall('HGET', KEYS[at], 'used')
+  reply[#reply + 1] = type(used) == 'string' and tonumber(used) or 0
+end
+return reply

@@ -1,0 +1,200 @@
+"""A stream gets more while it goes on, and ends when its budgets have no more."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from mitm_addons.ai.budget_stream import BudgetStream
+from shared.budgets.allowance import Allowance
+from shared.budgets.reservation import Reservation
+from shared.budgets.stream_gate import StreamGate
+from shared.core.errors import Rejection, StoreDown
+from shared.limits.values import Decision, Limit, LimitState, decide
+from shared.model.budgets import Budget
+from tests.budgets.requests import RATES, budget, decided, model_request, reserving
+
+
+def tokens(number: int) -> bytes:
+    choice = {"choices": [{"delta": {"content": "tok "}}]}
+    return (b"data: " + json.dumps(choice).encode() + b"\n\n") * number
+
+
+class Ended(Exception):
+    """The stream has ended, with an error."""
+
+
+class Stream:
+    """A stream of a request that reserved 100 tokens of output, whose budgets have so much more."""
+
+    def __init__(
+        self,
+        *budgets: Budget,
+        more: dict[str, int] | None = None,
+        may_wait: bool = True,
+        awaits: bool = False,
+        failing: bool = False,
+    ) -> None:
+        one = reserving(
+            *(budgets or (budget("a", limit=100_000),)), request=model_request(output=100, most=100)
+        )
+        assert one.prepare() is None
+        found = one.judge(decided([share.limit for share in one.shares], {}))
+        assert isinstance(found, Reservation)
+        self.left, self.failing = more or {}, failing
+        self.asked: list[Sequence[Limit]] = []
+        self.replies = asyncio.Event()
+        self.replies.set()
+        self.sent = bytearray()
+        self.rejection: Rejection | None = None
+        self.last = b""
+        self.gate = StreamGate(Allowance(found.output or 0), "openai.chat", 4.0)
+        self.stream = BudgetStream(
+            self.gate,
+            found,
+            RATES,
+            self._pass_on_later if awaits else self._pass_on,
+            extend=self._extend,
+            stop=self._stop,
+            may_wait=may_wait,
+        )
+
+    async def _extend(self, limits: Sequence[Limit]) -> Decision:
+        self.asked.append(limits)
+        await self.replies.wait()
+        if self.failing:
+            raise StoreDown("Redis does not respond.")
+        states = [LimitState(limit, self.left.get(limit.name, 10**9), 0) for limit in limits]
+        decision = decide(states)
+        for limit in limits if decision.allowed else ():
+            if limit.name in self.left:
+                self.left[limit.name] -= limit.cost
+        return decision
+
+    def _pass_on(self, piece: bytes) -> list[bytes]:
+        return [piece or b"END"]
+
+    async def _pass_on_later(self, piece: bytes) -> list[bytes]:
+        return self._pass_on(piece)
+
+    def _stop(self, rejection: Rejection, last: bytes) -> list[bytes]:
+        self.rejection, self.last = rejection, last
+        raise Ended
+
+    async def feed(self, piece: bytes) -> bytes:
+        """What is sent for a piece."""
+        sent = self.stream(piece)
+        sent = await sent if not isinstance(sent, bytes | list) else sent
+        return sent if isinstance(sent, bytes) else b"".join(sent)
+
+
+async def test_a_stream_asks_once_for_more_and_does_not_wait() -> None:
+    one = Stream()
+    one.replies.clear()
+    assert await one.feed(tokens(80)) == tokens(80)
+    assert await one.feed(tokens(10)) == tokens(10)
+    assert [[limit.cost for limit in limits] for limits in one.asked] == [[256]]
+    one.replies.set()
+    await asyncio.sleep(0)
+    assert await one.feed(tokens(100)) == tokens(100)
+    assert await one.feed(b"") == b"END"
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_a_burst_waits_for_the_reply_and_then_passes(awaits: bool) -> None:
+    one = Stream(awaits=awaits)
+    assert await one.feed(tokens(5_000)) == tokens(5_000)
+    assert await one.feed(tokens(1)[:9]) == tokens(1)[:9]
+    assert await one.feed(b"") == b"END"
+    assert sum(limits[0].cost for limits in one.asked) >= 4_900
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_a_stream_ends_where_its_reservation_does_and_says_why(awaits: bool) -> None:
+    one = Stream(more={"a": 0}, awaits=awaits)
+    with pytest.raises(Ended):
+        await one.feed(tokens(5_000))
+    assert one.last == tokens(100)
+    assert one.rejection is not None
+    assert one.rejection.code == "quota_exceeded"
+    assert one.rejection.message.startswith(
+        "The budget 'a' has no more for this response: 100000 of 100000 tokens are used or reserved."
+    )
+    assert await one.feed(tokens(1)) == b""
+
+
+async def test_a_stream_that_knows_that_it_gets_no_more_ends_without_a_wait() -> None:
+    one = Stream(more={"a": 0})
+    assert await one.feed(tokens(80)) == tokens(80)
+    await asyncio.sleep(0)
+    with pytest.raises(Ended):
+        one.stream(tokens(50))
+    assert one.last == tokens(20)
+    assert len(one.asked) == 1
+
+
+async def test_a_budget_that_lets_responses_finish_is_not_asked_again() -> None:
+    one = Stream(budget("a", limit=100_000, overrun="finish"), budget("b", limit=100_000), more={"a": 0})
+    assert await one.feed(tokens(5_000)) == tokens(5_000)
+    names = [[limit.name for limit in limits] for limits in one.asked]
+    assert names[:2] == [["a", "b"], ["b"]]
+    assert not any("a" in some for some in names[1:])
+
+
+async def test_a_stream_whose_budgets_all_let_it_finish_goes_on_with_a_debt() -> None:
+    one = Stream(budget("a", limit=100_000, overrun="finish"), more={"a": 0})
+    assert await one.feed(tokens(5_000)) == tokens(5_000)
+    assert await one.feed(tokens(5_000)) == tokens(5_000)
+    assert len(one.asked) == 1
+
+
+async def test_a_stream_ends_when_nobody_knows_what_is_left() -> None:
+    one = Stream(failing=True)
+    with pytest.raises(Ended):
+        await one.feed(tokens(5_000))
+    assert one.rejection is not None
+    assert "not known now" in one.rejection.message
+    assert one.rejection.headers["x-should-retry"] == "false"
+
+
+async def test_an_engine_that_cannot_wait_holds_a_burst_until_the_next_piece() -> None:
+    one = Stream(may_wait=False)
+    one.replies.clear()
+    assert await one.feed(tokens(5_000)) == tokens(100)
+    one.replies.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await one.feed(tokens(1)) == tokens(4_900)
+    assert await one.feed(b"") == tokens(1) + b"END"
+
+
+async def test_an_engine_that_cannot_wait_sends_what_it_held_at_the_end() -> None:
+    one = Stream(may_wait=False)
+    one.replies.clear()
+    assert await one.feed(tokens(200)) == tokens(100)
+    assert await one.feed(b"") == tokens(100) + b"END"
+    one.stream.close()
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_the_end_of_a_stream_waits_for_what_is_held(awaits: bool) -> None:
+    one = Stream(awaits=awaits)
+    one.replies.clear()
+    waiting = asyncio.ensure_future(one.feed(tokens(150)))
+    await asyncio.sleep(0)
+    one.replies.set()
+    assert await waiting == tokens(150)
+    assert await one.feed(tokens(1)[:9]) == tokens(1)[:9]
+    assert await one.feed(b"") == b"END"
+
+
+async def test_a_closed_stream_asks_for_nothing_any_more() -> None:
+    one = Stream()
+    one.replies.clear()
+    await one.feed(tokens(80))
+    one.stream.close()
+    one.replies.set()
+    await asyncio.sleep(0)
+    assert one.gate.allowance.reserved == 100
+    Stream().stream.close()

@@ -1,0 +1,161 @@
+"""Budgets of a request to a model: what is reserved, what becomes of the request, and what its row counts."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mitm_addons.ai.ledger import Ledger
+from mitm_addons.flows import state_of
+from shared.budgets.compiled import RuleBudgets
+from shared.budgets.reservation import Reservation
+from shared.budgets.reserving import AGAIN
+from shared.core.errors import Rejection
+from shared.model.config import Rule, Tenant
+from shared.model.messages import Exchange, Headers, Request
+from shared.model.providers import Model, ModelTarget
+from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange, reserving_of
+from shared.usage.row import LedgerRow
+from tests.budgets.requests import NOW, budget, decided
+from tests.mitm_addons.ai.test_calls import CHUNK, DECLARED, LAST, Clock
+from tests.mitm_addons.begun import admitted, begun_flow
+from tests.routing.test_ai_route import provider, route
+
+CALLS = AiCalls(Clock(), lambda: 0.5)
+ROWS: list[LedgerRow] = []
+RELEASED: list[tuple[str, str, Any]] = []
+LEDGER = Ledger(ROWS.append, lambda size: b"r" * size, lambda *released: RELEASED.append(released))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_written() -> Iterator[None]:
+    yield
+    ROWS.clear()
+    RELEASED.clear()
+
+
+def asked(**document: Any) -> AiExchange:
+    """A request to a model with a price, which goes to its target."""
+    fast = Model("fast", (ModelTarget(provider="main", model="gpt-6-luna"),))
+    begun = CALLS.begin("/ai/v1/chat/completions", route(provider(models=DECLARED), models={"fast": fast}))
+    assert isinstance(begun, AiExchange)
+    body = json.dumps({"model": "priced", "messages": [], **document}).encode()
+    headers = Headers({"Content-Type": "application/json"}.items())
+    request = Request("POST", "/ai/v1/chat/completions", headers, "", body)
+    assert CALLS.resolve(begun, None, request) is None
+    CALLS.choose(begun, None, request)
+    return begun
+
+
+def served(**document: Any) -> AiExchange:
+    one = asked(**document)
+    CALLS.begin_response(one, 200, Headers())
+    return one
+
+
+def end(one: AiExchange) -> None:
+    flow = begun_flow(admitted=admitted(), ai=one)
+    CALLS.end(one)
+    LEDGER.add(flow, state_of(flow) or pytest.fail("no state"), one)
+
+
+def reserved(one: AiExchange) -> Reservation:
+    """What a budget sets aside for a request that it admits."""
+    rule = RuleBudgets([budget(), budget("other", scope={"provider": "other"})], "t1", "r")
+    one.route.budgets = rule
+    reserving = one.reserving(None, "rid", NOW)
+    assert reserving is not None
+    assert reserving.prepare() is None
+    found = reserving.judge(decided([share.limit for share in reserving.shares], {}))
+    assert isinstance(found, Reservation)
+    assert one.reservation is found
+    return found
+
+
+def test_the_row_has_what_each_budget_counts_under_the_name_of_its_lease() -> None:
+    one = served(max_tokens=100)
+    reserved(one)
+    CALLS.end_response(one, b'{"usage":{"prompt_tokens":10,"completion_tokens":5}}')
+    end(one)
+    assert (ROWS[-1].id, ROWS[-1].budgets) == ("rid", {"bud_1:1796083200": 15})
+    assert not ROWS[-1].is_unreserved
+
+
+def test_what_a_request_without_a_row_has_reserved_is_released() -> None:
+    one = asked(max_tokens=100)
+    reserved(one)
+    CALLS.begin_response(one, 400, Headers())
+    end(one)
+    assert ROWS == []
+    assert [(one.tenant_id, "rid", ["bud_1:1796083200"])] == RELEASED
+
+
+def test_a_stream_that_budgets_count_is_counted_piece_by_piece() -> None:
+    one = served(stream=True, max_tokens=100)
+    assert one.open_gate() is None
+    reserved(one)
+    gate = one.open_gate()
+    assert gate is not None
+    assert gate.allowance.reserved == 100
+    pass_on = one.metered(lambda piece: piece, is_stream=True)
+    pass_on(gate.feed(CHUNK * 90))
+    end(one)
+    assert one.usage is not None
+    assert one.usage.output == 90
+    assert ROWS[-1].budgets["bud_1:1796083200"] == one.usage.input + 90
+
+
+def test_the_text_of_a_stream_teaches_how_long_a_token_is() -> None:
+    one = served(stream=True)
+    reserved(one)
+    gate = one.open_gate()
+    assert gate is not None
+    pass_on = one.metered(lambda piece: piece, is_stream=True)
+    for piece in (
+        b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"w" * 600),
+        LAST.replace(b"1}", b"100}"),
+    ):
+        pass_on(gate.feed(piece))
+    CALLS.end_response(one, None)
+    again = served(stream=True)
+    reserved(again)
+    later = again.open_gate()
+    assert later is not None
+    assert later._bytes_per_token == 0.8 * 4.0 + 0.2 * 6.0
+
+
+def test_less_output_is_asked_for_where_budgets_have_less_left() -> None:
+    one = served()
+    reserved(one).max_output = 7
+    assert one.pool is not None
+    assert one.attempt is not None
+    sent = json.loads(one.begin_attempt(one.pool, one.attempt, 0.0).body or b"")
+    assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
+
+
+@pytest.mark.parametrize("path", ["/ai/v1/models", "/ai/v1/usage"])
+def test_a_request_that_calls_no_model_has_no_budgets(path: str) -> None:
+    begun = CALLS.begin(path, route(provider(models=DECLARED)))
+    assert isinstance(begun, AiExchange)
+    assert begun.reserving(None, "rid", NOW) is None
+    plain = Exchange("id", Tenant("t1", "T", "t1"), Rule("r", "/", ""), Request("GET", "/", Headers()), "")
+    assert reserving_of(plain, "rid", NOW) is None
+    assert reserving_of(replace(plain, metered=begun), "rid", NOW) is None
+
+
+def test_another_model_that_takes_the_place_is_the_one_that_is_called() -> None:
+    one = asked(max_tokens=100)
+    one.route.budgets = RuleBudgets([budget(on_spent="downgrade", downgrade_to="fast")], "t1", "r")
+    reserving = one.reserving(None, "rid", NOW)
+    assert reserving is not None
+    assert reserving.prepare() is None
+    assert reserving.judge(decided([share.limit for share in reserving.shares], {"bud_1": 0})) is AGAIN
+    found = reserving.judge(decided([share.limit for share in reserving.shares], {}))
+    assert isinstance(found, Reservation)
+    assert (one.asked, found.model, one.demand) == ("fast", "fast", found.demand)
+    missing = one.reserving(None, "rid", NOW)
+    assert missing is not None
+    assert isinstance(missing._instead("gone"), Rejection)
