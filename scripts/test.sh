@@ -48,6 +48,7 @@ if [ "$#" = 0 ]; then
     "$bin/python" -m pytest -q --cov --cov-report=term --cov-fail-under=100 "${covering[@]}" >"$pure" 2>&1 &
     set +m
     trap 'kill -INT -- -$! 2>/dev/null; rm -f "$pure"' EXIT
+    trap 'exit 130' INT
     code=0
     "$bin/python" -m pytest -q "${one_more[@]}" "${covering[@]/#/--ignore=}" || code=1
     wait $! || code=1

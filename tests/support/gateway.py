@@ -252,9 +252,7 @@ class TenantInUse:
     def create_rule(self, path: str, target: str, **document: Any) -> dict[str, Any]:
         """Create a rule, and wait until the proxy knows it."""
         body = {"path": path, "target": target, **document}
-        response = self.gateway.call("POST", f"/tenants/{self.id}/rules", json=body)
-        assert response.status_code == 201, response.text
-        rule: dict[str, Any] = response.json()
+        rule: dict[str, Any] = self.gateway.create(f"/tenants/{self.id}/rules", **body)
         self.await_rule(path)
         return rule
 
