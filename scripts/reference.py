@@ -30,7 +30,9 @@ from shared import explain
 from shared.bodies.json.parse import MAX_DEPTH, MAX_DIGITS
 from shared.bodies.text import patterns
 from shared.bodies.text.rules import MAX_MASKED
+from shared.budgets.settings import MAX_ALERTS
 from shared.core.errors import ERRORS, LOG_ONLY
+from shared.documents.ai.budget import MAX_INCREASES
 from shared.documents.ai.provider_key import MAX_KEYS as MAX_PROVIDER_KEYS
 from shared.documents.api_key import ApiKeyInput
 from shared.documents.plugin_config import MAX_ENTRIES, MAX_TIMEOUT_SECONDS
@@ -41,6 +43,7 @@ from shared.limits.distinct_values import MAX_VALUES
 from shared.log_lines import AI_FIELDS, CAUSES, KINDS, fields_of, json_schema
 from shared.metrics import registry
 from shared.metrics.names import FAMILIES as METRICS
+from shared.model.amounts import MAX_AMOUNT, amount_text
 from shared.model.config import PlatformScope, Scope
 from shared.model.providers import ProviderAuth
 from shared.model.webhooks import MAX_WEBHOOKS
@@ -260,6 +263,10 @@ def bounds_page() -> str:
         ("wrong keys from one address per minute", str(MAX_FAILURES)),
         ("inactive keys of a tenant that are kept", str(MAX_INACTIVE_KEYS)),
         ("keys of a provider", str(MAX_PROVIDER_KEYS)),
+        (
+            "a budget",
+            f"{amount_text('usd', MAX_AMOUNT)}, {MAX_ALERTS} alerts, {MAX_INCREASES} increases at a time",
+        ),
         ("webhooks of a tenant, and of the platform", str(MAX_WEBHOOKS)),
         ("alerts that wait for a webhook", str(MAX_WAITING)),
         (

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate
 
-from shared.budgets.periods import DAYS, NAMED, TOTAL
+from shared.budgets.periods import DAYS, NAMED, TOTAL, effective_limit
 from shared.core.errors import Problem, did_you_mean
 from shared.core.fields import Pattern, Strict, choice, flag, text, validated
 from shared.model.amounts import MAX_AMOUNT, UNITS, Amount, amount_text, format_amount, parse_amount
@@ -17,8 +17,9 @@ from shared.model.budgets import ALERT, CUT, DOWNGRADE, FINISH, REJECT, USD, Bud
 
 #: The shares of a limit that raise an alert, in percent, if a budget does not say others.
 DEFAULT_AT: Final = (50, 80, 95)
-_MAX_ALERTS: Final = 10
-_MAX_TAGS: Final = 16
+#: The most of them, and the most names of metadata in a scope.
+MAX_ALERTS: Final = 10
+MAX_TAGS: Final = 16
 _DATE: Final = re.compile(r"2\d{3}-\d\d-\d\d")
 _PERIODS: Final = f"{', '.join(NAMED)}, or a number of days such as 30d"
 
@@ -73,7 +74,7 @@ class ScopeSchema(Strict):
         keys=text(64, "A name."),
         values=text(256, "A value.", min_length=0),
         load_default=None,
-        validate=validate.Length(max=_MAX_TAGS),
+        validate=validate.Length(max=MAX_TAGS),
         metadata={"description": "Names and values of the `metadata` of API keys."},
     )
 
@@ -159,7 +160,7 @@ class BudgetSettings(Strict):
     at = fields.List(
         fields.Integer(strict=True, validate=validate.Range(1, 100)),
         load_default=lambda: list(DEFAULT_AT),
-        validate=validate.Length(max=_MAX_ALERTS),
+        validate=validate.Length(max=MAX_ALERTS),
         metadata={"description": "The percentages of the limit that raise an alert, in rising order."},
     )
     overrun = choice(
@@ -194,8 +195,8 @@ def budget_values(loaded: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def check_budget(budget: Budget) -> list[Problem]:
-    """What is wrong with a budget as a whole."""
+def check_budget(budget: Budget, now: float = 0.0) -> list[Problem]:
+    """What is wrong with a budget as a whole, with the increases that last at the time `now`."""
     problems = []
     if budget.starts is not None and not has_start(budget.period):
         detail = f"A {budget.period} begins with the calendar. Remove it."
@@ -207,8 +208,7 @@ def check_budget(budget: Budget) -> list[Problem]:
         problems.append(Problem("/downgrade_to", detail))
     if list(budget.at) != sorted({*budget.at}):
         problems.append(Problem("/at", "Must be in rising order, and each percentage once."))
-    total = budget.limit + sum(one.amount for one in budget.increases)
-    if total > MAX_AMOUNT:
+    if effective_limit(budget, now) > MAX_AMOUNT:
         most = amount_text(budget.unit, MAX_AMOUNT)
         problems.append(Problem("/limit", f"With its increases it must be at most {most}."))
     return problems

@@ -109,6 +109,13 @@ def test_limit_has_exactly_one_unit(limit: Any) -> None:
     assert [*problems(limit=limit)] == ["limit"]
 
 
+def test_increases_that_have_ended_do_not_count_against_the_bound() -> None:
+    ended = Increase(amount=1, until=50.0, by="platform", at=0.0)
+    budget = replace(BUDGET, limit=MAX_AMOUNT, increases=(ended,))
+    assert [one.pointer for one in check_budget(budget, 49.0)] == ["/limit"]
+    assert check_budget(budget, 50.0) == []
+
+
 def whole(**changes: Any) -> list[tuple[str, str]]:
     return [(one.pointer, one.detail) for one in check_budget(replace(BUDGET, **changes))]
 

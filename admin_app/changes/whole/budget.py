@@ -42,7 +42,7 @@ def changed_budget(before: Snapshot, stored: Budget, sent: Mapping[str, Any], no
     if values.get("owner", "") is None:
         del values["owner"]
     budget = _with_start(replace(stored, **values), stored, values.get("starts"), now)
-    problems += [*found, *check_budget(budget)]
+    problems += [*found, *check_budget(budget, now)]
     if budget.unit != stored.unit and not is_new:
         problems.append(Problem("/limit", _UNIT))
     budget, unknown = _with_references(before, budget, stored)

@@ -206,7 +206,9 @@ def _increased(budget: Budget, sent: Mapping[str, Any], now: float) -> Budget:
     added = Increase(amount=amount, until=until, by=caller().actor, at=now)
     after = replace(budget, increases=(*live, added))
     # Only the new amount can be what is too much.
-    problems += [replace(one, pointer=f"/{unit}") for one in check_budget(after) if one.pointer == "/limit"]
+    problems += [
+        replace(one, pointer=f"/{unit}") for one in check_budget(after, now) if one.pointer == "/limit"
+    ]
     if problems:
         raise Invalid(problems)
     return after
