@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from shared.limits.values import CONCURRENT, NEVER, Decision, Limit, LimitState, decide
 
-#: The longest time, in seconds, that a rejection is repeated. A refund elsewhere takes effect after it.
+#: The longest time, in seconds, that a rejection is repeated. A correction takes effect after it.
 MAX_SECONDS = 0.2
 
 
@@ -53,10 +53,6 @@ class DenyCache:
             return None
         elapsed = int((now - rejection.since) * 1000)
         return decide([_aged(limit, state, elapsed) for limit, state in pairs])
-
-    def clear(self) -> None:
-        """Drop all rejections: there may be room again."""
-        self._rejections.clear()
 
     def sweep(self, now: float, most: int) -> bool:
         """Drop the ended ones among the `most` oldest rejections. False when there was none."""

@@ -1,5 +1,6 @@
 """Limits of tokens and money, over HTTP: charged before a call, and corrected by what it used."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,19 @@ def test_a_request_above_the_limit_or_without_a_price_reaches_no_provider(
     unpriced = tenant.request("POST", PATH, json={**BODY, "model": "unpriced"})
     assert (unpriced.status_code, unpriced.json()["error"]["code"]) == (400, "unpriced_model")
     await_used(tenant, tokens=0, usd="0")
+
+
+def test_a_dry_run_shows_what_a_request_is_expected_to_use_and_charges_nothing(tenant: TenantInUse) -> None:
+    asked = {
+        "method": "POST",
+        "path": PATH,
+        "headers": {"Host": tenant.host, "x-api-key": tenant.key, "Content-Type": "application/json"},
+        "body": json.dumps(BODY),
+    }
+    response = tenant.gateway.call("POST", f"/tenants/{tenant.id}/explain", json=asked)
+    tokens, money = response.json()["limits"]
+    assert (tokens["unit"], tokens["limit"], tokens["before"]["remaining"]) == ("tokens", 1_000, 1_000)
+    assert 9 < tokens["cost"] == 1_000 - tokens["after"]["remaining"] < USED
+    assert (money["unit"], money["limit"], money["before"]["remaining"]) == ("usd", "1", "1")
+    assert 0 < float(money["cost"]) < float(PRICE)
+    assert used(tenant) == {"tokens": 0, "usd": "0"}

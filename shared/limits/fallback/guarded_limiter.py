@@ -178,7 +178,6 @@ class GuardedLimiter:
 
     async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
         """Add units to what `acquire` charged to windows. A correction that does not reach Redis is lost."""
-        self._denied.clear()
         if charged is not None and charged.degraded:
             # What was pushed to Redis meanwhile was charged to an unknown bucket.
             pairs = zip(limits, units, strict=True)
