@@ -197,3 +197,53 @@ def test_test_calls_the_address_once_and_shows_the_status(api: Api, tenant: Tena
     assert (method, url) == ("POST", WEBHOOK["url"])
     sent = orjson.loads(body)
     assert (sent["type"], sent["tenant_id"], sent["data"]) == ("webhook.test", tenant.id, {})
+
+
+def rolled_back(api: Api, tenant: Tenant, version: int) -> list[str]:
+    """The places of the warnings of a rollback."""
+    found = api.post(f"{tenant.url}/versions/{version}/rollback", {})
+    assert found.status_code == 200, found.text
+    return [one["pointer"] for one in found.get_json()["warnings"]]
+
+
+def test_rollback_keeps_the_present_secret_or_brings_the_old_one_back(
+    api: Api, tenant: Tenant, world: World
+) -> None:
+    made = api.create(of(tenant), WEBHOOK)
+    url, at = f"{of(tenant)}/{made['id']}", f"/webhooks/{made['id']}"
+    first = stored(world, tenant).secret
+    api.patch(url, {"secret": OTHER, "active": False})
+    second = stored(world, tenant).secret
+    assert rolled_back(api, tenant, 2) == [f"{at}/url"]  # its name cannot be resolved
+    assert (stored(world, tenant).active, stored(world, tenant).secret) == (True, second)
+    api.delete(url)
+    assert set(rolled_back(api, tenant, 2)) == {f"{at}/secret", f"{at}/url"}
+    assert stored(world, tenant).secret == first
+    api.patch(url, {"url": "https://other.test", "secret": OTHER})
+    assert set(rolled_back(api, tenant, 2)) == {f"{at}/secret", f"{at}/url"}
+    assert (stored(world, tenant).url, stored(world, tenant).secret) == (WEBHOOK["url"], first)
+    assert rolled_back(api, tenant, 1) == []
+    assert api.get(of(tenant)).get_json()["count"] == 0
+
+
+def test_rollback_of_the_platform_has_webhooks(api: Api, world: World) -> None:
+    made = api.create(PLATFORM, WEBHOOK)
+    api.delete(f"{PLATFORM}/{made['id']}")
+    assert api.post("/platform/versions/1/rollback", {}).status_code == 200
+    assert stored(world).id == made["id"]
+
+
+def test_file_has_too_many_webhooks(api: Api, tenant: Tenant) -> None:
+    many = {f"w{number}": WEBHOOK for number in range(MAX_WEBHOOKS + 1)}
+    sent = {"_format_version": "1", "tenants": {"acme": {"name": "Acme", "webhooks": many}}}
+    for key in ("", tenant.key):
+        found = api.post("/plan", {"document": sent}, key=key)
+        assert pointers(found) == ["/document/tenants/acme/webhooks"]
+
+
+def test_file_of_a_tenant_names_no_secret_of_the_operator(api: Api, tenant: Tenant) -> None:
+    webhook = {**WEBHOOK, "secret": {"env": "SECRET"}}
+    sent = {"_format_version": "1", "tenants": {"acme": {"name": "Acme", "webhooks": {"a": webhook}}}}
+    assert pointers(api.post("/plan", {"document": sent})) == [
+        "/document/tenants/acme/webhooks/a/secret",
+    ]

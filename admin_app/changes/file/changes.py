@@ -12,7 +12,7 @@ from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
 
 #: Members of an owner that have things by their names.
-_KINDS: Final = frozenset({"rules", "providers", "models", "budgets", "api_keys", "prices"})
+_KINDS: Final = frozenset({"rules", "providers", "models", "budgets", "webhooks", "api_keys", "prices"})
 # What a new thing has that is no part of a file.
 _HIDDEN: Final = frozenset({*READ_ONLY, "name", "prefix", "last_used_at", "status", "subdomain"})
 # So much of a new thing is equal to one that goes, if it may have been renamed.
@@ -32,6 +32,7 @@ def names_by_id(*states: Snapshot | PlatformDocument | None) -> Mapping[str, str
             continue
         owned = state.tenant if isinstance(state, Snapshot) else state
         found |= {f"/providers/{one.id}": f"/providers/{one.name}" for one in owned.providers}
+        found |= {f"/webhooks/{one.id}": f"/webhooks/{one.name}" for one in owned.webhooks}
         if isinstance(state, Snapshot):
             found |= {f"/rules/{one.id}": f"/rules/{one.name}" for one in state.rules}
             found |= {

@@ -264,8 +264,8 @@ def _plan_tenant(
 def _has_changes(wanted: Wanted, before: Snapshot) -> bool:
     """Whether a part is sent, or one is missing."""
     tenant = before.tenant
-    kinds: Any = (wanted.rules, wanted.providers, wanted.models, wanted.budgets)
-    stored: Any = (before.rules, tenant.providers, tenant.models, tenant.budgets)
+    kinds: Any = (wanted.rules, wanted.providers, wanted.models, wanted.budgets, wanted.webhooks)
+    stored: Any = (before.rules, tenant.providers, tenant.models, tenant.budgets, tenant.webhooks)
     return (
         bool(wanted.tenant)
         or any(part.sent for parts in kinds for part in parts.values())
@@ -299,7 +299,7 @@ def _in_file(wanted: Any, at: str) -> Iterator[None]:
     """Give problems of an owner their places in the file."""
     names = {
         f"/{kind}/{part_id}": f"/{kind}/{escape_step(part.basis.name)}"
-        for kind in ("rules", "providers", "budgets")
+        for kind in ("rules", "providers", "budgets", "webhooks")
         for part_id, part in getattr(wanted, kind).items()
     }
 

@@ -6,10 +6,13 @@ from typing import Any, Final
 
 from admin_app.auth.access import caller
 from admin_app.changes.snapshot import find_tenant, tier_maximum
+from admin_app.changes.whole.webhook import too_many_webhooks
 from admin_app.http.errors import ApiError
+from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
 from shared.model.config import Snapshot
+from shared.model.webhooks import MAX_WEBHOOKS
 
 # The maximum of a tier for each section of a tenant.
 _MAXIMUMS: Final = {
@@ -78,6 +81,10 @@ def check_own(document: Mapping[str, Any]) -> None:
 
 def _too_many(name: str, owner: Any, stored: Snapshot) -> Iterator[Problem]:
     """A problem for each section with more things than the tier allows, and than there are."""
+    sections = owner if isinstance(owner, Mapping) else EMPTY
+    at, hooks = f"/document/tenants/{escape_step(name)}", sections.get("webhooks")
+    if isinstance(hooks, Mapping) and len(hooks) > max(MAX_WEBHOOKS, len(stored.tenant.webhooks)):
+        yield too_many_webhooks(f"{at}/webhooks", len(hooks))
     counts = {
         "rules": len(stored.rules),
         "providers": len(stored.tenant.providers),
@@ -86,9 +93,9 @@ def _too_many(name: str, owner: Any, stored: Snapshot) -> Iterator[Problem]:
         "api_keys": len(stored.keys),
     }
     for kind, count in counts.items():
-        section = owner.get(kind) if isinstance(owner, Mapping) else None
+        section = sections.get(kind)
         most = tier_maximum(stored.tenant, _MAXIMUMS[kind])
         if isinstance(section, Mapping) and most is not None and len(section) > max(most, count):
             shown = kind.replace("api_keys", "API keys")
             detail = f"The file has {len(section)} {shown}; the tier allows {most}. Remove some."
-            yield Problem(f"/document/tenants/{escape_step(name)}/{kind}", detail)
+            yield Problem(f"{at}/{kind}", detail)

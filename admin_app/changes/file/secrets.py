@@ -15,6 +15,7 @@ from shared.model.config import PluginConfig, Rule, Tenant
 from shared.model.pools import UrlTarget
 from shared.model.providers import Provider, ProviderKey
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 from shared.providers.shipped.presets import Endpoint
 from shared.secrets.context import (
     header_context,
@@ -22,6 +23,7 @@ from shared.secrets.context import (
     provider_key_context,
     provider_query_context,
     setting_context,
+    webhook_context,
 )
 
 # The members of a provider that make its address.
@@ -81,6 +83,14 @@ def provider_with_stored(sent: Mapping[str, Any], stored: Provider, owner: str) 
     }
 
 
+def webhook_with_stored(sent: Mapping[str, Any], stored: Webhook, owner: str) -> dict[str, Any]:
+    """The body of a webhook, with the stored secret in place of an equal one."""
+    if not stored.url:
+        return dict(sent)
+    context = webhook_context(owner, stored.id, stored.url)
+    return {**sent, "secret": _kept_secret(sent["secret"], stored, context)}
+
+
 def _keys(
     sent: Sequence[Mapping[str, Any]], stored: Sequence[ProviderKey], ids: tuple[str, str], origin: str
 ) -> list[Mapping[str, Any]]:
@@ -93,14 +103,14 @@ def _keys(
             continue
         left.remove(key)
         context = provider_key_context(*ids, key.id, origin)
-        found.append({**one, "id": key.id, "secret": _key_secret(one["secret"], key, context)})
+        found.append({**one, "id": key.id, "secret": _kept_secret(one["secret"], key, context)})
     return found
 
 
-def _key_secret(sent: Any, key: ProviderKey, context: str) -> Any:
+def _kept_secret(sent: Any, stored: ProviderKey | Webhook, context: str) -> Any:
     if isinstance(sent, Reference):
-        return KEEP if (sent.env, sent.file) == (key.env, key.file) else sent
-    return KEEP if isinstance(sent, str) and _is_same(sent, key.secret, context) else sent
+        return KEEP if (sent.env, sent.file) == (stored.env, stored.file) else sent
+    return KEEP if isinstance(sent, str) and _is_same(sent, stored.secret, context) else sent
 
 
 def _target(sent: UrlTarget, stored: UrlTarget | None, tenant_id: str) -> UrlTarget:

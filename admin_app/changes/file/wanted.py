@@ -6,7 +6,12 @@ from typing import Any, NamedTuple
 
 from admin_app.auth.access import caller
 from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS, may_change, own_kind
-from admin_app.changes.file.secrets import provider_with_stored, rule_with_stored, tenant_with_stored
+from admin_app.changes.file.secrets import (
+    provider_with_stored,
+    rule_with_stored,
+    tenant_with_stored,
+    webhook_with_stored,
+)
 from admin_app.changes.snapshot import new_key, tier_maximum, with_key
 from admin_app.changes.whole.document import Part, Wanted
 from admin_app.context import new_id
@@ -18,8 +23,9 @@ from shared.documents.file.normal import file_keys
 from shared.documents.file.parse import Entry, FileOwner
 from shared.model import budgets
 from shared.model.budgets import Budget
-from shared.model.config import ApiKey, Rule, Snapshot
+from shared.model.config import ApiKey, Rule, Snapshot, Tenant
 from shared.model.providers import Model, PlatformDocument, Provider, Shared
+from shared.model.webhooks import Webhook
 from shared.secrets.context import PLATFORM
 
 # An entry that is stored so.
@@ -39,7 +45,7 @@ def tenant_wanted(file: FileOwner, before: Snapshot, subdomain: str, *, prune: b
         _part(entry, stored, RULE_FIELDS, lambda sent, one: rule_with_stored(sent, one, tenant.id))
         for entry, stored in _paired(file.rules, before.rules, rule, prune)
     ]
-    owned = _owned(file, tenant.providers, tenant.models, tenant.id, prune=prune, now=now)
+    owned = _owned(file, tenant, tenant.id, prune=prune, now=now)
     fields = _tenant(file.tenant, before, subdomain)
     return replace(
         owned,
@@ -81,7 +87,7 @@ def platform_wanted(
     file: FileOwner, before: PlatformDocument, find: FindShared, *, prune: bool, now: float
 ) -> Wanted:
     """The document of the platform as the file wants it."""
-    owned = _owned(file, before.providers, before.models, PLATFORM, prune=prune, now=now)
+    owned = _owned(file, before, PLATFORM, prune=prune, now=now)
     prices = {**({} if prune else before.prices), **(file.prices or {})}
     providers = {
         provider_id: part._replace(sent=_shared(part.sent, f"/platform/providers/{part.basis.name}", find))
@@ -95,35 +101,38 @@ def platform_wanted(
 
 
 def _owned(
-    file: FileOwner,
-    providers: Iterable[Provider],
-    models: Iterable[Model],
-    owner: str,
-    *,
-    prune: bool,
-    now: float,
+    file: FileOwner, before: Tenant | PlatformDocument, owner: str, *, prune: bool, now: float
 ) -> Wanted:
-    """The providers and models of an owner."""
+    """The providers, models and webhooks of an owner."""
 
     def provider(name: str, sent: Mapping[str, Any]) -> Provider:
         return Provider(new_id("prv"), name, sent["kind"], created_at=now)
 
+    def webhook(name: str, _: Mapping[str, Any]) -> Webhook:
+        return Webhook(id=new_id("hook"), name=name, url="", created_at=now)
+
     parts = [
         _part(entry, stored, PROVIDER_FIELDS, lambda sent, one: provider_with_stored(sent, one, owner))
-        for entry, stored in _paired(file.providers, providers, provider, prune)
+        for entry, stored in _paired(file.providers, before.providers, provider, prune)
     ]
     made = [
         _part(entry, stored, (), lambda sent, _: dict(sent))
         for entry, stored in _paired(
-            file.models, models, lambda name, _: Model(name, (), created_at=now), prune
+            file.models, before.models, lambda name, _: Model(name, (), created_at=now), prune
         )
     ]
+    hooks = [
+        _part(entry, stored, (), lambda sent, one: webhook_with_stored(sent, one, owner))
+        for entry, stored in _paired(file.webhooks, before.webhooks, webhook, prune)
+    ]
     return Wanted(
-        providers={part.basis.id: part for part in parts}, models={part.basis.name: part for part in made}
+        providers={part.basis.id: part for part in parts},
+        models={part.basis.name: part for part in made},
+        webhooks={part.basis.id: part for part in hooks},
     )
 
 
-def _paired[Item: (Rule, Provider, Model, Budget)](
+def _paired[Item: (Rule, Provider, Model, Budget, Webhook)](
     section: Mapping[str, Entry] | None,
     stored: Iterable[Item],
     make: Callable[[str, Mapping[str, Any]], Item],
@@ -142,7 +151,7 @@ def _paired[Item: (Rule, Provider, Model, Budget)](
     return found
 
 
-def _part[Item: (Rule, Provider, Model, Budget)](
+def _part[Item: (Rule, Provider, Model, Budget, Webhook)](
     entry: Entry | None,
     basis: Item,
     platforms: Iterable[str],

@@ -1,6 +1,6 @@
 """A whole document judged: all parts of a tenant or of the platform, by the checks of single changes.
 
-Pointers go into the document, in which rules, providers, models and budgets are by their ids:
+Pointers go into the document, in which rules, providers, models, webhooks and budgets are by their ids:
 ``/rules/rule_1/path``.
 """
 
@@ -18,12 +18,19 @@ from admin_app.changes.snapshot import tier_maximum
 from admin_app.changes.whole.budget import budget_warnings, changed_budget, lost_references
 from admin_app.changes.whole.model import changed_model, model_warnings
 from admin_app.changes.whole.tenant import changed_tenant, tenant_warnings
+from admin_app.changes.whole.webhook import (
+    changed_webhook,
+    check_url,
+    too_many_webhooks,
+    webhook_warnings,
+)
 from admin_app.http.errors import ApiError, problem_documents, raise_problems
 from shared.core.errors import Invalid, Problem
 from shared.core.json_pointer import escape_step
 from shared.model.budgets import Budget
 from shared.model.config import Rule, Snapshot, Tenant
 from shared.model.providers import Model, PlatformDocument, Provider
+from shared.model.webhooks import MAX_WEBHOOKS, Webhook
 from shared.providers.shipped.presets import CUSTOM
 
 type Prices = Mapping[str, Mapping[str, str]]
@@ -43,7 +50,7 @@ class Wanted:
 
     Attributes:
         tenant: the body of a change of the tenant's fields.
-        rules, providers, models, budgets: the parts by their ids, in order.
+        rules, providers, models, budgets, webhooks: the parts by their ids, in order.
         prices: those of the platform.
     """
 
@@ -52,15 +59,17 @@ class Wanted:
     providers: Mapping[str, Part[Provider]] = field(default_factory=dict)
     models: Mapping[str, Part[Model]] = field(default_factory=dict)
     budgets: Mapping[str, Part[Budget]] = field(default_factory=dict)
+    webhooks: Mapping[str, Part[Webhook]] = field(default_factory=dict)
     prices: Prices = field(default_factory=dict)
 
 
 class Checked(NamedTuple):
-    """The URLs of a document, checked: those of the tenant, of each rule, and of each provider."""
+    """The URLs of a document, checked: those of the tenant, and of each rule, provider and webhook."""
 
     tenant: CheckedTargets
     rules: Mapping[str, CheckedTargets]
     providers: Mapping[str, CheckedProvider]
+    webhooks: Mapping[str, CheckedTargets]
 
 
 def check_wanted(wanted: Wanted) -> Checked:
@@ -71,6 +80,7 @@ def check_wanted(wanted: Wanted) -> Checked:
         found[""],
         {name: found[f"/rules/{name}"] for name in wanted.rules},
         {name: check_base(part.basis, part.sent) for name, part in wanted.providers.items()},
+        {name: check_url(part.sent) for name, part in wanted.webhooks.items()},
     )
 
 
@@ -86,12 +96,9 @@ def judged_tenant(
     with problems.below(""):
         tenant = changed_tenant(replace(before, rules=()), wanted.tenant, checked.tenant, now).tenant
     bare = replace(before, tenant=replace(tenant, providers=(), models=()), rules=())
-    holding = Holding((), (), bare)
     known = holding_of(before)
-    holding = _with_providers(Owner(tenant.id), holding, known, wanted, checked, problems, now)
-    lost = known.usable.keys() - holding.usable.keys()
-    holding = _with_models(holding, known, wanted, lost, problems, now)
-    tenant = replace(tenant, providers=holding.providers, models=holding.models)
+    holding, lost = _held(Owner(tenant.id), Holding((), (), bare), known, wanted, checked, problems, now)
+    tenant = replace(tenant, **holding.members)
     after = _with_rules(before, tenant, wanted, checked, lost, problems, now)
     after = _with_budgets(before, after, wanted, problems, now)
     counts = {
@@ -113,14 +120,26 @@ def judged_platform(
     """The same for the platform."""
     problems = Problems()
     known = holding_of(before)
-    holding = _with_providers(Owner(), Holding((), ()), known, wanted, checked, problems, now)
+    holding, _ = _held(Owner(), Holding((), ()), known, wanted, checked, problems, now)
+    problems.raise_all()
+    after = replace(before, **holding.members, prices=wanted.prices, updated_at=now)
+    return after, list(_warnings_of_held(known, holding, checked))
+
+
+def _held(
+    owner: Owner,
+    holding: Holding,
+    known: Holding,
+    wanted: Wanted,
+    checked: Checked,
+    problems: "Problems",
+    now: float,
+) -> tuple[Holding, Set[str]]:
+    """The wanted providers, models and webhooks, and the names of providers that are no longer usable."""
+    holding = _with_providers(owner, holding, known, wanted, checked, problems, now)
     lost = known.usable.keys() - holding.usable.keys()
     holding = _with_models(holding, known, wanted, lost, problems, now)
-    problems.raise_all()
-    after = replace(
-        before, providers=holding.providers, models=holding.models, prices=wanted.prices, updated_at=now
-    )
-    return after, list(_warnings_of_ai(known, holding, checked))
+    return _with_webhooks(owner, holding, known, wanted, checked, problems, now), lost
 
 
 class Problems:
@@ -224,6 +243,27 @@ def _with_models(
     return holding
 
 
+def _with_webhooks(
+    owner: Owner,
+    holding: Holding,
+    known: Holding,
+    wanted: Wanted,
+    checked: Checked,
+    problems: Problems,
+    now: float,
+) -> Holding:
+    """What the owner holds, with the wanted webhooks."""
+    stored = {one.id: one for one in known.webhooks}
+    if len(wanted.webhooks) > max(MAX_WEBHOOKS, len(stored)):
+        problems.found.append(too_many_webhooks("/webhooks", len(wanted.webhooks)))
+    for webhook_id, (sent, basis) in wanted.webhooks.items():
+        before = holding.with_webhook(basis) if webhook_id in stored else holding
+        with problems.below(f"/webhooks/{webhook_id}"):
+            webhook = changed_webhook(owner, before, basis, sent, checked.webhooks[webhook_id])
+            holding = holding.with_webhook(_settled(webhook, stored.get(webhook_id), now))
+    return holding
+
+
 def _with_budgets(
     before: Snapshot, after: Snapshot, wanted: Wanted, problems: Problems, now: float
 ) -> Snapshot:
@@ -243,7 +283,9 @@ def _with_budgets(
     return replace(after, tenant=replace(after.tenant, budgets=budgets))
 
 
-def _settled[Item: (Rule, Provider, Model, Budget)](after: Item, stored: Item | None, now: float) -> Item:
+def _settled[Item: (Rule, Provider, Model, Budget, Webhook)](
+    after: Item, stored: Item | None, now: float
+) -> Item:
     """The part as it is written: the stored one, if nothing but times differs."""
     if stored is not None:
         same = replace(after, updated_at=stored.updated_at)
@@ -265,7 +307,7 @@ def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
     found = []
     if _bare(before) != _bare(after):
         found += tenant_warnings(after.tenant, checked.tenant)
-    found += _warnings_of_ai(holding_of(before), holding_of(after), checked)
+    found += _warnings_of_held(holding_of(before), holding_of(after), checked)
     stored = {id(rule) for rule in before.rules}
     changed = [rule for rule in after.rules if id(rule) not in stored]
     limits = limits_by_rule(after.tenant, changed) if changed else {}
@@ -278,11 +320,14 @@ def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
 
 
 def _bare(snapshot: Snapshot) -> Any:
-    return replace(snapshot.tenant, providers=(), models=(), budgets=(), updated_at=0.0)
+    return replace(snapshot.tenant, providers=(), models=(), budgets=(), webhooks=(), updated_at=0.0)
 
 
-def _warnings_of_ai(before: Holding, after: Holding, checked: Checked) -> Iterator[dict[str, str]]:
-    stored: set[int] = {id(one) for one in (*before.providers, *before.models)}
+def _warnings_of_held(before: Holding, after: Holding, checked: Checked) -> Iterator[dict[str, str]]:
+    stored: set[int] = {id(one) for one in (*before.providers, *before.models, *before.webhooks)}
+    for webhook in _others(stored, after.webhooks):
+        found = problem_documents(webhook_warnings(webhook, checked.webhooks[webhook.id]))
+        yield from _moved(f"/webhooks/{webhook.id}", found)
     for provider in _others(stored, after.providers):
         targets = checked.providers[provider.id].targets
         found = problem_documents(provider_warnings(provider, targets))

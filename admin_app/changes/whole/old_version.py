@@ -21,6 +21,7 @@ from admin_app.auth.field_access import (
 from admin_app.changes.rule_upstreams import known_target, origins_of
 from admin_app.changes.secrets import secret_maps, stored_secret
 from admin_app.changes.whole.document import Part, Wanted
+from admin_app.changes.whole.webhook import origin_of
 from admin_app.context import services
 from shared.config_store.records.contents import Document, PlatformContent
 from shared.core.errors import Invalid, Problem
@@ -30,7 +31,8 @@ from shared.documents.ai.budget import BudgetReplacement, budget_document
 from shared.documents.ai.model import ModelReplacement, PlatformModelReplacement, model_document
 from shared.documents.ai.provider import PlatformProviderReplacement, ProviderReplacement, provider_document
 from shared.documents.ai.provider_model import PlatformPrices
-from shared.documents.fields import READ_ONLY, is_set
+from shared.documents.alerts.webhook import PlatformWebhookReplacement, WebhookReplacement, webhook_document
+from shared.documents.fields import KEEP, READ_ONLY, is_set
 from shared.documents.history.versions import settings_document
 from shared.documents.rule import RuleReplacement, rule_document
 from shared.documents.tenant import TenantPatch
@@ -38,6 +40,7 @@ from shared.model.budgets import Budget, BudgetScope
 from shared.model.config import PluginConfig, Rule, Snapshot
 from shared.model.providers import Model, PlatformDocument, Provider, ProviderKey
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 from shared.providers.shipped.presets import Endpoint
 
 _RETURNED = "This secret comes back from the old version, because no newer one is stored."
@@ -63,9 +66,11 @@ class OldVersion:
         owner = before if isinstance(before, PlatformDocument) else before.tenant
         providers = {one.id: one for one in owner.providers}
         models = {one.name: one for one in owner.models}
+        webhooks = {one.id: one for one in owner.webhooks}
         wanted = Wanted(
             providers={one.id: self._provider(one, providers.get(one.id)) for one in old.providers},
             models={one.name: self._model(one, models.get(one.name)) for one in old.models},
+            webhooks={one.id: self._webhook(one, webhooks.get(one.id)) for one in old.webhooks},
         )
         if isinstance(old, PlatformContent):
             prices = self._load(PlatformPrices(), {"prices": old.prices}, "").get("prices", {})
@@ -219,6 +224,19 @@ class OldVersion:
         schema = PlatformModelReplacement() if self._is_platforms else ModelReplacement()
         sent = self._load(schema, document or {}, f"/models/{escape_step(old.name)}")
         return Part(sent, stored or Model(old.name, (), created_at=old.created_at))
+
+    def _webhook(self, old: Webhook, stored: Webhook | None) -> Part[Webhook]:
+        document = _writable(webhook_document(old))
+        if stored and document == _writable(webhook_document(stored)):
+            return Part({}, stored)
+        at = f"/webhooks/{old.id}"
+        schema = PlatformWebhookReplacement() if self._is_platforms else WebhookReplacement()
+        sent = self._load(schema, document, at)
+        same = stored is not None and stored.secret is not None and origin_of(stored) == origin_of(old)
+        if sent.get("secret") is KEEP and not same:
+            sent["secret"] = old.secret
+            self.warnings.append(Problem(f"{at}/secret", _RETURNED))
+        return Part(sent, stored or Webhook(id=old.id, name=old.name, url="", created_at=old.created_at))
 
     def _budgets(self, old: Sequence[Budget], present: Sequence[Budget]) -> dict[str, Part[Budget]]:
         """The budgets of the old version. Those of the platform stay, if the caller is a tenant."""

@@ -69,6 +69,11 @@ def check_count(before: Holding) -> None:
         raise ApiError("limit_reached", detail)
 
 
+def too_many_webhooks(pointer: str, count: int) -> Problem:
+    """The problem of more webhooks than an owner may have."""
+    return Problem(pointer, f"There are {count} webhooks; {MAX_WEBHOOKS} are allowed. Remove some.")
+
+
 def origin_of(webhook: Webhook) -> str:
     """The origin that the secret of a webhook is for; empty for one without an address."""
     return parse_target(webhook.url, allow_query=True).origin if webhook.url else ""

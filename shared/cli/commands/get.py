@@ -163,6 +163,18 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
         also="of_tier",
     ),
+    "webhooks": Kind(
+        "webhooks",
+        (
+            ("NAME", "name"),
+            ("URL", "url"),
+            ("EVENTS", "events"),
+            ("ACTIVE", "active"),
+            ("LAST", lambda item: (item.get("last_delivery") or {}).get("state")),
+            ("ID", "id"),
+        ),
+        of_platform=True,
+    ),
     "plugins": Kind(
         "plugins",
         (("NAME", "name"), ("STAGES", "stages"), ("DESCRIPTION", "description")),
@@ -178,7 +190,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 def get(gw: Gw, kind: str, name: str | None, tenant: str | None) -> None:
     """List things of a kind, or show the one with this NAME. Ends with 4 if there is none.
 
-    Without `--tenant`, the platform's key gets the providers and models of the platform. A name is that of
+    Without `--tenant`, the platform's key gets those of the platform. A name is that of
     the thing, or its id; for tenants also the subdomain, for rules the path.
     """
     wanted = KINDS[kind]

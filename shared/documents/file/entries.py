@@ -8,6 +8,7 @@ from shared.documents.ai.budget import BudgetInput
 from shared.documents.ai.model import ModelInput, PlatformModelInput
 from shared.documents.ai.provider import PlatformProviderInput, ProviderInput
 from shared.documents.ai.provider_key import MAX_KEYS, PlatformKeyInput, ProviderKeyInput
+from shared.documents.alerts.webhook import PlatformWebhookInput, WebhookInput
 from shared.documents.api_key import ApiKeyInput
 from shared.documents.fields import Input, Whole
 from shared.documents.rule import RuleInput
@@ -87,6 +88,20 @@ class BudgetEntry(BudgetInput):
 
 class ApiKeyEntry(ApiKeyInput):
     """What a file says of an API key. Its secret is never in a file."""
+
+    class Meta(Input.Meta):
+        exclude = ("name",)
+
+
+class WebhookEntry(WebhookInput):
+    """A webhook of a tenant in a file."""
+
+    class Meta(Input.Meta):
+        exclude = ("name",)
+
+
+class PlatformWebhookEntry(PlatformWebhookInput):
+    """A webhook of the platform in a file."""
 
     class Meta(Input.Meta):
         exclude = ("name",)

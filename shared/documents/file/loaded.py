@@ -15,6 +15,7 @@ from shared.model.config import ApiKey, PluginConfig, Rule, Snapshot, Tenant
 from shared.model.pools import AI_POLICY, PoolPolicy
 from shared.model.providers import Model, PlatformDocument, Provider, ProviderKey
 from shared.model.sealed import Sealed
+from shared.model.webhooks import Webhook
 from shared.pipeline.plugin import Plugin
 
 _SEALED: Final = Sealed("")
@@ -62,12 +63,18 @@ def budget_of(name: str, sent: Mapping[str, Any]) -> Budget:
     return Budget(id="", name=name, **{**values, "owner": values["owner"] or PLATFORM})
 
 
+def webhook_of(name: str, sent: Mapping[str, Any]) -> Webhook:
+    """A loaded webhook as it is stored, but for its secret."""
+    return Webhook(id="", name=name, **{**sent, **_secret_of(sent)})
+
+
 def platform_of(owner: FileOwner) -> PlatformDocument:
     """The platform of a file."""
     return PlatformDocument(
         providers=tuple(provider_of(name, sent) for name, sent in _sent(owner.providers)),
         models=tuple(model_of(name, sent) for name, sent in _sent(owner.models)),
         prices=owner.prices or {},
+        webhooks=tuple(webhook_of(name, sent) for name, sent in _sent(owner.webhooks)),
     )
 
 
@@ -92,6 +99,7 @@ def snapshot_of(subdomain: str, owner: FileOwner, catalogue: Mapping[str, type[P
         providers=tuple(provider_of(name, one) for name, one in _sent(owner.providers)),
         models=tuple(model_of(name, one) for name, one in _sent(owner.models)),
         budgets=tuple(budget_of(name, one) for name, one in _sent(owner.budgets)),
+        webhooks=tuple(webhook_of(name, one) for name, one in _sent(owner.webhooks)),
     )
     rules = tuple(rule_of(name, one, catalogue) for name, one in _sent(owner.rules))
     keys = tuple(ApiKey("", name, "", "", **one) for name, one in _sent(owner.api_keys))
@@ -125,12 +133,20 @@ def _sent(section: Mapping[str, Any] | None) -> Iterable[tuple[str, Mapping[str,
     return [(name, entry.sent or {}) for name, entry in (section or {}).items()]
 
 
-def _key_of(sent: Mapping[str, Any]) -> ProviderKey:
+def _secret_of(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that say where a secret is."""
     secret = sent["secret"]
-    where = {"env": secret.env, "file": secret.file} if isinstance(secret, Reference) else {"secret": _SEALED}
+    if isinstance(secret, Reference):
+        return {"secret": None, "env": secret.env, "file": secret.file}
+    return {"secret": _SEALED}
+
+
+def _key_of(sent: Mapping[str, Any]) -> ProviderKey:
     own = {name: sent[name] for name in ("name", "weight", "enabled")}
     models = sent["models"]
-    return ProviderKey(id="", **own, **where, models=None if models is None else tuple(dict.fromkeys(models)))
+    return ProviderKey(
+        id="", **own, **_secret_of(sent), models=None if models is None else tuple(dict.fromkeys(models))
+    )
 
 
 def _entries(

@@ -12,6 +12,7 @@ from shared.budgets.settings import DEFAULT_AT
 from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
+from shared.documents.alerts.webhook import webhook_document
 from shared.documents.api_key import api_key_document
 from shared.documents.fields import SET
 from shared.documents.file.entries import TenantEntry
@@ -40,6 +41,7 @@ from shared.model.providers import (
     ProviderKey,
     ProviderModel,
 )
+from shared.model.webhooks import Webhook
 from shared.pipeline.plugin import Plugin
 
 # What a file never says.
@@ -48,6 +50,7 @@ _KEY_OUTSIDE: Final = frozenset(
     {"id", "created_at", "expires_at", "status", "cooling_until", "last_error", "secret"}
 )
 _API_KEY_OUTSIDE: Final = _OUTSIDE | {"prefix", "status", "last_used_at"}
+_WEBHOOK_FIRST: Final = ("url", "events", "secret")
 _BUDGET_OUTSIDE: Final = _OUTSIDE | {"limit", "period", "increases"}
 # As one that says nothing but what it must.
 _BLANK_BUDGET: Final = Budget(
@@ -78,6 +81,7 @@ class NormalForm:
         self._provider = provider_document(provider, is_platforms=True)
         self._ai = rule_document(_blank_rule(ai=AiRule()))["ai"]
         self._budget = budget_document(_BLANK_BUDGET)
+        self._webhook = webhook_document(Webhook(id="", name="", url=""))
         self._api_key = api_key_document(ApiKey("", "", "", ""), 0.0)
         self._tenant = tenant_document(Tenant("", "", ""))
 
@@ -92,6 +96,7 @@ class NormalForm:
             providers={one.name: self.provider(one, is_platforms=True) for one in document.providers},
             models={one.name: self.model(one, is_platforms=True) for one in document.models},
             prices={name: dict(units) for name, units in document.prices.items()},
+            webhooks={one.name: self.webhook(one) for one in document.webhooks},
         )
 
     def tenant(self, snapshot: Snapshot, now: float) -> Json:
@@ -104,6 +109,7 @@ class NormalForm:
                 providers={one.name: self.provider(one) for one in snapshot.tenant.providers},
                 models={one.name: self.model(one) for one in snapshot.tenant.models},
                 budgets={one.name: self.budget(one, snapshot) for one in snapshot.tenant.budgets},
+                webhooks={one.name: self.webhook(one) for one in snapshot.tenant.webhooks},
                 api_keys=keys,
             ),
         }
@@ -153,6 +159,12 @@ class NormalForm:
         self._shared(document, model)
         targets = _items(document["targets"], self._model["targets"][0], "provider", "model")
         return {"targets": targets, **_changed(document, self._model, _OUTSIDE | {"targets"})}
+
+    def webhook(self, webhook: Webhook) -> Json:
+        """A webhook."""
+        document = webhook_document(webhook)
+        first = {name: document[name] for name in _WEBHOOK_FIRST}
+        return {**first, **_changed(document, self._webhook, _OUTSIDE | first.keys())}
 
     def budget(self, budget: Budget, snapshot: Snapshot) -> Json:
         """A budget. Its scope has the names of API keys and rules, as far as they are there."""

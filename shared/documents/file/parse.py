@@ -20,9 +20,11 @@ from shared.documents.file.entries import (
     ModelEntry,
     PlatformModelEntry,
     PlatformProviderEntry,
+    PlatformWebhookEntry,
     ProviderEntry,
     RuleEntry,
     TenantEntry,
+    WebhookEntry,
 )
 from shared.documents.tenant import TenantInput
 
@@ -36,6 +38,7 @@ _NAMES: Final = {
     "providers": slug(),
     "models": model_name(),
     "budgets": text(200, ""),
+    "webhooks": slug(),
     "api_keys": text(200, ""),
 }
 TENANT_SECTIONS: Final[Mapping[str, Schema]] = {
@@ -43,11 +46,13 @@ TENANT_SECTIONS: Final[Mapping[str, Schema]] = {
     "providers": ProviderEntry(),
     "models": ModelEntry(),
     "budgets": BudgetEntry(),
+    "webhooks": WebhookEntry(),
     "api_keys": ApiKeyEntry(),
 }
 PLATFORM_SECTIONS: Final[Mapping[str, Schema]] = {
     "providers": PlatformProviderEntry(),
     "models": PlatformModelEntry(),
+    "webhooks": PlatformWebhookEntry(),
 }
 TENANT: Final = TenantEntry()
 _PRICES = PlatformPrices()
@@ -74,7 +79,7 @@ class FileOwner:
 
     Attributes:
         tenant: the fields of a tenant; empty for the platform.
-        rules, providers, models, budgets, api_keys: the entries by their names.
+        rules, providers, models, budgets, webhooks, api_keys: the entries by their names.
         prices: those of the platform.
     """
 
@@ -83,6 +88,7 @@ class FileOwner:
     providers: Mapping[str, Entry] | None = None
     models: Mapping[str, Entry] | None = None
     budgets: Mapping[str, Entry] | None = None
+    webhooks: Mapping[str, Entry] | None = None
     api_keys: Mapping[str, Entry] | None = None
     prices: Mapping[str, Mapping[str, str]] | None = None
 

@@ -11,6 +11,7 @@ from shared.core.fields import Flag, Strict, Timestamp, text
 from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
 from shared.documents.ai.provider import provider_document
+from shared.documents.alerts.webhook import webhook_document
 from shared.documents.fields import Page, nullable, warnings_field
 from shared.documents.rule import rule_document
 from shared.documents.tenant import TenantOutput
@@ -46,8 +47,8 @@ class VersionDetail(VersionOutput):
     document = fields.Dict(
         required=True,
         metadata={
-            "description": "What the version has: rules, providers, models and budgets by their ids, and the "
-            'other fields. Secrets are shown as {"set": true}.'
+            "description": "What the version has: rules, providers, models, webhooks and budgets by "
+            'their ids, and the other fields. Secrets are shown as {"set": true}.'
         },
     )
 
@@ -150,6 +151,7 @@ def content_document(content: Content) -> dict[str, Any]:
         one.id: provider_document(one, is_platforms=is_platforms) for one in content.providers
     }
     document["models"] = {one.name: model_document(one, is_platforms=is_platforms) for one in content.models}
+    document["webhooks"] = {one.id: webhook_document(one) for one in content.webhooks}
     if isinstance(content, PlatformContent):
         document["prices"] = content.prices
     else:
@@ -192,5 +194,13 @@ DIFFERENCES = [
 DIFF = {"version": 41, "against": 40, "summary": VERSION["summary"], "differences": DIFFERENCES, "cut": False}
 DETAIL = {
     **VERSION,
-    "document": {"name": "Acme", "tier": "pro", "rules": {}, "providers": {}, "models": {}, "budgets": {}},
+    "document": {
+        "name": "Acme",
+        "tier": "pro",
+        "rules": {},
+        "providers": {},
+        "models": {},
+        "webhooks": {},
+        "budgets": {},
+    },
 }

@@ -46,9 +46,10 @@ def ops(plan: Any) -> dict[str, str]:
 
 @pytest.fixture
 def example() -> Any:
-    """A file that an empty store takes; its provider has no secret outside."""
+    """A file that an empty store takes; it has no secret outside."""
     document = copy.deepcopy(EXAMPLE)
     document["platform"]["providers"]["openai-main"]["keys"][0]["secret"] = "sk-canary-0123456789abcdef"
+    document["platform"]["webhooks"]["ops"]["secret"] = "canary-of-the-platform"
     return document
 
 
@@ -58,13 +59,14 @@ class TestPlan:
         assert ops(plan) == dict.fromkeys(
             [
                 "/platform/providers/openai-main",
-                *("/platform/models/fast", "/platform/prices/openai~1gpt-5.6"),
+                *("/platform/models/fast", "/platform/prices/openai~1gpt-5.6", "/platform/webhooks/ops"),
                 *("/tenants/acme", "/tenants/acme/rules/chat", "/tenants/acme/rules/search"),
+                "/tenants/acme/webhooks/on-call",
                 *("/tenants/acme/api_keys/ci", "/tenants/globex", "/tenants/globex/rules/all"),
             ],
             "create",
         )
-        assert plan["summary"] == {"create": 9, "update": 0, "delete": 0}
+        assert plan["summary"] == {"create": 11, "update": 0, "delete": 0}
         assert plan["base"] == {"platform": 0, "acme": 0, "globex": 0}
         assert api.get("/tenants").get_json()["tenants"] == []
 
@@ -121,10 +123,12 @@ class TestApply:
         example["tenants"]["acme"]["rules"]["search"]["headers"]["Authorization"] = "Bearer other-canary"
         key = example["platform"]["providers"]["openai-main"]["keys"][0]
         key["secret"] = "sk-other-canary-0123456789"
+        example["tenants"]["acme"]["webhooks"]["on-call"]["secret"] = "other-canary-of-a-webhook"
         plan = planned(api, example)
         assert ops(plan) == {
             "/platform/providers/openai-main": "update",
             "/tenants/acme/rules/search": "update",
+            "/tenants/acme/webhooks/on-call": "update",
         }
         applied(api, example)
         shown = [str(plan), caplog.text, api.get("/audit").text, api.get("/document").text]

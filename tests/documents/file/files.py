@@ -22,6 +22,13 @@ EXAMPLE: dict[str, Any] = {
             }
         },
         "prices": {"openai/gpt-5.6": {"input": "2.00"}},
+        "webhooks": {
+            "ops": {
+                "url": "https://checks.example/hook?team=a",
+                "events": ["key.rejected"],
+                "secret": {"env": "OPENAI_API_KEY"},
+            }
+        },
     },
     "tenants": {
         "acme": {
@@ -41,6 +48,14 @@ EXAMPLE: dict[str, Any] = {
                     "timeouts": {"connect": "5s"},
                     "retry": {"attempts": 4},
                 },
+            },
+            "webhooks": {
+                "on-call": {
+                    "url": "https://checks.example/hook",
+                    "events": ["rule.faulted", "budget.reached"],
+                    "secret": "canary-of-a-webhook",
+                    "active": False,
+                }
             },
             "api_keys": {"ci": {"scopes": ["proxy"], "models": ["gpt-*"]}},
         },
@@ -194,6 +209,18 @@ def _with_budgets(draw: st.DrawFn, owners: st.SearchStrategy[dict[str, Any]]) ->
     return {**owner, "budgets": {name: {**one, **limits[name]} for name, one in budgets.items()}}
 
 
+_WEBHOOKS = st.dictionaries(
+    _NAMES,
+    _objects(
+        {
+            "url": st.sampled_from(["https://api.openai.com/hook", "https://checks.example/v1?team=a"]),
+            "events": st.lists(st.sampled_from(["key.rejected", "rule.faulted"]), min_size=1, max_size=3),
+            "secret": st.sampled_from(["a-secret-of-16-characters", "canary-of-a-webhook"]),
+        },
+        active=st.booleans(),
+    ),
+    max_size=2,
+)
 _TENANT = _owner(
     name=st.sampled_from(["Acme", "Ümlaut & Co"]),
     tier=st.sampled_from(["basic", "pro"]),
@@ -203,6 +230,7 @@ _TENANT = _owner(
     tags=_TAGS,
     rules=_RULES,
     api_keys=st.dictionaries(_NAMES, _API_KEY, max_size=2),
+    webhooks=_WEBHOOKS,
 )
 
 #: Files that an empty store takes.
@@ -213,5 +241,9 @@ FILES = st.fixed_dictionaries(
             st.sampled_from(["t-1", "t-2", "t-3"]), _with_budgets(_TENANT), max_size=2
         ),
     },
-    optional={"platform": _owner(prices=st.sampled_from([{}, {"openai/gpt-5.6": {"input": "2.00"}}]))},
+    optional={
+        "platform": _owner(
+            prices=st.sampled_from([{}, {"openai/gpt-5.6": {"input": "2.00"}}]), webhooks=_WEBHOOKS
+        )
+    },
 )
