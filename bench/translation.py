@@ -14,10 +14,11 @@ import orjson
 
 from bench.report import Target, target_table
 from shared.bodies.json.parse import dump_json, parse_json
-from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT
-from shared.translation import chat_to_messages, messages_to_chat
+from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
+from shared.translation import chat_to_messages, chat_to_responses, messages_to_chat, responses_to_chat
 from shared.translation.framing import read_event, write_event
 from shared.translation.notes import DEFAULTS, Context
+from shared.translation.pairs import TRANSLATIONS
 from shared.translation.translation import Translation
 
 _EVENTS = 20_000
@@ -31,6 +32,11 @@ _CHUNK = (
 )
 _START = '{"type":"message_start","message":{"id":"msg_bench","model":"bench","usage":{"input_tokens":1}}}'
 _DELTA = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" word"}}'
+_CREATED = '{"type":"response.created","response":{"id":"resp_bench","model":"bench"}}'
+_OUTPUT = (
+    '{"type":"response.output_text.delta","sequence_number":9,"item_id":"msg_bench","output_index":0,'
+    '"content_index":0,"delta":" word","logprobs":[]}'
+)
 _CALL_CHUNK = (
     '{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":0,"model":"bench","choices":'
     '[{"index":0,"delta":{"tool_calls":[{"index":0,%s"function":{%s"arguments":%s}}]},"finish_reason":null}]}'
@@ -106,7 +112,36 @@ def measure(rounds: int) -> list[Target]:
         f"a request of {size} from chat to messages, us": (2_000, lambda: per_request(to_chat, of_chat)),
         "the same back, us": (2_000, lambda: per_request(to_messages, of_messages)),
     }
+    steps |= _of_responses(chat)
     return [Target(text, [step() for _ in range(rounds)], bound) for text, (bound, step) in steps.items()]
+
+
+def _of_responses(chat: dict[str, Any]) -> dict[str, tuple[float, Callable[[], float]]]:
+    """The steps with OpenAI's responses, each with the most microseconds that it may take."""
+    to_responses, to_chat = responses_to_chat.TRANSLATION, chat_to_responses.TRANSLATION
+    twice = TRANSLATIONS[OPENAI_RESPONSES, ANTHROPIC_MESSAGES]
+    responses = to_chat.request(chat, {}, DEFAULTS)[0]
+    of_chat, of_responses = orjson.dumps(chat), orjson.dumps(responses)
+    return {
+        "a text from chat to responses, us": (
+            10,
+            lambda: per_event(to_responses, OPENAI_RESPONSES, _CHUNK, _CHUNK),
+        ),
+        "a text from responses to chat, us": (
+            10,
+            lambda: per_event(to_chat, OPENAI_CHAT, _CREATED, _OUTPUT),
+        ),
+        "arguments from chat to responses, us": (
+            15,
+            lambda: per_event(to_responses, OPENAI_RESPONSES, _CALL, _PIECE),
+        ),
+        "a text from messages to responses, us": (
+            20,
+            lambda: per_event(twice, OPENAI_RESPONSES, _START, _DELTA),
+        ),
+        "the request from chat to responses, us": (2_000, lambda: per_request(to_chat, of_chat)),
+        "the request from responses to chat, us": (2_000, lambda: per_request(to_responses, of_responses)),
+    }
 
 
 @click.command()
