@@ -151,7 +151,7 @@ expect_text "with the names of models" best "$body"
 echo "--    usage and cost"
 # Calls that the second served have one token in and three out, at 1 and 2 USD per million.
 second=$($python -c 'import sys
-from shared.usage.prices import usd
+from shared.model.amounts import usd
 calls = int(sys.argv[1])
 print(f"second,{calls},{calls},{3 * calls},0,{usd(7_000 * calls)},0")' "${calls[second]}")
 # usage: prints the usage by provider, and as a status whether it has all calls. It is written soon after a call.
