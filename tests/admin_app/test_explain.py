@@ -141,8 +141,9 @@ class TestForwarded:
         assert plugins(explained)[-1] == [("rate_limiter", "continue")]
         capped = asked(api, tenant, path="/v1/chat/completions", body=body % 5_000)
         assert '"max_tokens": 99' in capped["upstream"]["body"]
-        last = api.get(f"{tenant.url}/budgets").get_json()["budgets"][-1]["id"]
-        api.patch(f"{tenant.url}/budgets/{last}", {"cap_output": False})
+        stored = api.get(f"{tenant.url}/budgets").get_json()["budgets"]
+        [small_id] = [one["id"] for one in stored if one["name"] == "small"]
+        api.patch(f"{tenant.url}/budgets/{small_id}", {"cap_output": False})
         rejected = asked(api, tenant, path="/v1/chat/completions", body=body % 5_000)
         assert (rejected["outcome"], rejected["response"]["code"]) == ("rejected", "quota_exceeded")
         assert [limit["allows"] for limit in rejected["limits"][-2:]] == [True, False]
