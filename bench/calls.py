@@ -1,6 +1,6 @@
 """Function calls per request, counted by Python's profiler: a figure without noise.
 
-    python -m bench.calls [ENGINE] [--chain | --ai] [--requests N] [--keep FILE]
+    python -m bench.calls [ENGINE] [--chain | --ai [--budgets N]] [--requests N] [--keep FILE]
 
 A real proxy gets the requests over one connection, one after the other.
 """
@@ -24,8 +24,12 @@ from bench.upstream import Upstream
 _WARM_UP = 50  # requests before the count, which fill the caches
 
 
-def profile(engine: str, *, chain: bool = False, ai: bool = False, requests: int = 1000) -> pstats.Stats:
+def profile(
+    engine: str, *, chain: bool = False, ai: bool = False, budgets: int = 0, requests: int = 1000
+) -> pstats.Stats:
     """The profile of a worker while it serves so many requests, with a chain of plugins or a rule for AI.
+
+    So many budgets count the requests to the rule for AI.
 
     Needs neither nginx nor wrk. Raises `BenchFailed`.
     """
@@ -35,7 +39,7 @@ def profile(engine: str, *, chain: bool = False, ai: bool = False, requests: int
         gateway, port = Gateway(folder / "gateway", upstream.port), free_port()
         _start(gateway.admin(), folder, stack)
         if ai:
-            call = gateway.create_ai_tenant("calls")
+            call = gateway.create_ai_tenant("calls", budgets)
         else:
             call = gateway.create_tenant("calls", *(CHAIN if chain else ()))
         program = gateway.proxy("proxy", port, engine)
@@ -64,12 +68,13 @@ def _start(program: Program, folder: Path, stack: ExitStack) -> Running:
 @click.argument("engine", default="express", type=click.Choice(["express", "mitmproxy"]))
 @click.option("--chain", is_flag=True, help="With a chain of plugins.")
 @click.option("--ai", is_flag=True, help="With a rule for AI.")
+@click.option("--budgets", default=0, help="How many budgets count the requests of the rule for AI.")
 @click.option("--requests", default=1000, help="How many requests are counted.")
 @click.option("--keep", type=click.Path(), help="Write the profile to this file, for python -m pstats.")
-def main(engine: str, chain: bool, ai: bool, requests: int, keep: str | None) -> None:
+def main(engine: str, chain: bool, ai: bool, budgets: int, requests: int, keep: str | None) -> None:
     """Count function calls per request."""
     try:
-        stats = profile(engine, chain=chain, ai=ai, requests=requests)
+        stats = profile(engine, chain=chain, ai=ai, budgets=budgets, requests=requests)
     except BenchFailed as error:
         sys.exit(f"FAILED  {error}")
     print(f"{calls_in(stats) / requests:.1f} calls per request ({engine}, {requests} requests)")

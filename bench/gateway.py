@@ -110,8 +110,11 @@ class Gateway:
             raise BenchFailed(str(error)) from None
         return make_call(f"bench-{name}.example.com", tenant["api_key"])
 
-    def create_ai_tenant(self, name: str) -> Call:
-        """The call of a new tenant whose rule for AI leads to the upstream. Raises `BenchFailed`."""
+    def create_ai_tenant(self, name: str, budgets: int = 0) -> Call:
+        """The call of a new tenant whose rule for AI leads to the upstream, with so many budgets.
+
+        Raises `BenchFailed`.
+        """
         api = Api(self._url, None)
         provider = {
             "name": "bench",
@@ -126,6 +129,10 @@ class Gateway:
                 "POST", "/tenants", {"name": name, "subdomain": f"bench-{name}", "tier": "enterprise"}
             )
             api("POST", f"/tenants/{tenant['id']}/providers", provider)
+            for number in range(budgets):
+                limit: dict[str, Any] = {"usd": "9000000"} if number % 2 else {"tokens": 9 * 10**15}
+                budget = {"name": f"bench-{number}", "period": "month", "limit": limit}
+                api("POST", f"/tenants/{tenant['id']}/budgets", budget)
             api("POST", f"/tenants/{tenant['id']}/rules", {"path": "/v1", "ai": {"providers": ["bench"]}})
         except DemoFailed as error:
             raise BenchFailed(str(error)) from None

@@ -5,7 +5,7 @@ of that model or provider: so no target is called whose budget was not asked. In
 the target that served count what was used.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from shared.budgets.periods import Period, effective_limit, period_of
@@ -114,7 +114,7 @@ class RuleBudgets:
         self._kept = BoundedDict[tuple[str | None, str, str], Sequence[CompiledBudget]](_MAX_KEPT)
 
     def of(
-        self, key: ApiKey | None, api: str, asked: str, targets: Iterable[Candidate]
+        self, key: ApiKey | None, api: str, asked: str, targets: Callable[[], Iterable[Candidate]]
     ) -> Sequence[CompiledBudget]:
         """Those that count a request with an API key, which one of these targets will serve.
 
@@ -124,6 +124,6 @@ class RuleBudgets:
         name = (None if key is None else key.id, api, asked)
         if name in self._kept:
             return self._kept[name]
-        may_serve = tuple(targets)
+        may_serve = tuple(targets())
         found = [one for one in self.every if one.counts_key(key) and any(map(one.counts_target, may_serve))]
         return self._kept.keep(name, found)

@@ -124,9 +124,10 @@ def demand_of(
     bounds = [one for one in (asked, max_output) if one is not None]
     most = min(bounds, default=USUAL_OUTPUT) * number
     usual = min(usual_output or USUAL_OUTPUT * number, most)
+    # `replace` would take ten times as long.
     return Demand(
-        usual=replace(usage, output=usual),
-        most=replace(usage, output=max(most, usual)),
+        usual=Usage(input=usage.input, output=usual),
+        most=Usage(input=usage.input, output=max(most, usual)),
         estimate=estimate,
         is_bounded=asked is not None,
         rates=rates,

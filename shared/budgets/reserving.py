@@ -35,8 +35,8 @@ class ModelRequest:
     Attributes:
         api: its API.
         asked: the name of its model.
-        names: the names of the models that may serve it, as in `shared.model.messages.Exchange.models`.
-        targets: the targets that may serve it.
+        names: returns the names of the models that may serve it, as `shared.model.messages.Exchange.models`.
+        targets: returns the targets that may serve it. Both are seldom needed.
         demand: what it may use.
         least_output: the fewest tokens of output that it can be lowered to; None: it cannot be lowered.
         choices: how many responses it asks for at a time.
@@ -44,8 +44,8 @@ class ModelRequest:
 
     api: str
     asked: str
-    names: tuple[str, ...]
-    targets: Sequence[Candidate]
+    names: Callable[[], tuple[str, ...]]
+    targets: Callable[[], Sequence[Candidate]]
     demand: Demand
     least_output: int | None = 1
     choices: int = 1
@@ -155,7 +155,7 @@ class Reserving:
         """The exchange as other limits count it, once the request has changed."""
         used = exchange.metered
         metered = None if used is None else _Replaced(self.request.demand, used)
-        return replace(exchange, models=self.request.names, metered=metered)
+        return replace(exchange, models=self.request.names(), metered=metered)
 
     def states(self, decision: Decision) -> Sequence[LimitState]:
         """The states of the budgets in a decision, as they are shown: what is left is not below 0."""
@@ -164,7 +164,7 @@ class Reserving:
 
     def _shown(self, share: Share, state: LimitState) -> LimitState:
         if share.asks:
-            return state._replace(remaining=max(state.remaining, 0))
+            return state if state.remaining >= 0 else state._replace(remaining=0)
         quota = Quota(share.budget.number(self._now), LEASE_MS)
         used = state.limit.quota.limit - state.remaining
         limit = replace(share.limit, quota=quota)

@@ -250,6 +250,21 @@ class Exchange:
             self.metered,
         )
 
+    def asking(self, request: Request, models: tuple[str, ...], metered: Metered | None) -> "Exchange":
+        """The same with its request, once its models are known."""
+        return Exchange(
+            self.id,
+            self.tenant,
+            self.rule,
+            request,
+            self.client,
+            self.key,
+            self.response,
+            self.notes,
+            models,
+            metered,
+        )
+
     def with_response(self, response: Response | None) -> "Exchange":
         return Exchange(
             self.id,

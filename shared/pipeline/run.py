@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -98,9 +97,12 @@ class Run:
         """
         if self.rejection or self.responded:
             return DONE
-        self.exchange = self.exchange.with_request(self.exchange.request.with_body(body))
+        before = self.exchange
+        request = before.request.with_body(body)
         if models:
-            self.exchange = replace(self.exchange, models=models, metered=metered)
+            self.exchange = before.asking(request, models, metered)
+        else:
+            self.exchange = before.with_request(request)
         if self.shadows:
             self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
         return self._groups(Stage.PRE_REQUEST, self.plan.groups[Stage.PRE_REQUEST])

@@ -267,16 +267,19 @@ class RateLimiter(Plugin):
         self, decision: Decision, charged: Sequence[Charge], budgets: Reserving, found: Judged
     ) -> Verdict:
         """The verdict that follows from a decision and what the budgets make of it."""
-        own = decision._replace(states=decision.states[: len(charged)])
-        notes = {"budgets": budgets.states(decision)}
+        # `_replace` would take three times as long.
+        own = Decision(decision[0], decision.states[: len(charged)], *decision[2:])
         if isinstance(found, Rejection):
-            return _rejected(found, {"headers": rate_headers(own, self._families), **_noted(own), **notes})
+            notes = {**_noted(own), "budgets": budgets.states(decision)}
+            return _rejected(found, {"headers": rate_headers(own, self._families), **notes})
         verdict = self._verdict(own, charged)
         if isinstance(verdict, Reject) or found is None:
-            return replace(verdict, notes={**verdict.notes, **notes})
-        slots = [*_slots(charge.limit for charge in charged), *(share.limit for share in found.shares)]
-        headers = {**cast(Mapping[str, str], verdict.notes["headers"]), **found.headers}
-        return Continue({**verdict.notes, **notes, "slots": slots, "headers": headers})
+            return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
+        slots = [*_slots([charge.limit for charge in charged]), *[share.limit for share in found.shares]]
+        notes = {**verdict.notes, "budgets": found.states, "slots": slots}
+        if told := found.headers:
+            notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **told}
+        return Continue(notes)
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, for admitted and rejected requests."""

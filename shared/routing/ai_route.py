@@ -187,11 +187,12 @@ class AiRoute:
         self, resolution: Resolution, pool: ModelPool, call: ApiCall, document: Any, demand: Demand
     ) -> ModelRequest:
         """A request to the targets of a pool, as budgets see it."""
+        asked = resolution.asked
         return ModelRequest(
             api=call.api,
-            asked=resolution.asked,
-            names=resolution.names,
-            targets=[one.candidate(resolution.asked) for one in pool.targets.values()],
+            asked=asked,
+            names=lambda: resolution.names,
+            targets=lambda: [one.candidate(asked) for one in pool.targets.values()],
             demand=demand,
             least_output=least_output(call.api, document),
             choices=choices(document),

@@ -44,7 +44,9 @@ def model_request(
     )
     names = (f"main/{asked}", asked)
     targets = given.pop("targets", [Candidate("main", names)])
-    return ModelRequest(api=CHAT, asked=asked, names=names, targets=targets, demand=demand, **given)
+    return ModelRequest(
+        api=CHAT, asked=asked, names=lambda: names, targets=lambda: targets, demand=demand, **given
+    )
 
 
 def not_found(name: str) -> Rejection:

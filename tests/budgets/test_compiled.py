@@ -18,7 +18,7 @@ def counts(
     scope: dict[str, Any], *targets: Candidate, key: ApiKey | None = KEY, rule: str = "rule_1"
 ) -> bool:
     budgets = RuleBudgets([budget(scope=scope)], "t1", rule)
-    return bool(budgets.of(key, CHAT, "fast", targets or (GPT,)))
+    return bool(budgets.of(key, CHAT, "fast", lambda: targets or (GPT,)))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_budget_of_a_provider_counts_if_one_target_is_of_that_provider() -> No
 
 def test_the_budgets_of_a_request_are_found_once() -> None:
     budgets = RuleBudgets([budget()], "t1", "rule_1")
-    found = budgets.of(KEY, CHAT, "fast", [GPT])
-    assert budgets.of(KEY, CHAT, "fast", [GPT]) is found
+    found = budgets.of(KEY, CHAT, "fast", lambda: [GPT])
+    assert budgets.of(KEY, CHAT, "fast", lambda: [GPT]) is found
     assert [one.budget.id for one in found] == ["bud_1"]
 
 
