@@ -32,7 +32,6 @@ class MemoryBudget:
 
     def reserve(self, limit: Limit, now: int) -> None:
         """Reserve the cost of the limit under its lease, whether there is room or not."""
-        self._heal(now)
         _, amount = self.leases.get(limit.lease, (0, 0))
         self.leases[limit.lease] = (now + limit.quota.window_ms * 1000, amount + limit.cost)
 
@@ -47,7 +46,8 @@ class MemoryBudget:
             self.used += amount - self.healed.pop(lease, 0)
             self.leases.pop(lease, None)
 
-    def _heal(self, now: int) -> None:
+    def heal(self, now: int) -> None:
+        """Count as used what leases have reserved that ended."""
         for lease in [lease for lease, (end, _) in self.leases.items() if end <= now]:
             _, amount = self.leases.pop(lease)
             self.healed[lease] = self.healed.get(lease, 0) + amount

@@ -64,6 +64,9 @@ class Counters:
     def acquire(self, limits: Sequence[Limit], now: int) -> Decision:
         """Charge all the limits, or none of them when one has no room."""
         decision = self.peek(limits, now)
+        for limit in limits:
+            if limit.key in self.budgets:
+                self.budgets[limit.key].heal(now)
         if not decision.allowed:
             windows = {limit.key: self._windows.get(limit.key) for limit in limits}
             charged = {key: window.charged(now) for key, window in windows.items() if window is not None}

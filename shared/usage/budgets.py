@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 from redis import Redis
 
 from shared.limits.values import budget_key, budget_keys
-from shared.usage.keys import ledger_key
+from shared.usage.keys import batch_key, ledger_key
 from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow, adjustment_row
 
 _FOLDER: Final = Path(__file__).parent / "lua"
+# How long a change is known, so that one whose reply was lost is not made twice.
+_KNOWN_MS: Final = 3_600_000
 # Budgets that one call of a script reads.
 _PAGE: Final = 200
 # A key of a budget. Its name is what rows have.
@@ -91,7 +93,8 @@ class BudgetStore:
     def reset(self, tenant_id: str, name: str, *, actor: str, row_id: str, now: float) -> int:
         """Let a budget begin again, and note it in the ledger. Returns what was used.
 
-        What goes on stays reserved. What is settled meanwhile counts.
+        A change with the same `row_id` is made once. What goes on stays reserved, and what is settled
+        meanwhile counts.
         """
         while True:
             used = self.states(tenant_id, {name: 0})[name].used
@@ -109,8 +112,8 @@ class BudgetStore:
         self._write(tenant_id, name, 0, row)
 
     def _write(self, tenant_id: str, name: str, amount: int, row: LedgerRow) -> bool:
-        keys = [budget_key(tenant_id, name), ledger_key(tenant_id)]
-        return bool(self._adjust(keys=keys, args=[amount, row.encoded()]))
+        keys = [budget_key(tenant_id, name), ledger_key(tenant_id), batch_key(tenant_id, row.id)]
+        return bool(self._adjust(keys=keys, args=[amount, row.encoded(), _KNOWN_MS]))
 
     def names(self, tenant_id: str | None = None) -> dict[str, set[str]]:
         """The names of all budgets by tenant; or of one tenant. It looks at all keys."""

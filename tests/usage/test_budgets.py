@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from shared.config_store.client import open_everywhere
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import Limit, budget_key
 from shared.usage.aggregates import Totals, grouped
 from shared.usage.budgets import BudgetState, BudgetStore
 from shared.usage.pending import PendingBatches
 from shared.usage.reader import UsageReader
-from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow
+from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow, adjustment_row
+from shared.usage.settler import open_settler
 from tests.limits.redis.limiter_world import budget
+from tests.support.redis_sets import ClusterSet
 from tests.support.valkey_server import Server
 from tests.usage.rows import NOON, row
 from tests.usage.test_settler import FIRST, LAST, flush_all, settle, settler
@@ -152,6 +155,25 @@ async def test_reset_that_meets_another_one_takes_nothing_twice(
     assert used(store) == [0, 8]
 
 
+async def test_change_whose_reply_was_lost_is_made_once(
+    valkey_socket: str, client: Redis, store: BudgetStore
+) -> None:
+    await reserve(valkey_socket, "a", "b")
+    await settle(valkey_socket, [ended("a", 7, 8)])
+    change = adjustment_row(
+        id="reset-1",
+        time=NOON,
+        tenant="tenant",
+        budgets={DAILY: -7},
+        change=Adjustment(action=RESET, amount=-7, actor="ops"),
+    )
+    assert store._write("tenant", DAILY, 7, change)
+    await settle(valkey_socket, [ended("b", 9, 9)])
+    assert store._write("tenant", DAILY, 7, change)
+    assert used(store) == [9, 17]
+    assert len(list(UsageReader(client).all_rows("tenant"))) == 3
+
+
 def test_increase_is_a_row_and_changes_nothing_that_was_used(client: Redis, store: BudgetStore) -> None:
     store.note_increase("tenant", DAILY, amount=50, actor="ops", row_id="more-1", now=NOON)
     ((change),) = UsageReader(client).all_rows("tenant")
@@ -187,3 +209,24 @@ async def test_limiter_and_settler_speak_of_the_same_budgets(valkey_socket: str,
         budget_key("tenant", DAILY),
         budget_key("tenant", MONTHLY),
     ]
+
+
+@pytest.mark.slow
+async def test_budgets_in_a_cluster_are_read_changed_and_found(cluster: ClusterSet) -> None:
+    with open_everywhere(cluster.options) as client:
+        client.flushall()
+    limiter = open_redis_limiter(cluster.options, 20)
+    for lease in "ab":
+        assert (await limiter.acquire(limits(lease))).allowed
+    await limiter.close()
+    one = open_settler(cluster.options, lambda: "cluster-1", max_bytes=10**9)
+    one.add(ended("a", 3, 4))
+    await flush_all(one)
+    await one.connection.close()
+    with open_everywhere(cluster.options) as client:
+        store = BudgetStore(client)
+        assert store.reset("tenant", DAILY, actor="ops", row_id="reset-1", now=NOON) == 3
+        assert used(store) == [0, 4]
+        assert store.names()["tenant"] == {DAILY, MONTHLY}
+        found = dict(store.snapshots("tenant", [DAILY, MONTHLY]))
+        assert [(one.used, one.held, one.leases) for one in found.values()] == [(0, 10, 1), (4, 10, 1)]

@@ -10,7 +10,7 @@
 --        When a charge is rejected, then for each limit a list: the buckets of a window and their units.
 --
 -- A counter of kind "window" is a string (counter.lua), one of kind "concurrent" a sorted set of leases by
--- their ends. A rejected request writes nothing.
+-- their ends. A rejected request writes nothing, unless leases of a budget have ended: they count as used then.
 
 -- A budget that nothing changes for so long after its period is forgotten, in milliseconds.
 local KEPT = 40 * 86400 * 1000
@@ -130,7 +130,6 @@ local function heal(counter)
 end
 
 local function reserve(counter)
-  if counter.held > 0 then heal(counter) end
   redis.call('HINCRBY', counter.key, 'held', counter.amount)
   redis.call('HINCRBY', counter.amounts, counter.lease, counter.amount)
   redis.call('ZADD', counter.leases, exact(now + counter.length), counter.lease)
@@ -209,6 +208,7 @@ end
 local charge = ARGV[2] == '2' or ARGV[2] == '1' and allowed == 1
 local reply = {allowed, now}
 for _, counter in ipairs(counters) do
+  if counter.amount and counter.held > 0 and ARGV[2] ~= '0' then heal(counter) end
   if charge then write(counter) end
   local remaining = counter.limit - counter.total
   reply[#reply + 1] = counter.amount and remaining or math.max(remaining, 0)

@@ -48,11 +48,17 @@ class BudgetEvents:
     def lost(self) -> int:
         return len({one.lease for one in self.reserved if one.is_healed})
 
-    def reserve(self, wanted: Limit, now: int) -> None:
+    def ended(self, now: int) -> bool:
+        """Whether a lease has ended without a settle."""
+        return any(max(one.end for one in some) <= now for some in self._open().values())
+
+    def heal(self, now: int) -> None:
         for some in self._open().values():
             ended = max(one.end for one in some) <= now
             for one in some:
                 one.is_healed = ended
+
+    def reserve(self, wanted: Limit, now: int) -> None:
         self.reserved.append(Reservation(wanted.lease, wanted.cost, 0))
         self.renew(wanted, now)
 
@@ -84,6 +90,9 @@ class EventList:
 
     def acquire(self, limits: Sequence[Limit], now: int) -> list[Limit]:
         """The violated limits; charges all when there is none."""
+        for wanted in limits:
+            if wanted.kind == BUDGET:
+                self.budget(wanted).heal(now)
         violated = [wanted for wanted in limits if self.used(wanted, now) + wanted.units > wanted.quota.limit]
         for wanted in limits if not violated else ():
             if wanted.kind == CONCURRENT:

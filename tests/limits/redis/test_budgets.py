@@ -85,6 +85,10 @@ def test_more_is_reserved_under_the_same_lease_as_far_as_it_fits(here: World) ->
 def test_lease_that_ends_counts_as_used_what_it_reserved(here: World) -> None:
     here.acquire(budget(100, "crashed", cost=60))
     here.hands.forward(MINUTE_MS)
+    assert here.peek(budget(100, "b", cost=41)).states[0].used == 60
+    assert not here.acquire(budget(100, "b", cost=41)).allowed
+    if here.store is not None:
+        assert numbers(here, budget()) == (60, 0, 1)
     assert here.acquire(budget(100, "b", cost=30)).states[0].remaining == 10
     assert not here.acquire(budget(100, "c", cost=11)).allowed
     if here.store is not None:
