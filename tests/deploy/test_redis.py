@@ -68,6 +68,8 @@ READ_ALL = ["HGETALL {cfg}:identity", "GET {cfg}:revision", "HGETALL {cfg}:tenan
             ],
         ),
         (PROXY, ["SUBSCRIBE {cfg}:changed", "PUBLISH health x", "XADD led:{t} * a b", "INFO memory", "PING"]),
+        (PROXY, ["XADD {cfg}:alerts * a b", "SET {cfg}:alerted:key.rejected:x 1", "XRANGE {cfg}:alerts - +"]),
+        (ADMIN, ["XRANGE {cfg}:alerts - +", "HSET {cfg}:deliveries a b", "HDEL {cfg}:delivered a"]),
         (
             ADMIN,
             [*READ_ALL, "EVALSHA 0 2 {cfg}:tenant:t {cfg}:audit", "SET lead:{x} 1", "SCAN 0", "WAIT 1 100"],
@@ -105,6 +107,8 @@ CONFIGURATION = [
     *(
         "HSET {cfg}:hashes h t",
         "XADD {cfg}:audit * a b",
+        "HSET {cfg}:deliveries a b",
+        "HSET {cfg}:delivered a b",
         "XTRIM {cfg}:audit MAXLEN 0",
         "HSET {cfg}:identity a b",
     ),
