@@ -132,6 +132,13 @@ def test_plugin_of_all_rules_is_added_edited_moved_and_removed(
     expect(own.get_by_role("button", name="rate_limiter", exact=True)).to_be_visible()
     [entry] = call(tenant, "GET")["plugin_chain"]
     assert (entry["name"], entry["settings"], entry["priority"]) == ("rate_limiter", PER_MINUTE, 100)
+    own.get_by_role("button", name="rate_limiter", exact=True).click()
+    panel.locator('[data-pointer="/plugin_chain/0/settings/limit"] input').fill("2.50")
+    panel.locator('[data-pointer="/plugin_chain/0/settings/unit"] select').select_option("usd")
+    panel.get_by_role("button", name="Save").click()
+    expect(panel).to_be_hidden()
+    [entry] = call(tenant, "GET")["plugin_chain"]
+    assert entry["settings"] == {"limit": "2.50", "unit": "usd", "window": "1m"}
 
     second = {"name": "content_validator", "settings": {"max_size": "1MB"}, "priority": 200}
     call(tenant, "PATCH", plugin_chain=[entry, second])

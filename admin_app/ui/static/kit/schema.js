@@ -9,7 +9,7 @@ const WHOLE = /^-?\d+$/;
 const MONO = ["regex", "cidr", "header", "duration", "size", "uri"];
 const SIMPLE = ["string", "integer", "number"];
 /** How a value is written that may be a number or a text. */
-const WRITTEN = { duration: "seconds, or 1m30s", size: "bytes, or 1MB", amount: "a number, or USD" };
+const WRITTEN = { duration: "seconds, or 1m30s", size: "bytes, or 1MB" };
 const typesOf = (schema) => [schema?.type ?? []].flat().filter((type) => type !== "null");
 const orUndefined = (value) => (Object.keys(value).length ? value : undefined);
 
