@@ -8,9 +8,10 @@ calls may come in any order, and none is lost.
 from collections import deque
 from typing import Any, Final
 
+from shared.translation.chunks import are_complete
 from shared.translation.framing import StreamEvent
 from shared.translation.notes import Document
-from shared.translation.tools import ToolIds, input_of
+from shared.translation.tools import ToolIds
 
 TEXT: Final = "text"
 THINKING: Final = "thinking"
@@ -57,8 +58,7 @@ class Block:
         if self.kind != CALL:
             return True
         if self._is_complete is None:
-            ends = self._arguments.rstrip().endswith("}")
-            self._is_complete = ends and input_of(self._arguments) is not None
+            self._is_complete = are_complete(self._arguments)
         return self._is_complete
 
 

@@ -4,23 +4,18 @@ from typing import Any, Final
 
 from shared.providers.apis.events import DONE
 from shared.providers.calls import OPENAI_CHAT
+from shared.translation.chunks import THOUGHT, CallPiece, calls_of_delta, is_another, texts_of_delta
 from shared.translation.errors import messages_error, messages_protocol_error, status_of
 from shared.translation.framing import PING, Letters, StreamEvent
 from shared.translation.messages_to_chat.blocks import CALL, TEXT, THINKING, Block, Blocks
-from shared.translation.messages_to_chat.response import text_parts
 from shared.translation.notes import EXPOSE, Context, Document
 from shared.translation.stops import stop_reason
 from shared.translation.tools import messages_id
 from shared.translation.usage import messages_usage
 from shared.usage.reported import ReportedUsage
 
-# The members of a chunk with a text, in the order in which the texts are read.
-_TEXTS: Final = (
-    ("reasoning_content", THINKING),
-    ("reasoning", THINKING),
-    ("content", TEXT),
-    ("refusal", TEXT),
-)
+# The kind of block of each text.
+_KINDS: Final = {THOUGHT: THINKING, "content": TEXT, "refusal": TEXT}
 
 
 class Events:
@@ -44,7 +39,7 @@ class Events:
         self._letters = Letters()
         self._blocks = Blocks(context.token)
         # The last call by its number; servers that number badly have several with one number.
-        self._calls: dict[Any, Block] = {}
+        self._calls: dict[int | None, Block] = {}
         self._finish: Any = None
         self._declined = self._is_started = self._is_over = False
 
@@ -109,47 +104,29 @@ class Events:
 
     def _delta(self, delta: Document) -> list[StreamEvent]:
         made: list[StreamEvent] = []
-        has_thought = False
-        for name, kind in _TEXTS:
-            piece = delta.get(name)
-            piece = piece if isinstance(piece, str) else "".join(text_parts(piece))
-            # Some servers send the thought in both members.
-            if not piece or (kind == THINKING and has_thought):
+        for kind, piece in texts_of_delta(delta):
+            self._declined |= kind == "refusal"
+            if kind == THOUGHT and self._context.settings.reasoning != EXPOSE:
                 continue
-            has_thought |= kind == THINKING
-            self._declined |= name == "refusal"
-            if kind == THINKING and self._context.settings.reasoning != EXPOSE:
-                continue
-            if piece := self._letters.join(name, piece):
-                made += self._blocks.text(kind, "thought" if kind == THINKING else name, piece)
-        calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict):
-                made += self._call(call)
+            if text := self._letters.join(kind, piece):
+                made += self._blocks.text(_KINDS[kind], kind, text)
+        for call in calls_of_delta(delta):
+            made += self._call(call)
         return made
 
-    def _call(self, call: Document) -> list[StreamEvent]:
-        function = call.get("function")
-        function = function if isinstance(function, dict) else {}
-        id_, name, piece = [
-            value if isinstance(value, str) else ""
-            for value in (call.get("id"), function.get("name"), function.get("arguments"))
-        ]
-        if not (id_ or name or piece):
-            return []
-        index = call.get("index")
-        index = index if isinstance(index, int) else None
-        block = self._calls.get(index)
-        if block is None or _is_another(block, id_, name):
-            block = self._calls[index] = Block(CALL, "call")
+    def _call(self, piece: CallPiece) -> list[StreamEvent]:
+        arguments = piece.arguments
+        block = self._calls.get(piece.number)
+        if block is None or is_another(block, piece):
+            block = self._calls[piece.number] = Block(CALL, "call")
             self._blocks.add(block)
-        elif piece.strip() and block.is_complete:
+        elif arguments.strip() and block.is_complete:
             # Some servers repeat all arguments at the end.
             self._context.notes.change("tool_arguments")
-            piece = ""
-        block.id = block.id or id_
-        block.name = block.name or self._context.notes.tool_names.get(name, name)
-        block.add(self._letters.join(block, piece))
+            arguments = ""
+        block.id = block.id or piece.id
+        block.name = block.name or self._context.notes.tool_names.get(piece.name, piece.name)
+        block.add(self._letters.join(block, arguments))
         return self._blocks.ready()
 
     def _end(self) -> list[StreamEvent]:
@@ -169,10 +146,3 @@ class Events:
             },
             {"type": "message_stop"},
         ]
-
-
-def _is_another(block: Block, id_: str, name: str) -> bool:
-    """Whether a piece is the beginning of another call than the last one with its number."""
-    if id_ and block.id:
-        return id_ != block.id
-    return bool(name and block.name and (id_ or block.is_complete))

@@ -1,9 +1,10 @@
 """A whole response of OpenAI's chat, for a client of Anthropic's messages."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from shared.providers.calls import OPENAI_CHAT
+from shared.translation.chunks import text_parts
 from shared.translation.members import DROP, DROPPED, Member, mapped
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.stops import stop_reason
@@ -61,14 +62,6 @@ def _texts(message: Document, context: Context) -> Iterator[Document]:
     for text in ("".join(text_parts(message.get("content"))), declined):
         if isinstance(text, str) and text:
             yield {"type": "text", "text": text}
-
-
-def text_parts(content: Any) -> Iterable[str]:
-    """The texts of a content, which some servers send as a list of parts."""
-    if isinstance(content, str):
-        return (content,)
-    parts = content if isinstance(content, list) else ()
-    return (part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
 def _calls(message: Document, context: Context) -> Iterator[Document]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from shared.core.errors import ERRORS
 from shared.providers.apis.events import DONE
 from shared.providers.calls import OPENAI_CHAT
+from shared.translation.chunks import THOUGHT, CallPiece, calls_of_delta, is_another, texts_of_delta
 from shared.translation.errors import message_of, responses_failure, status_of
 from shared.translation.framing import PING, Letters, StreamEvent
 from shared.translation.notes import EXPOSE, Context, Document
@@ -16,18 +17,13 @@ from shared.translation.responses_to_chat.items import (
     logprobs_of,
 )
 from shared.translation.responses_to_chat.output import Call, Output
-from shared.translation.responses_to_chat.response import frame, text_parts
+from shared.translation.responses_to_chat.response import frame
 from shared.translation.stops import response_end
 from shared.translation.usage import responses_usage
 from shared.usage.reported import ReportedUsage
 
-# The members of a chunk with a text, in the order in which the texts are read.
-_TEXTS: Final = (
-    ("reasoning_content", SUMMARY),
-    ("reasoning", SUMMARY),
-    ("content", OUTPUT_TEXT),
-    ("refusal", DECLINED),
-)
+# The kind of part of each text.
+_KINDS: Final = {THOUGHT: SUMMARY, "content": OUTPUT_TEXT, "refusal": DECLINED}
 
 
 class Events:
@@ -40,7 +36,7 @@ class Events:
         self._usage = ReportedUsage(OPENAI_CHAT, context.settings.kind)
         self._letters = Letters()
         # The last call by its number; servers that number badly have several with one number.
-        self._calls: dict[Any, Call] = {}
+        self._calls: dict[int | None, Call] = {}
         # Both are there from the first chunk on.
         self._frame: Document = {}
         self._output: Output | None = None
@@ -118,46 +114,30 @@ class Events:
                 output.close(end.status)
 
     def _delta(self, delta: Document, choice: Document, output: Output) -> None:
-        has_thought = False
-        for name, kind in _TEXTS:
-            piece = delta.get(name)
-            piece = piece if isinstance(piece, str) else "".join(text_parts(piece))
-            # Some servers send the thought in both members.
-            if not piece or (kind == SUMMARY and has_thought):
+        for name, piece in texts_of_delta(delta):
+            if name == THOUGHT and self._context.settings.reasoning != EXPOSE:
                 continue
-            has_thought |= kind == SUMMARY
-            if kind == SUMMARY and self._context.settings.reasoning != EXPOSE:
-                continue
-            if piece := self._letters.join(kind, piece):
-                output.say(kind, piece, logprobs_of(choice.get("logprobs")) if kind == OUTPUT_TEXT else [])
-        for annotation in annotations_of(delta.get("annotations")):
-            output.cite(annotation)
-        calls = delta.get("tool_calls")
-        for call in calls if isinstance(calls, list) else ():
-            if isinstance(call, dict):
-                self._call(call, output)
+            if text := self._letters.join(name, piece):
+                given = choice.get("logprobs") if name == "content" else None
+                output.say(_KINDS[name], text, logprobs_of(given) if given else [])
+        if "annotations" in delta:
+            for annotation in annotations_of(delta["annotations"]):
+                output.cite(annotation)
+        for call in calls_of_delta(delta):
+            self._call(call, output)
 
-    def _call(self, given: Document, output: Output) -> None:
-        function = given.get("function")
-        function = function if isinstance(function, dict) else {}
-        id_, name, piece = [
-            value if isinstance(value, str) else ""
-            for value in (given.get("id"), function.get("name"), function.get("arguments"))
-        ]
-        if not (id_ or name or piece):
-            return
-        index = given.get("index")
-        index = index if isinstance(index, int) else None
-        call = self._calls.get(index)
-        if call is None or call.is_another(id_, name):
-            call = self._calls[index] = output.begin_call()
-        elif piece.strip() and call.is_complete:
+    def _call(self, piece: CallPiece, output: Output) -> None:
+        arguments = piece.arguments
+        call = self._calls.get(piece.number)
+        if call is None or is_another(call, piece):
+            call = self._calls[piece.number] = output.begin_call()
+        elif arguments.strip() and call.is_complete:
             # Some servers repeat all arguments at the end.
             self._context.notes.change("tool_arguments")
-            piece = ""
-        call.id = call.id or id_
-        call.name = call.name or name
-        output.continue_call(call, self._letters.join(call, piece))
+            arguments = ""
+        call.id = call.id or piece.id
+        call.name = call.name or piece.name
+        output.continue_call(call, self._letters.join(call, arguments))
 
 
 _CUT: Final = ERRORS["upstream_protocol_error"][1]

@@ -6,6 +6,7 @@ open until another item begins; calls are open until the end, since their pieces
 
 from typing import Final, NamedTuple
 
+from shared.translation.chunks import are_complete
 from shared.translation.framing import StreamEvent
 from shared.translation.notes import ClientTool, Document, Notes
 from shared.translation.responses_to_chat.calls import (
@@ -32,7 +33,7 @@ from shared.translation.responses_to_chat.items import (
     without_bytes,
 )
 from shared.translation.responses_to_chat.response import CALL_PREFIX
-from shared.translation.tools import ToolIds, input_of
+from shared.translation.tools import ToolIds
 
 
 class _Kind(NamedTuple):
@@ -98,13 +99,7 @@ class Call:
     @property
     def is_complete(self) -> bool:
         """Whether its arguments are an object."""
-        return self.arguments.rstrip().endswith("}") and input_of(self.arguments) is not None
-
-    def is_another(self, id_: str, name: str) -> bool:
-        """Whether a piece with that id and name begins another call with the same number."""
-        if id_ and self.id:
-            return id_ != self.id
-        return bool(name and self.name and (id_ or self.is_complete))
+        return are_complete(self.arguments)
 
 
 class Output:

@@ -1,9 +1,10 @@
 """A whole response of OpenAI's chat, for a client of OpenAI's responses."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from shared.providers.calls import OPENAI_CHAT
+from shared.translation.chunks import text_parts
 from shared.translation.members import DROPPED, Member, mapped
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.responses_to_chat.calls import FUNCTION, NO_ARGUMENTS, call_item, client_tool, item_id
@@ -117,11 +118,3 @@ def _parts(message: Document, choice: Document, context: Context) -> Iterator[Do
     declined = message.get("refusal")
     if isinstance(declined, str) and declined:
         yield make_part(DECLINED, declined)
-
-
-def text_parts(content: Any) -> Iterable[str]:
-    """The texts of a content, which some servers send as a list of parts."""
-    if isinstance(content, str):
-        return (content,)
-    parts = content if isinstance(content, list) else ()
-    return (part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))

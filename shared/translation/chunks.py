@@ -1,0 +1,88 @@
+"""The messages and chunks of OpenAI's chat, as its many servers write them."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple, Protocol
+
+from shared.translation.notes import Document
+from shared.translation.tools import input_of
+
+THOUGHT: Final = "thought"
+# The members with a text, and what it is, in the order in which the texts are read.
+_TEXTS: Final = (
+    ("reasoning_content", THOUGHT),
+    ("reasoning", THOUGHT),
+    ("content", "content"),
+    ("refusal", "refusal"),
+)
+
+
+def text_parts(content: Any) -> Iterable[str]:
+    """The texts of a content, which some servers send as a list of parts."""
+    if isinstance(content, str):
+        return (content,)
+    parts = content if isinstance(content, list) else ()
+    return (part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def texts_of_delta(delta: Document) -> Iterator[tuple[str, str]]:
+    """What each text of a delta is (`THOUGHT`, ``content`` or ``refusal``), and its piece."""
+    has_thought = False
+    for name, kind in _TEXTS:
+        given = delta.get(name)
+        piece = given if isinstance(given, str) else "".join(text_parts(given))
+        # Some servers send the thought in both members.
+        if piece and not (kind == THOUGHT and has_thought):
+            has_thought |= kind == THOUGHT
+            yield kind, piece
+
+
+class CallPiece(NamedTuple):
+    """A piece of a call of a tool. What it does not say is empty, and the number None."""
+
+    number: int | None
+    id: str
+    name: str
+    arguments: str
+
+
+def calls_of_delta(delta: Document) -> Iterator[CallPiece]:
+    """The pieces of calls in a delta. Those that say nothing are left out."""
+    calls = delta.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        if not isinstance(call, dict):
+            continue
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        texts = (call.get("id"), function.get("name"), function.get("arguments"))
+        id_, name, arguments = [value if isinstance(value, str) else "" for value in texts]
+        index = call.get("index")
+        if id_ or name or arguments:
+            yield CallPiece(index if isinstance(index, int) else None, id_, name, arguments)
+
+
+class KnownCall(Protocol):
+    """A call of which pieces have come."""
+
+    id: str
+    name: str
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether its arguments are an object."""
+        ...
+
+
+def is_another(call: KnownCall, piece: CallPiece) -> bool:
+    """Whether a piece is the beginning of another call than the last one with its number."""
+    if piece.id and call.id:
+        return piece.id != call.id
+    return bool(piece.name and call.name and (piece.id or call.is_complete))
+
+
+def are_complete(arguments: str) -> bool:
+    """Whether the arguments that have come are an object.
+
+    >>> are_complete('{"city": "Rome"}'), are_complete('{"city": "Rome"')
+    (True, False)
+    """
+    return arguments.rstrip().endswith("}") and input_of(arguments) is not None
