@@ -360,7 +360,9 @@ class RateLimiter(Plugin):
 
 async def _estimate(exchange: Exchange) -> None:
     """Let a thread estimate what a long request uses: it takes milliseconds, which others would wait."""
-    if exchange.metered is not None and len(exchange.request.body or b"") > _ESTIMATED_IN_PLACE:
+    request = exchange.request
+    is_long = len(request.body or b"") > _ESTIMATED_IN_PLACE or "content-encoding" in request.headers
+    if exchange.metered is not None and is_long:
         await asyncio.to_thread(exchange.metered.expected, TOKENS)
 
 

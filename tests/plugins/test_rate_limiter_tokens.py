@@ -82,6 +82,7 @@ def test_each_model_can_have_its_own_tokens(limiter: MemoryLimiter) -> None:
 def test_a_long_request_is_estimated_before_it_is_charged(limiter: MemoryLimiter) -> None:
     gate = Gate(limiter, [("rule", TOKENS)])
     assert left(gate, gate.ask(**FAST, metered=Uses(300), body=b"x" * 40_000)) == "700"
+    assert left(gate, gate.ask(**FAST, metered=Uses(100), headers={"Content-Encoding": "gzip"})) == "600"
     assert gate.headers(gate.ask(body=b"x" * 40_000)) == {}
 
 
