@@ -50,7 +50,9 @@ if [ "$#" = 0 ]; then
     trap 'kill -INT -- -$! 2>/dev/null; rm -f "$pure"' EXIT
     trap 'exit 130' INT
     code=0
-    "$bin/python" -m pytest -q "${one_more[@]}" "${covering[@]/#/--ignore=}" || code=1
+    # A test that hangs fails with its traceback, and ends the run.
+    hang=(-o faulthandler_timeout=240 -o faulthandler_exit_on_timeout=true --max-worker-restart=0)
+    "$bin/python" -m pytest -q "${one_more[@]}" "${hang[@]}" "${covering[@]/#/--ignore=}" || code=1
     wait $! || code=1
     cat "$pure"
     exit $code
