@@ -71,7 +71,8 @@ class BudgetStream:
         passed = gate.feed(piece)
         self._ask()
         if gate.is_over:
-            return self._stop(self._rejection, _joined(self._passed_on(passed)))
+            sent = self._passed_on(passed)
+            return self._stop_later(sent) if inspect.isawaitable(sent) else self._stop_after(sent)
         if gate.is_waiting and self._may_wait:
             return self._later(passed, is_last=not piece)
         if not piece:
@@ -92,8 +93,15 @@ class BudgetStream:
             sent += await _pieces(self._passed_on(gate.release()))
             self._ask()
         if gate.is_over:
-            return self._stop(self._rejection, b"".join(sent))
+            return self._stop_after(sent)
         return [*sent, *await _pieces(self._ended(gate.end()))] if is_last else sent
+
+    def _stop_after(self, sent: Any) -> list[bytes]:
+        """End the stream after its last pieces."""
+        return self._stop(self._rejection, _joined(sent))
+
+    async def _stop_later(self, sent: Awaitable[Any]) -> list[bytes]:
+        return self._stop_after(await sent)
 
     def _ended(self, passed: bytes) -> Any:
         """Pass on what is left, and the end of the stream."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.peer import Peer
-from tests.support.upstream import STREAM, Upstream, chunk, sized
+from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send, sized, wait
 from tests.support.wait import until
 
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -300,3 +301,53 @@ def test_a_request_that_its_provider_rejects_uses_nothing(tenant_with: Create, u
         if ask(tenant).status_code == 200:
             break
     budget_of(tenant, lambda state: state["used"] == 10)
+
+
+def rows_of(tenant: TenantInUse) -> list[dict[str, Any]]:
+    """The rows of the ledger, once there are some."""
+    for _ in until(10):
+        rows = tenant.gateway.call("GET", f"/tenants/{tenant.id}/usage/rows?limit=100").json()["rows"]
+        if rows:
+            return list(rows)
+    raise AssertionError
+
+
+def leave(tenant: TenantInUse, upstream: Upstream, *, after: bytes, then: bytes) -> None:
+    """Leave a stream after some bytes; its upstream sends the others a moment later."""
+    left = threading.Event()
+    upstream.plays(
+        [*REQUEST, send(STREAM + chunk(after)), wait(left), send(chunk(then) + b"0\r\n\r\n"), hang]
+    )
+    body = {"model": "dear", "max_tokens": 50, "messages": HELLO, "stream": True}
+    with tenant.request("POST", "/ai/v1/chat/completions", json=body, stream=True) as response:
+        received = b""
+        while received.count(b" tok") < after.count(b" tok"):
+            received += response.raw.read1(65_536)
+    left.set()
+
+
+@pytest.mark.parametrize("events", [1, 3])
+def test_a_client_that_leaves_has_one_row_which_its_budget_counts(
+    tenant_with: Create, upstream: Upstream, events: int
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 1_000}})
+    leave(tenant, upstream, after=delta(" tok") * events, then=LAST)
+    [row] = rows_of(tenant)
+    assert row["source"] == "estimated"
+    assert row["usage"]["output"] == events
+    used = row["usage"]["input"] + row["usage"]["output"]
+    budget_of(tenant, lambda state: state["used"] == used and state["held"] == 0)
+    assert len(rows_of(tenant)) == 1
+
+
+def test_a_response_is_read_on_after_its_client_left_so_that_its_usage_is_known(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 10_000}}, drain_on_disconnect="5s")
+    leave(tenant, upstream, after=delta(" tok"), then=LAST)
+    [row] = rows_of(tenant)
+    # mitmproxy's core closes the connection to the upstream.
+    source, output = ("reported", 5_000) if tenant.gateway.engine == "express" else ("estimated", 1)
+    assert (row["source"], row["usage"]["output"]) == (source, output)
+    used = row["usage"]["input"] + output
+    budget_of(tenant, lambda state: state["used"] == used and state["held"] == 0)

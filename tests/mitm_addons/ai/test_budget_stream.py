@@ -124,12 +124,13 @@ async def test_a_stream_ends_where_its_reservation_does_and_says_why(awaits: boo
     assert await one.feed(tokens(1)) == b""
 
 
-async def test_a_stream_that_knows_that_it_gets_no_more_ends_without_a_wait() -> None:
-    one = Stream(more={"a": 0})
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_a_stream_that_knows_that_it_gets_no_more_asks_no_more(awaits: bool) -> None:
+    one = Stream(more={"a": 0}, awaits=awaits)
     assert await one.feed(tokens(80)) == tokens(80)
     await asyncio.sleep(0)
     with pytest.raises(Ended):
-        one.stream(tokens(50))
+        await one.feed(tokens(50))
     assert one.last == tokens(20)
     assert len(one.asked) == 1
 
