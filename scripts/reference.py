@@ -20,7 +20,8 @@ from admin_app.http.bodies import MAX_BODY_BYTES
 from admin_app.http.errors import ADMIN_ERRORS
 from admin_app.http.paging import MAX_LIMIT
 from admin_app.jobs.webhooks import MAX_WAITING
-from admin_app.views.ai.usage import MAX_DAYS, MAX_PLATFORM_DAYS, MAX_TAG_DAYS
+from admin_app.views.ai.usage import MAX_DAYS, MAX_PLATFORM_DAYS, MAX_TAG_DAYS, MAX_TRIED_DAYS
+from admin_app.views.ai.usage import MAX_TRIED as MAX_TRIED_CALLS
 from admin_app.views.api_keys import MAX_INACTIVE_KEYS
 from scripts.gw_page import gw_page
 from scripts.page import code, page, table
@@ -273,6 +274,7 @@ def bounds_page() -> str:
             "days of a report of usage",
             f"{MAX_DAYS}, of all tenants {MAX_PLATFORM_DAYS}, by tag {MAX_TAG_DAYS}",
         ),
+        ("calls on which limits are tried", f"{MAX_TRIED_CALLS:,} of {MAX_TRIED_DAYS} days"),
     ]
     plugins = [
         ("patterns of a list", f"{patterns.MAX_PATTERNS}, of {_size(patterns.MAX_LENGTH)} each"),
@@ -284,7 +286,11 @@ def bounds_page() -> str:
         ("digits of an integer in JSON", f"{MAX_DIGITS:,}"),
         ("a decoded body", f"{_size(MAX_DECODED)}, and {MAX_RATIO} times its encoded size"),
         ("the response of a validator", _size(external_validator.MAX_RESPONSE)),
-        ("a limit", f"{quotas.MAX_LIMIT:,}, and {quotas.MAX_QUOTAS} windows per dimension"),
+        (
+            "a limit",
+            f"{quotas.MAX_LIMIT:,} requests, {quotas.MAX_TOKENS:,} tokens or {amount_text('usd', MAX_AMOUNT)}, "
+            f"and {quotas.MAX_QUOTAS} windows per dimension",
+        ),
         ("values with counters of their own per limit", f"{MAX_VALUES:,}"),
     ]
     return page(
