@@ -288,8 +288,8 @@ def bounds_page() -> str:
         ("the response of a validator", _size(external_validator.MAX_RESPONSE)),
         (
             "a limit",
-            f"{quotas.MAX_LIMIT:,} requests, {quotas.MAX_TOKENS:,} tokens or {amount_text('usd', MAX_AMOUNT)}, "
-            f"and {quotas.MAX_QUOTAS} windows per dimension",
+            f"{quotas.MAX_LIMIT:,} requests, {quotas.MAX_TOKENS:,} tokens, {amount_text('usd', MAX_AMOUNT)}; "
+            f"{quotas.MAX_QUOTAS} windows per dimension",
         ),
         ("values with counters of their own per limit", f"{MAX_VALUES:,}"),
     ]
