@@ -191,8 +191,13 @@ class Events:
         response = _object(event.get("response"))
         self._usage.add(event)
         status = str(event.get("type")).removeprefix("response.")
+        made = self._begin(event)
+        if not self._sent and not self._calls:
+            # Some servers send everything at the end.
+            for index, item in enumerate(objects_of(response.get("output"))):
+                made += self._end_item({"output_index": index, "item": item})
         finish = finish_of({**response, "status": status}, self._context, has_tools=bool(self._calls))
-        made = [*self._begin(event), self._chunk({}, finish)]
+        made.append(self._chunk({}, finish))
         self._is_over = True
         usage = chat_usage(self._usage.units()) if self._context.notes.include_usage else None
         if usage is not None:

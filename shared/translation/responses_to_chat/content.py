@@ -1,6 +1,6 @@
 """The content of items of OpenAI's responses as that of messages of OpenAI's chat."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from shared.translation.members import Member, mapped, must_be, objects
@@ -86,9 +86,17 @@ def joined(parts: list[Document], caps: Caps) -> list[Document] | str:
 def texts_of(content: Any, pointer: str, notes: Notes) -> str:
     """The texts of a content whose other parts are reported."""
     texts = list[str]()
-    for part in parts_of(content, pointer, notes):
+    for part in without_marks(parts_of(content, pointer, notes), notes):
         if part["type"] in ("text", "refusal"):
             texts.append(part[part["type"]])
         else:
             notes.drop(part["type"], pointer)
     return "".join(texts)
+
+
+def without_marks(parts: Iterable[Document], notes: Notes) -> Iterator[Document]:
+    """The parts for a message that is one text, in which no mark of the cache can stand."""
+    for part in parts:
+        if _MARK in part:
+            notes.lose(_MARK)
+        yield {name: value for name, value in part.items() if name != _MARK}

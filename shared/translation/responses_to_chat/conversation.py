@@ -11,7 +11,7 @@ from typing import Any, Final
 from shared.translation.members import DROPPED, REJECT, Member, mapped, must_be, objects, rejected
 from shared.translation.notes import Caps, Document, Notes, Untranslatable
 from shared.translation.responses_to_chat.calls import CALLS, chat_call
-from shared.translation.responses_to_chat.content import joined, parts_of, texts_of
+from shared.translation.responses_to_chat.content import joined, parts_of, texts_of, without_marks
 
 _BETWEEN: Final = "\n\n"
 _ASSISTANT: Final = "assistant"
@@ -160,7 +160,8 @@ class Conversation:
             self._notes.reject("function_call_output", f"{pointer}/{name}", detail)
             return
         turn = self._calls[id_]
-        parts = list(parts_of(item.get("output"), f"{pointer}/output", self._notes))
+        given = parts_of(item.get("output"), f"{pointer}/output", self._notes)
+        parts = list(without_marks(given, self._notes))
         text = _BETWEEN.join([part["text"] for part in parts if part["type"] == "text"])
         media = [part for part in parts if part["type"] != "text"]
         if media:

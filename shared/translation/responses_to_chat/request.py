@@ -19,7 +19,7 @@ from shared.translation.members import (
 )
 from shared.translation.notes import DEFAULTS, Caps, Document, Notes, Settings, Untranslatable
 from shared.translation.responses_to_chat.conversation import messages_of
-from shared.translation.responses_to_chat.tools import tools_of
+from shared.translation.responses_to_chat.tools import is_mapped, tools_of
 
 # Servers that have deprecated max_tokens.
 _NEW_MAX: Final = frozenset({"openai", "azure"})
@@ -95,12 +95,15 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
     notes = Notes(settings.unsupported)
     notes.repeated = {name: document[name] for name in REPEATED if document.get(name) is not None}
     kept = mapped_members(document, MEMBERS, notes)
+    tools = tools_of(kept, notes)
+    if "tools" in kept:
+        notes.repeated["tools"] = [tool for tool in kept["tools"] if is_mapped(tool)]
     sent: Document = {
         "model": kept.get("model"),
         "messages": messages_of(kept, caps, notes),
         **_max_tokens(kept, caps, settings, notes),
         **_sampling(kept, caps, notes),
-        **tools_of(kept, notes),
+        **tools,
         **_text(must_be(dict, kept.get("text", {}), "/text"), caps, notes),
         **_reasoning(must_be(dict, kept.get("reasoning", {}), "/reasoning"), caps, notes),
         **_logprobs(kept, notes),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shared.translation.members import Member, mapped, must_be, objects, rejected
+from shared.translation.members import MAP, Member, mapped, must_be, objects, rejected
 from shared.translation.notes import ClientTool, Document, Notes, Untranslatable
 from shared.translation.responses_to_chat.calls import (
     CUSTOM,
@@ -63,6 +63,12 @@ def tools_of(kept: Document, notes: Notes) -> Document:
     if isinstance(kept.get("parallel_tool_calls"), bool):
         made["parallel_tool_calls"] = kept["parallel_tool_calls"]
     return made
+
+
+def is_mapped(tool: Document) -> bool:
+    """Whether a tool of the client is one for which chat has a function."""
+    kind = tool.get("type")
+    return isinstance(kind, str) and kind in TOOLS and TOOLS[kind].action == MAP
 
 
 def _functions(tool: Document, pointer: str, notes: Notes, namespace: str = "") -> Iterator[Document]:

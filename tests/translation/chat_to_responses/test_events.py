@@ -136,6 +136,15 @@ def test_text_and_thought_that_come_at_once_are_complete() -> None:
     assert (found["content"], found["refusal"], found["reasoning_content"]) == ("Hello", "No.", "a\n\nb")
 
 
+def test_items_that_come_with_the_last_event_only_are_complete() -> None:
+    said = {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}
+    whole = {**CALL, "arguments": "{}"}
+    found = read_chunks(chunks(end(output=[said, whole, 7])))["choices"][0]
+    assert (found["message"]["content"], found["finish_reason"]) == ("Hello", "tool_calls")
+    assert found["message"]["tool_calls"][0]["function"]["arguments"] == "{}"
+    assert message(delta(), end(output=[said]))["content"] == "Hello"
+
+
 def test_text_that_came_in_pieces_is_not_repeated() -> None:
     whole = {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]}
     assert message(delta(), item("done", whole))["content"] == "Hello"

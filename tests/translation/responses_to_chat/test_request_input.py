@@ -69,6 +69,12 @@ def test_mark_of_the_cache_stays_on_its_part() -> None:
     assert found == [{"type": "text", "text": "a", "prompt_cache_breakpoint": mark}]
 
 
+def test_mark_of_the_cache_in_a_text_without_parts_is_reported() -> None:
+    marked = text("Sunny.", prompt_cache_breakpoint={"mode": "explicit"})
+    made, notes = translate(say(text()), CALL, {**OUTPUT, "output": [marked]})
+    assert (made["messages"][2], notes.dropped) == (result(), ["prompt_cache_breakpoint"])
+
+
 @pytest.mark.parametrize(
     ("part", "expected"),
     [

@@ -88,11 +88,15 @@ def test_tools_are_those_of_the_sdk_and_none_is_forgotten() -> None:
     assert kinds - VERSIONS == set(TOOLS)
 
 
-@pytest.mark.parametrize("kind", [name for name, one in TOOLS.items() if one.action == REJECTED] + [None])
+HOSTED = [name for name, one in TOOLS.items() if one.action == REJECTED]
+
+
+@pytest.mark.parametrize("kind", [*HOSTED, None, ["function"]])
 def test_tool_of_openais_servers_is_rejected_with_the_way_out(kind: Any) -> None:
     assert pointer_of(tools=[TOOL, {"type": kind}]) == "/tools/1/type"
     made, notes = translate(tools=[TOOL, {"type": kind}], settings=Settings(unsupported=DROP))
     assert (made["tools"], notes.dropped) == ([FUNCTION], ["tools"])
+    assert notes.repeated["tools"] == [TOOL]
 
 
 @pytest.mark.parametrize("kind", ["namespace", "local_shell"])
