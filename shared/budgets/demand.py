@@ -80,7 +80,7 @@ class Demand:
 
     def amount(self, unit: str, usage: Usage) -> int | None:
         """How much of a unit some usage is, at the highest price; None for money if a price is not known."""
-        return amount_of(unit, usage, self._cost(usage))
+        return amount_of(unit, usage, self._cost(usage) if unit == USD else None)
 
     def capped(self, output: int) -> Self:
         """The same with at most so many tokens of output."""

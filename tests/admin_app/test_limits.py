@@ -54,3 +54,23 @@ def test_limits_without_redis_hold_as_one_of_three_choices(api: Api, tenant: Ten
     for on_error in ("local", "open", "closed"):
         entry["on_error"] = on_error
         assert api.patch(tenant.url, {"plugin_chain": [entry]}).status_code == 200
+
+
+def test_a_limit_of_tokens_is_saved_with_a_warning_where_there_are_none(api: Api) -> None:
+    tokens = {"limit": 1_000, "unit": "tokens", "window": "1m"}
+    made = api.create("/tenants", {"name": "A", "subdomain": "a", "plugin_chain": chain({"global": tokens})})
+    assert made["warnings"] == []
+    tenant = api.tenant()
+    plain = {"path": "/plain", "plugin_chain": chain({"global": tokens})}
+    (warning,) = api.rule(tenant, **plain)["warnings"]
+    assert warning["detail"].startswith("The rule limit 'global' of tokens counts nothing on this rule")
+    in_force = api.get(f"{tenant.url}/rate-limits").get_json()["limits"]
+    assert not [one for one in in_force if one["rule_path"] == "/plain"]
+    ai = {
+        "path": "/ai",
+        "ai": {},
+        "plugin_chain": chain({"global": [tokens, {**tokens, "limit": "2.50", "unit": "usd"}]}),
+    }
+    response = api.post(f"{tenant.url}/rules", ai)
+    assert response.status_code == 201, response.text
+    assert not [one for one in response.get_json()["warnings"] if "counts nothing" in one["detail"]]
