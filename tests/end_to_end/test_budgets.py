@@ -9,7 +9,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+import redis
 
+from shared.alerts.stream import ALERTS
+from shared.redis_server.embedded import socket_path
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.peer import Peer
 from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send, sized, wait
@@ -351,3 +354,18 @@ def test_a_response_is_read_on_after_its_client_left_so_that_its_usage_is_known(
     assert (row["source"], row["usage"]["output"]) == (source, output)
     used = row["usage"]["input"] + output
     budget_of(tenant, lambda state: state["used"] == used and state["held"] == 0)
+
+
+def test_a_percentage_that_a_budget_reaches_is_told_once(tenant_with: Create, upstream: Upstream) -> None:
+    tenant = tenant_with({"limit": {"tokens": 200}, "at": [50], "on_spent": "alert"})
+    for _ in range(3):
+        upstream.responds(reply(100, 20))
+        assert ask(tenant).status_code == 200
+    budget_of(tenant, lambda state: state["used"] == 360)
+    with redis.Redis(unix_socket_path=str(socket_path(tenant.gateway.folder))) as store:
+        for _ in until(5):
+            told = [json.loads(fields[b"alert"]) for _, fields in store.xrange(ALERTS)]
+            own = [one["data"]["percent"] for one in told if one["tenant_id"] == tenant.id]
+            if len(own) > 1:
+                break
+    assert own == [50, 100]
