@@ -25,6 +25,7 @@ class Events:
     __slots__ = (
         "_calls",
         "_context",
+        "_count",
         "_head",
         "_ids",
         "_is_over",
@@ -47,12 +48,13 @@ class Events:
             "created": context.now,
             "model": context.model,
         }
-        # The number and the kind of each call, by the number of its item.
-        self._calls: dict[int, tuple[int, str]] = {}
-        # The numbers of the items of which the client has a piece.
-        self._sent: set[int] = set()
+        # The number and the kind of each call, by the number of its item or its id.
+        self._calls: dict[int | str, tuple[int, str]] = {}
+        self._count = 0
+        # The items of which the client has a piece.
+        self._sent: set[int | str] = set()
         # The last part of a thought: its item, the kind of its events, and its number.
-        self._thought: tuple[int, str, Any] | None = None
+        self._thought: tuple[int | str, str, Any] | None = None
         self._is_started = self._is_over = False
 
     def feed(self, event: Any) -> list[StreamEvent]:
@@ -142,7 +144,8 @@ class Events:
             return []
         tool = called(item)
         kind = tool["type"]
-        number = len(self._calls)
+        number = self._count
+        self._count += 1
         self._calls[index] = (number, kind)
         id_ = self._ids.make(item.get("call_id"))
         if any(value for name, value in tool[kind].items() if name != "name"):
@@ -152,7 +155,7 @@ class Events:
     def _argue(self, event: Document) -> list[StreamEvent]:
         return self._call_with(_index(event), event.get("delta"))
 
-    def _call_with(self, index: int, piece: Any) -> list[StreamEvent]:
+    def _call_with(self, index: int | str, piece: Any) -> list[StreamEvent]:
         if index not in self._calls or not isinstance(piece, str):
             return []
         number, kind = self._calls[index]
@@ -229,9 +232,13 @@ def _object(value: Any) -> Document:
     return value if isinstance(value, dict) else {}
 
 
-def _index(event: Document) -> int:
+def _index(event: Document) -> int | str:
+    """The number of the item that an event is about; its id, if a server does not number them."""
     index = event.get("output_index")
-    return index if isinstance(index, int) else -1
+    if isinstance(index, int):
+        return index
+    id_ = event.get("item_id") or _object(event.get("item")).get("id")
+    return id_ if isinstance(id_, str) else ""
 
 
 def _with_bytes(token: Document) -> Document:

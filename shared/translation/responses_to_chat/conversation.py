@@ -18,7 +18,7 @@ _ASSISTANT: Final = "assistant"
 #: The items of the input, and what they become, or what to do instead. What a tool of OpenAI's servers did
 #: stands only in the history.
 ITEMS: Final[Mapping[str, Member]] = {
-    "message": mapped("a message; developer is system"),
+    "message": mapped("a message; developer is system, and those at the beginning are one"),
     "function_call": mapped("tool_calls of the message before it"),
     "custom_tool_call": mapped("the same, with the text as an argument"),
     "local_shell_call": mapped("the same, with the command as arguments"),
@@ -187,7 +187,29 @@ def messages_of(kept: Document, caps: Caps, notes: Notes) -> list[Document]:
     messages = conversation.messages()
     if not messages:
         raise Untranslatable("/input", "Send a text, or at least one message of the role user.")
-    if "instructions" not in kept:
-        return messages
-    instructions = must_be(str, kept["instructions"], "/instructions")
-    return [{"role": "system", "content": instructions}, *messages]
+    if "instructions" in kept:
+        instructions = must_be(str, kept["instructions"], "/instructions")
+        messages.insert(0, {"role": "system", "content": instructions})
+    return _with_one_system(messages, caps, notes)
+
+
+def _with_one_system(messages: list[Document], caps: Caps, notes: Notes) -> list[Document]:
+    """The messages with one of the role system at the beginning: the templates of many models know no other.
+
+    Those that come later stay where they are, unless the model is known not to take them.
+    """
+    begun = next((at for at, one in enumerate(messages) if one["role"] != "system"), len(messages))
+    first, later = messages[:begun], messages[begun:]
+    if caps.get("mid_system") is False and any([one["role"] == "system" for one in later]):
+        notes.change("system_position")
+        first += [one for one in later if one["role"] == "system"]
+        later = [one for one in later if one["role"] != "system"]
+    if len(first) < 2:
+        return first + later
+    contents = [one["content"] for one in first]
+    parts = [
+        part
+        for content in contents
+        for part in ([{"type": "text", "text": content}] if isinstance(content, str) else content)
+    ]
+    return [{"role": "system", "content": joined(parts, caps)}, *later]

@@ -90,6 +90,17 @@ def test_calls_are_numbered_and_their_pieces_may_come_in_any_order() -> None:
     assert chunks(item("added", CALL), end())[-2]["choices"][0]["finish_reason"] == "tool_calls"
 
 
+def test_items_of_a_server_without_numbers_are_known_by_their_ids() -> None:
+    stream: list[Any] = []
+    for name in "abc":
+        call = {**CALL, "id": f"fc_{name}", "call_id": name}
+        argued = {"type": "response.function_call_arguments.delta", "item_id": f"fc_{name}", "delta": "{}"}
+        stream += [{"type": "response.output_item.added", "item": call}, argued]
+        stream.append({"type": "response.output_item.done", "item": {**call, "arguments": "{}"}})
+    calls = message(*stream)["tool_calls"]
+    assert [(call["id"], call["function"]["arguments"]) for call in calls] == [(id_, "{}") for id_ in "abc"]
+
+
 def test_call_of_a_custom_tool_is_one() -> None:
     made = chunks(item("added", CUSTOM), piece("***", kind="custom_tool_call_input"), end())
     assert [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in made[1:3]] == [

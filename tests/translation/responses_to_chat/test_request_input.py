@@ -57,6 +57,23 @@ def test_messages_keep_their_roles_and_order() -> None:
     ]
 
 
+def test_instructions_at_the_beginning_are_one_message() -> None:
+    developer = {"role": "developer", "content": [text("b"), text("c")]}
+    found = messages(developer, {"role": "user", "content": "Hi"}, instructions="a")
+    assert found == [{"role": "system", "content": "a\n\nb\n\nc"}, USER]
+    parts = messages(developer, USER, instructions="a", caps={"array_content": True})[0]["content"]
+    assert [part["text"] for part in parts] == ["a", "b", "c"]
+    assert messages(developer) == [{"role": "system", "content": "b\n\nc"}]
+
+
+def test_later_instructions_move_to_the_beginning_if_the_model_takes_no_others() -> None:
+    later = {"role": "developer", "content": "b"}
+    assert [one["role"] for one in messages(USER, later, instructions="a")] == ["system", "user", "system"]
+    made, notes = translate(USER, later, instructions="a", caps={"mid_system": False})
+    assert made["messages"] == [{"role": "system", "content": "a\n\nb"}, USER]
+    assert notes.changed == ["system_position"]
+
+
 def test_texts_of_a_message_are_one_text_for_older_servers() -> None:
     assert messages(say(text("a"), text("b"))) == [{"role": "user", "content": "a\n\nb"}]
     parts = messages(say(text("a"), text("b")), caps={"array_content": True})[0]["content"]
