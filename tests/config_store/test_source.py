@@ -197,11 +197,13 @@ async def test_source_listens_again_after_a_lost_connection_and_reports_it(world
 
 async def test_a_burst_of_unknown_names_shares_a_few_connections(valkey_socket: str) -> None:
     source = open_source({"unix_socket_path": valkey_socket})
-    asking = [source.tenant_of_subdomain(f"stranger-{number}") for number in range(2_000)]
-    assert set(await asyncio.gather(*asking)) == {None}
-    with redis.Redis(unix_socket_path=valkey_socket) as client:
-        assert len(client.client_list()) < 20
-    await source.close()
+    asking = [source.tenant_of_subdomain(f"stranger-{number}") for number in range(500)]
+    try:
+        assert set(await asyncio.gather(*asking)) == {None}
+        with redis.Redis(unix_socket_path=valkey_socket) as client:
+            assert len(client.client_list()) < 20
+    finally:
+        await source.close()
 
 
 async def test_those_whose_health_is_stored_are_told_when_they_are_read(valkey_socket: str) -> None:
