@@ -52,7 +52,7 @@ def test_state_of_the_platform_is_seen_at_a_glance(page: Page) -> None:
     store = page.locator("#store")
     expect(store).to_contain_text("valkey 9")
     expect(store).to_contain_text("Each change is written")
-    expect(page.locator("#jobs li")).to_have_count(5)
+    expect(page.locator("#jobs li")).to_have_count(6)
     expect(page.locator("#jobs")).not_to_contain_text("nobody does it")
     expect(page.locator("#addresses")).to_contain_text("{subdomain}.example.com")
 

@@ -5,9 +5,10 @@ import {
 import { Rejected, call, read } from "../kit/api.js";
 import { attempt, busy, empty, ready } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
-import { me } from "../kit/shell.js";
+import { mayChange, me } from "../kit/shell.js";
 import { poll } from "../kit/poll.js";
 import { showTokens } from "./system/tokens.js";
+import { webhooksCard } from "./webhooks/table.js";
 
 const SECONDS = 5;
 const NEARLY_FULL = 0.9;
@@ -349,6 +350,9 @@ async function load() {
   }
   if (workerTable.node.isConnected) return;
   byId("workers").replaceChildren(workerTable.node);
+  const webhooks = webhooksCard({ base: "/api/v1", ...(await mayChange()) });
+  await webhooks.load();
+  byId("webhooks").replaceWith(webhooks.node);
   await showTokens(byId("tokens"), byId("tokens-head"), await mayChangeTokens());
 }
 

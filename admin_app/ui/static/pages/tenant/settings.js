@@ -8,6 +8,7 @@ import { confirm } from "../../kit/panel.js";
 import { accepted, reasonField } from "../../kit/saving.js";
 import { attempt, busy, locked } from "../../kit/states.js";
 import { tierField } from "../tenants/add.js";
+import { webhooksCard } from "../webhooks/table.js";
 
 const BY_PLATFORM = "Set by the platform.";
 const ALL_OR_SOME = [
@@ -253,6 +254,9 @@ export async function showSettings(host, context) {
       plugins.map((one) => one.name),
     ),
   );
-  host.replaceChildren(...[made.node, elsewhere(context), isPlatform && danger(context)].filter(Boolean));
+  const webhooks = webhooksCard(context);
+  await webhooks.load();
+  const cards = [made.node, webhooks.node, elsewhere(context), isPlatform && danger(context)];
+  host.replaceChildren(...cards.filter(Boolean));
   return made.stop;
 }
