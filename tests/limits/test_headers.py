@@ -12,6 +12,7 @@ from shared.limits.headers import (
     rejection_code,
     rejection_details,
     rejection_message,
+    reset_after_ms,
     retry_headers,
     with_amounts,
 )
@@ -240,3 +241,8 @@ def test_money_is_shown_as_decimal_text() -> None:
     assert (members["limit"], members["cost"]) == (2_500_000_000, 10_000)
     shown = with_amounts({**members, "used": None, "remaining": 5})
     assert (shown["limit"], shown["used"], shown["remaining"]) == ("2.5", None, "0.000000005")
+
+
+def test_only_a_window_that_frees_has_a_time_in_documents() -> None:
+    states = LimitState(RULE, 7, 12_400), LimitState(RULE, 0, NEVER), LimitState(SLOTS, 3, 0)
+    assert [reset_after_ms(state) for state in states] == [12_400, None, None]
