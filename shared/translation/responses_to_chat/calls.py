@@ -77,13 +77,15 @@ def call_item(tool: ClientTool, arguments: str, members: Document, notes: Notes)
 
 
 def _custom_input(arguments: str, notes: Notes) -> str:
-    match input_of(arguments):
-        case {"input": str(text)}:
-            return text
-    # A model that does not keep to the schema wrote the text itself.
-    if arguments:
-        notes.change("tool_arguments")
-    return arguments
+    given = input_of(arguments)
+    if given is not None and isinstance(text := given.get("input"), str):
+        return text
+    if not arguments.strip():
+        return ""
+    # A model that does not keep to the schema wrote the text itself, or gave it another name.
+    notes.change("tool_arguments")
+    texts = [*given.values()] if given is not None else []
+    return texts[0] if len(texts) == 1 and isinstance(texts[0], str) else arguments
 
 
 def _action(arguments: str, notes: Notes) -> Document:

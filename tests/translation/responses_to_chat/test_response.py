@@ -160,11 +160,20 @@ def test_call_for_a_custom_tool_is_its_text() -> None:
     assert given.notes.changed == []
 
 
-@pytest.mark.parametrize("arguments", ["*** Begin", '{"text": "x"}'])
-def test_custom_tool_gets_what_the_model_wrote_without_the_schema(arguments: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("*** Begin", "*** Begin"),
+        ('{"patch": "*** Begin"}', "*** Begin"),
+        ('{"a": "b", "c": "d"}', '{"a": "b", "c": "d"}'),
+        ('{"input": 7}', '{"input": 7}'),
+        ("{}", "{}"),
+    ],
+)
+def test_custom_tool_gets_what_the_model_wrote_without_the_schema(arguments: str, text: str) -> None:
     given = with_tools(patch=ClientTool("custom", "patch", "files"))
     item = output(given, tool_calls=[call(arguments, "patch")], content=None)[0]
-    assert (item["input"], item["namespace"], given.notes.changed) == (arguments, "files", ["tool_arguments"])
+    assert (item["input"], item["namespace"], given.notes.changed) == (text, "files", ["tool_arguments"])
     silent = with_tools(patch=ClientTool("custom", "patch"))
     assert output(silent, tool_calls=[call("", "patch")], content=None)[0]["input"] == ""
     assert silent.notes.changed == []
