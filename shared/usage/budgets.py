@@ -73,22 +73,23 @@ class BudgetStore:
     A budget has a name: ``<id>:<begin of the period in seconds>``.
     """
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, *, now: int = 0) -> None:
+        """`now` injects the time, in microseconds, for tests; 0: that of the server."""
         self._client = client
-        self._adjust = client.register_script((_FOLDER / "adjust.lua").read_text(encoding="utf-8"))
-        self._snapshot = client.register_script((_FOLDER / "snapshot.lua").read_text(encoding="utf-8"))
+        self._now = now
+        self._adjust, self._states, self._snapshot = (
+            client.register_script((_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
+            for name in ("adjust", "states", "snapshot")
+        )
 
     def states(self, tenant_id: str, limits: Mapping[str, int]) -> dict[str, BudgetState]:
-        """The states of budgets by their names; `limits` has the limit of each."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for name in limits:
-                pipeline.hmget(budget_key(tenant_id, name), "used", "held", "lost")
-            replies = pipeline.execute()
-        found = {}
-        for (name, limit), numbers in zip(limits.items(), replies, strict=True):
-            used, held, lost = (int(number or 0) for number in numbers)
-            found[name] = BudgetState(used, held, lost, max(used - limit, 0))
-        return found
+        """The states of budgets by their names; `limits` has the limit of each. One round trip."""
+        keys = [key for name in limits for key in budget_keys(budget_key(tenant_id, name))]
+        numbers = batched(self._states(keys=keys, args=[self._now]), 3) if keys else ()
+        return {
+            name: BudgetState(used, held, lost, max(used - limit, 0))
+            for (name, limit), (used, held, lost) in zip(limits.items(), numbers, strict=True)
+        }
 
     def reset(self, tenant_id: str, name: str, *, actor: str, row_id: str, now: float) -> int:
         """Let a budget begin again, and note it in the ledger. Returns what was used.
@@ -97,7 +98,7 @@ class BudgetStore:
         meanwhile counts.
         """
         while True:
-            used = self.states(tenant_id, {name: 0})[name].used
+            used = int(self._client.hget(budget_key(tenant_id, name), "used") or 0)
             change = Adjustment(action=RESET, amount=-used, actor=actor)
             row = adjustment_row(id=row_id, time=now, tenant=tenant_id, budgets={name: -used}, change=change)
             if self._write(tenant_id, name, used, row):

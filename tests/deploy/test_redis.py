@@ -156,6 +156,7 @@ def test_script_of_a_proxy_cannot_change_the_configuration(guarded: redis.Redis)
 async def test_proxy_may_count_budgets_and_the_admin_api_may_change_them(guarded: redis.Redis) -> None:
     path = guarded.get_connection_kwargs()["path"]
     proxy, admin = ({"unix_socket_path": path, "username": user, "password": user} for user in (PROXY, ADMIN))
+    guarded.flushall()
     guarded.acl_log_reset()
     times = iter((1, 100_000_000, 100_000_001, 100_000_002, 100_000_003))
     limiter = open_redis_limiter(proxy, 20, lambda: next(times))

@@ -141,18 +141,35 @@ async def test_reset_begins_again_and_is_a_row(valkey_socket: str, client: Redis
 
 
 async def test_reset_that_meets_another_one_takes_nothing_twice(
-    valkey_socket: str, store: BudgetStore, monkeypatch: pytest.MonkeyPatch
+    valkey_socket: str, client: Redis, store: BudgetStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await reserve(valkey_socket, "a")
     await settle(valkey_socket, [ended("a", 7, 8)])
-    seen = store.states("tenant", {DAILY: 0})
+    seen = client.hget(budget_key("tenant", DAILY), "used")
     assert store.reset("tenant", DAILY, actor="ops", row_id="reset-1", now=NOON) == 7
-    real = store.states
+    real = client.hget
     with monkeypatch.context() as patch:
         replies = iter([seen])
-        patch.setattr(store, "states", lambda *given: next(replies, None) or real(*given))
+        patch.setattr(client, "hget", lambda *given: next(replies, None) or real(*given))
         assert store.reset("tenant", DAILY, actor="ops", row_id="reset-2", now=NOON) == 0
     assert used(store) == [0, 8]
+
+
+async def test_lease_that_ended_counts_as_used_before_any_request_looks_at_it(
+    valkey_socket: str, client: Redis
+) -> None:
+    limiter = open_redis_limiter({"unix_socket_path": valkey_socket}, 20, lambda: 1)
+    for lease in ("crashed", "late"):
+        await limiter.acquire(limits(lease))
+    await limiter.close()
+    await settle(valkey_socket, [ended("late", 3, 3)])
+    minute = 60_000_000
+    for now, state in ((minute, BudgetState(3, 10, 0, 3)), (minute + 1, BudgetState(13, 0, 1, 13))):
+        assert BudgetStore(client, now=now).states("tenant", {DAILY: 0}) == {DAILY: state}
+    before = client.dump(budget_key("tenant", DAILY))
+    assert BudgetStore(client).reset("tenant", DAILY, actor="ops", row_id="reset-1", now=NOON) == 3
+    assert before != client.dump(budget_key("tenant", DAILY))
+    assert BudgetStore(client).states("tenant", {}) == {}
 
 
 async def test_change_whose_reply_was_lost_is_made_once(

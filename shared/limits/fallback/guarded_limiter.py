@@ -188,8 +188,10 @@ class GuardedLimiter:
             await self._attempt(lambda: self._remote.correct(limits, charged, units), node)
 
     async def close(self) -> None:
-        """End the work in the background, and the connection."""
+        """End the work in the background, give back what is left, and end the connection."""
         await self._flights.close()
+        for node in self._breakers.nodes:
+            await self._attempt(partial(self._leases.flush, self._breakers.concerns(node)), node)
         if self._name:
             await self._attempt(lambda: self._remote.leave(self._name), None)
         await self._remote.close()

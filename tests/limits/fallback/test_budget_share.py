@@ -182,6 +182,13 @@ async def test_row_counts_once_whenever_a_hung_redis_takes_its_reservation(runni
         assert stored(running) == BudgetState(used=7, held=1, lost=0, over=0)
 
 
+async def test_worker_that_ends_gives_back_what_was_never_admitted(running: Server) -> None:
+    async with worker(running, probe_every=60) as limiter:
+        await admit(limiter, "goes on", 1)
+        limiter._leases.abandon([budget(100, "goes on")])
+    assert stored(running).held == 0
+
+
 async def test_request_that_was_rejected_while_redis_hung_reserves_nothing(running: Server) -> None:
     """Redis takes the command when it runs again, long after the worker gave up."""
     async with worker(running) as limiter:
