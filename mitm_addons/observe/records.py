@@ -53,7 +53,8 @@ def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
         decision["steps"] = _acted(run)
     if LIMITER in run.notes:
         notes: Any = run.notes[LIMITER]
-        decision["limits"] = [*notes.get("limits", ()), *notes.get("budgets", ())]
+        limits = notes["limits"]
+        decision["limits"] = [*limits, *notes["budgets"]] if "budgets" in notes else limits
         if run.rejection is not None:
             details = run.rejection.details
             decision["reached"] = details.get("rate_limit") or details.get("budget")

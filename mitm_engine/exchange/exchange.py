@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 # The longest body, in bytes, that is not counted as held once it is here. More is read ahead of any body.
 _AT_ONCE = 16_384
 _UNEXPECTED = WireError("plugin_failure", "The exchange failed.")
+# The client of a response that was read on is gone.
+_LEFT = "client_closed"
 
 
 class Exchange:
@@ -226,7 +228,8 @@ class Exchange:
         finally:
             if self._flushing is not None:
                 self._flushing.cancel()
-        self._end_if_left()
+        if self._client.reads_on and self._client.gone:
+            raise WireError(_LEFT)
         writer.end()
         if not self._client.can_write:
             await self._client.drained()
@@ -237,17 +240,13 @@ class Exchange:
             await waiting
         if self._flow.response is None:
             raise WireError("plugin_failure", "An addon removed the response.")
-        self._end_if_left()
+        if self._client.reads_on and self._client.gone:
+            raise WireError(_LEFT)
         self._writer.whole(self._flow.response)
         if not self._client.can_write:
             await self._client.drained()
 
     # Ends.
-
-    def _end_if_left(self) -> None:
-        """End an exchange whose response was read on after its client had left."""
-        if self._client.gone and self._client.reads_on:
-            raise WireError("client_closed")
 
     async def _fail(self, why: WireError | None) -> None:
         """Send the response for `why`, or break off a response that has begun.
