@@ -29,9 +29,12 @@ BUDGETS = (
 
 
 def test_each_budget_counts_what_was_used_in_its_unit_and_only_the_target_that_served() -> None:
-    found = reserved(*BUDGETS).settle(GPT, Usage(input=10, output=5), 70)
+    one = reserved(*BUDGETS)
+    assert [*one.counted_by_key.values()] == [0] * len(one.counted_by_key)  # before the end
+    found = one.settle(GPT, Usage(input=10, output=5), 70)
     start = 1796083200
     assert found == {f"t:{start}": 15, f"usd:{start}": 70, f"n:{start}": 1, f"claude:{start}": 0}
+    assert one.counted_by_key == {share.limit.key: found[share.name] for share in one.shares}
 
 
 def test_a_price_that_is_not_known_counts_nothing() -> None:
