@@ -12,7 +12,7 @@ from admin_app.changes.check_targets import CheckedTargets
 from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.rules import rule_warnings
 from admin_app.changes.snapshot import find_tenant
-from admin_app.changes.whole.budget import budget_warnings
+from admin_app.changes.whole.budget_warnings import BudgetWarnings
 from admin_app.context import services
 from admin_app.http.errors import problem_documents
 from admin_app.http.openapi import Blueprint
@@ -71,8 +71,9 @@ def _of_tenant(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 
 def _of_budgets(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    warnings = BudgetWarnings(snapshot)
     for budget in snapshot.tenant.budgets:
-        found = budget_warnings(snapshot, budget)
+        found = warnings.of(budget)
         moved = [{**one, "pointer": f"/budgets/{budget.id}{one['pointer']}"} for one in found]
         yield from _told(moved, None, rejects=False)
 

@@ -3,34 +3,25 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from admin_app.auth.field_access import check_owner
 from admin_app.changes.offered import Offered
 from admin_app.changes.owners import holding_of, name_taken
-from admin_app.changes.platform import platform
 from admin_app.changes.read_only import split_read_only
 from admin_app.context import services
-from admin_app.http.errors import ApiError, problem_documents, raise_problems
+from admin_app.http.errors import ApiError, raise_problems
 from shared.budgets.settings import budget_values, check_budget, has_start
 from shared.core.errors import Problem, Rejection
-from shared.core.globs import matches_glob
 from shared.documents.ai.budget import budget_document, increase_document
-from shared.documents.ai.known_models import Prices
-from shared.model.budgets import REJECT, USD, Budget
+from shared.model.budgets import Budget
 from shared.model.config import ApiKey, Rule, Snapshot
 from shared.model.providers import AiRule
 from shared.providers.resolve import Resolution
-from shared.providers.shipped.model_table import shipped_models
-from shared.usage.row import day_of
 
 _UNIT: Final = "A budget keeps its unit, because it has counted in it. Make another budget."
 _NOT_STORED: Final = "There is no such increase. POST …/increase adds one."
-# Models whose prices are looked up for a warning, and those that it names.
-_LOOKED_UP: Final = 500
-_TOLD: Final = 5
 
 
 def changed_budget(before: Snapshot, stored: Budget, sent: Mapping[str, Any], now: float) -> Budget:
@@ -97,19 +88,29 @@ def _with_references(before: Snapshot, budget: Budget, stored: Budget) -> tuple[
 
 def _unusable(before: Snapshot, budget: Budget) -> Iterator[Problem]:
     """A problem if no request that the budget counts could go on with another model."""
-    found = [*_downgrades(before, budget)]
-    if found and all(isinstance(one, Rejection) for _, one in found):
-        yield Problem("/downgrade_to", found[0][1].message)  # type: ignore[union-attr]
+    found = [one for _, one in downgrades(Offered(holding_of(before)), before, budget)]
+    rejections = [one for one in found if isinstance(one, Rejection)]
+    if len(rejections) == len(found):
+        yield Problem("/downgrade_to", rejections[0].message)
 
 
-def _downgrades(before: Snapshot, budget: Budget) -> Iterator[tuple[Rule | None, Resolution | Rejection]]:
-    """For each rule that the budget counts, what comes of its other model; without one, of all models."""
-    offered = Offered(holding_of(before))
-    key = next((one for one in before.keys if budget.scope.key == one.line and not one.revoked), None)
-    counted = [rule for rule in before.rules if rule.ai and budget.scope.rule in (None, rule.id)]
-    rules: Sequence[Rule | None] = counted or [None]
+def downgrades(
+    offered: Offered, snapshot: Snapshot, budget: Budget
+) -> Iterator[tuple[Sequence[Rule], Resolution | Rejection]]:
+    """What comes of the other model of a budget, for rules that serve the same; without rules, for all."""
+    key = next((one for one in snapshot.keys if budget.scope.key == one.line and not one.revoked), None)
+    rules = [rule for rule in snapshot.rules if budget.scope.rule in (None, rule.id)]
+    for ai, same in (rules_by_ai(rules) or {AiRule(): []}).items():
+        yield same, _resolved(offered, ai, budget.downgrade_to or "", key)
+
+
+def rules_by_ai(rules: Iterable[Rule]) -> dict[AiRule, list[Rule]]:
+    """The rules for AI, by what they serve: most serve the same."""
+    found: dict[AiRule, list[Rule]] = {}
     for rule in rules:
-        yield rule, _resolved(offered, (rule and rule.ai) or AiRule(), budget.downgrade_to or "", key)
+        if rule.ai is not None:
+            found.setdefault(rule.ai, []).append(rule)
+    return found
 
 
 def _resolved(offered: Offered, ai: AiRule, name: str, key: ApiKey | None) -> Resolution | Rejection:
@@ -153,65 +154,3 @@ def budgets_of_key(snapshot: Snapshot, key: ApiKey) -> list[str]:
     now = services().clock.now()
     others = [one for one in snapshot.keys if one.line == key.line and one.status(now) == "active"]
     return [] if others else [one.name for one in snapshot.tenant.budgets if one.scope.key == key.line]
-
-
-def budget_warnings(after: Snapshot, budget: Budget) -> list[dict[str, str]]:
-    """Warnings about what a budget does not count, or rejects."""
-    return problem_documents(
-        [*_unmatched(after, budget), *_unpriced(after, budget), *_no_downgrades(after, budget)]
-    )
-
-
-def _unmatched(after: Snapshot, budget: Budget) -> Iterator[Problem]:
-    """A warning for each member of a scope that fits nothing now."""
-    scope, now = budget.scope, services().clock.now()
-    active = [key for key in after.keys if key.status(now) == "active"]
-    if scope.key is not None and all(key.line != scope.key for key in active):
-        yield Problem("/scope/key", "No active API key is this one, so the budget counts nothing.")
-    if scope.user is not None and all(key.user != scope.user for key in active):
-        yield Problem("/scope/user", "No active API key has this user, so the budget counts nothing yet.")
-    if scope.rule is not None and all(rule.id != scope.rule for rule in after.rules):
-        yield Problem("/scope/rule", "There is no such rule, so the budget counts nothing.")
-    if scope.tags and all(scope.tags.items() - key.metadata.items() for key in active):
-        yield Problem("/scope/tag", "No active API key has this metadata, so the budget counts nothing yet.")
-
-
-def _unpriced(after: Snapshot, budget: Budget) -> Iterator[Problem]:
-    """A warning if the price of some models is not known."""
-    if budget.unit != USD:
-        return
-    names = sorted({*_models_without_price(after, budget)})
-    if not names:
-        return
-    told = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
-    what = "are rejected" if budget.unpriced == REJECT else "are not counted"
-    yield Problem("/unpriced", f"No price is known of {told}: calls {what}. Set prices of these models.")
-
-
-def _models_without_price(after: Snapshot, budget: Budget) -> Iterator[str]:
-    offered, scope = Offered(holding_of(after)), budget.scope
-    prices = Prices(shipped=shipped_models(), platform=platform().prices, day=day_of(services().clock.now()))
-    for rule in after.rules:
-        if rule.ai is None or scope.rule not in (None, rule.id):
-            continue
-        resolver = offered.resolver(rule.ai)
-        for name in islice(resolver.allowed_names(None), _LOOKED_UP):
-            for target in resolver.targets_of(name):
-                names = (name, target.model, target.full_name)
-                is_meant = scope.provider in (None, target.provider.name) and _is_meant(scope.model, names)
-                if is_meant and not prices.of(target.provider, target.model):
-                    yield target.full_name
-
-
-def _is_meant(glob: str | None, names: Iterable[str]) -> bool:
-    return glob is None or any(matches_glob(glob.casefold(), name.casefold()) for name in names)
-
-
-def _no_downgrades(after: Snapshot, budget: Budget) -> Iterator[Problem]:
-    """A warning for each rule whose requests cannot go on with the other model."""
-    if budget.downgrade_to is None:
-        return
-    for rule, found in _downgrades(after, budget):
-        if rule is not None and isinstance(found, Rejection):
-            detail = f"Once it is spent, requests to the rule {rule.name} are rejected: {found.message}"
-            yield Problem("/downgrade_to", detail)

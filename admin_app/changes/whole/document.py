@@ -15,7 +15,8 @@ from admin_app.changes.owners import Holding, Owner, check_keeps_shared, holding
 from admin_app.changes.providers import CheckedProvider, changed_provider, check_base, provider_warnings
 from admin_app.changes.rules import rule_warnings, with_changed
 from admin_app.changes.snapshot import tier_maximum
-from admin_app.changes.whole.budget import budget_warnings, changed_budget, lost_references
+from admin_app.changes.whole.budget import changed_budget, lost_references
+from admin_app.changes.whole.budget_warnings import BudgetWarnings
 from admin_app.changes.whole.model import changed_model, model_warnings
 from admin_app.changes.whole.tenant import changed_tenant, tenant_warnings
 from admin_app.changes.whole.webhook import (
@@ -314,8 +315,9 @@ def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
     for rule in changed:
         told = rule_warnings(after, rule, checked.rules[rule.id], limits)
         found += _moved(f"/rules/{rule.id}", told)
+    of_budgets = BudgetWarnings(after)
     for budget in _others({id(one) for one in before.tenant.budgets}, after.tenant.budgets):
-        found += _moved(f"/budgets/{budget.id}", budget_warnings(after, budget))
+        found += _moved(f"/budgets/{budget.id}", of_budgets.of(budget))
     return found
 
 

@@ -12,7 +12,8 @@ from admin_app.auth.access import Access, caller, requires
 from admin_app.auth.field_access import check_owner, own_kind
 from admin_app.changes.idempotency import idempotent
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_tenant, note_event, tier_maximum
-from admin_app.changes.whole.budget import budget_warnings, changed_budget
+from admin_app.changes.whole.budget import changed_budget
+from admin_app.changes.whole.budget_warnings import BudgetWarnings
 from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError, not_found
 from admin_app.http.openapi import Blueprint
@@ -260,7 +261,7 @@ def _with(before: Snapshot, budgets: tuple[Budget, ...]) -> Snapshot:
 
 def _changed(after: Snapshot, budget_id: str, status: int = 200, location: str | None = None) -> Response:
     budget = _find(after, budget_id)
-    extra = {**_states(after.tenant.id, [budget])[0], "warnings": budget_warnings(after, budget)}
+    extra = {**_states(after.tenant.id, [budget])[0], "warnings": BudgetWarnings(after).of(budget)}
     return response(budget_document(budget), status, extra, location)
 
 

@@ -301,7 +301,7 @@ class TestReferences:
         )
         [warning] = made["warnings"]
         assert warning["pointer"] == "/downgrade_to"
-        assert "requests to the rule own are rejected" in warning["detail"]
+        assert "requests to own are rejected" in warning["detail"]
 
     def test_models_without_a_price_are_a_warning_for_a_limit_in_usd(
         self, api: Api, tenant: Tenant, budgets: str
