@@ -39,6 +39,12 @@ class Share(NamedTuple):
         """Whether a longer response uses more of it."""
         return self.limit.unit != REQUESTS
 
+    def used(self, usage: Usage, cost_nano: int | None) -> int:
+        """What the budget counts in the end."""
+        unit = self.limit.unit
+        found = 1 if unit == REQUESTS else amount_of(unit, usage, cost_nano)
+        return self.limit.cost if found is None else found
+
     @property
     def cuts(self) -> bool:
         """Whether a stream ends when the budget has no more."""
@@ -82,14 +88,13 @@ class Reservation:
         return min(metered) if metered else None
 
     def settle(self, served: Candidate, usage: Usage, cost_nano: int | None) -> Mapping[str, int]:
-        """What each budget counts of a request that this target served.
+        """What each budget counts of a request that this target served: 0 if it does not count the target.
 
-        A budget that does not count that target, or money whose price is not known, counts 0.
+        A request counts once, however many calls it took. Where the price turns out not to be known, money
+        counts as it was reserved.
         """
         self.counted = {
-            share.name: (amount_of(share.limit.unit, usage, cost_nano) or 0)
-            if share.budget.counts_target(served)
-            else 0
+            share.name: share.used(usage, cost_nano) if share.budget.counts_target(served) else 0
             for share in self.shares
         }
         return self.counted

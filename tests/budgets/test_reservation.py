@@ -37,8 +37,19 @@ def test_each_budget_counts_what_was_used_in_its_unit_and_only_the_target_that_s
     assert one.counted_by_key == {share.limit.key: found[share.name] for share in one.shares}
 
 
-def test_a_price_that_is_not_known_counts_nothing() -> None:
-    assert set(reserved(BUDGETS[1]).settle(GPT, Usage(input=10), None).values()) == {0}
+def test_a_cost_that_turns_out_not_to_be_known_counts_as_it_was_reserved() -> None:
+    assert set(reserved(BUDGETS[1]).settle(GPT, Usage(input=10), None).values()) == {500_000}
+
+
+def test_what_was_counted_is_found_by_the_key_of_the_limit() -> None:
+    one = reserved(BUDGETS[0])
+    assert one.counted_by_key == {"bud:{t1}:t:1796083200": 0}
+    one.settle(GPT, Usage(input=10, output=5), None)
+    assert one.counted_by_key == {"bud:{t1}:t:1796083200": 15}
+
+
+def test_a_request_counts_once_however_many_calls_it_took() -> None:
+    assert set(reserved(BUDGETS[2]).settle(GPT, Usage(input=10, requests=3), None).values()) == {1}
 
 
 def test_more_output_is_reserved_at_the_price_of_the_target_that_serves() -> None:
