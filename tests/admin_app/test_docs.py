@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, TimeoutError, sync_playwright
 from werkzeug.serving import make_server
 
 from tests.admin_app.world import TOKEN, Api, Tenant
 from tests.support.commands import serving
 from tests.support.packages import need_chromium
+from tests.support.wait import until
 
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -84,6 +86,12 @@ def authorise(page: Page) -> None:
 def try_out(page: Page, operation: str, **parameters: str) -> str:
     """Open an operation and send its example. Returns the status of the response as the page shows it."""
     block = page.locator(".opblock-post").filter(has=page.locator(f'[data-path="{operation}"]'))
+    page.evaluate("scrollTo(0, 0)")
+    for _ in until(60):  # of many operations, only those are there that are in sight
+        with suppress(TimeoutError):
+            block.wait_for(timeout=500)
+            break
+        page.evaluate("scrollBy(0, 700)")
     block.locator(".opblock-summary-control").click()
     block.get_by_role("button", name="Try it out").click()
     for name, value in parameters.items():
