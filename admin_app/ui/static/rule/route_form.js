@@ -1,7 +1,7 @@
 // The fields of a rule: path, upstream, and what is seldom changed.
 import { h, icon } from "../kit/dom.js";
 import {
-  chips, choice, field, nodesOf, numberOrText, pairs, schemaForm, text, toggle, valuesOf,
+  chips, choice, field, lineList, lines, nodesOf, numberOrText, pairs, schemaForm, text, toggle, valuesOf,
 } from "../kit/fields.js";
 import { CORS, LIMITS, TIMEOUTS } from "./schemas.js";
 import { folded, HEADERS, upstreamForm } from "./upstream_form.js";
@@ -44,6 +44,20 @@ function targetFields(rule) {
   };
 }
 
+/** A time in seconds, or as text such as 15s; null for none. `none` says what that means. */
+function duration(label, value, { none, ...options }) {
+  const control = text(value, { className: "mono", placeholder: none });
+  const read = () => (control.value.trim() ? numberOrText(control.value) : null);
+  return field(label, control, { ...options, read });
+}
+
+/** The tags of a rule, one per line. */
+function tagsField(rule) {
+  const control = lineList(rule.tags, { placeholder: "public-api" });
+  return field("Tags", control,
+    { ...about("tags", "Words to select it by, one per line."), read: () => lines(control) });
+}
+
 /** Yes, no, or null: as the operator's networks say. */
 function ternary(label, value, options) {
   const control = choice({ true: "yes", false: "no" }[value] ?? "", IF_INTERNAL);
@@ -51,7 +65,6 @@ function ternary(label, value, options) {
 }
 
 function behavior(rule) {
-  const keepalive = text(rule.stream_keepalive, { className: "mono", placeholder: "never" });
   return {
     credential: field("Credentials", choice(rule.credential, CREDENTIALS),
       about("credential", "Whose credentials the upstream gets.")),
@@ -60,11 +73,15 @@ function behavior(rule) {
     trace_headers: ternary("Pass the trace", rule.trace_headers,
       about("trace_headers", "The upstream gets traceparent, if the operator allows it.")),
     streams: field("Streamed responses", choice(rule.streams, STREAMS), about("streams")),
-    stream_keepalive: field("Comment after silence", keepalive,
-      about("stream_keepalive", "Seconds of a silent stream, or text such as 15s.")),
+    stream_keepalive: duration("Comment after silence", rule.stream_keepalive,
+      about("stream_keepalive", "Seconds of a silent stream, or text such as 15s.", { none: "never" })),
+    drain_on_disconnect: duration("Read on after the client left", rule.drain_on_disconnect,
+      about("drain_on_disconnect", "So that its usage is known. It costs what the model goes on to write.",
+        { none: "not at all" })),
     upstream_headers: field("The upstream's rate limit headers",
       choice(rule.upstream_headers, UPSTREAM_HEADERS), about("upstream_headers")),
     encoded_slashes: field("%2F in a path", choice(rule.encoded_slashes, SLASHES), about("encoded_slashes")),
+    tags: tagsField(rule),
   };
 }
 
@@ -131,7 +148,6 @@ export function ruleForm(rule, { providers, address, isPlatform }) {
     return {
       ...values,
       name: values.name.trim() || null,
-      stream_keepalive: values.stream_keepalive.trim() ? numberOrText(values.stream_keepalive) : null,
       ...nestedValues,
       cors: "origins" in nestedValues.cors ? nestedValues.cors : null,
       ca: isPlatform ? certificates.value || null : rule.ca,
