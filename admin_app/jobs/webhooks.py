@@ -66,7 +66,7 @@ class Webhooks:
         with redis_errors():
             if term.number != self._term:  # another process may have led meanwhile
                 self._running.clear()
-                self._position, found = self._deliveries.load()
+                self._position, found = self._deliveries.load(self._services.clock.now())
                 self._waiting = {one.name: one for one in found}
                 self._term = term.number
             self._end()
@@ -100,8 +100,9 @@ class Webhooks:
                     _count("dropped")
                 else:
                     new[one.name] = one
-        self._position = entries[-1][0].decode()
-        self._deliveries.add(new.values(), self._position)
+        position = entries[-1][0].decode()
+        self._deliveries.add(new.values(), position)
+        self._position = position
         self._waiting.update(new)
         return len(entries) == _READ
 

@@ -22,6 +22,8 @@ from shared.alerts.stream import ALERTS
 DELIVERIES: Final = "{cfg}:deliveries"
 #: The last delivery of each webhook.
 DELIVERED: Final = "{cfg}:delivered"
+#: Seconds that the last delivery of a webhook is kept at least.
+KEPT_SECONDS: Final = 30 * 86_400.0
 _POSITION: Final = "position"
 _FIRST: Final = "0-0"
 
@@ -105,12 +107,18 @@ class Deliveries:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    def load(self) -> tuple[str, list[Delivery]]:
-        """The position in the stream, and all that is not sent yet. What is damaged is removed."""
+    def load(self, now: float) -> tuple[str, list[Delivery]]:
+        """The position in the stream, and all that is not sent yet.
+
+        What is damaged is removed, and so are last deliveries of long ago: their webhooks may be gone.
+        """
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hget(DELIVERED, _POSITION)
+            pipeline.hgetall(DELIVERED)
             pipeline.hgetall(DELIVERIES)
-            position, stored = pipeline.execute()
+            last, stored = pipeline.execute()
+        position = last.pop(_POSITION.encode(), None)
+        if old := [name for name, text in last.items() if orjson.loads(text)["at"] < now - KEPT_SECONDS]:
+            self._client.hdel(DELIVERED, *old)
         found, damaged = [], []
         for name, text in stored.items():
             try:

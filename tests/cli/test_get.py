@@ -78,3 +78,19 @@ def test_plugins_and_platform_objects_need_no_tenant(shell: Shell, api: Api) -> 
     assert "rate_limiter" in shell.run("get", "plugins").out
     assert shell.run("get", "providers", "-o", "name").out == "openai\n"
     assert shell.run("get", "models", "-o", "json").json == {"models": []}
+
+
+def test_webhooks_of_a_tenant_and_of_the_platform_are_listed_without_their_secrets(
+    shell: Shell, api: Api, tenant: Tenant
+) -> None:
+    secret = "canary-of-a-webhook"
+    hook = {"url": "https://hooks.test/a", "events": ["key.rejected"], "secret": secret}
+    api.create(f"{tenant.url}/webhooks", {**hook, "name": "on-call"})
+    api.create("/webhooks", {**hook, "name": "ops"})
+    own = shell.run("get", "webhooks", "-t", "acme").out
+    assert "on-call" in own
+    assert "https://hooks.test/a" in own
+    shown = shell.run("get", "webhooks", "ops", "-o", "yaml").out + shell.run("dump").out
+    for name in ("name: ops", "ops:", "on-call:"):
+        assert name in shown
+    assert secret not in own + shown

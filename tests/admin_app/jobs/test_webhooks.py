@@ -16,6 +16,7 @@ from shared.alerts.alert import Alert, breaker_opened, budget_reached, key_rejec
 from shared.alerts.deliveries import DELIVERED, DELIVERIES, Deliveries
 from shared.alerts.stream import ADD, ALERTS, note_of
 from shared.config_store.leader import Term
+from shared.core.errors import StoreDown
 from shared.metrics import names
 from shared.metrics.registry import REGISTRY
 from shared.net.fetch import GuardedFetch
@@ -385,6 +386,44 @@ def test_deleted_webhook_gets_nothing_more(
     leading.wait(3600)
     assert (len(receiver.got), client.hlen(DELIVERIES)) == (1, 0)
     assert not client.hexists(DELIVERED, made["id"])
+
+
+def test_last_delivery_of_long_ago_is_forgotten_by_the_next_leader(
+    api: Api, tenant: Tenant, receiver: Receiver, client: redis.Redis, leading: Leading, world: World
+) -> None:
+    made = hook(api, tenant.url, receiver)
+    tell(client, reached(tenant.id))
+    leading.run()
+    for number, days in ((2, 29), (3, 2)):
+        world.clock.time += days * 86_400
+        with _leader(world, client, number) as next_one:
+            next_one.run()
+        assert client.hexists(DELIVERED, made["id"]) is (number == 2)
+    assert client.hexists(DELIVERED, "position")
+    assert len(receiver.got) == 1
+
+
+def test_alert_is_not_lost_when_it_cannot_be_stored(
+    api: Api,
+    tenant: Tenant,
+    receiver: Receiver,
+    client: redis.Redis,
+    leading: Leading,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook(api, tenant.url, receiver)
+    leading.run()
+    tell(client, reached(tenant.id))
+    with monkeypatch.context() as full:
+        full.setattr(Deliveries, "add", _full)
+        with pytest.raises(StoreDown):
+            leading.run()
+    leading.run()
+    assert len(receiver.got) == 1
+
+
+def _full(*_: object) -> None:
+    raise redis.ConnectionError("Redis is away.")
 
 
 def test_disabled_tenant_is_told_nothing(
