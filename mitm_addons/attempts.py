@@ -81,12 +81,12 @@ class PoolAttempts:
             return None
         content_type = first_value(attempt.fields, "content-type")
         if not IS_STREAM[content_type]:
-            exchange.start = commit.WholeBody.of(exchange.call.api, attempt.fields)
+            exchange.start = commit.WholeBody.of(exchange.upstream_api, attempt.fields)
             return None if exchange.start is None else _WHOLE
         if RetryOn.STREAM_START not in policy.retry.on:
             return None
         exchange.start = commit.StreamStart.of(
-            exchange.call.api, content_type.decode("latin-1"), policy.hold.bytes
+            exchange.upstream_api, content_type.decode("latin-1"), policy.hold.bytes
         )
         if exchange.start is None:
             return None

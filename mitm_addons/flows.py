@@ -14,7 +14,14 @@ from shared.http.trace_context import TraceContext
 from shared.model.config import Cors
 from shared.model.messages import Headers, Request, Response
 from shared.pipeline.run import Run
-from shared.providers.errors import EventNumbers, error_body, is_last_event, speaks_anthropic
+from shared.providers.calls import ANTHROPIC, OPENAI_RESPONSES, OWN
+from shared.providers.errors import (
+    EventNumbers,
+    error_body,
+    is_last_event,
+    speaks_anthropic,
+    speaks_responses,
+)
 from shared.routing.admission import Admitted, Call
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Gateway
@@ -351,7 +358,7 @@ def put_response(flow: http.HTTPFlow, response: Response) -> None:
 def set_body(response: http.Response, body: bytes) -> None:
     """Set another body of a response that is collected, whatever its length."""
     response.data.content = body
-    if "content-length" in response.headers:
+    if "transfer-encoding" not in response.headers:
         response.headers["content-length"] = str(len(body))
 
 
@@ -369,4 +376,14 @@ def reject_flow(flow: http.HTTPFlow, rejection: Rejection) -> None:
 
 def is_anthropic(flow: http.HTTPFlow) -> bool:
     """Return whether the client's SDK reads errors in Anthropic's shape."""
+    state = state_of(flow)
+    if state is not None and state.ai is not None and state.ai.call.api not in OWN:
+        return state.ai.call.api in ANTHROPIC  # the path of the flow may be that of another API
     return speaks_anthropic(flow.request.data.path, flow.request.headers)
+
+
+def has_numbers(flow: http.HTTPFlow, state: FlowState) -> bool:
+    """Return whether the events of the client's stream have numbers."""
+    if state.ai is not None:
+        return state.ai.call.api == OPENAI_RESPONSES
+    return speaks_responses(flow.request.data.path)

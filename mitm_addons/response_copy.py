@@ -39,7 +39,9 @@ class ResponseCopy:
 
 
 def is_collected(ai: AiExchange, response: http.Response, *, is_stream: bool) -> bool:
-    """Whether the response is collected: to tell its cost in its head, or to hide its model."""
+    """Whether the response is collected: to tell its cost in its head, to hide its model, or to translate."""
+    if ai.translated is not None:
+        return not ai.translated.is_streamed
     fields = response.data.headers.fields
     if ai.route.ai.hide_target and ai.hides_target and _IS_JSON[first_value(fields, "content-type")]:
         return True

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, GatewayFlow
+from mitm_addons.flows import FlowState, GatewayFlow, has_numbers
 from shared.core.http_tokens import NO_BODY, Fields
 from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
 from shared.model.messages import LOWER, first_value
 from shared.pipeline.run import Run
 from shared.pipeline.trace import server_timing
-from shared.providers.errors import EventNumbers, speaks_responses
+from shared.providers.errors import EventNumbers
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"
@@ -53,7 +53,7 @@ class ResponseHead:
         ours = _own_fields(state, data)
         if response.stream and IS_STREAM[first_value(data.headers.fields, _TYPE)]:
             self._begin_events(flow, state, ours)
-            if callable(response.stream) and speaks_responses(flow.request.data.path):
+            if callable(response.stream) and has_numbers(flow, state):
                 state.sent.numbers = EventNumbers()
         gone = {LOWER[name] for name in ours}
         if state.is_http10 or data.status_code in NO_BODY:

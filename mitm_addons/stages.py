@@ -22,6 +22,7 @@ from mitmproxy import http
 
 from mitm_addons.ai.budget_stream import BudgetStream, Extend
 from mitm_addons.ai.ledger import Ledger
+from mitm_addons.ai.upstream_response import end_body, read_head
 from mitm_addons.event_streams import EventStream, stopped
 from mitm_addons.flows import (
     FlowState,
@@ -30,24 +31,22 @@ from mitm_addons.flows import (
     put_response,
     reject_flow,
     request_of,
-    set_body,
     set_head,
 )
 from mitm_addons.forwarding import Forwarding
 from mitm_addons.response_copy import ResponseCopy, is_collected, is_whole_error
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
-from shared.http.forwarding import client_head, plugin_view
+from shared.http.forwarding import plugin_view
 from shared.http.media_type import IS_STREAM
 from shared.http.passing import filtered
-from shared.http.sent_secrets import SecretRemover, SentSecrets
+from shared.http.sent_secrets import SecretRemover
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response, first_value
 from shared.pipeline.calls import DONE, Done, after
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace, TraceSampler
-from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.admission import Admitted, too_large
 from shared.usage.row import day_of
 
@@ -202,23 +201,8 @@ class Stages:
         if run and run.rejection:
             return None
         if state.source == "upstream":
-            status, fields = response.data.status_code, response.data.headers.fields
-            state.call.status, state.call.head = status, self.clock.monotonic()
-            upstream = state.call.upstream
-            if upstream is not None and upstream.key:
-                fields = upstream.without_key(fields)
-            if upstream is not None and status >= 400 and (secrets := upstream.sent_secrets()) is not None:
-                state.call.secrets, fields = secrets, secrets.removed_from_fields(fields)
-            head = Headers.of(fields)
-            if state.ai is not None:
-                state.pending_rejection = self.forwarding.ai.begin_response(state.ai, status, head)
-            elif state.pooled is not None:
-                state.pooled.receive(status, state.call.head)
-            choice = state.admitted.route.rule.upstream_headers
-            if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
-                state.call.id = ids[0][:_MAX_ID]
-            head = client_head(head, HIDDEN[choice])
-            set_head(response, with_prefix(head) if choice == PREFIX else head)
+            state.call.head = self.clock.monotonic()
+            read_head(self.forwarding.ai, state, response, state.admitted.route.rule.upstream_headers)
         if run and not state.pending_rejection and (run.plan.sees_responses or run.plan.buffers):
             return self._judge_head(flow, state, run, response, state.admitted.route.bodies.response)
         self._pass_on(flow, state, response)
@@ -241,15 +225,15 @@ class Stages:
             if state.call.secrets is not None and is_whole_error(response):
                 return
             stream = state.sent.passed_on
+        if run and run.shadows and run.shadows.need_response:
+            state.sent.copy = ResponseCopy(self.copied)
+            stream = state.sent.copy.of(stream)
         if ai is not None:
             stream = ai.metered(stream, is_stream=is_stream)
             if is_stream and ai.reservation is not None:
                 stop, day = partial(self.stop_stream, flow, state), day_of(self.clock.now())
                 budgeted = BudgetStream.of(ai, stream, day, self.extend, stop, may_wait=self.may_wait)
                 state.budget_stream, stream = budgeted, budgeted or stream
-        if run and run.shadows and run.shadows.need_response:
-            state.sent.copy = ResponseCopy(self.copied)
-            stream = state.sent.copy.of(stream)
         if state.call.secrets is not None:
             stream = filtered(SecretRemover(state.call.secrets), stream)
             set_head(response, _unsized(head_of(response)))
@@ -300,13 +284,7 @@ class Stages:
         run = state.run
         if state.call.status is not None:
             state.call.ended = self.clock.monotonic()
-            if state.call.secrets is not None and not response.stream:
-                _remove_secrets(response, state.call.secrets)
-            if state.ai is not None:
-                whole = None if response.stream else response.data.content
-                body = self.forwarding.ai.end_response(state.ai, whole)
-                if body is not None and body is not whole:
-                    set_body(response, body)
+            end_body(self.forwarding.ai, state, response)
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         reject_pending(flow, state)
@@ -373,14 +351,6 @@ def reject_pending(flow: GatewayFlow, state: FlowState) -> None:
 def _add_response_headers(flow: GatewayFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
         set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
-
-
-def _remove_secrets(response: http.Response, secrets: SentSecrets) -> None:
-    """Take what the upstream repeats of the secrets that it got out of the body of its error."""
-    body = response.data.content or b""
-    left = secrets.removed_from_body(body, head_of(response).all("content-encoding"))
-    if left != body:
-        set_body(response, left)
 
 
 def _unsized(headers: Headers) -> Headers:

@@ -28,6 +28,7 @@ class StreamEnd:
             or not response.stream
             or flow.error is None
             or state.sent.has_error
+            or (state.ai is not None and state.ai.translated is not None and state.ai.translated.has_failed)
         ):
             return
         rejection = state.run.rejection if state.run else None

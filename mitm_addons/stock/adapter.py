@@ -182,7 +182,10 @@ class StockStages(Stages):
 
 def _too_large(state: FlowState, response: http.Response) -> Rejection | None:
     """The rejection of a response that is checked, but longer than its rule allows."""
-    if state.admitted is None or state.run is None or not state.run.needs_body:
+    if state.admitted is None:
+        return None
+    is_translated = state.ai is not None and state.ai.translated is not None and not response.stream
+    if not is_translated and (state.run is None or not state.run.needs_body):
         return None
     limit = state.admitted.route.bodies.response
     if len(response.raw_content or b"") <= limit:

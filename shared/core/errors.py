@@ -177,7 +177,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "invalid_json": (400, "The body is not valid JSON."),
     "missing_model": (400, "The request names no model."),
     "previous_response_not_found": (400, "The response that the request continues is not known here."),
-    "untranslatable": (400, "The model is not available by this API."),
+    "untranslatable": (400, "The model is not available by this API, or not for this request."),
     "unsupported_by_model": (400, "The model lacks what this request needs."),
     "unpriced_model": (400, "The price of the model is not known, and its cost is limited."),
     "missing_api_key": (401, "The request needs an API key."),
@@ -214,6 +214,10 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     "upstream_protocol_error": (502, "The upstream did not send a complete HTTP response."),
     "response_too_large": (502, "The response is larger than limits.response_body, so it was not checked."),
     "upstream_tls": (502, "TLS to the upstream failed, or its certificate could not be verified."),
+    "translation_failed": (
+        502,
+        "The upstream's response is not one of its API, so it was not translated.",
+    ),
     "target_forbidden": (502, "The target of this rule has an address that the gateway must not call."),
     "plugin_failure": (503, "The gateway failed to process the request, so the request was rejected."),
     "config_unavailable": (503, "The configuration cannot be read now. Retry the request."),
@@ -233,7 +237,7 @@ RESPONSE_TOO_LONG = (
 #: The text for an API key that is not active: its prefix and its status.
 KEY_NOT_ACTIVE = "The API key {}… is {}. Use another key."
 # A second try would end with the same error.
-_FINAL = ("websocket_not_supported", "response_too_large")
+_FINAL = ("websocket_not_supported", "response_too_large", "translation_failed")
 #: Codes that are only logged: no client is left to read them.
 LOG_ONLY = ("client_closed",)
 #: Every error that the proxy can send, and its status.

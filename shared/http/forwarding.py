@@ -125,6 +125,13 @@ class OwnHeaders:
         # These are removed from the client's head, in every spelling.
         self.replaced = (_OURS if who else _OURS - {"x-request-id"}).union(map(_folded, own), dropped)
 
+    def with_json(self, dropped: Collection[str]) -> "OwnHeaders":
+        """The same for bodies that the gateway writes itself, as JSON. Clients cannot send `dropped`, too."""
+        made = OwnHeaders({})
+        made.fields = (*self.fields, (b"Content-Type", b"application/json"))
+        made.replaced = self.replaced.union(("content-type", "content-encoding"), dropped)
+        return made
+
 
 def _removed_by_connection(headers: Headers) -> Collection[bytes]:
     values = headers.all("connection")

@@ -188,6 +188,19 @@ class Model:
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
+class Translate:
+    """How a rule translates requests for a target that does not speak the API of the client.
+
+    Attributes:
+        unsupported: what happens to members that the other API lacks: ``default``, ``reject`` or ``drop``.
+        reasoning: whether clients get the thoughts of the model: ``expose`` or ``hide``.
+    """
+
+    unsupported: str = "default"
+    reasoning: str = "expose"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiRule:
     """What a rule for AI serves, in place of a target.
@@ -197,7 +210,9 @@ class AiRule:
         models: globs of the names that clients may ask for; None: all.
         default_model: for a request that names none.
         hide_target: whether a response names the model that was asked for.
-        apis: the APIs; None: all that the providers speak, and the list of models.
+        apis: the APIs; None: all that the providers speak or that are translated for them, and the list of
+            models.
+        translate: how requests are translated.
     """
 
     providers: tuple[str, ...] = ()
@@ -205,6 +220,7 @@ class AiRule:
     default_model: str | None = None
     hide_target: bool = False
     apis: tuple[str, ...] | None = None
+    translate: Translate = Translate()
 
 
 @dataclass(frozen=True, slots=True)

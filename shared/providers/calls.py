@@ -18,6 +18,8 @@ MODELS: Final = "models"
 USAGE: Final = "usage"
 #: The path of the API of sound whose response is not JSON.
 SPEECH: Final = "/audio/speech"
+#: The APIs whose clients read errors in Anthropic's shape.
+ANTHROPIC: Final = frozenset({ANTHROPIC_MESSAGES, ANTHROPIC_COUNT_TOKENS})
 #: The APIs that the gateway itself responds to.
 OWN: Final = frozenset({MODELS, USAGE})
 

@@ -10,7 +10,7 @@ case, and with marks around it, so `deny_models` matches these, too; lists of wh
 they are written.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
@@ -200,7 +200,7 @@ class Resolver:
 
     `order` has the enabled providers of the rule. `providers` and `models` are all that the tenant may use,
     its own in place of the platform's of the same name. A model whose providers are all missing or disabled
-    is left out.
+    is left out. `served` returns the APIs by which clients can call a provider that speaks some.
     """
 
     def __init__(
@@ -209,11 +209,13 @@ class Resolver:
         order: SearchOrder,
         providers: Mapping[str, KnownProvider],
         models: Mapping[str, Model],
+        served: Callable[[Collection[str]], Collection[str]] = frozenset,
     ) -> None:
         self._rule = rule
         self._order = order
         self._providers = providers
         self._models = models
+        self._served = served
         self._kept = BoundedDict[tuple[str, str, str | None], Resolution](_KEPT)
         self._shown = BoundedDict[tuple[Sequence[str] | None, ...], Sequence[str]](MAX_LISTS)
 
@@ -294,9 +296,9 @@ class Resolver:
         allowed = [target for target in found.targets if _may_use(target, key)]
         if not allowed:
             return self._not_allowed(asked, key)
-        speaking = tuple(target for target in allowed if api in target.provider.endpoint.apis)
+        speaking = tuple(target for target in allowed if api in self._served(target.provider.endpoint.apis))
         if not speaking:
-            apis = sorted({name for target in allowed for name in target.provider.endpoint.apis})
+            apis = sorted({name for one in allowed for name in self._served(one.provider.endpoint.apis)})
             return make_rejection(
                 "untranslatable",
                 f"The model {asked} is not available by the API {api}, only by {', '.join(apis)}.",

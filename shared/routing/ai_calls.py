@@ -3,29 +3,24 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.bodies.body import DecodedBody, document_with_model, has_plain_json, plain_document_with_model
-from shared.bodies.json.lenient import json_or_none
-from shared.bodies.json.members import Span
-from shared.bodies.multipart import FormPart, form_field
-from shared.bodies.text.whole_body import MAX_PARTS
 from shared.budgets.demand import MAX_LEARNED, LearnedDemand
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.body_rejected import BodyRejected
-from shared.http.media_type import MediaType
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
-from shared.providers.apis.text_fields import model_in
-from shared.providers.calls import OPENAI_RESPONSES, OWN, USAGE
+from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_RESPONSES, OWN, USAGE
 from shared.providers.headers import SHOULD_RETRY
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
+from shared.routing.ai.client_body import read_model, take_body
+from shared.routing.ai.request_body import is_stored
+from shared.routing.ai.translated import RequestTranslations, TranslatedCall, TranslatedResponse
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import AiRoute, ModelPool
 from shared.routing.pool_exchange import ChosenUpstream, Tell, tell_no_worker
@@ -33,18 +28,22 @@ from shared.stored.binding import Binding, Pin, shown_id
 from shared.stored.references import account_member, conversation_ids, stored_ids
 from shared.stored.response_ids import ResponseIds
 from shared.stored.store import Bindings
+from shared.translation.notes import Context
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
+from shared.upstreams.choose import Fits
+from shared.upstreams.target import Target
+from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
+# Two numbers below it, written in 13 digits each, make the ids that an upstream does not give.
+_HALF_TOKEN = 1 << 52
 # The methods of a stored response by the end of its path; else those of the response itself.
 _STORED_METHODS = {"cancel": ("POST",), "input_items": ("GET",)}
 _RESPONSE_METHODS = ("GET", "DELETE")
 #: What becomes of a request that plugins have let through.
 Chosen = ChosenUpstream | Rejection | Response
-
-_MODEL_PART = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class AiCalls:
             return make_rejection("method_not_allowed", "This API allows only POST.", {"Allow": "POST"})
         exchange.request, exchange.key_id = request, key.id if key else ""
         try:
-            name = _read_model(exchange, request)
+            name = read_model(exchange, request)
         except BodyRejected as error:
             return make_rejection(error.code, str(error))
         except UnicodeDecodeError:
@@ -162,12 +161,12 @@ class AiCalls:
         # What no plugin has seen was read by `resolve`.
         if request is not exchange.request or not isinstance(exchange.document, dict):
             try:
-                _take_body(exchange, request)
+                take_body(exchange, request)
             except BodyRejected as error:
                 return make_rejection(error.code, str(error))
         if exchange.call.api == OPENAI_RESPONSES and exchange.call.id is None:
             ids = stored_ids(exchange.document)
-            if ids:
+            if ids and len(exchange.route.translated(pool, OPENAI_RESPONSES)) < len(pool.targets):
                 return self._choose_knowing(exchange, pool, key, request, ids)
         return self._choose(exchange, pool, request)
 
@@ -199,6 +198,9 @@ class AiCalls:
         fits = None
         if pool.fit is not None:
             fits = pool.fit.judge(exchange.call.api, exchange.document, len(exchange.body))
+        if exchange.call.id is None and (calls := exchange.route.translated(pool, exchange.call.api)):
+            exchange.translations = RequestTranslations(calls, exchange.document)
+            fits = _translatable(exchange.translations, fits)
         exchange.attempts = Attempts(
             pool.pool,
             pool.budget,
@@ -213,7 +215,7 @@ class AiCalls:
         if isinstance(attempt, Ended):
             usable = [target for target in pool.pool.targets if pin is None or target.id in pin.targets]
             if fits is not None and all(lacks := [*map(fits, usable)]):
-                return unfit(exchange.asked, lacks)
+                return _untranslatable(exchange, usable) or unfit(exchange.asked, lacks)
             return ended(attempt, exchange.asked)
         return exchange.begin_attempt(pool, attempt, now)
 
@@ -225,6 +227,8 @@ class AiCalls:
         if exchange.attempts is None:
             return None
         now, target = self.clock.monotonic(), exchange.target
+        if exchange.translated_call is not None:
+            exchange.translated = self._translated(exchange, exchange.translated_call)
         if status >= 400:
             exchange.receive(status, now, wait_of(headers, self.clock.now()))
             is_ours = status == 401 and not exchange.route.is_clients
@@ -239,12 +243,28 @@ class AiCalls:
             if exchange.deletes and self.bindings is not None:
                 self.bindings.remove(exchange.tenant_id, exchange.call.id)
             return None
-        if exchange.call.api in USAGE_FIELDS:
-            exchange.meter = UsageMeter(exchange.call.api, target.provider.provider.kind)
-        is_stored = exchange.call.api == OPENAI_RESPONSES and _is_stored(exchange.document)
-        if is_stored and self.bindings is not None:
+        if exchange.upstream_api in USAGE_FIELDS:
+            exchange.meter = UsageMeter(exchange.upstream_api, target.provider.provider.kind)
+        is_kept = exchange.call.api == exchange.upstream_api == OPENAI_RESPONSES
+        if is_kept and is_stored(exchange.document) and self.bindings is not None:
             exchange.ids = ResponseIds(partial(self._bind, exchange, self.bindings))
         return None
+
+    def _translated(self, exchange: AiExchange, call: TranslatedCall) -> TranslatedResponse | None:
+        """What translates the response of the present target."""
+        if exchange.translations is None:
+            return None
+        document, tokens = exchange.document, 0
+        if exchange.call.api == ANTHROPIC_MESSAGES and document.get("stream"):
+            tokens = estimate_request(document, api=ANTHROPIC_MESSAGES)
+        context = Context(
+            notes=exchange.translations.of(call).notes,
+            now=int(self.clock.now()),
+            token="".join([f"{int(self.random() * _HALF_TOKEN):013x}" for _ in range(2)]),
+            model=exchange.asked if exchange.route.ai.hide_target else "",
+            input_tokens=tokens,
+        )
+        return TranslatedResponse(call, exchange.call.api, context)
 
     def _bind(self, exchange: AiExchange, bindings: Bindings, ids: Sequence[str]) -> None:
         """Bind the ids of a response to the target that made it, and what it continued."""
@@ -259,10 +279,10 @@ class AiCalls:
         )
         bindings.add(exchange.tenant_id, [*ids, *conversation_ids(exchange.document)], binding)
 
-    def end_response(self, exchange: AiExchange, body: bytes | None) -> bytes | None:
+    def end_response(self, exchange: AiExchange, body: bytes | None) -> bytes | Rejection | None:
         """The response is complete. `body` is all of it if it was collected.
 
-        Returns the body for the client; None if it was not collected.
+        Returns the body for the client, or what the client gets in its place; None if it was not collected.
         """
         if body is not None:
             if exchange.meter is not None:
@@ -272,7 +292,7 @@ class AiCalls:
         if exchange.ids is not None:
             exchange.ids.end()
         exchange.settle(self.clock.now(), is_complete=True)
-        return exchange.renamed(body) if body and exchange.route.ai.hide_target else body
+        return exchange.for_client(body) if body else body
 
     def end(self, exchange: AiExchange, *, is_sent: bool = False) -> None:
         """The exchange is over, however it ended. `is_sent` is as in `AiExchange.settle`."""
@@ -281,63 +301,26 @@ class AiCalls:
         exchange.end()
 
 
-def _read_model(exchange: AiExchange, request: Request) -> str:
-    """Keep what the body of a request says, and return the model that it names.
+def _translatable(translations: RequestTranslations, fits: Fits | None) -> Fits:
+    """`fits`, and a target that cannot get the request by its API does not fit."""
 
-    Raises `BodyRejected`, and UnicodeDecodeError for the field of a form.
-    """
-    if has_plain_json(request.headers):
-        document = plain_document_with_model(request.body)
-    else:
-        request = _decoded(request)
-        if field := _model_field(request):
-            exchange.form_model = Span(field.start, field.start + len(field.content))
-            return field.content.decode()
-        document = document_with_model(request)
-    exchange.document, exchange.body = document, request.body or b""
-    return model_in(document)
+    def reason(target: Target) -> str:
+        if fits is not None and (lack := fits(target)):
+            return lack
+        return "" if translations.error(target.id) is None else "cannot get this request by its API"
+
+    return reason
 
 
-def _decoded(request: Request) -> Request:
-    """The request without the content coding of its body. Raises `BodyRejected`."""
-    if not request.body or "content-encoding" not in request.headers:
-        return request
-    headers = Headers([one for one in request.headers if one[0].lower() != "content-encoding"])
-    return replace(request, headers=headers, body=DecodedBody.of(request.headers, request.body).content)
-
-
-def _take_body(exchange: AiExchange, request: Request) -> None:
-    """Keep the body as plugins left it, decoded, with the place of the model in a form.
-
-    Raises `BodyRejected` on a body in which the model cannot be replaced.
-    """
-    is_changed = exchange.request is None or request.body != exchange.request.body
-    sent = _decoded(request)
-    exchange.body = sent.body or b""
-    if MediaType.of(sent.headers).is_multipart:
-        if is_changed or exchange.form_model is None:
-            _find_model(exchange, sent)
-        return
-    exchange.form_model = None
-    if is_changed:
-        exchange.document = json_or_none(exchange.body)
-    if exchange.body and not isinstance(exchange.document, dict):
-        raise BodyRejected("invalid_json", "The body must be a JSON object, or a form with the field model.")
-
-
-def _find_model(exchange: AiExchange, sent: Request) -> None:
-    """Find the model in a form. One that has none gets an empty field at its beginning."""
-    if field := _model_field(sent):
-        exchange.form_model = Span(field.start, field.start + len(field.content))
-    elif exchange.body:
-        begin = exchange.body.partition(b"\r\n")[0] + _MODEL_PART
-        exchange.body = begin + b"\r\n" + exchange.body
-        exchange.form_model = Span(len(begin), len(begin))
-
-
-def _is_stored(document: Any) -> bool:
-    """Whether the provider stores the response to a request: it does unless the request says no."""
-    return isinstance(document, dict) and document.get("store") is not False
+def _untranslatable(exchange: AiExchange, targets: Sequence[Target]) -> Rejection | None:
+    """The error when the request cannot be translated for a target; None if it can for all of them."""
+    for target in targets:
+        error = None if exchange.translations is None else exchange.translations.error(target.id)
+        if error is not None:
+            where = error.pointer or "/"
+            text = f"The API of the model {exchange.asked} cannot express {where} of the body. {error.detail}"
+            return make_rejection("untranslatable", text)
+    return None
 
 
 def _not_read() -> Rejection:
@@ -364,14 +347,6 @@ def _usage(key: ApiKey | None, request: Request) -> Response | Rejection:
     if key is None:
         return make_rejection("missing_api_key", "This is the usage of an API key. Send a key.")
     return _respond({"object": "usage", "key": key.id})
-
-
-def _model_field(request: Request) -> FormPart | None:
-    """The field ``model`` of a form, as for transcriptions. None for another body. Raises `BodyRejected`."""
-    kind = MediaType.of(request.headers)
-    if not kind.is_multipart or request.body is None:
-        return None
-    return form_field(kind, request.body, "model", most=MAX_PARTS)
 
 
 def unfit(model: str, lacks: Sequence[str]) -> Rejection:

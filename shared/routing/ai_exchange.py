@@ -6,33 +6,33 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-from shared.bodies.json.members import Span, with_member
+from shared.bodies.json.members import Span
 from shared.bodies.json.model_names import ModelRenamer, renamed_response
 from shared.budgets.allowance import Allowance
 from shared.budgets.demand import NOTHING, Demand, LearnedDemand, amount_of, demand_of
-from shared.budgets.output_cap import with_most_output
 from shared.budgets.reservation import Reservation
-from shared.budgets.reserving import ModelRequest, Reserving
 from shared.budgets.stream_gate import StreamGate
-from shared.core.errors import Rejection
+from shared.core.errors import ERRORS, Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.http.passing import Pass, filtered, reading
 from shared.model.amounts import usd
-from shared.model.config import ApiKey
-from shared.model.messages import Exchange, Expected, Request
+from shared.model.messages import Expected, Request
 from shared.model.pools import PoolPolicy
 from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
+from shared.routing.ai.request_body import characters, sent_body
+from shared.routing.ai.translated import RequestTranslations, TranslatedCall, TranslatedResponse
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import ChosenUpstream, PoolExchange, Tell, tell_no_worker
 from shared.routing.provider_calls import ProviderCalls
 from shared.stored.binding import Pin
 from shared.stored.response_ids import ResponseIds
+from shared.translation.notes import HEADER, BadResponse
 from shared.upstreams.attempt import Attempt
 from shared.upstreams.commit import StreamStart, WholeBody
 from shared.upstreams.outcome import Fault, Outcome, outcome_of_response
-from shared.usage.asking import UsageRemover, ask_for_usage, has_to_ask
+from shared.usage.asking import UsageRemover
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates
@@ -69,6 +69,9 @@ class AiExchange(PoolExchange):
         key_id: the API key of the client; empty: none.
         reservation: what budgets have set aside; None: no budget counts the request.
         gate: lets a stream pass while its budgets do; None: they do not count its output.
+        translations: those of the request; None: all targets speak the API of the client.
+        translated_call: how the present target is called; None: it speaks the API of the client.
+        translated: translates its response; None: it passes as it is.
     """
 
     resolution: Resolution | None = None
@@ -96,6 +99,9 @@ class AiExchange(PoolExchange):
     key_id: str = ""
     reservation: Reservation | None = None
     gate: StreamGate | None = None
+    translations: RequestTranslations | None = None
+    translated_call: TranslatedCall | None = None
+    translated: TranslatedResponse | None = None
     _demand: Demand | None = None
 
     def __init__(
@@ -141,8 +147,15 @@ class AiExchange(PoolExchange):
         """The upstream of an attempt, with its body."""
         chosen = pool.targets[attempt.target.id]
         self.attempt, self.chosen, self.target = attempt, chosen, chosen.resolved
-        upstream = self.route.upstream(chosen, attempt.key, self.call)
+        if self.translations is not None:
+            self.translated_call, self.translated = self.translations.call(attempt.target.id), None
+        upstream = self.route.upstream(chosen, attempt.key, self.call, self.translated_call)
         return ChosenUpstream(upstream, self._body(chosen, attempt, now), self)
+
+    @property
+    def upstream_api(self) -> str:
+        """The API by which the present target is called."""
+        return self.call.api if self.translated_call is None else self.translated_call.call.api
 
     @property
     def shared_provider(self) -> ProviderCalls | None:
@@ -158,10 +171,11 @@ class AiExchange(PoolExchange):
     def demand(self) -> Demand:
         """What the request may use, as it came from the client. Worked out once, when it is asked for."""
         if self._demand is None:
-            self._demand = self._estimate(self.pool, self.asked) if self.pool is not None else NOTHING
+            self._demand = self.estimate(self.pool, self.asked) if self.pool is not None else NOTHING
         return self._demand
 
-    def _estimate(self, pool: ModelPool, asked: str) -> Demand:
+    def estimate(self, pool: ModelPool, asked: str) -> Demand:
+        """What the request may use of the targets of a pool, for the name of its model."""
         day, learned = day_of(self._now()), self._learned
         most = [target.caps.max_output for target in pool.pool.targets]
         rates = [self.route.rates(one, day=day) for one in pool.targets.values()]
@@ -175,37 +189,12 @@ class AiExchange(PoolExchange):
             factor=learned.factor(self.tenant_id, asked),
         )
 
-    def reserving(self, key: ApiKey | None, id: str, now: float) -> Reserving | None:
-        """What decides whether budgets admit the request; None if it uses nothing of them.
-
-        `id` is that of its row, and `now` the time of Redis.
-        """
-        resolution, pool = self.resolution, self.pool
-        if (
-            resolution is None
-            or pool is None
-            or self.call.id is not None
-            or self.call.api not in USAGE_FIELDS
-        ):
-            return None
-        others: dict[str, tuple[Resolution, ModelPool]] = {}
-
-        def instead(name: str) -> ModelRequest | Rejection:
-            found = self.route.resolve(name, self.call.api, key)
-            if isinstance(found, Rejection):
-                return found
-            others[name] = found
-            demand = self._estimate(found[1], found[0].asked)
-            return self.route.model_request(*found, self.call, self.document, demand)
-
-        def take(reservation: Reservation) -> None:
-            self.reservation = reservation if reservation.shares else None
-            if reservation.model:
-                self.resolution, self.pool = others[reservation.model]
-                self._demand = reservation.demand
-
-        request = self.route.model_request(resolution, pool, self.call, self.document, self.demand)
-        return Reserving(self.route.budgets, key, request, instead, id=id, now=now, admitted=take)
+    def admit(self, reservation: Reservation, found: tuple[Resolution, ModelPool] | None) -> None:
+        """Budgets admit the request, for another model than the one asked for if one was `found`."""
+        self.reservation = reservation if reservation.shares else None
+        if found is not None:
+            self.resolution, self.pool = found
+            self._demand = reservation.demand
 
     def expected(self, unit: str) -> Expected | None:
         """What the request is expected to use of a unit, see `shared.model.messages.Metered`."""
@@ -232,30 +221,31 @@ class AiExchange(PoolExchange):
         if self.form_model is not None:
             start, end = self.form_model
             return body[:start] + resolved.model.encode() + body[end:]
+        if self.translations is not None and self.translated_call is not None:
+            document, body, _ = self.translations.of(self.translated_call)
         if not isinstance(document, dict) or self.call.id is not None:
             return body
-        if document.get("model") != resolved.model:
-            body = with_member(body, "model", chosen.model)
-        if self.reservation is not None and (most := self.reservation.max_output) is not None:
-            body = with_most_output(body, document, self.call.api, resolved.provider.provider.kind, most)
-        if not document.get("stream"):
-            self.asks_usage = False
-            return body
-        provider_id = resolved.provider.provider.id
-        self.asks_usage = has_to_ask(
-            self.call.api,
+        provider = resolved.provider.provider
+        body, self.asks_usage = sent_body(
+            body,
             document,
+            api=self.upstream_api,
+            kind=provider.kind,
+            model=(resolved.model, chosen.model),
+            most_output=None if self.reservation is None else self.reservation.max_output,
             stream_usage=attempt.target.caps.stream_usage,
-            is_unable=self.unasked == provider_id or self.route.states.unable.has(provider_id, now),
+            is_unable=self.unasked == provider.id or self.route.states.unable.has(provider.id, now),
         )
-        return ask_for_usage(body) if self.asks_usage else body
+        return body
 
     def metered(self, pass_on: Pass, *, is_stream: bool) -> Pass:
         """`pass_on`, and each piece is read for its usage first.
 
         The usage that the client did not ask for is removed, and a target that is hidden is not named.
         """
-        if is_stream and self.hides_target:
+        if self.translated is not None:
+            pass_on = filtered(self.translated, pass_on)
+        elif is_stream and self.hides_target:
             pass_on = filtered(ModelRenamer(self.asked), pass_on)
         if self.ids is not None:
             pass_on = reading(self.ids.feed_stream if is_stream else self.ids.feed_whole, pass_on)
@@ -263,8 +253,9 @@ class AiExchange(PoolExchange):
             return pass_on
         if not is_stream:
             return reading(self.meter.feed_whole, pass_on)
-        cleaned = filtered(UsageRemover(), pass_on) if self.asks_usage else pass_on
-        return reading(self.meter.feed_stream, cleaned)
+        if self.asks_usage and self.translated is None:
+            pass_on = filtered(UsageRemover(), pass_on)
+        return reading(self.meter.feed_stream, pass_on)
 
     def open_gate(self) -> StreamGate | None:
         """The gate for the stream of the present target; None if no budget counts its output."""
@@ -272,16 +263,21 @@ class AiExchange(PoolExchange):
         if reserved is None or self.meter is None:
             return None
         per_token = self._learned.text.of(self._text_name)
-        self.gate = StreamGate(Allowance(reserved), self.call.api, per_token)
+        self.gate = StreamGate(Allowance(reserved), self.upstream_api, per_token)
         return self.gate
 
     @property
     def _text_name(self) -> str:
         return f"{self.tenant_id} {self.target.id if self.target else ''}"
 
-    def renamed(self, body: bytes) -> bytes:
+    def for_client(self, body: bytes) -> bytes | Rejection:
         """A response that was collected, as the client gets it."""
-        return renamed_response(body, self.asked) if self.hides_target else body
+        if self.translated is None:
+            return renamed_response(body, self.asked) if self.hides_target else body
+        try:
+            return self.translated.whole(body)
+        except BadResponse as error:
+            return make_rejection("translation_failed", f"{ERRORS['translation_failed'][1]} {error}")
 
     def give_up(self, now: float) -> None:
         """Keep what the present call has reported: another one follows."""
@@ -306,7 +302,7 @@ class AiExchange(PoolExchange):
         """A meter that has read the stream that is held back; None if none is."""
         if not self.held or self.target is None:
             return None
-        meter = UsageMeter(self.call.api, self.target.provider.provider.kind)
+        meter = UsageMeter(self.upstream_api, self.target.provider.provider.kind)
         for piece in self.held:
             meter.feed_stream(piece)
         return meter
@@ -358,7 +354,7 @@ class AiExchange(PoolExchange):
         else:
             return None
         if self.call.path == SPEECH:
-            usage = replace(usage, characters=_characters(self.document))
+            usage = replace(usage, characters=characters(self.document))
             if usage.source is Source.ESTIMATED:
                 usage = replace(usage, output=0)  # the response is sound, whose tokens cannot be seen
         if usage.source is not Source.REPORTED and not usage.input:
@@ -379,6 +375,8 @@ class AiExchange(PoolExchange):
         if chosen is None:
             return ()
         found = () if self.route.ai.hide_target else chosen.fields
+        if self.translated is not None:
+            found += ((HEADER.encode(), self.translated.report(is_hidden=self.route.ai.hide_target)),)
         if self.is_hard or (self.attempts is not None and self.attempts.number > 1):
             found += self.attempt_fields()
         if usage is not None:
@@ -386,15 +384,3 @@ class AiExchange(PoolExchange):
             if self.cost_usd is not None:
                 found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
         return found
-
-
-def reserving_of(exchange: Exchange, id: str, now: float) -> Reserving | None:
-    """What decides whether the budgets of its rule admit a request; None if it uses nothing of them."""
-    ai = exchange.metered
-    return ai.reserving(exchange.key, id, now) if isinstance(ai, AiExchange) else None
-
-
-def _characters(document: Any) -> int:
-    """The characters of the text that a request wants to be spoken."""
-    text = document.get("input") if isinstance(document, dict) else None
-    return len(text) if isinstance(text, str) else 0

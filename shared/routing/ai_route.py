@@ -2,15 +2,12 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 import orjson
 
 from shared.budgets.compiled import Candidate, RuleBudgets
-from shared.budgets.demand import Demand
-from shared.budgets.output_cap import choices, least_output
-from shared.budgets.reserving import ModelRequest
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.core.memo import BoundedDict
@@ -23,12 +20,15 @@ from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.targets import Target as Origin
 from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
+from shared.routing.ai.translated import TranslatedCall, translated_calls
 from shared.routing.provider_calls import ProviderCalls
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.routing.upstream import Upstream
 from shared.secrets.context import PLATFORM
 from shared.secrets.keyed_hash import keyed_hash
 from shared.stored.binding import Binding, Pin, shown_id
+from shared.translation.notes import Settings
+from shared.translation.pairs import served_apis
 from shared.upstreams.affinity import AffinityKeys
 from shared.upstreams.choose import Pool
 from shared.upstreams.fit import Fit
@@ -54,7 +54,7 @@ class CompiledTarget:
         model: its name as JSON.
         fields: the headers that tell the client about it.
         names: the names of the model, with and without the provider.
-        upstreams: by the path of the call, and the id of the key.
+        upstreams: by the path of the call, the id of the key, and whether calls are translated.
         rates: by the day and the service tier.
     """
 
@@ -62,7 +62,7 @@ class CompiledTarget:
     model: bytes
     fields: Fields
     names: tuple[str, str]
-    upstreams: BoundedDict[tuple[str, str | None], Upstream]
+    upstreams: BoundedDict[tuple[str, str | None, bool], Upstream]
     rates: BoundedDict[tuple[str, str], Rates | None]
 
     @classmethod
@@ -96,6 +96,7 @@ class ModelPool:
         targets: by their ids.
         fit: tells which targets cannot serve a request; None: all can serve every one, as far as is known.
         shared: the ids of the targets whose account at the provider several tenants share.
+        translated: by the API of the client, the calls of the targets that do not speak it.
     """
 
     pool: Pool
@@ -104,6 +105,7 @@ class ModelPool:
     targets: Mapping[str, CompiledTarget]
     fit: Fit | None
     shared: frozenset[str]
+    translated: dict[str, Mapping[str, TranslatedCall]] = field(default_factory=dict)
 
     def of_provider(self, provider_id: str) -> frozenset[str]:
         """The ids of the targets at a provider."""
@@ -143,9 +145,12 @@ class AiRoute:
         self._providers = providers
         self.states = states
         known = {name: one.known for name, one in providers.items()}
-        self.resolver = Resolver(ai, order, known, models)
-        spoken = {api for one in known.values() for api in one.endpoint.apis}
-        self._apis = {*spoken, MODELS} if ai.apis is None else set(ai.apis)
+        self.resolver = Resolver(ai, order, known, models, served_apis)
+        served = served_apis({api for one in known.values() for api in one.endpoint.apis})
+        self._apis = {*served, MODELS} if ai.apis is None else set(ai.apis)
+        secret = keyed_hash(states.secret, tenant_id.encode(), size=16).digest()
+        unsupported, reasoning = ai.translate.unsupported, ai.translate.reasoning
+        self._translation = Settings(unsupported=unsupported, reasoning=reasoning, secret=secret)
         self._rings: dict[str, KeyRing | None] = {}
         self._pools = BoundedDict[tuple[str, ...], ModelPool](_KEPT)
         self._resolved = BoundedDict[tuple[str, str, str | None], tuple[Resolution, ModelPool]](_KEPT)
@@ -183,24 +188,23 @@ class AiRoute:
         found = self._pools.get(name)
         return self._pools.keep(name, self._make_pool(resolution)) if found is None else found
 
-    def model_request(
-        self, resolution: Resolution, pool: ModelPool, call: ApiCall, document: Any, demand: Demand
-    ) -> ModelRequest:
-        """A request to the targets of a pool, as budgets see it."""
-        asked = resolution.asked
-        return ModelRequest(
-            api=call.api,
-            asked=asked,
-            names=lambda: resolution.names,
-            targets=lambda: [one.candidate(asked) for one in pool.targets.values()],
-            demand=demand,
-            least_output=least_output(call.api, document),
-            choices=choices(document),
-        )
+    def translated(self, pool: ModelPool, api: str) -> Mapping[str, TranslatedCall]:
+        """How the targets of a pool are called that do not speak the API of the client, by their ids."""
+        if api not in pool.translated:
+            targets = [one.resolved for one in pool.targets.values()]
+            pool.translated[api] = translated_calls(api, targets, self._known_caps, self._translation)
+        return pool.translated[api]
 
-    def upstream(self, compiled: CompiledTarget, key: ProviderKey | None, call: ApiCall) -> Upstream:
-        """The upstream of a call of a target."""
-        name = (call.path, key.id if key else None)
+    def upstream(
+        self,
+        compiled: CompiledTarget,
+        key: ProviderKey | None,
+        call: ApiCall,
+        translated: TranslatedCall | None = None,
+    ) -> Upstream:
+        """The upstream of a call of a target; `translated` is that call if it is not the client's."""
+        call = call if translated is None else translated.call
+        name = (call.path, key.id if key else None, translated is not None)
         if name in compiled.upstreams:
             return compiled.upstreams[name]
         target = compiled.resolved
@@ -209,6 +213,8 @@ class AiRoute:
             made = calls.upstream_for_client(call, target.model, times)
         else:
             made = calls.upstream(call, target.model, key, times)
+        if translated is not None:
+            made = calls.for_translated(made)
         return compiled.upstreams.keep(name, replace(made, is_traced=self._is_traced(made.target)))
 
     def rates(self, compiled: CompiledTarget, *, day: str, tier: str = "") -> Rates | None:
@@ -255,7 +261,7 @@ class AiRoute:
                 load=states.loads.of((one.provider.owner, one.provider.provider.id), Load),
                 first_byte=self._times(one).first_byte,
                 keys=self._ring(one.provider),
-                caps=self._caps(one),
+                caps=Caps.of(self._known_caps(one)),
             )
             for one in resolution.targets
         ]
@@ -273,11 +279,11 @@ class AiRoute:
             shared=frozenset(one.id for one in resolution.targets if self._is_shared(one.provider)),
         )
 
-    def _caps(self, target: ResolvedTarget) -> Caps:
+    def _known_caps(self, target: ResolvedTarget) -> Mapping[str, Any]:
         """The capabilities of the shipped table, with those that the provider declares in their place."""
         provider = target.provider.provider
         own = next((one.caps for one in provider.models if one.id == target.model), {})
-        return Caps.of({**self._prices.shipped.caps(provider.kind, target.model), **own})
+        return {**self._prices.shipped.caps(provider.kind, target.model), **own}
 
     def _is_shared(self, provider: KnownProvider) -> bool:
         """Whether calls use an account of the platform.

@@ -133,3 +133,20 @@ def own_credentials(sent: Headers) -> Fields:
             if is_credential(name) and not (_MARK in value and has_key(value.decode("latin-1")))
         ]
     )
+
+
+def moved_credentials(head: Headers, name: bytes, *, is_bearer: bool) -> Headers:
+    """The head with the client's credential in the header of that name, in place of where it came.
+
+    If it has several, the first one is kept.
+
+    >>> moved_credentials(Headers([("Authorization", "Bearer x")]), b"x-api-key", is_bearer=False).fields
+    ((b'x-api-key', b'x'),)
+    """
+    sent = [(one, value) for one, value in head.fields if is_credential(one)]
+    if not sent:
+        return head
+    text = next((value for one, value in sent if one.lower() == name.lower()), sent[0][1]).decode("latin-1")
+    text = _of_authorization(text)
+    value = (f"Bearer {text}" if is_bearer else text).encode("latin-1")
+    return Headers.of((*[field for field in head.fields if not is_credential(field[0])], (name, value)))

@@ -32,7 +32,7 @@ from shared.pipeline.chain import Catalogue, budget_entry, effective_chain, reso
 from shared.pipeline.plan import Plan, make_plan
 from shared.pipeline.plugin import Tools
 from shared.providers.headers import UPSTREAM_HEADERS
-from shared.routing.ai_exchange import reserving_of
+from shared.routing.ai.reserving import reserving_of
 from shared.routing.ai_route import AiRoute
 from shared.routing.body_limits import BodyLimits
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers

@@ -14,7 +14,7 @@ from shared.model.targets import Target
 from shared.routing.admission import Admitted
 from shared.routing.ai_calls import AiCalls, Chosen
 from shared.routing.ai_exchange import AiExchange
-from shared.routing.client_keys import own_credentials, query_without_credentials
+from shared.routing.client_keys import moved_credentials, own_credentials, query_without_credentials
 from shared.routing.pool_exchange import ChosenUpstream
 from shared.routing.router import upstream_path
 from shared.routing.upstream import Upstream
@@ -163,9 +163,12 @@ def _outgoing_head(forwarded: ForwardedRequest, upstream: Upstream) -> _Outgoing
         identity = identity_fields(request_id, client, tenant_id, key.id if key else None)
     credentials = own_credentials(sent) if route.rule.credential == CLIENT else ()
     head = upstream_head(headers, sent, upstream.own, via=instance, credentials=credentials)
+    if credentials and upstream.credential is not None:
+        name, is_bearer = upstream.credential
+        head = moved_credentials(head, name, is_bearer=is_bearer)
     host = sent["host"].encode("ascii") if route.rule.preserve_host else upstream.authority
     defaults = upstream.defaults and tuple([one for one in upstream.defaults if one[0].decode() not in head])
-    _, mark, query = sent_target.partition(b"?")
+    _, mark, query = (b"", b"", b"") if upstream.is_translated else sent_target.partition(b"?")
     if query and upstream.has_credential:
         query = query_without_credentials(query)
         mark = b"?" if query else b""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -49,6 +49,11 @@ _ACCOUNT = (
 )
 # Headers with which some servers take a request for one with another method than the gateway has judged.
 _METHOD = ("x-http-method", "x-http-method-override", "x-method-override")
+# Headers with which a client asks for a version of its API, or for parts of it.
+_OF_API = (
+    *("anthropic-beta", "anthropic-version", "anthropic-dangerous-direct-browser-access"),
+    *("openai-beta", "x-client-request-id"),
+)
 # Also not for a provider: cookies are for the host of the gateway, and its requests have no content coding.
 _DROPPED = (*_ACCOUNT, *KEY_HEADERS, *_METHOD, "authorization", "content-encoding", "cookie")
 _TIMEOUT_SECONDS: Final = 15.0
@@ -131,6 +136,17 @@ class ProviderCalls:
             path=endpoint.path(call.api, call.path, model),
             query=_written(endpoint.query),
             defaults=tuple((encoded(name), encoded(text)) for name, text in endpoint.headers.items()),
+        )
+
+    def for_translated(self, upstream: Upstream) -> Upstream:
+        """The same upstream for translated requests: it gets nothing that is for the client's API."""
+        auth = self.known.endpoint.auth
+        place = {_BEARER: "Authorization", _HEADER: auth.name}.get(auth.type)
+        return replace(
+            upstream,
+            own=upstream.own.with_json(_OF_API),
+            is_translated=True,
+            credential=(encoded(place), auth.type == _BEARER) if place else None,
         )
 
 

@@ -36,6 +36,9 @@ class Upstream:
             parameters.
         key: the key of the provider, empty if it needs none.
         is_traced: it is told the place of each request in a trace.
+        is_translated: it gets no query of the client's, which is for another API.
+        credential: the header in which the client's own credential goes to it, and whether a bearer's; None:
+            in the one in which it came.
         authority: the Host of the target.
         has_credential: the gateway sends a key of its own, so no credential of the client goes beside it.
     """
@@ -51,6 +54,8 @@ class Upstream:
     secrets: Mapping[str, str] = EMPTY
     key: str = field(default="", repr=False)
     is_traced: bool = False
+    is_translated: bool = False
+    credential: tuple[bytes, bool] | None = None
     authority: bytes = field(init=False, repr=False, compare=False)
     has_credential: bool = field(init=False, repr=False, compare=False)
     _hidden: tuple[bytes, ...] = field(init=False, repr=False, compare=False)

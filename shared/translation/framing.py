@@ -49,11 +49,12 @@ def write_event(event: StreamEvent, api: str) -> bytes:
     if isinstance(event, str):
         return f"{event}\n\n".encode() if event == PING else f"data: {event}\n\n".encode()
     if api == OPENAI_CHAT:
-        return b"data: " + _dump(event) + b"\n\n"
-    return b"event: " + str(event["type"]).encode() + b"\ndata: " + _dump(event) + b"\n\n"
+        return b"data: " + write_document(event) + b"\n\n"
+    return b"event: " + str(event["type"]).encode() + b"\ndata: " + write_document(event) + b"\n\n"
 
 
-def _dump(document: Document) -> bytes:
+def write_document(document: Document) -> bytes:
+    """The bytes of a document."""
     try:
         return orjson.dumps(document)
     except orjson.JSONEncodeError:  # a number with more than 64 bits, or half a letter: both can be written

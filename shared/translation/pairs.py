@@ -7,7 +7,12 @@ chat have one through chat.
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
+from shared.providers.calls import (
+    ANTHROPIC_COUNT_TOKENS,
+    ANTHROPIC_MESSAGES,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+)
 from shared.translation import chat_to_messages, chat_to_responses, messages_to_chat, responses_to_chat
 from shared.translation.members import Member
 from shared.translation.translation import Translation, chain
@@ -63,3 +68,15 @@ def choose_api(client: str, spoken: Collection[str]) -> tuple[str, Translation |
         if (client, api) in TRANSLATIONS:
             return api, TRANSLATIONS[client, api]
     return None
+
+
+def served_apis(spoken: Collection[str]) -> frozenset[str]:
+    """The APIs by which clients can call an upstream: those that it speaks, and those that are translated.
+
+    The gateway counts the tokens of messages where the upstream does not.
+
+    >>> sorted(served_apis(["openai.responses"]))
+    ['anthropic.count_tokens', 'anthropic.messages', 'openai.chat', 'openai.responses']
+    """
+    served = {*spoken, *(client for client, api in TRANSLATIONS if api in spoken)}
+    return frozenset(served | {ANTHROPIC_COUNT_TOKENS} if ANTHROPIC_MESSAGES in served else served)

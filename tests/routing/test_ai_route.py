@@ -259,7 +259,7 @@ def test_the_api_is_that_of_the_path_after_the_rules(path: str, api: str) -> Non
     assert found.api == api
 
 
-@pytest.mark.parametrize("path", ["/ai/v1/messages", "/ai/v1/files", "/ai", "/ai/v1/chat/completions/x"])
+@pytest.mark.parametrize("path", ["/ai/v1/embedding", "/ai/v1/files", "/ai", "/ai/v1/chat/completions/x"])
 def test_another_api_is_404_and_says_what_to_do(path: str) -> None:
     found = route(provider()).call(path)
     assert isinstance(found, Rejection)

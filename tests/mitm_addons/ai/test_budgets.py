@@ -16,8 +16,9 @@ from shared.core.errors import Rejection
 from shared.model.config import Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 from shared.model.providers import Model, ModelTarget
+from shared.routing.ai.reserving import reserving, reserving_of
 from shared.routing.ai_calls import AiCalls
-from shared.routing.ai_exchange import AiExchange, reserving_of
+from shared.routing.ai_exchange import AiExchange
 from shared.usage.row import LedgerRow
 from tests.budgets.requests import NOW, budget, decided
 from tests.mitm_addons.ai.test_calls import CHUNK, DECLARED, LAST, Clock
@@ -66,10 +67,10 @@ def reserved(one: AiExchange) -> Reservation:
     """What a budget sets aside for a request that it admits."""
     rule = RuleBudgets([budget(), budget("other", scope={"provider": "other"})], "t1", "r")
     one.route.budgets = rule
-    reserving = one.reserving(None, "rid", NOW)
-    assert reserving is not None
-    assert reserving.prepare() is None
-    found = reserving.judge(decided([share.limit for share in reserving.shares], {}))
+    wanted = reserving(one, None, "rid", NOW)
+    assert wanted is not None
+    assert wanted.prepare() is None
+    found = wanted.judge(decided([share.limit for share in wanted.shares], {}))
     assert isinstance(found, Reservation)
     assert one.reservation is found
     return found
@@ -140,7 +141,7 @@ def test_less_output_is_asked_for_where_budgets_have_less_left() -> None:
 def test_a_request_that_calls_no_model_has_no_budgets(path: str) -> None:
     begun = CALLS.begin(path, route(provider(models=DECLARED)))
     assert isinstance(begun, AiExchange)
-    assert begun.reserving(None, "rid", NOW) is None
+    assert reserving(begun, None, "rid", NOW) is None
     plain = Exchange("id", Tenant("t1", "T", "t1"), Rule("r", "/", ""), Request("GET", "/", Headers()), "")
     assert reserving_of(plain, "rid", NOW) is None
     assert reserving_of(replace(plain, metered=begun), "rid", NOW) is None
@@ -149,13 +150,13 @@ def test_a_request_that_calls_no_model_has_no_budgets(path: str) -> None:
 def test_another_model_that_takes_the_place_is_the_one_that_is_called() -> None:
     one = asked(max_tokens=100)
     one.route.budgets = RuleBudgets([budget(on_spent="downgrade", downgrade_to="fast")], "t1", "r")
-    reserving = one.reserving(None, "rid", NOW)
-    assert reserving is not None
-    assert reserving.prepare() is None
-    assert reserving.judge(decided([share.limit for share in reserving.shares], {"bud_1": 0})) is AGAIN
-    found = reserving.judge(decided([share.limit for share in reserving.shares], {}))
+    wanted = reserving(one, None, "rid", NOW)
+    assert wanted is not None
+    assert wanted.prepare() is None
+    assert wanted.judge(decided([share.limit for share in wanted.shares], {"bud_1": 0})) is AGAIN
+    found = wanted.judge(decided([share.limit for share in wanted.shares], {}))
     assert isinstance(found, Reservation)
     assert (one.asked, found.model, one.demand) == ("fast", "fast", found.demand)
-    missing = one.reserving(None, "rid", NOW)
+    missing = reserving(one, None, "rid", NOW)
     assert missing is not None
     assert isinstance(missing._instead("gone"), Rejection)

@@ -1,0 +1,70 @@
+"""The response of an upstream: its head as it comes, and its body if it was collected."""
+
+from typing import Final
+
+from mitmproxy import http
+
+from mitm_addons.flows import FlowState, head_of, set_body, set_head
+from shared.core.errors import Rejection
+from shared.http.forwarding import client_head
+from shared.http.sent_secrets import SentSecrets
+from shared.model.messages import Headers
+from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
+from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange
+
+_MAX_ID: Final = 256  # bytes of an upstream's request id
+
+
+def read_head(calls: AiCalls, state: FlowState, response: http.Response, limits: str) -> None:
+    """Note what the head of the upstream says, and put that for the client in its place.
+
+    `limits` says what becomes of its rate limits, see `shared.providers.headers.UPSTREAM_HEADERS`.
+    """
+    call, ai = state.call, state.ai
+    status, fields = response.data.status_code, response.data.headers.fields
+    call.status, upstream = status, call.upstream
+    if upstream is not None and upstream.key:
+        fields = upstream.without_key(fields)
+    if upstream is not None and status >= 400 and (secrets := upstream.sent_secrets()) is not None:
+        call.secrets, fields = secrets, secrets.removed_from_fields(fields)
+    head = Headers.of(fields)
+    if ai is not None:
+        state.pending_rejection = calls.begin_response(ai, status, head)
+    elif state.pooled is not None and call.head is not None:
+        state.pooled.receive(status, call.head)
+    if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
+        call.id = ids[0][:_MAX_ID]
+    head = client_head(head, HIDDEN[limits])
+    head = with_prefix(head) if limits == PREFIX else head
+    if ai is not None and ai.translated is not None:
+        head = ai.translated.head(status, head)
+        response.data.status_code = ai.translated.status
+    set_head(response, head)
+
+
+def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
+    """Put the body for the client in the place of one that was collected."""
+    if state.call.secrets is not None and not response.stream:
+        _remove_secrets(response, state.call.secrets)
+    if state.ai is not None:
+        _end_ai(calls, state, state.ai, response)
+
+
+def _end_ai(calls: AiCalls, state: FlowState, ai: AiExchange, response: http.Response) -> None:
+    whole = None if response.stream else response.data.content
+    body = calls.end_response(ai, whole)
+    if isinstance(body, Rejection):
+        state.pending_rejection = state.pending_rejection or body
+    elif body is not None and body is not whole:
+        set_body(response, body)
+        if ai.translated is not None:
+            response.data.status_code = ai.translated.status
+
+
+def _remove_secrets(response: http.Response, secrets: SentSecrets) -> None:
+    """Take what the upstream repeats of the secrets that it got out of the body of its error."""
+    body = response.data.content or b""
+    left = secrets.removed_from_body(body, head_of(response).all("content-encoding"))
+    if left != body:
+        set_body(response, left)

@@ -1,0 +1,61 @@
+"""What decides whether the budgets of a rule admit a request to a model.
+
+A budget that is spent may name another model instead, which is resolved as if the client had asked for it.
+"""
+
+from shared.budgets.demand import Demand
+from shared.budgets.output_cap import choices, least_output
+from shared.budgets.reservation import Reservation
+from shared.budgets.reserving import ModelRequest, Reserving
+from shared.core.errors import Rejection
+from shared.model.config import ApiKey
+from shared.model.messages import Exchange
+from shared.providers.resolve import Resolution
+from shared.providers.usage_fields import USAGE_FIELDS
+from shared.routing.ai_exchange import AiExchange
+from shared.routing.ai_route import ModelPool
+
+
+def reserving_of(exchange: Exchange, id: str, now: float) -> Reserving | None:
+    """What decides whether the budgets of its rule admit a request; None if it uses nothing of them."""
+    ai = exchange.metered
+    return reserving(ai, exchange.key, id, now) if isinstance(ai, AiExchange) else None
+
+
+def reserving(ai: AiExchange, key: ApiKey | None, id: str, now: float) -> Reserving | None:
+    """What decides whether budgets admit the request; None if it uses nothing of them.
+
+    `id` is that of its row, and `now` the time of Redis.
+    """
+    resolution, pool, call = ai.resolution, ai.pool, ai.call
+    if resolution is None or pool is None or call.id is not None or call.api not in USAGE_FIELDS:
+        return None
+    others: dict[str, tuple[Resolution, ModelPool]] = {}
+
+    def instead(name: str) -> ModelRequest | Rejection:
+        found = ai.route.resolve(name, call.api, key)
+        if isinstance(found, Rejection):
+            return found
+        others[name] = found
+        demand = ai.estimate(found[1], found[0].asked)
+        return _request(*found, ai, demand)
+
+    def take(reservation: Reservation) -> None:
+        ai.admit(reservation, others[reservation.model] if reservation.model else None)
+
+    request = _request(resolution, pool, ai, ai.demand)
+    return Reserving(ai.route.budgets, key, request, instead, id=id, now=now, admitted=take)
+
+
+def _request(resolution: Resolution, pool: ModelPool, ai: AiExchange, demand: Demand) -> ModelRequest:
+    """A request to the targets of a pool, as budgets see it."""
+    api, document, asked = ai.call.api, ai.document, resolution.asked
+    return ModelRequest(
+        api=api,
+        asked=asked,
+        names=lambda: resolution.names,
+        targets=lambda: [one.candidate(asked) for one in pool.targets.values()],
+        demand=demand,
+        least_output=least_output(api, document),
+        choices=choices(document),
+    )

@@ -1,0 +1,240 @@
+"""Requests to targets that do not speak the API of the client: they and their responses are translated.
+
+Each target has the call by which it is asked (`TranslatedCall`). A request is translated once for all targets
+that need the same (`RequestTranslations`), and each response for itself (`TranslatedResponse`).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+from shared.bodies.body import DecodedBody
+from shared.bodies.event_splitter import EventSplitter, event_splitter
+from shared.bodies.json.lenient import json_or_none
+from shared.http.body_rejected import BodyRejected
+from shared.http.media_type import MediaType
+from shared.model.event import Event
+from shared.model.messages import Headers
+from shared.providers.calls import PATHS, ApiCall
+from shared.providers.resolve import ResolvedTarget
+from shared.translation.framing import StreamEvent, read_event, write_document, write_event
+from shared.translation.notes import BadResponse, Context, Document, Notes, Settings, Untranslatable
+from shared.translation.pairs import choose_api
+from shared.translation.translation import Translation
+
+#: The longest event of a stream that is translated: one may have a whole picture.
+MAX_EVENT: Final = 16 * 1024 * 1024
+# What the report names in place of the upstream's API, where the target is hidden.
+_HIDDEN: Final = "hidden"
+_BAD: Final = 502
+# Headers that describe the upstream's body, or the upstream's API.
+_BODY: Final = frozenset(
+    {"content-length", "transfer-encoding", "content-encoding", "content-md5", "content-digest", "etag"}
+    | {"content-type", "digest", "repr-digest", "accept-ranges", "openai-version", "openai-organization"}
+    | {"anthropic-organization-id", "openai-project"}
+)
+_JSON: Final = ("Content-Type", "application/json")
+_EVENTS: Final = (("Content-Type", "text/event-stream; charset=utf-8"), ("Transfer-Encoding", "chunked"))
+_FAILED: Final = frozenset({"error", "response.failed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TranslatedCall:
+    """How targets are called for clients of one API. Targets that need the same share one.
+
+    Attributes:
+        call: the call of the upstream.
+        translation: between the client's API and that of the upstream.
+        caps: the capabilities of the model. The gateway itself asks for the usage of streams.
+        settings: those of the rule, with the kind of the provider.
+    """
+
+    call: ApiCall
+    translation: Translation
+    caps: Mapping[str, Any]
+    settings: Settings
+
+
+def translated_calls(
+    client: str,
+    targets: Iterable[ResolvedTarget],
+    caps_of: Callable[[ResolvedTarget], Mapping[str, Any]],
+    settings: Settings,
+) -> Mapping[str, TranslatedCall]:
+    """The calls of the targets, by their ids, that do not speak the API of the client."""
+    found: dict[str, TranslatedCall] = {}
+    known: list[TranslatedCall] = []
+    for target in targets:
+        chosen = choose_api(client, target.provider.endpoint.apis)
+        if chosen is None or chosen[1] is None:
+            continue
+        made = TranslatedCall(
+            call=ApiCall(chosen[0], PATHS[chosen[0]][0]),
+            translation=chosen[1],
+            caps={**caps_of(target), "stream_usage": False},
+            settings=replace(settings, kind=target.provider.provider.kind),
+        )
+        same = next((one for one in known if _are_same(one, made)), None)
+        if same is None:
+            known.append(made)
+        found[target.id] = same or made
+    return found
+
+
+def _are_same(one: TranslatedCall, other: TranslatedCall) -> bool:
+    return (one.call, one.caps, one.settings) == (other.call, other.caps, other.settings)
+
+
+class TranslatedRequest(NamedTuple):
+    """A request as targets get it: its JSON, its bytes and the report. It names the model of the client."""
+
+    document: Document
+    body: bytes
+    notes: Notes
+
+
+class RequestTranslations:
+    """The translations of one request, by the calls of its targets."""
+
+    __slots__ = ("_calls", "_document", "_made")
+
+    def __init__(self, calls: Mapping[str, TranslatedCall], document: Any) -> None:
+        self._calls = calls
+        self._document: Document = document if isinstance(document, dict) else {}
+        self._made: dict[TranslatedCall, TranslatedRequest | Untranslatable] = {}
+
+    def call(self, target_id: str) -> TranslatedCall | None:
+        """How that target is called; None: it speaks the API of the client."""
+        return self._calls.get(target_id)
+
+    def of(self, call: TranslatedCall) -> TranslatedRequest:
+        """The request for a target that is called so. Raises `Untranslatable`."""
+        found = self._translated(call)
+        if isinstance(found, Untranslatable):
+            raise found.with_traceback(None)
+        return found
+
+    def error(self, target_id: str) -> Untranslatable | None:
+        """Why that target cannot get the request; None: it can."""
+        call = self.call(target_id)
+        found = None if call is None else self._translated(call)
+        return found if isinstance(found, Untranslatable) else None
+
+    def _translated(self, call: TranslatedCall) -> TranslatedRequest | Untranslatable:
+        found = self._made.get(call)
+        if found is None:
+            try:
+                sent, notes = call.translation.request(self._document, call.caps, call.settings)
+                found = TranslatedRequest(sent, write_document(sent), notes)
+            except Untranslatable as error:
+                found = error
+            self._made[call] = found
+        return found
+
+
+class TranslatedResponse:
+    """The response of a target, translated for the client. It changes a stream as `Changes` do.
+
+    Attributes:
+        api: the API of the upstream.
+        status: the status for the client.
+        is_streamed: the events are translated as they arrive.
+        has_failed: the stream that the client got has ended with an error.
+    """
+
+    __slots__ = (
+        *("_call", "_client", "_context", "_events", "_headers", "_is_over", "_splitter"),
+        *("api", "has_failed", "is_streamed", "status"),
+    )
+
+    def __init__(self, call: TranslatedCall, client: str, context: Context) -> None:
+        """`client` is the API of the client. The notes of `context` are those of the request."""
+        notes = Notes()
+        notes.add(context.notes)
+        self.api = call.call.api
+        self.has_failed = self.is_streamed = self._is_over = False
+        self._call, self._client = call, client
+        self._context = replace(context, notes=notes, settings=call.settings)
+        self._events = call.translation.events(self._context)
+        self._splitter: EventSplitter | None = None
+        self._headers, self.status = Headers(), 200
+
+    def head(self, status: int, headers: Headers) -> Headers:
+        """The headers for the client, from the head of the upstream."""
+        self._headers, self.status = headers, status
+        kept = [field for field in headers.fields if field[0].decode("latin-1").lower() not in _BODY]
+        if status >= 400:
+            self.status = self._call.translation.error(status, b"").status
+            return _with(kept, _JSON)
+        try:
+            self._splitter = event_splitter(MediaType.of(headers), MAX_EVENT)
+        except BodyRejected:
+            self._splitter = None
+        if self._splitter is None:
+            return _with(kept, _JSON)
+        self.is_streamed = not headers.get("content-encoding")
+        return _with(kept, *_EVENTS)
+
+    def report(self, *, is_hidden: bool) -> bytes:
+        """What the translation has lost and changed so far, as the client gets it in a header."""
+        return self._context.notes.header(_HIDDEN if is_hidden else self.api).encode()
+
+    @property
+    def notes(self) -> Notes:
+        """What the translation has lost and changed so far."""
+        return self._context.notes
+
+    def whole(self, body: bytes) -> bytes:
+        """The response for the client, once all of it has come. Raises `BadResponse`."""
+        try:
+            content = DecodedBody.of(self._headers, body).content
+        except BodyRejected as error:
+            raise BadResponse(str(error)) from None
+        if self._splitter is not None:
+            return self.feed(content) + self.end()
+        document = json_or_none(content)
+        if self.status >= 400:
+            return self._error(self.status, content if document is None else document)
+        if not isinstance(document, dict):
+            raise BadResponse("It is not a JSON object.")
+        if document.get("error"):
+            return self._error(_BAD, document)  # some servers send an error with the status of a success
+        return write_document(self._call.translation.response(document, self._context))
+
+    def _error(self, status: int, body: Any) -> bytes:
+        self.status, document = self._call.translation.error(status, body)
+        return write_document(document)
+
+    def feed(self, piece: bytes) -> bytes:
+        """The events for the client that a piece of the upstream's stream makes."""
+        if self._is_over or self._splitter is None:
+            return b""
+        try:
+            return self._translated(self._splitter.feed(piece))
+        except BodyRejected:  # an event that is too long
+            return self._ended()
+
+    def end(self) -> bytes:
+        """The last events for the client."""
+        if self._is_over or self._splitter is None:
+            return b""
+        return self._translated(self._splitter.end()) + self._ended()
+
+    def _ended(self) -> bytes:
+        self._is_over = True
+        return self._written(self._events.end())
+
+    def _translated(self, events: Iterable[Event]) -> bytes:
+        feed = self._events.feed
+        return self._written([made for event in events for made in feed(read_event(event.data))])
+
+    def _written(self, events: Collection[StreamEvent]) -> bytes:
+        client = self._client
+        for event in events:
+            if isinstance(event, dict) and (event.get("error") or event.get("type") in _FAILED):
+                self.has_failed = True
+        return b"".join([write_event(event, client) for event in events])
+
+
+def _with(kept: Iterable[tuple[bytes, bytes]], *fields: tuple[str, str]) -> Headers:
+    return Headers.of((*kept, *[(name.encode(), value.encode()) for name, value in fields]))
