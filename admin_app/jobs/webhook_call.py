@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from shared.alerts.deliveries import signature
+from shared.alerts.delivery import signature
 from shared.core.errors import GatewayError, OutsideError
 from shared.model.webhooks import Webhook
 from shared.net.port import FetchRequest, FetchResponse

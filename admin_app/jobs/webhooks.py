@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from admin_app.jobs.webhook_call import Called, call_webhook
 from shared.alerts.alert import BREAKER_OPENED, KEY_REJECTED
-from shared.alerts.deliveries import Deliveries, Delivery, LastDelivery
+from shared.alerts.deliveries import Deliveries
+from shared.alerts.delivery import Delivery, LastDelivery
 from shared.alerts.stream import Told
 from shared.config_store.leader import Term
 from shared.config_store.redis_errors import redis_errors

@@ -17,7 +17,8 @@ from werkzeug.test import TestResponse
 
 from admin_app import context, create_app
 from admin_app.auth import attempts, failed_logins
-from shared.alerts.deliveries import Deliveries, LastDelivery
+from shared.alerts.deliveries import Deliveries
+from shared.alerts.delivery import LastDelivery
 from shared.config_store.port import ConfigStore
 from shared.core.errors import StoreDown
 from shared.explain import ExplainRequest, ExplainResult, run_explain

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.alerts.alert import KINDS, budget_reached
-from shared.alerts.deliveries import signature
+from shared.alerts.delivery import signature
 from shared.alerts.stream import note_of
 from tests.admin_app.world import NOW, Api, app_of, make_world
 from tests.support.commands import serving

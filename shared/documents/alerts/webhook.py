@@ -5,7 +5,7 @@ from typing import Any, Final
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.alerts.alert import KINDS
-from shared.alerts.deliveries import LastDelivery
+from shared.alerts.delivery import LastDelivery
 from shared.core.fields import Timestamp, flag, validated
 from shared.documents.ai.provider_key import ProviderSecret
 from shared.documents.examples import Document
