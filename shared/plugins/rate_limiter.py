@@ -277,7 +277,7 @@ class RateLimiter(Plugin):
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
         slots = [*_slots([charge.limit for charge in charged]), *[share.limit for share in found.shares]]
         notes = {**verdict.notes, "budgets": found.states, "slots": slots}
-        if told := found.headers:
+        if told := {**found.headers, **mode_header(decision)}:
             notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **told}
         return Continue(notes)
 

@@ -157,6 +157,19 @@ def test_a_cap_is_told_in_a_header(limiter: MemoryLimiter) -> None:
     assert gate.headers(gate.ask())["X-Gateway-Max-Output"] == "100"
 
 
+def test_the_mode_without_redis_is_that_of_the_budgets_too(limiter: MemoryLimiter) -> None:
+    class Alone(MemoryLimiter):
+        async def acquire(self, limits: Sequence[Limit]) -> Decision:
+            return (await super().acquire(limits))._replace(degraded=True)
+
+    modes = {
+        on_error: gate.headers(gate.ask())["X-Gateway-RateLimit-Mode"]
+        for on_error in ("local", "open")
+        for gate in [BudgetGate(Alone(limiter._clock), budget(on_error=on_error))]
+    }
+    assert modes == {"local": "local", "open": "open"}
+
+
 def test_a_model_without_a_price_meets_no_limiter(limiter: MemoryLimiter) -> None:
     gate = BudgetGate(limiter, budget(unit="usd"), request=model_request(rates=(None,)))
     assert rejected(gate.ask()).code == "unpriced_model"
