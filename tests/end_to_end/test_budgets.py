@@ -84,6 +84,21 @@ def anthropic_of(tenant: TenantInUse) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=f"{tenant.gateway.proxy}/ai", api_key=tenant.key, max_retries=2)
 
 
+def why_of(tenant: TenantInUse) -> str:
+    """Why a request was rejected, as its record says, and that it shows the budget."""
+    url = f"/tenants/{tenant.id}/requests"
+    for _ in until(10):
+        found = tenant.gateway.call("GET", f"{url}?status=429").json()["requests"]
+        if found:
+            break
+    detail = tenant.gateway.call("GET", f"{url}/{found[0]['id']}").json()
+    [shown] = [limit for limit in detail["decision"]["limits"] if limit["scope"] == "budget"]
+    assert (shown["name"], shown["unit"], shown["limit"], shown["before"]) == ("b0", "tokens", 100, 0)
+    [budget] = detail["log"]["budgets"]
+    assert (budget["name"], budget["limit"], budget["remaining"], budget["used"]) == ("b0", 100, 0, 0)
+    return str(detail["why"])
+
+
 SPENT = "The budget 'b0' is spent: 120 of 100 tokens are used or reserved. It resets at "
 
 
@@ -106,6 +121,7 @@ def test_a_spent_budget_rejects_and_the_sdks_show_why_and_do_not_repeat(
         other.messages.create(model="dear", max_tokens=10, messages=HELLO)
     assert SPENT in str(seen.value)
     assert len(upstream.received) == 1
+    assert why_of(tenant) == "Rejected by the budget b0: 120 of 100 tokens were used or reserved."
 
 
 #: Far more tokens than any budget here has.
