@@ -80,6 +80,7 @@ def test_jobs_name_the_worker_that_leads_them(api: Api, world: WatchedWorld) -> 
         "archive": ("admin", 7),
         "audit": (None, None),
         "records": (None, None),
+        "webhooks": (None, None),
     }
 
 
