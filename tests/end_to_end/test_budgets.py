@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import anthropic
@@ -19,6 +19,7 @@ from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, hang, send,
 from tests.support.wait import until
 
 HELLO = [{"role": "user", "content": "Hello!"}]
+APIS = ("openai.chat", "openai.responses", "anthropic.messages")
 #: A budget, and the names of the models of the tenant: `dear` and `cheap` have prices.
 Create = Callable[..., TenantInUse]
 
@@ -27,7 +28,7 @@ Create = Callable[..., TenantInUse]
 def tenant_with(gateway: RunningGateway, upstream: Upstream) -> Create:
     """Creates a tenant with models behind the upstream, and with budgets."""
 
-    def create(*budgets: dict[str, Any], **rule: Any) -> TenantInUse:
+    def create(*budgets: dict[str, Any], apis: Sequence[str] = APIS, **rule: Any) -> TenantInUse:
         tenant = gateway.create_tenant()
 
         def post(collection: str, **document: Any) -> None:
@@ -39,7 +40,7 @@ def tenant_with(gateway: RunningGateway, upstream: Upstream) -> Create:
             name="main",
             kind="custom",
             base_url=f"{upstream.url}/v1",
-            apis=["openai.chat", "openai.responses", "anthropic.messages"],
+            apis=apis,
             keys=[{"name": "main", "secret": "sk-main-0123456789"}],
             models=[
                 {"id": "dear", "prices": {"input": "1", "output": "2"}},
@@ -242,6 +243,19 @@ def test_a_stream_of_the_responses_api_ends_with_an_error_that_its_sdk_shows(
     assert isinstance(caught, openai.APIError)
     assert ENDS in str(caught)
     assert 200 < tokens <= 300
+
+
+def test_a_stream_of_another_api_ends_with_an_error_in_that_of_the_client(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 1_000}}, apis=["openai.chat"])
+    upstream.plays([Flood(delta(" tok"))])
+    with anthropic_of(tenant) as client:
+        stream = client.messages.create(model="dear", max_tokens=400, messages=HELLO, stream=True)
+        tokens, caught = counted(stream, lambda event: event.type == "content_block_delta")
+    assert isinstance(caught, anthropic.APIStatusError)
+    assert ENDS in str(caught)
+    assert 500 < tokens <= 1_000
 
 
 LAST = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5000}}\n\ndata: [DONE]\n\n'
