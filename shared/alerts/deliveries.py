@@ -63,7 +63,7 @@ class Deliveries:
     def add(self, deliveries: Iterable[Delivery], position: str) -> None:
         """Store what is to be sent of the alerts up to a position."""
         fields = {one.name: orjson.dumps(asdict(one)) for one in deliveries}
-        with self._client.pipeline(transaction=True) as pipeline:
+        with self._client.pipeline(transaction=False) as pipeline:  # in this order, on one node
             if fields:
                 pipeline.hset(DELIVERIES, mapping=fields)  # type: ignore[arg-type]
             pipeline.hset(DELIVERED, _POSITION, position)
