@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -13,7 +14,7 @@ from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.body_rejected import BodyRejected
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
-from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_RESPONSES, OWN, USAGE
+from shared.providers.calls import ANTHROPIC_COUNT_TOKENS, ANTHROPIC_MESSAGES, OPENAI_RESPONSES, OWN, USAGE
 from shared.providers.headers import SHOULD_RETRY
 from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
@@ -37,6 +38,7 @@ from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
+_ESTIMATED = ("X-Gateway-Estimated", "1")
 # Two numbers below it, written in 13 digits each, make the ids that an upstream does not give.
 _HALF_TOKEN = 1 << 52
 # The methods of a stored response by the end of its path; else those of the response itself.
@@ -187,6 +189,11 @@ class AiCalls:
         return self._choose(exchange, pool, request)
 
     def _choose(self, exchange: AiExchange, pool: ModelPool, request: Request) -> Chosen:
+        if exchange.call.api == ANTHROPIC_COUNT_TOKENS:
+            counting = pool.speaking(ANTHROPIC_COUNT_TOKENS)
+            if not counting:
+                return _estimated(exchange.document)
+            exchange.pin = Pin(counting)
         pin, affinity = exchange.pin, None
         if pool.shared and (member := account_member(exchange.document)) is not None:
             before = Pin(frozenset(pool.targets)) if pin is None else pin
@@ -338,6 +345,12 @@ def _shared_account(member: str) -> Rejection:
         f"Tenants share the account of this provider, so a request cannot name its {member}. "
         "Use a provider of your own.",
     )
+
+
+def _estimated(document: Any) -> Response:
+    """The tokens of a message, where no target counts them."""
+    tokens = estimate_request(document, api=ANTHROPIC_MESSAGES)
+    return Response(200, Headers([_JSON, _ESTIMATED]), orjson.dumps({"input_tokens": tokens}))
 
 
 def _usage(key: ApiKey | None, request: Request) -> Response | Rejection:

@@ -107,6 +107,10 @@ class ModelPool:
     shared: frozenset[str]
     translated: dict[str, Mapping[str, TranslatedCall]] = field(default_factory=dict)
 
+    def speaking(self, api: str) -> frozenset[str]:
+        """The ids of the targets that speak an API themselves."""
+        return frozenset(id for id, one in self.targets.items() if api in one.resolved.provider.endpoint.apis)
+
     def of_provider(self, provider_id: str) -> frozenset[str]:
         """The ids of the targets at a provider."""
         return frozenset(

@@ -8,9 +8,10 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+import requests
 
 from tests.support.gateway import RunningGateway, TenantInUse
-from tests.support.models import ModelUpstream
+from tests.support.models import CUT, ModelUpstream
 from tests.translation.test_sdks import SCHEMA, TURN, weather_of_anthropic, weather_of_openai
 
 SECRET = "sk-provider-0123456789-of-the-gateway"
@@ -67,7 +68,7 @@ def world(gateway: RunningGateway, upstreams: dict[str, ModelUpstream]) -> World
             apis=apis,
             auth={"type": "header", "name": "x-api-key"} if name == "claude" else {"type": "bearer"},
             keys=[{"name": "main", "secret": SECRET}],
-            models=[{"id": name}],
+            models=[{"id": name}, {"id": f"{name}-limited"}],
         )
     made.create("rules", path="/v1", ai={"providers": [*MODELS]})
     made.tenant.await_rule("/v1")
@@ -122,3 +123,123 @@ def test_sdk_of_anthropic_calls_tools_of_openais_model(world: World) -> None:
     sent = upstream.last
     assert (sent.target, sent.get("authorization")) == ("/v1/chat/completions", f"Bearer {SECRET}")
     assert [sent.get(name) for name in ("x-api-key", "anthropic-version", "anthropic-beta")] == [None] * 3
+
+
+# What coding agents send, see tests/translation/test_coding_agents.py.
+
+
+def test_claude_code_counts_tokens_of_a_model_without_a_counter(world: World) -> None:
+    text = "Where is the bug in this file?" * 50
+    with world.anthropic as client:
+        counted = client.messages.with_raw_response.count_tokens(
+            model="chat", messages=[{"role": "user", "content": text}]
+        )
+    assert counted.headers["x-gateway-estimated"] == "1"
+    assert 250 < counted.parse().input_tokens < 800
+
+
+def test_request_that_cannot_be_translated_is_rejected_with_its_place(world: World) -> None:
+    upstream = world.model("claude", lambda _: {})
+    before = len(upstream.received)
+    with world.openai as client, pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="claude", messages=TURN, n=2)
+    error = caught.value
+    assert (error.code, "/n " in error.message, "n=1" in error.message or "n " in error.message) == (
+        "untranslatable", True, True,
+    )  # fmt: skip
+    server: Any = {"type": "web_search_20260209", "name": "web_search"}
+    with world.anthropic as client, pytest.raises(anthropic.BadRequestError) as failed:
+        client.messages.create(model="chat", max_tokens=9, messages=TURN, tools=[server])
+    assert failed.value.type == "invalid_request_error"
+    assert "/tools/0" in failed.value.message
+    assert len(upstream.received) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(400, openai.BadRequestError), (429, openai.RateLimitError), (529, openai.InternalServerError)],
+)
+def test_error_of_anthropic_has_the_shape_and_the_status_of_openai(
+    world: World, status: int, expected: type[openai.APIStatusError]
+) -> None:
+    error = {"type": "error", "error": {"type": "some_error", "message": "This is too long."}}
+    world.model("claude", lambda _: (status, error))
+    model = "claude-limited" if status == 429 else "claude"
+    with world.openai as client, pytest.raises(expected) as caught:
+        client.chat.completions.create(model=model, messages=TURN)
+    assert caught.value.status_code == {529: 503}.get(status, status)
+    assert isinstance(caught.value.body, dict)
+    assert caught.value.body["message"] == "This is too long."
+    assert caught.value.response.headers["x-gateway-error-source"] == "upstream"
+
+
+def test_error_of_openai_has_the_shape_and_the_status_of_anthropic(world: World) -> None:
+    world.model("chat", lambda _: (503, {"error": {"message": "Busy.", "type": "server_error"}}))
+    with world.anthropic as client, pytest.raises(anthropic.APIStatusError) as caught:
+        client.messages.create(model="chat", max_tokens=9, messages=TURN)
+    assert (caught.value.status_code, caught.value.type) == (529, "overloaded_error")
+    assert "Busy." in caught.value.message
+
+
+def test_response_that_is_not_of_its_api_is_not_half_translated(world: World) -> None:
+    world.model("claude", lambda _: {"content": "not a list", "role": "assistant"})
+    with world.openai as client, pytest.raises(openai.APIStatusError) as caught:
+        client.chat.completions.create(model="claude", messages=TURN)
+    assert (caught.value.status_code, caught.value.body["code"]) == (502, "translation_failed")
+    world.model("chat", lambda _: {"error": {"message": "Out of memory."}})
+    with world.anthropic as client, pytest.raises(anthropic.InternalServerError) as failed:
+        client.messages.create(model="chat", max_tokens=9, messages=TURN)
+    assert (failed.value.status_code, "Out of memory." in failed.value.message) == (502, True)
+
+
+START: Any = [
+    {"type": "message_start", "message": {"id": "msg_1", "model": "claude", "usage": {"input_tokens": 9}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Half a"}},
+]
+BUSY: Any = {"type": "error", "error": {"type": "overloaded_error", "message": "Busy."}}
+
+
+@pytest.mark.parametrize("end", [[BUSY], [CUT], []], ids=["error", "cut", "end"])
+def test_stream_of_anthropic_that_fails_ends_with_one_error_for_the_sdk_of_openai(
+    world: World, end: list[Any]
+) -> None:
+    world.model("claude", lambda _: [*START, *end])
+    seen: list[str | None] = []
+    with world.openai as client:
+        stream = client.chat.completions.create(model="claude", messages=TURN, stream=True)
+        with pytest.raises(openai.APIError):
+            seen.extend(chunk.choices[0].delta.content for chunk in stream)
+    assert seen == ["", "Half a"]
+    body = {"model": "claude", "messages": TURN, "stream": True}
+    raw = world.tenant.request("POST", "/v1/chat/completions", json=body, stream=True)
+    text = read_all(raw)
+    assert (text.count(b'"error"'), b"[DONE]" in text) == (1, False)
+
+
+@pytest.mark.parametrize("end", [[{"error": {"message": "Busy."}}], [CUT], []], ids=["error", "cut", "end"])
+def test_stream_of_openai_that_fails_ends_with_one_error_for_the_sdk_of_anthropic(
+    world: World, end: list[Any]
+) -> None:
+    half = {"id": "1", "choices": [{"index": 0, "delta": {"content": "Half a"}}]}
+    world.model("chat", lambda _: [half, *end])
+    seen: list[Any] = []
+    asked: Any = {"model": "chat", "max_tokens": 9, "messages": TURN}
+    with world.anthropic as client:
+        stream = client.messages.create(**asked, stream=True)
+        with pytest.raises(anthropic.APIError):
+            seen.extend(stream)
+    assert [one.delta.text for one in seen if one.type == "content_block_delta"] == ["Half a"]
+    text = read_all(world.tenant.request("POST", "/v1/messages", json={**asked, "stream": True}, stream=True))
+    assert (text.count(b"event: error"), b"message_stop" in text) == (1, False)
+
+
+def read_all(response: requests.Response) -> bytes:
+    """The body, also of a response that breaks off."""
+    body = b""
+    try:
+        for piece in response.iter_content(None):
+            body += piece
+    except requests.exceptions.ChunkedEncodingError:
+        pass
+    return body

@@ -5,15 +5,16 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from shared.core.fields import flag, validated
+from shared.core.fields import choice, flag, validated
 from shared.documents.ai.model import MAX_TARGETS, priority, weight
 from shared.documents.ai.names import api_names, globs, provider_names, upstream_model
 from shared.documents.fields import Input, Whole, nullable
 from shared.documents.upstream import TimeoutsOutput, headers_input, headers_output, timeouts_input
 from shared.model.pools import UrlTarget
-from shared.model.providers import AiRule
+from shared.model.providers import AiRule, Translate
 from shared.model.targets import parse_target
 from shared.providers.calls import PATHS
+from shared.translation.notes import DEFAULT, EXPOSE, REASONING, UNSUPPORTED
 
 
 def url_field(description: str, **kwargs: Any) -> fields.String:
@@ -49,6 +50,24 @@ class UrlTargetOutput(Schema):
     timeouts = fields.Nested(TimeoutsOutput, required=True)
 
 
+class TranslateInput(Input):
+    """How requests are translated for providers that do not speak the API of the client."""
+
+    unsupported = choice(
+        *UNSUPPORTED,
+        default=DEFAULT,
+        description="What happens to a member that the other API lacks. default: it is dropped and reported, "
+        "or the request is rejected if it would mean something else without it. reject or drop: always.",
+    )
+    reasoning = choice(
+        *REASONING, default=EXPOSE, description="hide: clients do not get the thoughts of the model."
+    )
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Translate:
+        return Translate(**data)
+
+
 class AiRuleInput(Input):
     """What a rule serves of providers of AI."""
 
@@ -65,7 +84,15 @@ class AiRuleInput(Input):
         allow_none=True,
     )
     hide_target = flag(False, "true: responses name the model that was asked for, and no provider.")
-    apis = api_names(tuple(PATHS), "The APIs that it serves. null: all that its providers speak, and models.")
+    apis = api_names(
+        tuple(PATHS),
+        "The APIs that it serves. null: models, and all that its providers speak or that are translated.",
+    )
+    translate = Whole(
+        TranslateInput,
+        load_default=Translate,
+        metadata={"description": "How requests are translated for providers that do not speak their API."},
+    )
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> AiRule:
@@ -76,6 +103,13 @@ class AiRuleInput(Input):
         return AiRule(**{**data, **lists})
 
 
+class TranslateOutput(Schema):
+    """How requests are translated."""
+
+    unsupported = fields.String(required=True)
+    reasoning = fields.String(required=True)
+
+
 class AiRuleOutput(Schema):
     """What a rule serves of providers of AI."""
 
@@ -84,6 +118,7 @@ class AiRuleOutput(Schema):
     default_model = fields.String(**nullable())
     hide_target = fields.Boolean(required=True)
     apis = fields.List(fields.String(), **nullable())
+    translate = fields.Nested(TranslateOutput, required=True)
 
 
 def targets_input() -> fields.List[Any]:

@@ -38,9 +38,17 @@ class TestKinds:
             "default_model": None,
             "hide_target": False,
             "apis": None,
+            "translate": {"unsupported": "default", "reasoning": "expose"},
         }
         assert (made["target"], made["targets"]) == (None, None)
         assert {name: made[name] for name in NO_POOL} == NO_POOL
+
+    def test_rule_for_ai_says_how_requests_are_translated(self, api: Api, rules: str) -> None:
+        translate = {"unsupported": "reject", "reasoning": "hide"}
+        made = api.create(rules, AI | {"ai": AI["ai"] | {"translate": translate}})
+        assert made["ai"]["translate"] == translate
+        changed = api.call("PATCH", f"{rules}/{made['id']}", {"ai": {"translate": {"reasoning": "none"}}})
+        assert [one["pointer"] for one in changed.json["errors"]] == ["/ai/translate/reasoning"]
 
     def test_rule_with_targets_hides_their_headers(self, api: Api, rules: str) -> None:
         made = api.create(rules, POOL | {"strategy": "latency", "retry": {"attempts": 2}})

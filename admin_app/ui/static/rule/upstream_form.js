@@ -12,7 +12,15 @@ const STRATEGIES = [
   ["least_busy", "The least busy"],
   ["order", "In order"],
 ];
-const NO_AI = { providers: [], models: null, default_model: null, hide_target: false, apis: null };
+const UNSUPPORTED = [
+  ["default", "Drop it, or reject"],
+  ["reject", "Reject the request"],
+  ["drop", "Drop it"],
+];
+const NO_AI = {
+  providers: [], models: null, default_model: null, hide_target: false, apis: null,
+  translate: { unsupported: "default", reasoning: "expose" },
+};
 
 /** What the headers of a rule and of its targets say. */
 export const HEADERS = {
@@ -115,6 +123,21 @@ function providerList(chosen, known) {
   return { node, read: inner.read };
 }
 
+/** How requests are translated for providers that do not speak the API of the client. */
+function translateForm(translate, about) {
+  const parts = {
+    unsupported: field("What the other API lacks", choice(translate.unsupported, UNSUPPORTED),
+      about("translate/unsupported", "Requests are translated for providers that do not speak their API.")),
+    hides: toggle("Hide thoughts", translate.reasoning === "hide",
+      about("translate/reasoning", "Translated responses have no thoughts of the model.")),
+  };
+  const read = () => {
+    const { unsupported, hides } = valuesOf(parts);
+    return { unsupported, reasoning: hides ? "hide" : "expose" };
+  };
+  return { node: nodesOf(parts), read };
+}
+
 function aiForm(rule, known) {
   const ai = rule.ai ?? NO_AI;
   const [models, apis] = [lineList(ai.models), lineList(ai.apis)];
@@ -130,9 +153,10 @@ function aiForm(rule, known) {
     models: field("Models", models,
       about("models", "Those that clients may ask for; * stands for any text. None: all.", orNull(models))),
     apis: field("APIs", apis,
-      about("apis", "Such as openai.chat. None: all that the providers speak.", orNull(apis))),
+      about("apis", "Such as openai.chat. None: all that the providers speak, and those that are translated.", orNull(apis))),
     hide_target: toggle("Hide the target", ai.hide_target,
       about("hide_target", "Responses name the model that was asked for, and no provider.")),
+    translate: translateForm(ai.translate, about),
   };
   return {
     node: h("div", { className: "fields", "data-pointer": "/ai" }, nodesOf(parts)),
