@@ -1,4 +1,4 @@
-"""`python -m bench.budgets`: what budgets add to the limits of a request, and how fast they are settled."""
+"""`python -m bench.budgets`: what is spent of a budget beside others, its cost for requests, and settles."""
 
 import asyncio
 import itertools
@@ -15,6 +15,7 @@ import uvloop
 
 from bench.gateway import MAX_REQUESTS
 from bench.machine import describe
+from bench.overspend import CLIENTS, PROCESSES, measure_spending, spending_table, spending_targets
 from bench.report import Target, target_table
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import BUDGET, MAX_UNITS, Limit, Quota, budget_key
@@ -164,7 +165,13 @@ def main(rounds: int, seconds: float) -> None:
         server = Embedded(Path(folder))
         server.open()
         try:
-            found: Sequence[Target] = uvloop.run(measure(str(server.socket), rounds, seconds))
+            spending = measure_spending(str(server.socket), rounds, 2 * seconds)
+            print(f"\nA budget of 1 USD, {CLIENTS} clients, {PROCESSES} processes")
+            print(f"{spending_table(spending)}\n")
+            found: Sequence[Target] = [
+                *spending_targets(spending[0]),
+                *uvloop.run(measure(str(server.socket), rounds, seconds)),
+            ]
         finally:
             server.close()
     print(target_table(found))

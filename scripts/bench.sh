@@ -9,7 +9,7 @@
 #   ./scripts/bench.sh --curves            by the number of rules, tenants, plugins and limits
 #   ./scripts/bench.sh --calls [ENGINE]    function calls per request, a figure without noise
 #   ./scripts/bench.sh --limiter           rate limits: beside other limiters, under attack, and their cost
-#   ./scripts/bench.sh --budgets           what budgets add to limits, and settles per second
+#   ./scripts/bench.sh --budgets           what is spent of 1 USD beside other limiters, their cost, and settles per second
 #   ./scripts/bench.sh --upload            one large upload beside nginx: speed, memory, first byte
 #   ./scripts/bench.sh --pipeline          the cost of the plugin pipeline, beside its targets
 #   ./scripts/bench.sh --models            finding models and choosing targets among many, beside the targets
@@ -24,7 +24,10 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in -h | --help) [ ! -x .venv/bin/python ] || exec .venv/bin/python -m bench --help ;; esac
 show_help "$@"
 # The other limiters are a package that only development needs.
-if [ "${1:-}" = --limiter ]; then prepare requirements.txt requirements-dev.txt; else prepare requirements.txt; fi
+case "${1:-}" in
+--budgets | --limiter) prepare requirements.txt requirements-dev.txt ;;
+*) prepare requirements.txt ;;
+esac
 
 case "${1:-}" in
 --calls) shift && exec .venv/bin/python -m bench.calls "$@" ;;
