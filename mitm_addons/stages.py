@@ -299,6 +299,7 @@ class Stages:
             flow.client_conn.gateway_state = None  # type: ignore[attr-defined]
         if state.budget_stream is not None:
             state.budget_stream.close()
+            state.budget_stream = None
         if state.ai is not None:
             self.forwarding.ai.end(state.ai, is_sent=state.awaits_head(flow))
             self.ledger.add(flow, state, state.ai)

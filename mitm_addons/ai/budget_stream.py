@@ -28,6 +28,12 @@ Extend = Callable[[Sequence[Limit]], Awaitable[Decision]]
 #: Ends the stream with an error; gets the last bytes that passed. Returns what is sent, or raises.
 Stop = Callable[[Rejection, bytes], list[bytes]]
 
+
+def _stop_nothing(rejection: Rejection, last: bytes) -> list[bytes]:
+    """Do nothing: the exchange is over."""
+    return []
+
+
 _UNKNOWN = "What is left of the budgets is not known now, so the response ends here. Retry the request later."
 
 
@@ -81,9 +87,10 @@ class BudgetStream:
         return self._pass_on(passed) if passed else []
 
     def close(self) -> None:
-        """Ask for nothing any more."""
+        """Ask for nothing any more, and let go of the flow, which refers to this stream."""
         if self._asking is not None:
             self._asking.cancel()
+        self._gate.is_over, self._stop = True, _stop_nothing
 
     async def _later(self, passed: bytes, *, is_last: bool) -> list[bytes]:
         """Wait until what was held back may pass, or never will."""

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anthropic
@@ -399,3 +401,14 @@ def test_a_percentage_that_a_budget_reaches_is_told_once(tenant_with: Create, up
             if len(own) > 1:
                 break
     assert own == [50, 100]
+
+
+def test_requests_at_the_same_time_never_use_more_than_a_budget_has(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"requests": 20}}, {"limit": {"tokens": 10**6}})
+    with ThreadPoolExecutor(16) as pool:
+        statuses = Counter(pool.map(lambda _: ask(tenant).status_code, range(60)))
+    assert statuses == {200: 20, 429: 40}
+    budget_of(tenant, lambda state: state["used"] == 20 and state["held"] == 0)
+    assert len(upstream.received) == 20

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -198,4 +199,11 @@ async def test_a_closed_stream_asks_for_nothing_any_more() -> None:
     one.replies.set()
     await asyncio.sleep(0)
     assert one.gate.allowance.reserved == 100
-    Stream().stream.close()
+    assert await one.feed(tokens(1)) == b""
+    late = Stream()
+    flow = weakref.ref(late)
+    late.stream.close()
+    stream = late.stream
+    stream._pass_on = stream._extend = print  # type: ignore[assignment]  # methods of the test's own flow
+    del late
+    assert flow() is None, "the stream keeps its flow"
