@@ -1,0 +1,252 @@
+"""What the gateway promises of requests to models holds where they are translated."""
+
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.end_to_end.translated import SECRET, World, read_all, upstreams, world
+from tests.support.wait import until
+from tests.translation.streams import chunk
+from tests.translation.test_coding_agents import AGENT, END, begin, calls
+from tests.translation.test_sdks import TURN as TURNS
+
+__all__ = ["upstreams", "world"]  # fixtures
+
+TURN: Any = TURNS
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+def said(text: str, stop: str = "end_turn", **members: Any) -> dict[str, Any]:
+    """A message of Anthropic's API."""
+    usage = {"input_tokens": 9, "output_tokens": 4}
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude"}
+    content = [{"type": "text", "text": text}]
+    return {**head, "content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage, **members}
+
+
+def written(text: str, finish: str = "stop") -> dict[str, Any]:
+    """A completion of OpenAI's chat."""
+    message = {"role": "assistant", "content": text}
+    usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return {"id": "chatcmpl-1", "created": 1, "model": "chat", "choices": [choice], "usage": usage}
+
+
+def streamed(*pieces: str) -> list[Any]:
+    """The same as a stream."""
+    return [*[chunk({"content": piece}) for piece in pieces], chunk({}, "stop"), END[1], END[2]]
+
+
+def events(*pieces: str) -> list[Any]:
+    """A message of Anthropic's API as a stream."""
+    deltas = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": one}}
+        for one in pieces
+    ]
+    return [
+        {"type": "message_start", "message": said("", usage={"input_tokens": 9, "output_tokens": 1}, content=[])},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *deltas,
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
+        {"type": "message_stop"},
+    ]  # fmt: skip
+
+
+def test_picture_schema_forced_tool_and_thinking_reach_the_other_api(world: World) -> None:
+    upstream = world.model("claude", lambda _: said('{"city":"Rome"}'))
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    named: Any = {"name": "place", "schema": schema, "strict": True}
+    content: Any = [{"type": "text", "text": "Where?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+    with world.openai as client:
+        client.chat.completions.create(
+            model="claude",
+            messages=[{"role": "system", "content": "Be short."}, {"role": "user", "content": content}],
+            response_format={"type": "json_schema", "json_schema": named},
+            reasoning_effort="low",
+            max_completion_tokens=2000,
+        )
+        sent = upstream.asked[-1]
+        assert sent["system"] == [{"type": "text", "text": "Be short."}]
+        assert sent["messages"][0]["content"][1]["source"]["media_type"] == "image/png"
+        assert sent["output_config"]["format"] == {"type": "json_schema", "schema": schema}
+        assert (sent["max_tokens"], sent["thinking"]["type"]) == (2000, "adaptive")
+        tool: Any = {"type": "function", "function": {"name": "find", "parameters": schema}}
+        client.chat.completions.create(
+            model="claude",
+            messages=TURN,
+            tools=[tool],
+            tool_choice={"type": "function", "function": {"name": "find"}},
+        )
+    assert upstream.asked[-1]["tool_choice"] == {"type": "tool", "name": "find"}
+
+
+@pytest.mark.parametrize(("stop", "finish"), [("max_tokens", "length"), ("refusal", "content_filter")])
+def test_both_sdks_learn_why_a_response_ended(world: World, stop: str, finish: str) -> None:
+    world.model("claude", lambda _: said("No.", stop))
+    world.model("chat", lambda _: written("No.", finish))
+    with world.openai as client:
+        made = client.chat.completions.create(model="claude", messages=TURN)
+    with world.anthropic as other:
+        message = other.messages.create(model="chat", max_tokens=9, messages=TURN)
+    assert (made.choices[0].finish_reason, message.stop_reason) == (finish, stop)
+
+
+@pytest.mark.parametrize("model", ["chat", "claude"])
+def test_codex_calls_models_without_the_responses_api(world: World, model: str) -> None:
+    command = '{"command":["ls"]}'
+    tool = {"type": "tool_use", "id": "call_0", "name": "shell", "input": {"command": ["ls"]}}
+    of_claude: Any = events()
+    of_claude[1:2] = [{"type": "content_block_start", "index": 0, "content_block": tool}]
+    world.model("chat", lambda _: [calls(begin(0, "shell", command)), *END])
+    upstream = world.model("claude", lambda _: of_claude)
+    asked = {**AGENT, "model": model}
+    with world.openai as client:
+        with client.responses.stream(input="Fix it.", **asked) as stream:
+            kinds = [event.type for event in stream]
+            made = stream.get_final_response()
+        [call] = [item for item in made.output if item.type == "function_call"]
+        assert (call.call_id, json.loads(call.arguments)) == ("call_0", {"command": ["ls"]})
+        assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+        world.model("chat", lambda _: streamed("Done."))
+        world.model("claude", lambda _: events("Done."))
+        turns: Any = [
+            {"role": "user", "content": "Fix it."},
+            {"type": "function_call", "call_id": "call_0", "name": "shell", "arguments": command},
+            {"type": "function_call_output", "call_id": "call_0", "output": "a.py"},
+        ]
+        with client.responses.stream(input=turns, **asked) as stream:
+            last = stream.get_final_response()
+        assert last.output_text == "Done."
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model=model, input="Go on.", previous_response_id="resp_1")
+    assert "/previous_response_id" in caught.value.message
+    assert upstream.received
+
+
+def test_a_guard_says_the_same_of_both_apis(world: World) -> None:
+    guard = {"name": "content_validator", "settings": {"blocked_patterns": ["forbidden"]}}
+    chain = [guard, {**guard, "stage": "pre_response"}]
+    for streams in ("pass", "buffer"):
+        world.create(
+            "rules", path=f"/{streams}", ai={"providers": ["chat", "claude"]}, streams=streams, plugin_chain=chain
+        )  # fmt: skip
+    world.tenant.await_rule("/buffer")
+    world.model("chat", lambda one: streamed("for", "bidden") if one.get("stream") else written("forbidden"))
+    world.model("claude", lambda one: events("for", "bidden") if one.get("stream") else said("forbidden"))
+    for model in ("chat", "claude"):
+        for path in ("chat/completions", "messages"):
+            for streams in ("pass", "buffer"):
+                for stream in (False, True):
+                    body = {"model": model, "messages": TURN, "max_tokens": 9, "stream": stream}
+                    url = f"/{streams}/v1/{path}"
+                    text = read_all(world.tenant.request("POST", url, json=body, stream=True))
+                    assert (text.count(b"content_rejected"), b"bidden" in text) == (1, False), (
+                        url,
+                        model,
+                        text,
+                    )
+    before = [len(one.received) for one in world.upstreams.values()]
+    body = {"model": "claude", "messages": [{"role": "user", "content": "forbidden"}], "max_tokens": 9}
+    for path in ("chat/completions", "messages"):
+        found = world.tenant.request("POST", f"/pass/v1/{path}", json=body)
+        assert (found.status_code, found.json()["error"]["code"]) == (422, "content_rejected")
+    assert [len(one.received) for one in world.upstreams.values()] == before
+
+
+@pytest.mark.parametrize("engine", ["express"], indirect=True)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_another_api_serves_where_the_first_target_fails_before_its_content(
+    world: World, stream: bool
+) -> None:
+    name = f"both-{stream}"
+    targets = [
+        {"provider": "chat", "model": "chat"},
+        {"provider": "claude", "model": "claude", "priority": 1},
+    ]
+    world.create("models", name=name, targets=targets)
+    for _ in until(2.0):
+        if name in world.tenant.request("GET", "/v1/models").text:
+            break
+    busy = {"error": {"message": "Busy.", "type": "server_error", "code": 503}}
+    world.model(
+        "chat", lambda _: [chunk({"role": "assistant", "content": ""}), busy] if stream else (503, busy)
+    )
+    upstream = world.model("claude", lambda _: events("Here", " it is.") if stream else said("Here it is."))
+    body = {"model": name, "messages": TURN, "stream": stream, "seed": 1}
+    raw = world.tenant.request("POST", "/v1/chat/completions", json=body)
+    assert raw.status_code == 200, raw.text
+    assert raw.headers["x-gateway-attempts"] == "2"
+    assert raw.headers["x-gateway-translated"] == "anthropic.messages; dropped=seed"
+    pieces = (
+        [json.loads(line[6:]) for line in raw.text.splitlines() if line.startswith("data: {")]
+        if stream
+        else []
+    )
+    text = "".join(one["choices"][0]["delta"].get("content") or "" for one in pieces if one["choices"])
+    assert (text if stream else raw.json()["choices"][0]["message"]["content"]) == "Here it is."
+    assert upstream.asked[-1]["model"] == "claude"
+
+
+def test_a_hidden_target_stays_hidden(world: World) -> None:
+    world.create("models", name="house", targets=[{"provider": "claude", "model": "claude"}])
+    world.create("rules", path="/hidden", ai={"providers": ["claude"], "hide_target": True})
+    world.tenant.await_rule("/hidden")
+    world.model("claude", lambda one: events("Hi") if one.get("stream") else said("Hi"))
+    for stream in (False, True):
+        body = {"model": "house", "messages": TURN, "stream": stream, "seed": 1}
+        found = world.tenant.request("POST", "/hidden/v1/chat/completions", json=body)
+        assert (found.status_code, '"house"' in found.text, "claude" in found.text) == (200, True, False)
+        assert found.headers["x-gateway-translated"] == "hidden; dropped=seed"
+        assert not {"x-gateway-provider", "x-gateway-model"} & {name.lower() for name in found.headers}
+
+
+def test_a_clients_own_credential_goes_where_the_provider_wants_it(world: World) -> None:
+    for name in ("chat", "claude"):
+        world.create("rules", path=f"/own-{name}", ai={"providers": [name]}, credential="client")
+    world.tenant.await_rule("/own-claude")
+    claude, chat = world.model("claude", lambda _: said("Hi")), world.model("chat", lambda _: written("Hi"))
+    gateway, keys = world.tenant.gateway.proxy, {"X-Gateway-Key": world.tenant.key}
+    with openai.OpenAI(base_url=f"{gateway}/own-claude/v1", api_key="mine", default_headers=keys) as client:
+        client.chat.completions.create(model="claude", messages=TURN)
+    assert (claude.last.get("x-api-key"), claude.last.all("authorization")) == ("mine", [])
+    with anthropic.Anthropic(base_url=f"{gateway}/own-chat", api_key="mine", default_headers=keys) as other:
+        other.messages.create(model="chat", max_tokens=9, messages=TURN)
+    assert (chat.last.get("authorization"), chat.last.all("x-api-key")) == ("Bearer mine", [])
+    assert SECRET.encode() not in claude.received[-1].head + chat.received[-1].head
+
+
+def test_a_rule_may_reject_what_would_be_dropped_and_hide_thoughts(world: World) -> None:
+    translate = {"unsupported": "reject", "reasoning": "hide"}
+    world.create("rules", path="/strict", ai={"providers": ["claude"], "translate": translate})
+    world.tenant.await_rule("/strict")
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+    world.model("claude", lambda _: said("", content=[thought, {"type": "text", "text": "Hi"}]))
+    body = {"model": "claude", "messages": TURN}
+    found = world.tenant.request("POST", "/strict/v1/chat/completions", json={**body, "seed": 1})
+    assert (found.status_code, "/seed" in found.json()["error"]["message"]) == (400, True)
+    hidden = world.tenant.request("POST", "/strict/v1/chat/completions", json=body)
+    shown = world.tenant.request("POST", "/v1/chat/completions", json=body)
+    assert ("Hm." in hidden.text, shown.json()["choices"][0]["message"]["reasoning_content"]) == (
+        False,
+        "Hm.",
+    )
+
+
+@pytest.mark.parametrize("engine", ["express"], indirect=True)
+def test_a_server_that_rejects_to_report_usage_is_asked_without(world: World) -> None:
+    def reply(one: dict[str, Any]) -> Any:
+        if "stream_options" in one:
+            return 400, {"error": {"message": "Unknown field stream_options."}}
+        return [chunk({"content": "Hi"}), chunk({}, "stop"), "[DONE]"]
+
+    upstream = world.model("chat", reply)
+    before = len(upstream.asked)
+    asked: Any = {"model": "chat", "max_tokens": 9, "messages": TURN}
+    with world.anthropic as client, client.messages.stream(**asked) as stream:
+        message = stream.get_final_message()
+    assert [block.text for block in message.content if block.type == "text"] == ["Hi"]
+    assert (message.usage.input_tokens > 0, len(upstream.asked) > before) == (True, True)

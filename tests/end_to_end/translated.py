@@ -1,0 +1,84 @@
+"""A tenant whose providers speak one API each, for tests of translation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+import requests
+
+from tests.support.gateway import RunningGateway, TenantInUse
+from tests.support.models import ModelUpstream
+
+SECRET = "sk-provider-0123456789-of-the-gateway"
+MODELS: dict[str, list[str]] = {
+    "chat": ["openai.chat"],
+    "claude": ["anthropic.messages", "anthropic.count_tokens"],
+    "responses": ["openai.responses"],
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A tenant, and a provider of each API, which has the model of its name."""
+
+    tenant: TenantInUse
+    upstreams: dict[str, ModelUpstream]
+
+    @property
+    def openai(self) -> openai.OpenAI:
+        url = f"{self.tenant.gateway.proxy}/v1"
+        return openai.OpenAI(base_url=url, api_key=self.tenant.key, max_retries=0)
+
+    @property
+    def anthropic(self) -> anthropic.Anthropic:
+        url = self.tenant.gateway.proxy
+        return anthropic.Anthropic(base_url=url, api_key=self.tenant.key, max_retries=0)
+
+    def create(self, collection: str, **document: Any) -> None:
+        response = self.tenant.gateway.call("POST", f"/tenants/{self.tenant.id}/{collection}", json=document)
+        assert response.status_code == 201, response.text
+
+    def model(self, name: str, reply: Any) -> ModelUpstream:
+        """The upstream of a provider, which responds so from now on."""
+        upstream = self.upstreams[name]
+        upstream.reply = reply
+        return upstream
+
+
+@pytest.fixture(scope="module")
+def upstreams() -> Iterator[dict[str, ModelUpstream]]:
+    with ModelUpstream() as chat, ModelUpstream() as claude, ModelUpstream() as responses:
+        yield {"chat": chat, "claude": claude, "responses": responses}
+
+
+@pytest.fixture(scope="module")
+def world(gateway: RunningGateway, upstreams: dict[str, ModelUpstream]) -> World:
+    made = World(gateway.create_tenant(), upstreams)
+    for name, apis in MODELS.items():
+        made.create(
+            "providers",
+            name=name,
+            kind="custom",
+            base_url=f"{upstreams[name].url}/v1",
+            apis=apis,
+            auth={"type": "header", "name": "x-api-key"} if name == "claude" else {"type": "bearer"},
+            keys=[{"name": "main", "secret": SECRET}],
+            models=[{"id": name}, {"id": f"{name}-limited"}],
+        )
+    made.create("rules", path="/v1", ai={"providers": [*MODELS]})
+    made.tenant.await_rule("/v1")
+    return made
+
+
+def read_all(response: requests.Response) -> bytes:
+    """The body, also of a response that breaks off."""
+    body = b""
+    try:
+        for piece in response.iter_content(None):
+            body += piece
+    except requests.exceptions.ChunkedEncodingError:
+        pass
+    return body
