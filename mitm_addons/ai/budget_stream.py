@@ -10,13 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
-from shared.budgets.reservation import Reservation
+from shared.budgets.reservation import Reservation, Share
 from shared.budgets.spent import spent
 from shared.budgets.stream_gate import StreamGate
 from shared.core import tasks
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.passing import Pass
-from shared.limits.values import Decision, Limit
+from shared.limits.values import Decision, Limit, LimitState
 from shared.providers.headers import SHOULD_RETRY
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.prices import Rates
@@ -126,7 +126,7 @@ class BudgetStream:
             self._asking = tasks.begin(self._reserve(more), "reserve")
 
     async def _reserve(self, tokens: int) -> None:
-        allowance = self._gate.allowance
+        allowance, cutting = self._gate.allowance, list[tuple[Share, LimitState]]()
         while limits := self._reservation.more(tokens, self._rates, without=self._without):
             try:
                 decision = await self._extend(limits)
@@ -136,17 +136,26 @@ class BudgetStream:
                 return
             if decision.violated is None:
                 allowance.grant(tokens)
+                if cutting:  # it was the rest
+                    self._end_by(cutting[0][0], decision.states)
                 return
             full = self._reservation.spent_in(decision.states)
-            cutting = [(share, state) for share, state in full if share.cuts]
+            was_rest, cutting = bool(cutting), [(share, state) for share, state in full if share.cuts]
             if cutting:
-                share, state = cutting[0]
-                self._rejection = spent(share.budget.budget, state, ends=True)
-                allowance.deny(goes_on=False)
-                return
-            self._without.update(share.name for share, _ in full)
+                rest = 0 if was_rest else self._reservation.affordable(cutting, self._rates)
+                if not rest:
+                    self._end_by(cutting[0][0], decision.states)
+                    return
+                tokens = rest
+            self._without.update(share.name for share, _ in full if not share.cuts)
         # Every budget that counts output lets the response be finished.
         allowance.deny(goes_on=True)
+
+    def _end_by(self, share: Share, states: Sequence[LimitState]) -> None:
+        """Let the stream end where the reservation does, because of this budget."""
+        state = next(state for state in states if state.limit.key == share.limit.key)
+        self._rejection = spent(share.budget.budget, state, ends=True)
+        self._gate.allowance.deny(goes_on=False)
 
 
 def _joined(sent: Any) -> bytes:

@@ -17,6 +17,10 @@ DOWNGRADED: Final = "X-Gateway-Downgraded-To"
 CAPPED: Final = "X-Gateway-Max-Output"
 
 
+# How many tokens are priced at a time, so that the price of one is exact.
+_PRICED: Final = 1_000_000
+
+
 class Share(NamedTuple):
     """The part of a reservation that one budget sets aside.
 
@@ -123,6 +127,15 @@ class Reservation:
         # The input decides about the price of a token.
         usage = replace(self.demand.usual, output=0, requests=0)
         return rates.cost(replace(usage, output=tokens)) - rates.cost(usage)
+
+    def affordable(self, full: Sequence[tuple[Share, LimitState]], rates: Rates | None) -> int:
+        """The tokens of output that all of these budgets still buy; they cannot buy any number."""
+        found = []
+        for share, state in full:
+            left = max(state.remaining, 0)
+            price = self._cost(_PRICED, rates) if share.limit.unit == USD else _PRICED
+            found.append(left * _PRICED // max(price, 1))
+        return min(found, default=0)
 
     def spent_in(self, states: Sequence[LimitState]) -> Sequence[tuple[Share, LimitState]]:
         """The shares that have no more, in order, with the states that say so."""

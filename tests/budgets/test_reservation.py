@@ -61,6 +61,24 @@ def test_more_output_is_reserved_at_the_price_of_the_target_that_serves() -> Non
     assert [limit.name for limit in one.more(256, RATES, without=["t:1796083200"])] == ["usd", "claude"]
 
 
+def test_budgets_that_have_no_more_buy_what_is_left_of_the_smallest() -> None:
+    one = reserved(*BUDGETS)
+    left = {"t": 60, "usd": 100_000, "claude": -5}
+
+    def affordable(*names: str) -> int:
+        limits = [limit for limit in one.more(10**6, RATES) if limit.name in names]
+        states = [LimitState(limit, left[limit.name], 0) for limit in limits]
+        return one.affordable(one.spent_in(states), RATES)
+
+    assert [affordable("t"), affordable("usd"), affordable("t", "usd"), affordable("claude")] == [
+        60,
+        50,
+        50,
+        0,
+    ]
+    assert affordable() == 0
+
+
 def test_the_price_of_more_output_is_that_of_the_tier_of_the_input() -> None:
     rates = Rates.of({"input": "1", "output": "2", "above": [{"input_tokens": 50, "output": "4"}]})
     assert [limit.cost for limit in reserved(BUDGETS[1]).more(100, rates)] == [100 * 4_000]

@@ -66,12 +66,12 @@ class Stream:
         await self.replies.wait()
         if self.failing:
             raise StoreDown("Redis does not respond.")
-        states = [LimitState(limit, self.left.get(limit.name, 10**9), 0) for limit in limits]
-        decision = decide(states)
-        for limit in limits if decision.allowed else ():
-            if limit.name in self.left:
-                self.left[limit.name] -= limit.cost
-        return decision
+        decision = decide([LimitState(limit, self.left.get(limit.name, 10**9), 0) for limit in limits])
+        if not decision.allowed:
+            return decision
+        for limit in limits:
+            self.left[limit.name] = self.left.get(limit.name, 10**9) - limit.cost
+        return Decision(True, [LimitState(limit, self.left[limit.name], 0) for limit in limits])
 
     def _pass_on(self, piece: bytes) -> list[bytes]:
         return [piece or b"END"]
@@ -134,6 +134,34 @@ async def test_a_stream_that_knows_that_it_gets_no_more_asks_no_more(awaits: boo
         await one.feed(tokens(50))
     assert one.last == tokens(20)
     assert len(one.asked) == 1
+
+
+async def test_a_stream_gets_the_rest_of_its_budget_before_it_ends() -> None:
+    one = Stream(more={"a": 200})
+    with pytest.raises(Ended):
+        await one.feed(tokens(5_000))
+    assert one.last == tokens(300)
+    assert [limits[0].cost for limits in one.asked] == [4_900, 200]
+    assert one.rejection is not None
+    assert "100000 of 100000 tokens are used or reserved" in one.rejection.message
+
+
+async def test_a_rest_that_others_have_taken_ends_the_stream_where_its_reservation_does() -> None:
+    one = Stream(more={"a": 200})
+    await one.feed(tokens(10))
+    one.left["a"] = 200
+    extend = one.stream._extend
+
+    async def taken(limits: Sequence[Limit]) -> Decision:
+        decision = await extend(limits)
+        one.left["a"] = 100
+        return decision
+
+    one.stream._extend = taken
+    with pytest.raises(Ended):
+        await one.feed(tokens(5_000))
+    assert one.last == tokens(90)
+    assert len(one.asked) == 2
 
 
 async def test_a_budget_that_lets_responses_finish_is_not_asked_again() -> None:
