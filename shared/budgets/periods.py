@@ -4,6 +4,7 @@ A period begins at local midnight, so a day has 23 or 25 hours when clocks chang
 number of days (``30d``) repeats from the day `starts`, also before it. ``total`` has no end.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -37,7 +38,8 @@ def period_of(budget: Budget, now: float) -> Period:
     starts = date.fromisoformat(budget.starts) if budget.starts else _EPOCH
     if budget.period == TOTAL:
         return Period(_midnight(starts, zone), None)
-    today = datetime.fromtimestamp(now, zone).date()
+    # `fromtimestamp` rounds to microseconds, which may be those of the next day.
+    today = datetime.fromtimestamp(math.floor(now), zone).date()
     first, after = _bounds(budget.period, today, starts)
     return Period(_midnight(first, zone), _midnight(after, zone))
 

@@ -121,6 +121,7 @@ PERIODS = st.one_of(
     starts=st.none() | st.dates(datetime(1971, 1, 1).date(), datetime(2100, 1, 1).date()).map(str),
 )
 @example(period="day", zone="Antarctica/Casey", now=1_583_596_800.0, starts=None)
+@example(period="day", zone="UTC", now=2_051_222_399.9999995, starts=None)
 def test_each_moment_is_in_one_period_and_periods_follow_each_other(
     period: str, zone: str, now: float, starts: str | None
 ) -> None:
