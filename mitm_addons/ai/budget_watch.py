@@ -8,6 +8,7 @@ from typing import Final
 from shared.alerts.alert import Alert, budget_reached
 from shared.budgets.reservation import Reservation
 from shared.core.memo import BoundedDict
+from shared.limits.values import budget_begin
 from shared.model.budgets import Budget
 from shared.model.config import Tenant
 
@@ -79,7 +80,7 @@ class BudgetWatch:
             percent=percent,
             used=one.used,
             limit=one.limit,
-            began=float(name.rpartition(":")[2]),
+            began=float(budget_begin(name) or 0),
             ends=one.ends,
             at=self._now(),
         )

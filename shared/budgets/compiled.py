@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from shared.budgets.periods import Period, effective_limit, period_of
 from shared.core.globs import matches_glob
 from shared.core.memo import BoundedDict
-from shared.limits.values import BUDGET, MAX_UNITS, Limit, Quota, budget_key
+from shared.limits.values import BUDGET, MAX_UNITS, Limit, Quota, budget_key, budget_name
 from shared.model.budgets import ALERT, Budget
 from shared.model.config import ApiKey
 
@@ -81,7 +81,7 @@ class CompiledBudget:
 
     def name(self, now: float) -> str:
         """Its name in rows of the ledger that are reserved at that time."""
-        return f"{self.budget.id}:{self.period(now).start}"
+        return budget_name(self.budget.id, self.period(now).start)
 
     def number(self, now: float) -> int:
         """Its limit at that time, with increases."""

@@ -204,20 +204,35 @@ class Decision(NamedTuple):
     decided_at: int = 0
 
 
-def budget_key(tenant_id: str, name: str) -> str:
-    """The key of a budget in a period; `name` is ``<id>:<begin of the period in seconds>``.
+def budget_name(budget_id: str, begin: int) -> str:
+    """The name of a budget in the period that begins then, in seconds since the Unix epoch: rows have it."""
+    return f"{budget_id}:{begin}"
 
-    The rows of the ledger have `name`. The tenant's id is the hash tag, as in the keys of other limits.
+
+def budget_begin(name: str) -> int | None:
+    """The begin of the period in a `budget_name`; None for a name of another form.
+
+    >>> budget_begin("bud_1:1796083200"), budget_begin("bud_1")
+    (1796083200, None)
+    """
+    begin = name.rpartition(":")[2]
+    return int(begin) if begin.removeprefix("-").isdecimal() else None
+
+
+def budget_key(tenant_id: str, name: str) -> str:
+    """The key of a budget with that `budget_name`.
+
+    The tenant's id is the hash tag, as in the keys of other limits.
     """
     return f"bud:{{{tenant_id}}}:{name}"
 
 
 def budget_keys(key: str) -> tuple[str, str, str, str]:
-    """The keys of the budget with that `budget_key`: its numbers, leases, their amounts, and the healed ones.
+    """The keys of the budget with that `budget_key`: its numbers, leases, their amounts, and the lost leases.
 
     `limits/redis/budget.lua` says what is in them.
     """
-    return key, f"{key}:held", f"{key}:amounts", f"{key}:healed"
+    return key, f"{key}:leases", f"{key}:amounts", f"{key}:lost"
 
 
 def label_of(scope: str, name: str) -> str:

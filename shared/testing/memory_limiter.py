@@ -17,14 +17,14 @@ class MemoryBudget:
     """One budget in one period.
 
     Attributes:
-        used: what was settled, and what leases had reserved that ended without a settle.
+        used: what was settled, and what lost leases had reserved.
         leases: the end and the amount of each that holds something.
-        healed: the amounts of those that ended without a settle.
+        lost: the amounts of those that ended without a settle.
     """
 
     used: int = 0
     leases: dict[str, tuple[int, int]] = field(default_factory=dict)
-    healed: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
 
     @property
     def held(self) -> int:
@@ -49,15 +49,15 @@ class MemoryBudget:
 
     def settle(self, lease: str, amount: int, *, counts_always: bool = False) -> None:
         """Count what a lease used in the end: once, unless it `counts_always`."""
-        if counts_always or lease in self.leases or lease in self.healed:
-            self.used += amount - self.healed.pop(lease, 0)
+        if counts_always or lease in self.leases or lease in self.lost:
+            self.used += amount - self.lost.pop(lease, 0)
             self.leases.pop(lease, None)
 
-    def heal(self, now: int) -> None:
+    def count_lost(self, now: int) -> None:
         """Count as used what leases have reserved that ended."""
         for lease in [lease for lease, (end, _) in self.leases.items() if end <= now]:
             _, amount = self.leases.pop(lease)
-            self.healed[lease] = self.healed.get(lease, 0) + amount
+            self.lost[lease] = self.lost.get(lease, 0) + amount
             self.used += amount
 
 
@@ -115,7 +115,7 @@ class Counters:
         decision = self.peek(limits, now)
         for limit in limits:
             if limit.key in self.budgets:
-                self.budgets[limit.key].heal(now)
+                self.budgets[limit.key].count_lost(now)
         if not decision.allowed:
             windows = {limit.key: self._windows.get(limit.key) for limit in limits}
             charged = {key: window.charged(now) for key, window in windows.items() if window is not None}

@@ -18,7 +18,7 @@ from shared.core.errors import GatewayError
 from shared.redis_server.choose import open_redis
 from shared.settings import load_settings_or_exit
 from shared.usage.aggregates import sums_of
-from shared.usage.budgets import BudgetStore
+from shared.usage.budget_store import BudgetStore
 from shared.usage.check.budgets import CountedRows, check_leases, check_used, is_complete_since, rows_until
 from shared.usage.check.sums import check_cost, check_sums
 from shared.usage.keys import ledger_key

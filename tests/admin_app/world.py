@@ -44,7 +44,7 @@ from shared.settings import Settings, load_settings
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
-from shared.usage.budgets import BudgetState, BudgetStore
+from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.reader import RowPage, UsageReader
 from shared.workers.status import Server, Status, StatusReader
 from shared.workers.store import Fleet

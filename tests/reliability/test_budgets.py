@@ -18,7 +18,7 @@ import pytest
 import requests
 from redis import Redis
 
-from shared.usage.budgets import BudgetState, BudgetStore
+from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.reader import UsageReader
 from tests.reliability.figures import figure
 from tests.reliability.processes import await_workers, workers

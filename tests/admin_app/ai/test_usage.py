@@ -15,7 +15,7 @@ import redis
 
 from admin_app.views.ai import usage as usage_views
 from shared.config_store.store import RedisStore
-from shared.usage.budgets import BudgetStore
+from shared.usage.budget_store import BudgetStore
 from shared.usage.keys import ledger_key
 from shared.usage.row import LedgerRow, Usage
 from shared.usage.settler import open_settler

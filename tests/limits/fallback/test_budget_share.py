@@ -11,7 +11,7 @@ from shared.limits.fallback.budget_share import BudgetShare
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.values import CLOSED, MAX_UNITS, NEVER, OPEN, Decision, Limit
-from shared.usage.budgets import BudgetState, BudgetStore
+from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.row import LedgerRow
 from tests.limits.fallback.guarded_world import at, is_open, worker
 from tests.limits.limits_by_name import left

@@ -79,12 +79,12 @@ class LimiterMachine(RuleBasedStateMachine):
     def a_request_comes(self, slots: list[int], cost: int, exchange: str) -> None:
         limits = self.chosen(slots, cost, exchange)
         before = self.here.stored(*limits)
-        heals = any(self.model.budget(wanted).ended(self.now) for wanted in limits if wanted.kind == BUDGET)
+        loses = any(self.model.budget(wanted).ended(self.now) for wanted in limits if wanted.kind == BUDGET)
         violated = self.model.acquire(limits, self.now)
         decision = self.here.acquire(*limits)
         assert (decision.allowed, decision.violated) == (not violated, next(iter(violated), None))
         if violated:
-            assert heals or self.here.stored(*limits) == before
+            assert loses or self.here.stored(*limits) == before
             self.check_wait(decision, violated)
             self.check_charges(decision, limits)
         else:
@@ -153,7 +153,7 @@ class LimiterMachine(RuleBasedStateMachine):
             if self.here.store is None:
                 assert isinstance(self.here.limiter, MemoryLimiter)
                 found = self.here.limiter.budget(key)
-                assert (found.used, found.held, len(found.healed)) == (
+                assert (found.used, found.held, len(found.lost)) == (
                     expected.used,
                     expected.held,
                     expected.lost,

@@ -21,7 +21,7 @@ class Reservation:
     lease: str
     amount: int
     end: int
-    is_healed: bool = False
+    is_lost: bool = False
 
 
 @dataclass
@@ -33,11 +33,11 @@ class BudgetEvents:
 
     @property
     def held(self) -> int:
-        return sum(one.amount for one in self.reserved if not one.is_healed)
+        return sum(one.amount for one in self.reserved if not one.is_lost)
 
     @property
     def used(self) -> int:
-        return sum(self.settled) + sum(one.amount for one in self.reserved if one.is_healed)
+        return sum(self.settled) + sum(one.amount for one in self.reserved if one.is_lost)
 
     @property
     def open(self) -> dict[str, int]:
@@ -46,17 +46,17 @@ class BudgetEvents:
 
     @property
     def lost(self) -> int:
-        return len({one.lease for one in self.reserved if one.is_healed})
+        return len({one.lease for one in self.reserved if one.is_lost})
 
     def ended(self, now: int) -> bool:
         """Whether a lease has ended without a settle."""
         return any(max(one.end for one in some) <= now for some in self._open().values())
 
-    def heal(self, now: int) -> None:
+    def count_lost(self, now: int) -> None:
         for some in self._open().values():
             ended = max(one.end for one in some) <= now
             for one in some:
-                one.is_healed = ended
+                one.is_lost = ended
 
     def reserve(self, wanted: Limit, now: int) -> None:
         self.reserved.append(Reservation(wanted.lease, wanted.cost, 0))
@@ -75,7 +75,7 @@ class BudgetEvents:
     def _open(self) -> dict[str, list[Reservation]]:
         found: dict[str, list[Reservation]] = {}
         for one in self.reserved:
-            if not one.is_healed:
+            if not one.is_lost:
                 found.setdefault(one.lease, []).append(one)
         return found
 
@@ -92,7 +92,7 @@ class EventList:
         """The violated limits; charges all when there is none."""
         for wanted in limits:
             if wanted.kind == BUDGET:
-                self.budget(wanted).heal(now)
+                self.budget(wanted).count_lost(now)
         violated = [wanted for wanted in limits if self.used(wanted, now) + wanted.units > wanted.quota.limit]
         for wanted in limits if not violated else ():
             if wanted.kind == CONCURRENT:

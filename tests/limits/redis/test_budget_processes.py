@@ -14,7 +14,7 @@ import redis
 
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import Limit, budget_keys
-from shared.usage.budgets import BudgetStore
+from shared.usage.budget_store import BudgetStore
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow
 from shared.usage.settler import open_settler
@@ -125,7 +125,7 @@ def test_800_clients_of_four_processes_never_spend_more_than_a_dollar(
     for process in processes:
         process.join(20)
     with redis.Redis(unix_socket_path=socket) as store:
-        heal(socket)
+        count_lost(socket)
         rows = {one.id: one for one in UsageReader(store).all_rows("tenant")}
         state = BudgetStore(store).states("tenant", {NAMES[0]: LIMIT})[NAMES[0]]
         assert spent.rejected > 0
@@ -136,15 +136,15 @@ def test_800_clients_of_four_processes_never_spend_more_than_a_dollar(
     print(f"\n{kind}: {spent.admitted} admitted, {spent.rejected} rejected, {state.used} nano-USD used")
 
 
-def heal(socket: str) -> None:
+def count_lost(socket: str) -> None:
     """Let all leases that ended count: a charge looks at some of them."""
 
     async def run() -> None:
         limiter = open_redis_limiter({"unix_socket_path": socket}, 60)
         await asyncio.sleep(1.5 * LENGTH_MS / 1000)
-        healed = [budget(10 * LIMIT, "healer", cost=0, name=name, length_ms=LENGTH_MS) for name in NAMES]
+        limits = [budget(10 * LIMIT, "later", cost=0, name=name, length_ms=LENGTH_MS) for name in NAMES]
         for _ in range(PROCESSES * CLIENTS * CALLS // 64):
-            await limiter.acquire(healed)
+            await limiter.acquire(limits)
         await limiter.close()
 
     asyncio.run(run())

@@ -10,7 +10,7 @@ from shared.config_store.client import open_everywhere
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import Limit, budget_key
 from shared.usage.aggregates import Totals, grouped
-from shared.usage.budgets import BudgetState, BudgetStore
+from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.pending import PendingBatches
 from shared.usage.reader import UsageReader
 from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow, adjustment_row

@@ -23,7 +23,7 @@ _KNOWN_MS: Final = 3_600_000
 # Budgets that one call of a script reads.
 _PAGE: Final = 200
 # A key of a budget. Its name is what rows have.
-_KEY: Final = re.compile(r"bud:\{([^}]+)\}:(.+?)(?::held|:amounts|:healed)?")
+_KEY: Final = re.compile(r"bud:\{([^}]+)\}:(.+?)(?::leases|:amounts|:lost)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class BudgetState:
     """A budget in one period, in its unit.
 
     Attributes:
-        used: what was settled, and what leases had reserved that ended without a settle.
+        used: what was settled, and what lost leases had reserved.
         held: what requests have reserved that go on.
         lost: the number of leases that ended without a settle.
         over: how much more is used than the limit.
@@ -43,7 +43,7 @@ class BudgetState:
     over: int
 
 
-class Snapshot(NamedTuple):
+class BudgetSnapshot(NamedTuple):
     """A budget and its leases at one moment.
 
     Attributes:
@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
         used, held, lost: as in `BudgetState`.
         leases, amounts: the number of leases, and of amounts that they have reserved.
         reserved: the sum of those.
-        healed, healed_sum: the number of leases that ended without a settle, and what they had reserved.
+        lost_leases, lost_sum: the number of those that are lost, and what they had reserved.
     """
 
     last_row: str
@@ -63,15 +63,12 @@ class Snapshot(NamedTuple):
     leases: int
     amounts: int
     reserved: int
-    healed: int
-    healed_sum: int
+    lost_leases: int
+    lost_sum: int
 
 
 class BudgetStore:
-    """The budgets of all tenants. The client must return bytes. Raises redis-py's errors.
-
-    A budget has a name: ``<id>:<begin of the period in seconds>``.
-    """
+    """All budgets, by their `budget_name`. The client must return bytes. Raises redis-py's errors."""
 
     def __init__(self, client: Redis, *, now: int = 0) -> None:
         """`now` injects the time, in microseconds, for tests; 0: that of the server."""
@@ -125,10 +122,10 @@ class BudgetStore:
                 found.setdefault(parts[1], set()).add(parts[2])
         return found
 
-    def snapshots(self, tenant_id: str, names: Iterable[str]) -> Iterator[tuple[str, Snapshot]]:
+    def snapshots(self, tenant_id: str, names: Iterable[str]) -> Iterator[tuple[str, BudgetSnapshot]]:
         """Yield budgets with what was stored at one moment, some at a time."""
         for some in batched(sorted(names), _PAGE):
             keys = [key for name in some for key in budget_keys(budget_key(tenant_id, name))]
             last, *found = self._snapshot(keys=[ledger_key(tenant_id), *keys])
             for name, numbers in zip(some, found, strict=True):
-                yield name, Snapshot(last.decode(), bool(numbers[0]), *map(int, numbers[1:]))
+                yield name, BudgetSnapshot(last.decode(), bool(numbers[0]), *map(int, numbers[1:]))
