@@ -190,7 +190,9 @@ def test_spans_of_plugins_have_their_verdicts_and_that_of_a_rejection_its_limit(
         assert one.span.end_time_unix_nano <= server.span.end_time_unix_nano
     assert by_kind(spans, "CLIENT") == []
     line = owner.gateway.access_line(f"trace-{trace}")
-    assert line["limits"] == [{"scope": "rule", "name": "global", "limit": 3, "remaining": 0}]
+    assert line["limits"] == [
+        {"scope": "rule", "name": "global", "unit": "requests", "limit": 3, "remaining": 0}
+    ]
     assert 0 < line["plugins_ms"] < line["milliseconds"]
 
 
