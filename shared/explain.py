@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from shared.core.errors import Rejection
+from shared.core.errors import Rejection, make_rejection
 from shared.http.client_address import client_address
 from shared.http.forwarding import client_head, plugin_view
 from shared.http.request_id import request_id
@@ -40,6 +40,7 @@ from shared.routing.upstream import Upstream
 from shared.secrets.api_keys import PepperedHasher
 from shared.settings import Settings
 from shared.stored.store import Bindings
+from shared.translation.notes import BadResponse
 
 #: The longest that a dry run may take, in seconds. A plugin that takes longer has no verdict.
 MAX_SECONDS = 10.0
@@ -223,7 +224,7 @@ async def _run(
                 await _forward(result, run, admitted, request=request, instance=instance, calls=calls)
             if result.rejection or result.responded:
                 return
-            body = await _respond(run, request.response)
+            body = await _respond(run, request.response, result.ai, calls)
     except TimeoutError:
         result.outgoing = None
         return
@@ -273,13 +274,14 @@ async def _forward(
         result.outgoing = outgoing(forwarded, found.upstream, found.body)
 
 
-async def _respond(run: Run, given: Response | None) -> bytes:
+async def _respond(run: Run, given: Response | None, ai: AiExchange | None, calls: AiCalls) -> bytes:
     """Run the stages of a plugin's response, or of the `given` one of the upstream. Return its body."""
     response = run.responded
     if response is None and given:
         choice = run.exchange.rule.upstream_headers
         head = client_head(given.headers, HIDDEN[choice])
         response = replace(given, headers=with_prefix(head) if choice == PREFIX else head)
+        response = _translated(ai, run, response, calls)
     if response is None or run.rejection:
         return b""
     body = response.body or b""
@@ -288,3 +290,17 @@ async def _respond(run: Run, given: Response | None) -> bytes:
     if not run.rejection:
         run.response_sent(body)
     return body
+
+
+def _translated(ai: AiExchange | None, run: Run, response: Response, calls: AiCalls) -> Response | None:
+    """The response of the upstream for the client; None if it is not one of its API, so it is rejected."""
+    translated = None if ai is None else calls.translated(ai)
+    if translated is None:
+        return response
+    headers = translated.head(response.status, response.headers)
+    try:
+        body = translated.whole(response.body or b"")
+    except BadResponse as error:
+        run.rejection = make_rejection("translation_failed", str(error))
+        return None
+    return Response(translated.status, headers, body)

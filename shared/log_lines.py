@@ -104,6 +104,7 @@ _BUDGETS: Mapping[str, Any] = {
 #: The members of `ai` in the line of a request.
 AI_FIELDS = (
     Field("api", _TEXT, "the API that was called, such as `openai.chat`"),
+    Field("translated", _MAYBE, "the API of the target that was called last, and what the translation lost"),
     Field("model", _MAYBE, "the provider's own name of the model that was called last"),
     Field("provider", _MAYBE, "the name of its provider"),
     Field("provider_key", _MAYBE, "the id of the provider's key"),

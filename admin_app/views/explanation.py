@@ -175,11 +175,25 @@ def _ai(one: AiExchange) -> dict[str, Any]:
                 "weight": target.weight,
                 "priority": target.priority,
                 "is_chosen": attempt is not None and attempt.target.id == target.id,
+                **_translation(one, target.id),
                 "why_not": reasons.get(target.id),
             }
             for target in (resolution.targets if resolution else ())
         ],
     }
+
+
+def _translation(one: AiExchange, target_id: str) -> dict[str, Any]:
+    """The API by which a target is called, and what the translation of the request loses."""
+    translations = one.translations
+    call = None if translations is None else translations.call(target_id)
+    if translations is None or call is None:
+        return {"api": one.call.api, "dropped": None, "changed": None}
+    lost: dict[str, Any] = {"dropped": None, "changed": None}
+    if translations.error(target_id) is None:
+        notes = translations.of(call).notes
+        lost = {"dropped": notes.dropped, "changed": notes.changed}
+    return {"api": call.call.api, **lost}
 
 
 def _upstream(explained: ExplainResult) -> dict[str, Any] | None:

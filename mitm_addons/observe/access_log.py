@@ -196,6 +196,7 @@ def _ai(one: AiExchange) -> Fields:
     key = one.attempt.key if one.attempt else None
     return {
         "api": one.call.api,
+        "translated": None if one.translated is None else _SHOWN[one.translated.report()],
         "model": target and _SHOWN[target.model],
         "provider": target and target.provider.provider.name,
         "provider_key": key and key.id,

@@ -7,6 +7,7 @@ from shared.core.memo import BoundedDict
 from shared.metrics import names
 from shared.metrics.registry import OTHER, Histogram, Registry, Value
 from shared.providers.resolve import ResolvedTarget
+from shared.routing.ai.translated import TranslatedResponse
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.row import Source, Usage
 
@@ -92,6 +93,8 @@ class ModelSeries:
         usage, reported = ai.usage, self._reported
         if ai.is_doubtful and ai.attempts is not None and ai.attempts.number > 1:
             self._registry.value(names.DOUBTFUL_REPEATS, *self._model).value += 1
+        if ai.translated is not None:
+            self._count_translated(state, ai, ai.translated)
         if state.sent.first is not None and state.sent.is_events:
             self._count_stream(state.started, state.sent.first, now, usage)
         if usage is not None:
@@ -112,6 +115,11 @@ class ModelSeries:
         if usage is not None and usage.output and now > first:
             self._rate = self._rate or self._registry.histogram(names.TOKENS_PER_SECOND, *self._model)
             self._rate.observe(usage.output / (now - first))
+
+    def _count_translated(self, state: FlowState, ai: AiExchange, translated: TranslatedResponse) -> None:
+        result = "failed" if translated.has_failed or state.code == "translation_failed" else "ok"
+        labels = *self._model, ai.call.api, translated.api, result
+        self._registry.value(names.TRANSLATED, *labels).value += 1
 
     def _count_usage(self, usage: Usage) -> None:
         """Count usage that was not reported, or the first that was."""

@@ -142,6 +142,9 @@ class ExplainedTarget(Schema):
     weight = fields.Integer(required=True)
     priority = fields.Integer(required=True)
     is_chosen = fields.Boolean(required=True)
+    api = fields.String(required=True, metadata={"description": "The API by which it is called."})
+    dropped = fields.List(fields.String(), **nullable("What its translation loses; null: there is none."))
+    changed = fields.List(fields.String(), **nullable("What it gets with another meaning."))
     why_not = _nullable("Why it is not chosen, if it could not be.")
 
 

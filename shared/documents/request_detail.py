@@ -248,7 +248,7 @@ def _rounded(milliseconds: int) -> str:
 _FAILED: Final = frozenset(
     {
         *("client_closed", "upstream_unreachable", "upstream_protocol_error", "upstream_tls"),
-        *("upstream_timeout", "overloaded", "plugin_failure", "request_timeout"),
+        *("upstream_timeout", "overloaded", "plugin_failure", "request_timeout", "translation_failed"),
     }
 )
 #: An example of a response.

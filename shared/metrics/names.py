@@ -98,6 +98,13 @@ DOUBTFUL_REPEATS = Family(
     "requests that were sent again although a call without a response may be billed",
     ("provider", "model"),
 )
+TRANSLATED = Family(
+    "gateway_translated_requests_total",
+    COUNTER,
+    "requests to a target that was called by another API than that of the client; "
+    "`result` is ok, or failed if the response could not be translated or a stream ended with an error",
+    ("provider", "model", "client_api", "api", "result"),
+)
 UPSTREAM_STATE = Family(
     "gateway_upstream_state",
     GAUGE,
@@ -209,7 +216,15 @@ BUILD_INFO = Family("gateway_build_info", GAUGE, "1", ("program", "version"), me
 
 FAMILIES: Final = (
     *(REQUESTS, DURATION, OVERHEAD, FIRST_TOKEN, TOKENS_PER_SECOND, TOKENS, COST, ATTEMPTS),
-    *(DOUBTFUL_REPEATS, UPSTREAM_STATE, KEY_STATE, PLUGIN_VERDICTS, PLUGIN_DURATION, LIMIT_REJECTIONS),
+    *(
+        DOUBTFUL_REPEATS,
+        TRANSLATED,
+        UPSTREAM_STATE,
+        KEY_STATE,
+        PLUGIN_VERDICTS,
+        PLUGIN_DURATION,
+        LIMIT_REJECTIONS,
+    ),
     *(
         LIMIT_DEGRADED,
         BUDGET_USED,

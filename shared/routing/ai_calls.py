@@ -21,7 +21,7 @@ from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai.client_body import read_model, take_body
 from shared.routing.ai.request_body import is_stored
-from shared.routing.ai.translated import RequestTranslations, TranslatedCall, TranslatedResponse
+from shared.routing.ai.translated import RequestTranslations, TranslatedResponse
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import AiRoute, ModelPool
 from shared.routing.pool_exchange import ChosenUpstream, Tell, tell_no_worker
@@ -38,6 +38,8 @@ from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
+# Characters of a reason, in which clients may name members.
+_LONGEST_REASON = 200
 _ESTIMATED = ("X-Gateway-Estimated", "1")
 # Two numbers below it, written in 13 digits each, make the ids that an upstream does not give.
 _HALF_TOKEN = 1 << 52
@@ -235,7 +237,7 @@ class AiCalls:
             return None
         now, target = self.clock.monotonic(), exchange.target
         if exchange.translated_call is not None:
-            exchange.translated = self._translated(exchange, exchange.translated_call)
+            exchange.translated = self.translated(exchange)
         if status >= 400:
             exchange.receive(status, now, wait_of(headers, self.clock.now()))
             is_ours = status == 401 and not exchange.route.is_clients
@@ -257,9 +259,10 @@ class AiCalls:
             exchange.ids = ResponseIds(partial(self._bind, exchange, self.bindings))
         return None
 
-    def _translated(self, exchange: AiExchange, call: TranslatedCall) -> TranslatedResponse | None:
-        """What translates the response of the present target."""
-        if exchange.translations is None:
+    def translated(self, exchange: AiExchange) -> TranslatedResponse | None:
+        """What translates the response of the present target; None: it speaks the API of the client."""
+        call = exchange.translated_call
+        if exchange.translations is None or call is None:
             return None
         document, tokens = exchange.document, 0
         if exchange.call.api == ANTHROPIC_MESSAGES and document.get("stream"):
@@ -314,7 +317,10 @@ def _translatable(translations: RequestTranslations, fits: Fits | None) -> Fits:
     def reason(target: Target) -> str:
         if fits is not None and (lack := fits(target)):
             return lack
-        return "" if translations.error(target.id) is None else "cannot get this request by its API"
+        error = translations.error(target.id)
+        if error is None:
+            return ""
+        return f"cannot express {error.pointer or '/'}: {error.detail}"[:_LONGEST_REASON]
 
     return reason
 

@@ -376,7 +376,8 @@ class AiExchange(PoolExchange):
             return ()
         found = () if self.route.ai.hide_target else chosen.fields
         if self.translated is not None:
-            found += ((HEADER.encode(), self.translated.report(is_hidden=self.route.ai.hide_target)),)
+            report = self.translated.report(is_hidden=self.route.ai.hide_target)
+            found += ((HEADER.encode(), report.encode()),)
         if self.is_hard or (self.attempts is not None and self.attempts.number > 1):
             found += self.attempt_fields()
         if usage is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -110,6 +111,35 @@ class TestForwarded:
         explained = asked(api, tenant, path="/v1/chat/completions", body=body % "main/gpt-4")
         assert explained["response"]["code"] == "unsupported_by_model"
         assert explained["ai"]["targets"][0]["why_not"] == "has no vision"
+
+    def test_explain_shows_how_a_request_and_its_response_are_translated(
+        self, api: Api, tenant: Tenant
+    ) -> None:
+        key = {"keys": [{"secret": "sk-0123456789abcdef012345"}]}
+        api.create(f"{tenant.url}/providers", {"name": "claude", "kind": "anthropic", **key})
+        api.create(f"{tenant.url}/providers", {"name": "main", "kind": "openai", **key})
+        targets = [{"provider": "claude", "model": "c"}, {"provider": "main", "model": "g", "priority": 1}]
+        api.create(f"{tenant.url}/models", {"name": "both", "targets": targets})
+        api.create(f"{tenant.url}/rules", {"path": "/v1", "ai": {"providers": ["main"]}})
+        body = '{"model": "both", "seed": 1, %s "messages": [{"role": "user", "content": "Hi"}]}'
+        message = {"content": [{"type": "text", "text": "Yes"}], "stop_reason": "end_turn", "usage": {}}
+        response = {
+            "status": 200,
+            "headers": {"Content-Type": "application/json"},
+            "body": json.dumps(message),
+        }
+        given = {"path": "/v1/chat/completions", "body": body % "", "response": response}
+        explained = asked(api, tenant, **given)
+        seen = [(one["api"], one["dropped"], one["changed"]) for one in explained["ai"]["targets"]]
+        assert seen == [("anthropic.messages", ["seed"], []), ("openai.chat", None, None)]
+        assert explained["upstream"]["url"].endswith("/v1/messages")
+        assert json.loads(explained["upstream"]["body"])["max_tokens"] == 4096
+        assert json.loads(explained["response"]["body"])["choices"][0]["message"]["content"] == "Yes"
+        page = {**given, "response": {**response, "body": "<html>"}}
+        assert asked(api, tenant, **page)["response"]["code"] == "translation_failed"
+        several = asked(api, tenant, **{**given, "body": body % '"n": 2,'})["ai"]["targets"]
+        assert several[0]["why_not"].startswith("cannot express /n: ")
+        assert [one["is_chosen"] for one in several] == [False, True]
 
     def test_explain_shows_the_budgets_that_count_a_request(self, api: Api, tenant: Tenant) -> None:
         provider = {"kind": "openai", "keys": [{"secret": "sk-0123456789abcdef012345"}], "name": "main"}

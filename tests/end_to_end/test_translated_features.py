@@ -250,3 +250,26 @@ def test_a_server_that_rejects_to_report_usage_is_asked_without(world: World) ->
         message = stream.get_final_message()
     assert [block.text for block in message.content if block.type == "text"] == ["Hi"]
     assert (message.usage.input_tokens > 0, len(upstream.asked) > before) == (True, True)
+
+
+def test_log_record_and_metrics_say_what_was_translated(world: World) -> None:
+    gateway = world.tenant.gateway
+    world.model("claude", lambda _: said("Hi"))
+    identity = f"{world.tenant.id}-translated"
+    body = {"model": "claude", "messages": TURN, "seed": 1}
+    world.tenant.request("POST", "/v1/chat/completions", json=body, headers={"X-Request-ID": identity})
+    line = gateway.access_line(identity)
+    assert line["ai"]["translated"] == "anthropic.messages; dropped=seed"
+    assert (line["ai"]["api"], line["ai"]["output"], line["ai"]["finish"]) == ("openai.chat", 4, "end_turn")
+    labels = 'api="anthropic.messages",client_api="openai.chat",model="claude",provider="claude"'
+    for _ in until(10):
+        counted = gateway.metrics().get(f'gateway_translated_requests_total{{{labels},result="ok"}}', 0)
+        if counted:
+            break
+    assert counted >= 1
+    url = f"/tenants/{world.tenant.id}/requests"
+    for _ in until(10):
+        if found := gateway.call("GET", f"{url}?q={identity}").json()["requests"]:
+            break
+    record = gateway.call("GET", f"{url}/{found[0]['id']}").json()
+    assert record["log"]["ai"]["translated"] == line["ai"]["translated"]

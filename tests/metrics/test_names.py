@@ -13,6 +13,7 @@ counter gateway_tokens_total tenant provider model type source
 counter gateway_cost_usd_total tenant provider model
 counter gateway_upstream_attempts_total provider model outcome
 counter gateway_upstream_doubtful_repeats_total provider model
+counter gateway_translated_requests_total provider model client_api api result
 gauge gateway_upstream_state provider target
 gauge gateway_provider_key_state provider key
 counter gateway_plugin_verdicts_total plugin stage verdict mode

@@ -175,14 +175,9 @@ class TranslatedResponse:
         self.is_streamed = not headers.get("content-encoding")
         return _with(kept, *_EVENTS)
 
-    def report(self, *, is_hidden: bool) -> bytes:
-        """What the translation has lost and changed so far, as the client gets it in a header."""
-        return self._context.notes.header(_HIDDEN if is_hidden else self.api).encode()
-
-    @property
-    def notes(self) -> Notes:
-        """What the translation has lost and changed so far."""
-        return self._context.notes
+    def report(self, *, is_hidden: bool = False) -> str:
+        """The API of the upstream unless it is hidden, and what the translation lost and changed so far."""
+        return self._context.notes.header(_HIDDEN if is_hidden else self.api)
 
     def whole(self, body: bytes) -> bytes:
         """The response for the client, once all of it has come. Raises `BadResponse`."""
