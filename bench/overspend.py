@@ -23,7 +23,7 @@ from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimite
 from bench.report import Target, cell, table
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import BUDGET, Limit, Quota, budget_key
-from shared.usage.budgets import BudgetStore
+from shared.usage.budget_store import BudgetStore
 from shared.usage.row import LedgerRow, Usage
 from shared.usage.settler import open_settler
 

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
-from shared.budgets.reservation import Reservation, Share
-from shared.budgets.spent import spent
-from shared.budgets.stream_gate import StreamGate
+from shared.budgets.rejections import budget_spent
+from shared.budgets.reservation import Hold, Reservation
+from shared.budgets.stream_cutter import StreamCutter
 from shared.core import tasks
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.passing import Pass
@@ -42,7 +42,7 @@ class BudgetStream:
 
     def __init__(
         self,
-        gate: StreamGate,
+        cutter: StreamCutter,
         reservation: Reservation,
         rates: Rates | None,
         pass_on: Pass,
@@ -52,7 +52,7 @@ class BudgetStream:
         may_wait: bool,
     ) -> None:
         """`pass_on` gets what passes. `rates` are the prices of the target that responds."""
-        self._gate, self._reservation, self._rates = gate, reservation, rates
+        self._cutter, self._reservation, self._rates = cutter, reservation, rates
         self._pass_on, self._extend, self._stop, self._may_wait = pass_on, extend, stop, may_wait
         self._asking: asyncio.Task[None] | None = None
         self._rejection = make_rejection("quota_exceeded", _UNKNOWN, {SHOULD_RETRY: "false"})
@@ -64,25 +64,25 @@ class BudgetStream:
         cls, ai: AiExchange, pass_on: Pass, day: str, extend: Extend, stop: Stop, *, may_wait: bool
     ) -> Self | None:
         """The function for the stream of the present target; None if no budget counts its output."""
-        gate, reserved, chosen = ai.open_gate(), ai.reservation, ai.chosen
-        if gate is None or reserved is None or chosen is None:
+        cutter, reserved, chosen = ai.open_cutter(), ai.reservation, ai.chosen
+        if cutter is None or reserved is None or chosen is None:
             return None
         rates = ai.route.rates(chosen, day=day)
-        return cls(gate, reserved, rates, pass_on, extend=extend, stop=stop, may_wait=may_wait)
+        return cls(cutter, reserved, rates, pass_on, extend=extend, stop=stop, may_wait=may_wait)
 
     def __call__(self, piece: bytes) -> Any:
-        gate = self._gate
-        if gate.is_over:
+        cutter = self._cutter
+        if cutter.is_over:
             return []
-        passed = gate.feed(piece)
+        passed = cutter.feed(piece)
         self._ask()
-        if gate.is_over:
+        if cutter.is_over:
             sent = self._passed_on(passed)
             return self._stop_later(sent) if inspect.isawaitable(sent) else self._stop_after(sent)
-        if gate.is_waiting and self._may_wait:
+        if cutter.is_waiting and self._may_wait:
             return self._later(passed, is_last=not piece)
         if not piece:
-            passed += gate.end()
+            passed += cutter.end()
             return self._ended(passed)
         return self._pass_on(passed) if passed else []
 
@@ -90,18 +90,18 @@ class BudgetStream:
         """Ask for nothing any more, and let go of the flow, which refers to this stream."""
         if self._asking is not None:
             self._asking.cancel()
-        self._gate.is_over, self._stop = True, _stop_nothing
+        self._cutter.is_over, self._stop = True, _stop_nothing
 
     async def _later(self, passed: bytes, *, is_last: bool) -> list[bytes]:
         """Wait until what was held back may pass, or never will."""
-        gate, sent = self._gate, await _pieces(self._passed_on(passed))
-        while gate.is_waiting and self._asking is not None:
+        cutter, sent = self._cutter, await _pieces(self._passed_on(passed))
+        while cutter.is_waiting and self._asking is not None:
             await asyncio.wait([self._asking])
-            sent += await _pieces(self._passed_on(gate.release()))
+            sent += await _pieces(self._passed_on(cutter.release()))
             self._ask()
-        if gate.is_over:
+        if cutter.is_over:
             return self._stop_after(sent)
-        return [*sent, *await _pieces(self._ended(gate.end()))] if is_last else sent
+        return [*sent, *await _pieces(self._ended(cutter.end()))] if is_last else sent
 
     def _stop_after(self, sent: Any) -> list[bytes]:
         """End the stream after its last pieces."""
@@ -121,12 +121,12 @@ class BudgetStream:
 
     def _ask(self) -> None:
         """Ask for more, if it is time to."""
-        more = self._gate.allowance.more(self._gate.missing)
+        more = self._cutter.allowance.more(self._cutter.missing)
         if more:
             self._asking = tasks.begin(self._reserve(more), "reserve")
 
     async def _reserve(self, tokens: int) -> None:
-        allowance, cutting = self._gate.allowance, list[tuple[Share, LimitState]]()
+        allowance, cutting = self._cutter.allowance, list[tuple[Hold, LimitState]]()
         while limits := self._reservation.more(tokens, self._rates, without=self._without):
             try:
                 decision = await self._extend(limits)
@@ -140,22 +140,22 @@ class BudgetStream:
                     self._end_by(cutting[0][0], decision.states)
                 return
             full = self._reservation.spent_in(decision.states)
-            was_rest, cutting = bool(cutting), [(share, state) for share, state in full if share.cuts]
+            was_rest, cutting = bool(cutting), [(hold, state) for hold, state in full if hold.cuts]
             if cutting:
                 rest = 0 if was_rest else self._reservation.affordable(cutting, self._rates)
                 if not rest:
                     self._end_by(cutting[0][0], decision.states)
                     return
                 tokens = rest
-            self._without.update(share.name for share, _ in full if not share.cuts)
+            self._without.update(hold.name for hold, _ in full if not hold.cuts)
         # Every budget that counts output lets the response be finished.
         allowance.deny(goes_on=True)
 
-    def _end_by(self, share: Share, states: Sequence[LimitState]) -> None:
+    def _end_by(self, hold: Hold, states: Sequence[LimitState]) -> None:
         """Let the stream end where the reservation does, because of this budget."""
-        state = next(state for state in states if state.limit.key == share.limit.key)
-        self._rejection = spent(share.budget.budget, state, ends=True)
-        self._gate.allowance.deny(goes_on=False)
+        state = next(state for state in states if state.limit.key == hold.limit.key)
+        self._rejection = budget_spent(hold.compiled.budget, state, ends=True)
+        self._cutter.allowance.deny(goes_on=False)
 
 
 def _joined(sent: Any) -> bytes:

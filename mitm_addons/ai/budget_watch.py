@@ -48,17 +48,17 @@ class BudgetWatch:
 
     def note(self, tenant: Tenant, reservation: Reservation) -> None:
         """Watch the budgets that a request of the tenant has reserved in."""
-        for share, state in zip(reservation.shares, reservation.states, strict=True):
-            name, limit = (tenant.id, share.name), state.limit.quota.limit
+        for hold, state in zip(reservation.holds, reservation.states, strict=True):
+            name, limit = (tenant.id, hold.name), state.limit.quota.limit
             known = self._watched.get(name)
             if known is None:
-                ends = share.limit.resets_at / 1000 or None
+                ends = hold.limit.resets_at / 1000 or None
                 watched = _Watched(
-                    budget=share.budget.budget, tenant=tenant.subdomain, limit=limit, ends=ends
+                    budget=hold.compiled.budget, tenant=tenant.subdomain, limit=limit, ends=ends
                 )
                 self._watched.keep(name, watched)
             else:
-                known.budget, known.limit = share.budget.budget, limit
+                known.budget, known.limit = hold.compiled.budget, limit
 
     def settled(self, tenant_id: str, name: str, used: int) -> None:
         """A budget, by its name in rows, has used so much."""

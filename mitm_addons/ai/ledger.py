@@ -61,7 +61,7 @@ class Ledger:
         reserved = ai.reservation
         if admitted is None or chosen is None or usage is None or resolution is None:
             if reserved is not None:
-                self._release(ai.tenant_id, reserved.id, [share.name for share in reserved.shares])
+                self._release(ai.tenant_id, reserved.id, [hold.name for hold in reserved.holds])
             return
         target = chosen.resolved
         counted: Mapping[str, int] = {}

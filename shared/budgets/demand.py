@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from shared.budgets.allowance import BytesPerToken
 from shared.core.memo import BoundedDict
 from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, USD
+from shared.model.messages import Expected
 from shared.providers.calls import OPENAI_AUDIO, OPENAI_IMAGES, SPEECH, ApiCall
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.estimate import BYTES_PER_SECOND, estimate_request
@@ -26,6 +27,8 @@ MAX_ASKED: Final = 10**8
 #: The models of tenants, and of keys, of which a worker remembers what they use.
 MAX_LEARNED: Final = 4_096
 
+# How many tokens are priced at a time, so that the price of one is exact.
+_PRICED: Final = 1_000_000
 # The members with the most tokens of output, by API; the last one is Gemini's.
 _MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 # APIs whose responses are not text.
@@ -70,17 +73,31 @@ class Demand:
         """What it is expected to use of a unit; None for money if a price is not known."""
         return self.amount(unit, self.usual)
 
-    def most_of(self, unit: str) -> int | None:
-        """The most that it uses of a unit."""
-        return self.amount(unit, self.most)
-
     def least_of(self, unit: str) -> int | None:
         """What it is expected to use without any guess: if it does not bound its output, its input alone."""
         return self.amount(unit, self.usual if self.is_bounded else replace(self.usual, output=0))
 
+    def expected(self, unit: str) -> Expected | None:
+        """The same for rate limits; None for money if a price is not known."""
+        usual, least = self.of(unit), self.least_of(unit)
+        return None if usual is None or least is None else Expected(usual, least)
+
     def amount(self, unit: str, usage: Usage) -> int | None:
         """How much of a unit some usage is, at the highest price; None for money if a price is not known."""
         return amount_of(unit, usage, self._cost(usage) if unit == USD else None)
+
+    def output_amount(self, unit: str, tokens: int) -> int:
+        """How much of tokens or money so many more tokens of output are; 0 if their price is not known."""
+        if unit != USD:
+            return tokens
+        without = replace(self.usual, output=0)  # the input decides about the price of a token
+        prices = [self.amount(unit, one) or 0 for one in (without, replace(without, output=tokens))]
+        return prices[1] - prices[0]
+
+    def affordable(self, unit: str, amount: int) -> int | None:
+        """The tokens of output that an amount of tokens or money buys; None: any number."""
+        price = self.output_amount(unit, _PRICED)
+        return amount * _PRICED // price if price > 0 else None
 
     def capped(self, output: int) -> Self:
         """The same with at most so many tokens of output."""

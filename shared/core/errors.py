@@ -244,7 +244,13 @@ LOG_ONLY = ("client_closed",)
 STATUS: Mapping[str, int] = {code: status for code, (status, _) in ERRORS.items() if code not in LOG_ONLY}
 
 
-def make_rejection(code: str, message: str = "", headers: Mapping[str, str] = EMPTY) -> Rejection:
+def make_rejection(
+    code: str,
+    message: str = "",
+    headers: Mapping[str, str] = EMPTY,
+    *,
+    details: Mapping[str, object] = EMPTY,
+) -> Rejection:
     """Make the gateway's own rejection, with the table's text unless `message` is more precise.
 
     A 503 tells when to retry: after one second, unless `headers` has another time. The SDKs of OpenAI and
@@ -255,7 +261,7 @@ def make_rejection(code: str, message: str = "", headers: Mapping[str, str] = EM
         headers = {"Retry-After": "1", **headers}
     if code in _FINAL:
         headers = {"x-should-retry": "false", **headers}
-    return Rejection(status, code, message or text, headers=headers)
+    return Rejection(status, code, message or text, headers=headers, details=details)
 
 
 def describe_error(error: BaseException) -> str:

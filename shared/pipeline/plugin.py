@@ -23,7 +23,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import marshmallow
 from marshmallow import fields
 
-from shared.budgets.reserving import Reserving
+from shared.budgets.admission import BudgetAdmission
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import Invalid, Problem, describe_error
@@ -333,9 +333,9 @@ class Plugin:
         return tuple(stage for stage in Stage if cls.method(stage) is not None)
 
 
-#: Makes what decides whether the budgets of a rule admit a request: of the id of its row, and the time of
-#: Redis. None: no budget counts it.
-Reserve = Callable[[Exchange, str, float], Reserving | None]
+#: Begins the admission of a request by the budgets of its rule: of the request, the id of its row, and the
+#: time of Redis. None: no budget counts it.
+Reserve = Callable[[Exchange, str, float], BudgetAdmission | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,7 +354,7 @@ class ResolvedEntry:
         rule_id: the rule, to which its counters belong.
         is_shadow: it never acts; what it would do is noted.
         serves_models: its rule is one for AI, so that requests use tokens and money.
-        reserve: makes the budgets' part of a limiter's decision; None: the entry has no budgets.
+        reserve: begins the admission of a request by budgets; None: the entry has no budgets.
     """
 
     plugin: Plugin

@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields, validate
 
 from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
-from shared.budgets.reserving import AGAIN, Judged, Reserving
+from shared.budgets.admission import AGAIN, BudgetAdmission, Judged
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem, Rejection
@@ -240,7 +240,7 @@ class RateLimiter(Plugin):
         return self._verdict(decision, charged)
 
     async def _budgeted(
-        self, exchange: Exchange, models: Sequence[str], lease: str, budgets: Reserving
+        self, exchange: Exchange, models: Sequence[str], lease: str, budgets: BudgetAdmission
     ) -> Verdict:
         """Charge the request to all limits and its budgets, or reject it."""
         if (rejection := budgets.prepare()) is not None:
@@ -250,7 +250,7 @@ class RateLimiter(Plugin):
                 charged = self._resolver.of(exchange, models, lease, self._has_counter)
             except PriceNotKnown:
                 return _unpriced(models[-1])
-            limits = [*(charge.limit for charge in charged), *(share.limit for share in budgets.shares)]
+            limits = [*(charge.limit for charge in charged), *(hold.limit for hold in budgets.holds)]
             if not limits:
                 return CONTINUE
             try:
@@ -264,7 +264,7 @@ class RateLimiter(Plugin):
             models = exchange.models
 
     def _with_budgets(
-        self, decision: Decision, charged: Sequence[Charge], budgets: Reserving, found: Judged
+        self, decision: Decision, charged: Sequence[Charge], budgets: BudgetAdmission, found: Judged
     ) -> Verdict:
         """The verdict that follows from a decision and what the budgets make of it."""
         # `_replace` would take three times as long.
@@ -275,7 +275,7 @@ class RateLimiter(Plugin):
         verdict = self._verdict(own, charged)
         if isinstance(verdict, Reject) or found is None:
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
-        slots = [*_slots([charge.limit for charge in charged]), *[share.limit for share in found.shares]]
+        slots = [*_slots([charge.limit for charge in charged]), *[hold.limit for hold in found.holds]]
         notes = {**verdict.notes, "budgets": found.states, "slots": slots}
         if told := {**found.headers, **mode_header(decision)}:
             notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **told}

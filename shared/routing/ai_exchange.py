@@ -11,7 +11,7 @@ from shared.bodies.json.model_names import ModelRenamer, renamed_response
 from shared.budgets.allowance import Allowance
 from shared.budgets.demand import NOTHING, Demand, LearnedDemand, amount_of, demand_of
 from shared.budgets.reservation import Reservation
-from shared.budgets.stream_gate import StreamGate
+from shared.budgets.stream_cutter import StreamCutter
 from shared.core.errors import ERRORS, Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.http.passing import Pass, filtered, reading
@@ -68,7 +68,7 @@ class AiExchange(PoolExchange):
         cost_usd: the sum as text.
         key_id: the API key of the client; empty: none.
         reservation: what budgets have set aside; None: no budget counts the request.
-        gate: lets a stream pass while its budgets do; None: they do not count its output.
+        cutter: lets a stream pass while its budgets do; None: they do not count its output.
         translations: those of the request; None: all targets speak the API of the client.
         translated_call: how the present target is called; None: it speaks the API of the client.
         translated: translates its response; None: it passes as it is.
@@ -98,7 +98,7 @@ class AiExchange(PoolExchange):
     cost_usd: str | None = None
     key_id: str = ""
     reservation: Reservation | None = None
-    gate: StreamGate | None = None
+    cutter: StreamCutter | None = None
     translations: RequestTranslations | None = None
     translated_call: TranslatedCall | None = None
     translated: TranslatedResponse | None = None
@@ -191,15 +191,14 @@ class AiExchange(PoolExchange):
 
     def admit(self, reservation: Reservation, found: tuple[Resolution, ModelPool] | None) -> None:
         """Budgets admit the request, for another model than the one asked for if one was `found`."""
-        self.reservation = reservation if reservation.shares else None
+        self.reservation = reservation if reservation.holds else None
         if found is not None:
             self.resolution, self.pool = found
             self._demand = reservation.demand
 
     def expected(self, unit: str) -> Expected | None:
         """What the request is expected to use of a unit, see `shared.model.messages.Metered`."""
-        usual, least = self.demand.of(unit), self.demand.least_of(unit)
-        return None if usual is None or least is None else Expected(usual, least)
+        return self.demand.expected(unit)
 
     def used(self, unit: str) -> int | None:
         """What the request used of a unit; 0 before its end, and if no provider may bill it."""
@@ -257,14 +256,14 @@ class AiExchange(PoolExchange):
             pass_on = filtered(UsageRemover(), pass_on)
         return reading(self.meter.feed_stream, pass_on)
 
-    def open_gate(self) -> StreamGate | None:
-        """The gate for the stream of the present target; None if no budget counts its output."""
+    def open_cutter(self) -> StreamCutter | None:
+        """The cutter for the stream of the present target; None if no budget counts its output."""
         reserved = None if self.reservation is None else self.reservation.output
         if reserved is None or self.meter is None:
             return None
         per_token = self._learned.text.of(self._text_name)
-        self.gate = StreamGate(Allowance(reserved), self.upstream_api, per_token)
-        return self.gate
+        self.cutter = StreamCutter(Allowance(reserved), self.upstream_api, per_token)
+        return self.cutter
 
     @property
     def _text_name(self) -> str:
@@ -335,9 +334,9 @@ class AiExchange(PoolExchange):
             learned, asked = self._learned, self.asked
             learned.learn_input(self.tenant_id, asked, estimate=demand.estimate, reported=usage.input)
             learned.learn_output(self.key_id or self.tenant_id, asked, usage.output)
-            if self.gate is not None:
+            if self.cutter is not None:
                 learned.text.learn(
-                    self._text_name, size=self.gate.size, output=usage.output, reasoning=usage.reasoning
+                    self._text_name, size=self.cutter.size, output=usage.output, reasoning=usage.reasoning
                 )
 
     def _own_usage(self, *, is_complete: bool, is_sent: bool) -> Usage | None:
@@ -347,7 +346,7 @@ class AiExchange(PoolExchange):
         if self.meter is None:
             self.meter = self._held_meter()
         if self.meter is not None:
-            passed = None if self.gate is None else math.ceil(self.gate.allowance.seen)
+            passed = None if self.cutter is None else math.ceil(self.cutter.allowance.seen)
             usage = self.meter.finish(estimate=0, is_complete=is_complete, passed=passed)
         elif (is_sent or self.is_doubtful) and self.call.api in USAGE_FIELDS:
             usage = Usage(source=Source.ESTIMATED)

@@ -32,7 +32,7 @@ from shared.pipeline.chain import Catalogue, budget_entry, effective_chain, reso
 from shared.pipeline.plan import Plan, make_plan
 from shared.pipeline.plugin import Tools
 from shared.providers.headers import UPSTREAM_HEADERS
-from shared.routing.ai.reserving import reserving_of
+from shared.routing.ai.budget_admission import budget_admission_of
 from shared.routing.ai_route import AiRoute
 from shared.routing.body_limits import BodyLimits
 from shared.routing.platform import CompiledPlatform, compile_platform, compile_providers
@@ -326,7 +326,7 @@ class Compiler:
 
         entries = resolve_chain(chain, tenant, rule, self.catalogue, unseal)
         if has_budgets:
-            entries.append(budget_entry(self.catalogue, tenant.id, rule.id, reserving_of))
+            entries.append(budget_entry(self.catalogue, tenant.id, rule.id, budget_admission_of))
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")
         plan.start(self.tools.owned_by(tenant.id))
         return plan

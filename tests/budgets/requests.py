@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from shared.budgets.admission import BudgetAdmission, ModelRequest
 from shared.budgets.compiled import Candidate, RuleBudgets
 from shared.budgets.demand import Demand
-from shared.budgets.reserving import ModelRequest, Reserving
 from shared.core.errors import Rejection, make_rejection
 from shared.limits.values import MAX_UNITS, Decision, Limit, LimitState, decide
 from shared.model.budgets import Budget, BudgetScope
@@ -53,14 +53,14 @@ def not_found(name: str) -> Rejection:
     return make_rejection("model_not_found", f"There is no model {name} here.")
 
 
-def reserving(
+def budget_admission(
     *budgets: Budget,
     request: ModelRequest | None = None,
-    instead: Callable[[str], ModelRequest | Rejection] = not_found,
+    with_model: Callable[[str], ModelRequest | Rejection] = not_found,
     key: ApiKey | None = KEY,
-) -> Reserving:
+) -> BudgetAdmission:
     rule = RuleBudgets(budgets, "t1", "rule_1")
-    return Reserving(rule, key, request or model_request(), instead, id="rid", now=NOW)
+    return BudgetAdmission(rule, key, request or model_request(), with_model, id="rid", now=NOW)
 
 
 def decided(limits: Sequence[Limit], left: Mapping[str, int]) -> Decision:

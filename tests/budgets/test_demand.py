@@ -50,7 +50,7 @@ def test_the_output_is_what_is_usual_and_at_most_what_is_allowed(
 
 def test_at_most_a_request_uses_what_it_and_the_model_allow() -> None:
     demand = demand_of(CHAT, {**HELLO, "max_tokens": 128_000}, 80, max_output=16_000, usual_output=200)
-    assert (demand.of(OUTPUT_TOKENS), demand.most_of(OUTPUT_TOKENS)) == (200, 16_000)
+    assert (demand.of(OUTPUT_TOKENS), demand.amount(OUTPUT_TOKENS, demand.most)) == (200, 16_000)
 
 
 def test_the_least_of_a_request_without_a_bound_is_its_input() -> None:
@@ -67,7 +67,7 @@ def test_the_price_is_that_of_the_dearest_target() -> None:
 
 def test_the_price_is_not_known_if_that_of_any_target_is_not() -> None:
     demand = demand_of(CHAT, HELLO, 80, rates=(CHEAP, None))
-    assert (demand.of(USD), demand.most_of(USD), demand.least_of(USD)) == (None, None, None)
+    assert (demand.of(USD), demand.amount(USD, demand.most), demand.least_of(USD)) == (None, None, None)
 
 
 def test_a_call_that_the_client_pays_costs_nothing() -> None:
@@ -110,7 +110,7 @@ def test_a_call_without_a_model_uses_nothing_but_a_request(path: str) -> None:
 def test_any_body_uses_at_least_a_token_and_at_most_its_most(document: object, path: str) -> None:
     demand = demand_of(call(path), document, 10, rates=(CHEAP,))
     for unit in (TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, USD):
-        least, usual, most = demand.least_of(unit), demand.of(unit), demand.most_of(unit)
+        least, usual, most = demand.least_of(unit), demand.of(unit), demand.amount(unit, demand.most)
         assert 0 <= (least or 0) <= (usual or 0) <= (most or 0)
         assert most is not None
     assert (demand.least_of(INPUT_TOKENS) or 0) >= 1

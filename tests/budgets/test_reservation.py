@@ -1,21 +1,21 @@
 """What budgets count of a request in the end, and what a longer response reserves."""
 
 from shared.budgets.compiled import Candidate
+from shared.budgets.rejections import budget_spent
 from shared.budgets.reservation import Reservation
-from shared.budgets.spent import spent
 from shared.limits.values import LimitState
 from shared.model.budgets import Budget
 from shared.usage.prices import Rates
 from shared.usage.row import Usage
-from tests.budgets.requests import RATES, budget, decided, model_request, reserving
+from tests.budgets.requests import RATES, budget, budget_admission, decided, model_request
 
 GPT, CLAUDE = Candidate("openai", ("openai/gpt-6", "fast")), Candidate("anthropic", ("claude-5", "fast"))
 
 
 def reserved(*budgets: Budget) -> Reservation:
-    one = reserving(*budgets, request=model_request(targets=[GPT, CLAUDE]))
+    one = budget_admission(*budgets, request=model_request(targets=[GPT, CLAUDE]))
     assert one.prepare() is None
-    found = one.judge(decided([share.limit for share in one.shares], {}))
+    found = one.judge(decided([hold.limit for hold in one.holds], {}))
     assert isinstance(found, Reservation)
     return found
 
@@ -34,7 +34,7 @@ def test_each_budget_counts_what_was_used_in_its_unit_and_only_the_target_that_s
     found = one.settle(GPT, Usage(input=10, output=5), 70)
     start = 1796083200
     assert found == {f"t:{start}": 15, f"usd:{start}": 70, f"n:{start}": 1, f"claude:{start}": 0}
-    assert one.counted_by_key == {share.limit.key: found[share.name] for share in one.shares}
+    assert one.counted_by_key == {hold.limit.key: found[hold.name] for hold in one.holds}
 
 
 def test_a_cost_that_turns_out_not_to_be_known_counts_as_it_was_reserved() -> None:
@@ -92,9 +92,9 @@ def test_a_request_without_a_budget_of_output_has_no_bound() -> None:
 def test_the_budgets_that_have_no_more_are_named_in_order() -> None:
     one = reserved(budget("a"), budget("b", overrun="finish"))
     states = [LimitState(limit, 5, 0) for limit in one.more(256, None)]
-    assert [share.limit.name for share, _ in one.spent_in(states)] == ["a", "b"]
-    assert [share.cuts for share in one.shares] == [True, False]
-    rejection = spent(one.shares[0].budget.budget, states[0], ends=True)
+    assert [hold.limit.name for hold, _ in one.spent_in(states)] == ["a", "b"]
+    assert [hold.cuts for hold in one.holds] == [True, False]
+    rejection = budget_spent(one.holds[0].compiled.budget, states[0], ends=True)
     assert rejection.message == (
         "The budget 'a' has no more for this response: 995 of 1000 tokens are used or reserved. "
         "It resets at 2027-01-01T00:00:00Z."

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from shared.budgets.admission import BudgetAdmission, ModelRequest
 from shared.budgets.compiled import RuleBudgets
-from shared.budgets.reserving import ModelRequest, Reserving
 from shared.core.errors import Rejection
 from shared.limits.values import BUDGET, Decision, Limit, LimitState
 from shared.model.budgets import Budget
@@ -32,18 +32,18 @@ class BudgetGate(Gate):
         limiter: Any,
         *budgets: Budget,
         limits: Sequence[tuple[str, Any]] = (),
-        instead: Callable[[str], ModelRequest | Rejection] = not_found,
+        with_model: Callable[[str], ModelRequest | Rejection] = not_found,
         request: ModelRequest | None = None,
     ) -> None:
         super().__init__(limiter, limits)
         rule = RuleBudgets(budgets, self.tenant, self.rule)
-        self.made: list[Reserving] = []
+        self.made: list[BudgetAdmission] = []
 
-        def reserve(exchange: Exchange, id: str, now: float) -> Reserving | None:
+        def reserve(exchange: Exchange, id: str, now: float) -> BudgetAdmission | None:
             if exchange.metered is None:
                 return None
             asked = request or model_request()
-            self.made.append(Reserving(rule, exchange.key, asked, instead, id=id, now=now))
+            self.made.append(BudgetAdmission(rule, exchange.key, asked, with_model, id=id, now=now))
             return self.made[-1]
 
         parsed = [
@@ -142,7 +142,10 @@ def test_another_model_takes_the_place_and_its_own_windows_count(limiter: Memory
     }
     tokens = {"global": {"limit": 1_000, "unit": "tokens", "window": "1m"}}
     gate = BudgetGate(
-        limiter, spent, limits=[("rule", {"limits": by_model}), ("tenant", {"limits": tokens})], instead=cheap
+        limiter,
+        spent,
+        limits=[("rule", {"limits": by_model}), ("tenant", {"limits": tokens})],
+        with_model=cheap,
     )
     verdict = gate.ask()
     assert isinstance(verdict, Continue)

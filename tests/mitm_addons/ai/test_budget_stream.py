@@ -10,11 +10,11 @@ import pytest
 from mitm_addons.ai.budget_stream import BudgetStream
 from shared.budgets.allowance import Allowance
 from shared.budgets.reservation import Reservation
-from shared.budgets.stream_gate import StreamGate
+from shared.budgets.stream_cutter import StreamCutter
 from shared.core.errors import Rejection, StoreDown
 from shared.limits.values import Decision, Limit, LimitState, decide
 from shared.model.budgets import Budget
-from tests.budgets.requests import RATES, budget, decided, model_request, reserving
+from tests.budgets.requests import RATES, budget, budget_admission, decided, model_request
 
 
 def tokens(number: int) -> bytes:
@@ -37,11 +37,11 @@ class Stream:
         awaits: bool = False,
         failing: bool = False,
     ) -> None:
-        one = reserving(
+        one = budget_admission(
             *(budgets or (budget("a", limit=100_000),)), request=model_request(output=100, most=100)
         )
         assert one.prepare() is None
-        found = one.judge(decided([share.limit for share in one.shares], {}))
+        found = one.judge(decided([hold.limit for hold in one.holds], {}))
         assert isinstance(found, Reservation)
         self.left, self.failing = more or {}, failing
         self.asked: list[Sequence[Limit]] = []
@@ -50,9 +50,9 @@ class Stream:
         self.sent = bytearray()
         self.rejection: Rejection | None = None
         self.last = b""
-        self.gate = StreamGate(Allowance(found.output or 0), "openai.chat", 4.0)
+        self.cutter = StreamCutter(Allowance(found.output or 0), "openai.chat", 4.0)
         self.stream = BudgetStream(
-            self.gate,
+            self.cutter,
             found,
             RATES,
             self._pass_on_later if awaits else self._pass_on,
@@ -226,7 +226,7 @@ async def test_a_closed_stream_asks_for_nothing_any_more() -> None:
     one.stream.close()
     one.replies.set()
     await asyncio.sleep(0)
-    assert one.gate.allowance.reserved == 100
+    assert one.cutter.allowance.reserved == 100
     assert await one.feed(tokens(1)) == b""
     late = Stream()
     flow = weakref.ref(late)

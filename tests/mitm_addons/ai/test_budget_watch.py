@@ -7,7 +7,7 @@ from shared.alerts.alert import Alert
 from shared.budgets.reservation import Reservation
 from shared.model.budgets import Budget
 from shared.model.config import Tenant
-from tests.budgets.requests import NOW, budget, decided, reserving
+from tests.budgets.requests import NOW, budget, budget_admission, decided
 
 TENANT = Tenant("t1", "T", "acme")
 START = 1796083200
@@ -24,9 +24,9 @@ class Watch(BudgetWatch):
 
     def admit(self, *budgets: Budget) -> None:
         """A request reserves in these budgets."""
-        one = reserving(*budgets)
+        one = budget_admission(*budgets)
         assert one.prepare() is None
-        found = one.judge(decided([share.limit for share in one.shares], {}))
+        found = one.judge(decided([hold.limit for hold in one.holds], {}))
         assert isinstance(found, Reservation)
         self.note(TENANT, found)
 

@@ -9,14 +9,14 @@ import pytest
 
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.flows import state_of
+from shared.budgets.admission import AGAIN
 from shared.budgets.compiled import RuleBudgets
 from shared.budgets.reservation import Reservation
-from shared.budgets.reserving import AGAIN
 from shared.core.errors import Rejection
 from shared.model.config import Rule, Tenant
 from shared.model.messages import Exchange, Headers, Request
 from shared.model.providers import Model, ModelTarget
-from shared.routing.ai.reserving import reserving, reserving_of
+from shared.routing.ai.budget_admission import budget_admission, budget_admission_of
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.row import LedgerRow
@@ -67,10 +67,10 @@ def reserved(one: AiExchange) -> Reservation:
     """What a budget sets aside for a request that it admits."""
     rule = RuleBudgets([budget(), budget("other", scope={"provider": "other"})], "t1", "r")
     one.route.budgets = rule
-    wanted = reserving(one, None, "rid", NOW)
+    wanted = budget_admission(one, None, "rid", NOW)
     assert wanted is not None
     assert wanted.prepare() is None
-    found = wanted.judge(decided([share.limit for share in wanted.shares], {}))
+    found = wanted.judge(decided([hold.limit for hold in wanted.holds], {}))
     assert isinstance(found, Reservation)
     assert one.reservation is found
     return found
@@ -96,13 +96,13 @@ def test_what_a_request_without_a_row_has_reserved_is_released() -> None:
 
 def test_a_stream_that_budgets_count_is_counted_piece_by_piece() -> None:
     one = served(stream=True, max_tokens=100)
-    assert one.open_gate() is None
+    assert one.open_cutter() is None
     reserved(one)
-    gate = one.open_gate()
-    assert gate is not None
-    assert gate.allowance.reserved == 100
+    cutter = one.open_cutter()
+    assert cutter is not None
+    assert cutter.allowance.reserved == 100
     pass_on = one.metered(lambda piece: piece, is_stream=True)
-    pass_on(gate.feed(CHUNK * 90))
+    pass_on(cutter.feed(CHUNK * 90))
     end(one)
     assert one.usage is not None
     assert one.usage.output == 90
@@ -112,18 +112,18 @@ def test_a_stream_that_budgets_count_is_counted_piece_by_piece() -> None:
 def test_the_text_of_a_stream_teaches_how_long_a_token_is() -> None:
     one = served(stream=True)
     reserved(one)
-    gate = one.open_gate()
-    assert gate is not None
+    cutter = one.open_cutter()
+    assert cutter is not None
     pass_on = one.metered(lambda piece: piece, is_stream=True)
     for piece in (
         b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % (b"w" * 600),
         LAST.replace(b"1}", b"100}"),
     ):
-        pass_on(gate.feed(piece))
+        pass_on(cutter.feed(piece))
     CALLS.end_response(one, None)
     again = served(stream=True)
     reserved(again)
-    later = again.open_gate()
+    later = again.open_cutter()
     assert later is not None
     assert later._bytes_per_token == 0.8 * 4.0 + 0.2 * 6.0
 
@@ -141,22 +141,31 @@ def test_less_output_is_asked_for_where_budgets_have_less_left() -> None:
 def test_a_request_that_calls_no_model_has_no_budgets(path: str) -> None:
     begun = CALLS.begin(path, route(provider(models=DECLARED)))
     assert isinstance(begun, AiExchange)
-    assert reserving(begun, None, "rid", NOW) is None
+    assert budget_admission(begun, None, "rid", NOW) is None
     plain = Exchange("id", Tenant("t1", "T", "t1"), Rule("r", "/", ""), Request("GET", "/", Headers()), "")
-    assert reserving_of(plain, "rid", NOW) is None
-    assert reserving_of(replace(plain, metered=begun), "rid", NOW) is None
+    assert budget_admission_of(plain, "rid", NOW) is None
+    assert budget_admission_of(replace(plain, metered=begun), "rid", NOW) is None
 
 
 def test_another_model_that_takes_the_place_is_the_one_that_is_called() -> None:
     one = asked(max_tokens=100)
     one.route.budgets = RuleBudgets([budget(on_spent="downgrade", downgrade_to="fast")], "t1", "r")
-    wanted = reserving(one, None, "rid", NOW)
+    wanted = budget_admission(one, None, "rid", NOW)
     assert wanted is not None
     assert wanted.prepare() is None
-    assert wanted.judge(decided([share.limit for share in wanted.shares], {"bud_1": 0})) is AGAIN
-    found = wanted.judge(decided([share.limit for share in wanted.shares], {}))
+    assert wanted.judge(decided([hold.limit for hold in wanted.holds], {"bud_1": 0})) is AGAIN
+    found = wanted.judge(decided([hold.limit for hold in wanted.holds], {}))
     assert isinstance(found, Reservation)
     assert (one.asked, found.model, one.demand) == ("fast", "fast", found.demand)
-    missing = reserving(one, None, "rid", NOW)
-    assert missing is not None
-    assert isinstance(missing._instead("gone"), Rejection)
+
+
+def test_another_model_that_is_gone_cannot_take_the_place() -> None:
+    one = asked(max_tokens=100)
+    one.route.budgets = RuleBudgets([budget(on_spent="downgrade", downgrade_to="gone")], "t1", "r")
+    wanted = budget_admission(one, None, "rid", NOW)
+    assert wanted is not None
+    assert wanted.prepare() is None
+    found = wanted.judge(decided([hold.limit for hold in wanted.holds], {"bud_1": 0}))
+    assert isinstance(found, Rejection)
+    assert found.code == "quota_exceeded"
+    assert "gone" in found.message

@@ -1,4 +1,4 @@
-"""Lets the events of a stream pass while its allowance lasts.
+"""Cuts a stream between two events, where its allowance ends.
 
 A piece that fits passes as it came. Where one does not, the stream is looked at event by event: those that
 fit pass, and the others wait until more is granted, or never pass. So the stream ends between two events.
@@ -17,8 +17,8 @@ _ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 _MAX_OPEN: Final = 1024 * 1024
 
 
-class StreamGate:
-    """The gate of one stream: `feed` it the pieces, and after each decision about more call `release`.
+class StreamCutter:
+    """Cuts one stream: `feed` it the pieces, and after each decision about more call `release`.
 
     Attributes:
         allowance: how much may pass.

@@ -14,18 +14,16 @@ from typing import Final, NamedTuple
 
 from shared.budgets.compiled import LEASE_MS, Candidate, CompiledBudget, RuleBudgets
 from shared.budgets.demand import Demand
-from shared.budgets.reservation import Reservation, Share
-from shared.budgets.spent import price_unknown, spent
+from shared.budgets.rejections import budget_spent, price_unknown
+from shared.budgets.reservation import Hold, Reservation, SpentHold, spent_in
 from shared.core.errors import Rejection
 from shared.limits.values import BUDGET, Decision, LimitState, Quota
-from shared.model.budgets import DOWNGRADE, TOKENS, USD
+from shared.model.budgets import DOWNGRADE, USD
 from shared.model.config import ApiKey
 from shared.model.messages import Exchange, Expected, Metered
 
 # The value of `reserve` that sets the most output aside.
 _MAX: Final = "max"
-# How many tokens are priced at a time, so that the price of one is exact.
-_PRICED: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,48 +49,47 @@ class ModelRequest:
     choices: int = 1
 
 
-class _Replaced(NamedTuple):
-    """A request whose demand is that of another model."""
+class _Changed(NamedTuple):
+    """A request whose demand has changed, as rate limits see it: see `shared.model.messages.Metered`."""
 
     demand: Demand
     metered: Metered
 
     def expected(self, unit: str) -> Expected | None:
-        usual, least = self.demand.of(unit), self.demand.least_of(unit)
-        return None if usual is None or least is None else Expected(usual, least)
+        return self.demand.expected(unit)
 
     def used(self, unit: str) -> int | None:
         return self.metered.used(unit)
 
 
 #: The same request to a model of another name, or why that cannot be.
-Instead = Callable[[str], ModelRequest | Rejection]
+WithModel = Callable[[str], ModelRequest | Rejection]
 
 
 class Again(Enum):
-    """The limiter is to be asked again, with the present `shares`."""
+    """The limiter is to be asked again, with the present `holds`."""
 
     AGAIN = "again"
 
 
 AGAIN: Final = Again.AGAIN
 
-#: What becomes of a request: it has a reservation, or is rejected. None: another limit rejects it.
+#: The end of a request's admission: it has a reservation, or is rejected. None: another limit rejects it.
 Judged = Reservation | Rejection | None
 
 
-class Reserving:
+class BudgetAdmission:
     """The budgets of one request, until they have decided.
 
     Attributes:
         request: the request as it is now.
         id: the lease.
-        shares: what the limiter is asked for.
+        holds: what the limiter is asked for; each is acquired as its `limit`.
     """
 
     __slots__ = (
-        *("_admitted", "_capped", "_instead", "_key", "_model", "_now", "_rule", "_unasked"),
-        *("id", "request", "shares"),
+        *("_admitted", "_capped", "_with_model", "_key", "_model", "_now", "_rule", "_unasked"),
+        *("id", "request", "holds"),
     )
 
     def __init__(
@@ -100,7 +97,7 @@ class Reserving:
         rule: RuleBudgets,
         key: ApiKey | None,
         request: ModelRequest,
-        instead: Instead,
+        with_model: WithModel,
         *,
         id: str,
         now: float,
@@ -110,30 +107,30 @@ class Reserving:
 
         `admitted` gets the reservation of a request that is admitted.
         """
-        self._rule, self._key, self._instead, self._admitted = rule, key, instead, admitted
+        self._rule, self._key, self._with_model, self._admitted = rule, key, with_model, admitted
         self.request, self.id, self._now = request, id, now
         self._model = ""
         self._capped: int | None = None
         self._unasked: Sequence[CompiledBudget] = ()
-        self.shares: Sequence[Share] = ()
+        self.holds: Sequence[Hold] = ()
 
     def prepare(self) -> Rejection | None:
-        """Work out `shares`. Returns why the request cannot be counted."""
-        request, shares = self.request, []
+        """Work out `holds`. Returns why the request cannot be counted."""
+        request, holds = self.request, []
         for one in self._rule.of(self._key, request.api, request.asked, request.targets):
             if one.budget.unit == USD and not request.demand.rates:
                 continue  # it costs nothing, as with a client's own credential
-            share = self._share(one, asks=one.asks and one not in self._unasked)
-            if share is None:
+            hold = self._hold(one, asks=one.asks and one not in self._unasked)
+            if hold is None:
                 return price_unknown(one.budget, request.asked)
-            shares.append(share)
-        self.shares = shares
+            holds.append(hold)
+        self.holds = holds
         return None
 
-    def _share(self, one: CompiledBudget, *, asks: bool) -> Share | None:
-        """What a budget sets aside; None for money if the price is not known.
+    def _hold(self, one: CompiledBudget, *, asks: bool) -> Hold | None:
+        """The hold of a budget; None for money if the price is not known.
 
-        What is only a guess is never more than the limit: otherwise no request would be admitted.
+        An amount that is only a guess is never more than the limit: otherwise no request would be admitted.
         """
         budget, demand = one.budget, self.request.demand
         usage = demand.most if budget.reserve == _MAX else demand.usual
@@ -146,55 +143,53 @@ class Reserving:
         if asks and amount > most and not demand.is_bounded:
             least = demand.least_of(budget.unit) or 0
             if least < most:
-                output = self._affordable(budget.unit, most - least) or 0
+                output = demand.affordable(budget.unit, most - least) or 0
             amount = max(most, least)
         limit = one.limit(amount, self.id, self._now, asks=asks)
-        return Share(one, one.name(self._now), limit, asks, output)
+        return Hold(compiled=one, name=one.name(self._now), limit=limit, asks=asks, output=output)
 
     def changed(self, exchange: Exchange) -> Exchange:
         """The exchange as other limits count it, once the request has changed."""
         used = exchange.metered
-        metered = None if used is None else _Replaced(self.request.demand, used)
+        metered = None if used is None else _Changed(self.request.demand, used)
         return replace(exchange, models=self.request.names(), metered=metered)
 
     def states(self, decision: Decision) -> Sequence[LimitState]:
         """The states of the budgets in a decision, as they are shown: what is left is not below 0."""
         by_key = {state.limit.key: state for state in decision.states}
-        return [self._shown(share, by_key[share.limit.key]) for share in self.shares]
+        return [self._shown(hold, by_key[hold.limit.key]) for hold in self.holds]
 
-    def _shown(self, share: Share, state: LimitState) -> LimitState:
-        if share.asks:
+    def _shown(self, hold: Hold, state: LimitState) -> LimitState:
+        if hold.asks:
             return state if state.remaining >= 0 else state._replace(remaining=0)
-        quota = Quota(share.budget.number(self._now), LEASE_MS)
+        quota = Quota(hold.compiled.number(self._now), LEASE_MS)
         used = state.limit.quota.limit - state.remaining
-        limit = replace(share.limit, quota=quota)
+        limit = replace(hold.limit, quota=quota)
         return LimitState(limit, max(quota.limit - used, 0), state.reset_after_ms)
 
     def judge(self, decision: Decision) -> Judged | Again:
-        """What follows from the limiter's decision on `shares` and others. None: another limit rejects."""
+        """The consequence of the limiter's decision on `holds` and others. None: another limit rejects."""
         if decision.violated is None:
             return self._admit(decision)
-        full = [state for state in decision.states if not state.has_room]
-        if any(state.limit.kind != BUDGET for state in full):
+        if any(state.limit.kind != BUDGET and not state.has_room for state in decision.states):
             return None
-        by_key = {share.limit.key: share for share in self.shares}
-        found = [(by_key[state.limit.key], state) for state in full]
-        share, state = found[0]
-        if share.budget.budget.on_spent == DOWNGRADE and not self._model:
+        found = spent_in(self.holds, decision.states)
+        hold, state = found[0]
+        if hold.compiled.budget.on_spent == DOWNGRADE and not self._model:
             return self._downgrade(found)
         if self._capped is None and self._cap(found):
             return self.prepare() or AGAIN
-        return spent(share.budget.budget, state)
+        return budget_spent(hold.compiled.budget, state)
 
     def _admit(self, decision: Decision) -> Reservation:
         kept, capped = self.states(decision), self._capped
         if self.request.least_output is not None:
             most = self.request.demand.most.output
-            left = [self._left(share, state) for share, state in zip(self.shares, kept, strict=True)]
+            left = [self._left(hold, state) for hold, state in zip(self.holds, kept, strict=True)]
             capped = min([one for one in (*left, capped) if one is not None and one < most], default=capped)
         reservation = Reservation(
             id=self.id,
-            shares=self.shares,
+            holds=self.holds,
             demand=self.request.demand,
             model=self._model,
             max_output=None if capped is None else max(capped // self.request.choices, 1),
@@ -204,52 +199,42 @@ class Reserving:
         self._admitted(reservation)
         return reservation
 
-    def _left(self, share: Share, state: LimitState) -> int | None:
+    def _left(self, hold: Hold, state: LimitState) -> int | None:
         """The tokens of output that an admitted request may bring at most; None: any number."""
-        if not (share.asks and share.budget.budget.cap_output and share.is_metered):
+        if not (hold.asks and hold.compiled.budget.cap_output and hold.is_metered):
             return None
-        more = self._affordable(share.limit.unit, state.remaining)
-        return None if more is None else share.output + more
+        more = self.request.demand.affordable(hold.limit.unit, state.remaining)
+        return None if more is None else hold.output + more
 
-    def _downgrade(self, found: Sequence[tuple[Share, LimitState]]) -> Rejection | Again:
+    def _downgrade(self, found: Sequence[SpentHold]) -> Rejection | Again:
         """Let the model of the first budget take the place of the one asked for."""
         first, state = found[0]
-        model = first.budget.budget.downgrade_to or ""
-        instead = self._instead(model)
-        if isinstance(instead, Rejection):
-            return spent(first.budget.budget, state, instead=instead.message)
-        self._model, self.request = model, instead
+        model = first.compiled.budget.downgrade_to or ""
+        other = self._with_model(model)
+        if isinstance(other, Rejection):
+            return budget_spent(first.compiled.budget, state, why_not_other=other.message)
+        self._model, self.request = model, other
         self._unasked = [
-            share.budget
-            for share, _ in found
-            if share.budget.budget.on_spent == DOWNGRADE and share.budget.budget.downgrade_to == model
+            hold.compiled
+            for hold, _ in found
+            if hold.compiled.budget.on_spent == DOWNGRADE and hold.compiled.budget.downgrade_to == model
         ]
         return self.prepare() or AGAIN
 
-    def _cap(self, found: Sequence[tuple[Share, LimitState]]) -> bool:
+    def _cap(self, found: Sequence[SpentHold]) -> bool:
         """Ask for as much output as all of these budgets still buy. Returns False if that is too little."""
         request, demand = self.request, self.request.demand
         if request.least_output is None or not demand.most.output:
             return False
         output, without = demand.most.output, replace(demand.usual, output=0)
-        for share, state in found:
-            if not share.budget.budget.cap_output or not share.is_metered:
+        for hold, state in found:
+            if not hold.compiled.budget.cap_output or not hold.is_metered:
                 return False
-            unit = share.limit.unit
-            left = self._affordable(unit, state.remaining - (demand.amount(unit, without) or 0))
+            unit = hold.limit.unit
+            left = demand.affordable(unit, state.remaining - (demand.amount(unit, without) or 0))
             output = min(output, output if left is None else left)
         if output < request.least_output * request.choices:
             return False
         self._capped = output
         self.request = replace(request, demand=demand.capped(output))
         return True
-
-    def _affordable(self, unit: str, amount: int) -> int | None:
-        """The tokens of output that an amount of money or tokens buys; None: any number."""
-        if unit == TOKENS:
-            return amount
-        demand = self.request.demand
-        usage = replace(demand.usual, output=0)
-        base = demand.amount(USD, usage) or 0
-        price = (demand.amount(USD, replace(usage, output=_PRICED)) or 0) - base
-        return amount * _PRICED // price if price > 0 else None

@@ -1,12 +1,12 @@
-"""What decides whether the budgets of a rule admit a request to a model.
+"""Begins the admission of a request to a model by the budgets of its rule.
 
-A budget that is spent may name another model instead, which is resolved as if the client had asked for it.
+A budget that is spent may name another model, which is resolved as if the client had asked for it.
 """
 
+from shared.budgets.admission import BudgetAdmission, ModelRequest
 from shared.budgets.demand import Demand
 from shared.budgets.output_cap import choices, least_output
 from shared.budgets.reservation import Reservation
-from shared.budgets.reserving import ModelRequest, Reserving
 from shared.core.errors import Rejection
 from shared.model.config import ApiKey
 from shared.model.messages import Exchange
@@ -16,14 +16,14 @@ from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import ModelPool
 
 
-def reserving_of(exchange: Exchange, id: str, now: float) -> Reserving | None:
-    """What decides whether the budgets of its rule admit a request; None if it uses nothing of them."""
+def budget_admission_of(exchange: Exchange, id: str, now: float) -> BudgetAdmission | None:
+    """The admission of a request by the budgets of its rule; None if it uses nothing of them."""
     ai = exchange.metered
-    return reserving(ai, exchange.key, id, now) if isinstance(ai, AiExchange) else None
+    return budget_admission(ai, exchange.key, id, now) if isinstance(ai, AiExchange) else None
 
 
-def reserving(ai: AiExchange, key: ApiKey | None, id: str, now: float) -> Reserving | None:
-    """What decides whether budgets admit the request; None if it uses nothing of them.
+def budget_admission(ai: AiExchange, key: ApiKey | None, id: str, now: float) -> BudgetAdmission | None:
+    """The admission of a request to a model; None if it uses nothing of budgets.
 
     `id` is that of its row, and `now` the time of Redis.
     """
@@ -32,7 +32,7 @@ def reserving(ai: AiExchange, key: ApiKey | None, id: str, now: float) -> Reserv
         return None
     others: dict[str, tuple[Resolution, ModelPool]] = {}
 
-    def instead(name: str) -> ModelRequest | Rejection:
+    def with_model(name: str) -> ModelRequest | Rejection:
         found = ai.route.resolve(name, call.api, key)
         if isinstance(found, Rejection):
             return found
@@ -44,7 +44,7 @@ def reserving(ai: AiExchange, key: ApiKey | None, id: str, now: float) -> Reserv
         ai.admit(reservation, others[reservation.model] if reservation.model else None)
 
     request = _request(resolution, pool, ai, ai.demand)
-    return Reserving(ai.route.budgets, key, request, instead, id=id, now=now, admitted=take)
+    return BudgetAdmission(ai.route.budgets, key, request, with_model, id=id, now=now, admitted=take)
 
 
 def _request(resolution: Resolution, pool: ModelPool, ai: AiExchange, demand: Demand) -> ModelRequest:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.budgets import stream_gate
+from shared.budgets import stream_cutter
 from shared.budgets.allowance import Allowance
-from shared.budgets.stream_gate import StreamGate
+from shared.budgets.stream_cutter import StreamCutter
 
 DONE = b"data: [DONE]\n\n"
 START = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -20,19 +20,19 @@ def event(text: str, end: bytes = b"\n\n") -> bytes:
     return b"data: " + json.dumps({"choices": [{"delta": {"content": text}}]}).encode() + end
 
 
-def gate(reserved: int, *, is_lines: bool = False) -> StreamGate:
-    return StreamGate(Allowance(reserved), "openai.chat", 4.0, is_lines=is_lines)
+def cutter(reserved: int, *, is_lines: bool = False) -> StreamCutter:
+    return StreamCutter(Allowance(reserved), "openai.chat", 4.0, is_lines=is_lines)
 
 
-def denied(reserved: int) -> StreamGate:
-    """The gate of a stream that gets no more."""
-    made = gate(reserved)
+def denied(reserved: int) -> StreamCutter:
+    """The cutter of a stream that gets no more."""
+    made = cutter(reserved)
     made.allowance.deny(goes_on=False)
     return made
 
 
 def test_a_stream_within_its_reservation_passes_piece_by_piece() -> None:
-    one = gate(10)
+    one = cutter(10)
     for piece in (START, event("a")[:9], event("a")[9:] + event("b"), DONE):
         assert one.feed(piece) == piece
     assert (one.allowance.seen, one.size, one.is_over, one.end()) == (2, 2, False, b"")
@@ -54,7 +54,7 @@ def test_the_end_of_a_response_passes_although_nothing_is_left() -> None:
 
 
 def test_events_wait_until_more_is_granted() -> None:
-    one = gate(2)
+    one = cutter(2)
     assert one.feed(event("a") + event("b") + event("c")) == event("a") + event("b")
     assert (one.is_waiting, one.missing) == (True, 1)
     assert one.feed(event("d")[:20]) == b""
@@ -66,7 +66,7 @@ def test_events_wait_until_more_is_granted() -> None:
 
 
 def test_what_waits_passes_at_the_end_of_the_stream() -> None:
-    one = gate(1)
+    one = cutter(1)
     assert one.feed(event("a") + event("b")) == event("a")
     assert one.end() == event("b")
     assert one.allowance.seen == 2
@@ -82,15 +82,15 @@ def test_an_event_whose_beginning_has_passed_passes_as_a_whole() -> None:
 
 
 def test_a_stream_that_may_finish_passes_above_its_reservation() -> None:
-    one = gate(1)
+    one = cutter(1)
     one.allowance.deny(goes_on=True)
     assert one.feed(event("a") * 1_000) == event("a") * 1_000
     assert one.allowance.seen == 1_000
 
 
 def test_an_event_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_gate, "_MAX_OPEN", 1_000)
-    one = gate(10_000)
+    monkeypatch.setattr(stream_cutter, "_MAX_OPEN", 1_000)
+    one = cutter(10_000)
     assert one.feed(b"x" * 1_001) == b"x" * 1_001
     assert one.allowance.seen == 1_001 / 4
     last = denied(1)
@@ -102,7 +102,7 @@ def test_an_event_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Monkey
 
 def test_a_stream_of_lines_ends_between_two_lines() -> None:
     lines = [json.dumps({"message": {"content": text}}).encode() + b"\n" for text in "abc"]
-    one = gate(2, is_lines=True)
+    one = cutter(2, is_lines=True)
     one.allowance.deny(goes_on=False)
     assert one.feed(b"".join(lines)) == lines[0] + lines[1]
     assert one.is_over
@@ -125,6 +125,6 @@ def test_the_cuts_between_pieces_never_let_more_pass_than_one_event(
     passed += one.end()
     whole = [b"".join(events[:number]) for number in range(len(events) + 1)]
     assert passed in whole, "the stream ends between two events"
-    longest = max((one._tokens(stream_gate.text_in("openai.chat", each)) for each in events), default=0)
+    longest = max((one._tokens(stream_cutter.text_in("openai.chat", each)) for each in events), default=0)
     assert one.allowance.seen <= reserved + longest
     assert one.is_over == (passed != stream)
