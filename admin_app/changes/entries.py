@@ -1,7 +1,9 @@
 """The plugin entries of a request body, made complete for the store."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
+
+from flask import g
 
 from admin_app.changes.secrets import keep_settings
 from admin_app.context import services
@@ -9,6 +11,19 @@ from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step
 from shared.documents.plugin_config import complete_entry
 from shared.model.config import PluginConfig, Rule, Tenant
+from shared.pipeline.chain import ParsedOnce
+
+
+def parsed_once() -> ParsedOnce:
+    """What the checks of this change parse entries with."""
+    if "parsed" not in g:
+        g.parsed = ParsedOnce()
+    return cast(ParsedOnce, g.parsed)
+
+
+def forget_parsed() -> None:
+    """Let go of the entries of a tenant, of which a plan may have thousands."""
+    g.pop("parsed", None)
 
 
 def sent_entries(sent: Mapping[str, Any], field: str) -> list[tuple[str, Mapping[str, Any]]]:

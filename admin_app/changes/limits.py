@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from admin_app.changes.entries import parsed_once
 from admin_app.context import services
 from shared.core.errors import Invalid, Problem
 from shared.limits.compiled import CompiledLimit, limit_warnings, metered_warnings
@@ -47,7 +48,7 @@ def _resolve(chain: Iterable[ChainEntry], tenant: Tenant) -> Sequence[ResolvedEn
     """The rate limiters of the chain; None if one of them is invalid."""
     limiting = [entry for entry in chain if services().catalogue.get(entry.config.name) is RateLimiter]
     try:
-        return resolve_chain(limiting, tenant, None, services().catalogue)
+        return resolve_chain(limiting, tenant, None, services().catalogue, parsed_once())
     except Invalid:
         return None
 

@@ -9,7 +9,7 @@ from flask import g
 
 from admin_app.auth.field_access import RULE_FIELDS, check_body_limits, check_fields
 from admin_app.changes.check_targets import CheckedTargets, check_targets
-from admin_app.changes.entries import read_entries
+from admin_app.changes.entries import parsed_once, read_entries
 from admin_app.changes.limits import Limits, warnings_about_limits
 from admin_app.changes.owners import name_taken
 from admin_app.changes.read_only import split_read_only
@@ -70,7 +70,7 @@ def rule_warnings(
         *path_warnings(rule),
         *upstream_warnings(after, rule),
         *warnings_about_limits(after.tenant, rule, limits),
-        *chain_warnings(after.tenant, rule, services().catalogue),
+        *chain_warnings(after.tenant, rule, services().catalogue, parse=parsed_once()),
         *_engine_warnings(rule),
         *targets.warnings,
     ]
@@ -114,7 +114,7 @@ def with_changed(
     except ValueError as error:
         problems.append(Problem("/path", str(error)))
     problems += [*unset, *check_upstreams(before, rule, stored), *_check_itself(rule)]
-    judged = check_rule(before.tenant, rule, services().catalogue)
+    judged = check_rule(before.tenant, rule, services().catalogue, parse=parsed_once())
     rejections = (
         check_fields(RULE_FIELDS, stored, rule),
         forbidden,

@@ -115,8 +115,11 @@ def seal_entries(tenant_id: str, entries: Iterable[PluginConfig]) -> tuple[Plugi
 
 
 def _seal_settings(tenant_id: str, entry: PluginConfig) -> PluginConfig:
+    """The entry itself if it has no secrets: so it is known to be the one that was checked."""
+    if not (secrets := secret_maps(entry)):
+        return entry
     settings = dict(entry.settings)
-    for setting in secret_maps(entry):
+    for setting in secrets:
         settings[setting] = {
             name: seal(value, setting_context(tenant_id, entry.name, setting, name, entry.settings))
             for name, value in settings[setting].items()

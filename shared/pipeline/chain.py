@@ -12,7 +12,8 @@ from shared.model.sealed import Sealed
 from shared.pipeline.plugin import Plugin, Reserve, ResolvedEntry
 
 Catalogue = Mapping[str, type[Plugin]]
-Unseal = Callable[[PluginConfig], Mapping[str, Any]]
+#: Makes the plugin of an entry. Raises `Invalid`.
+type Parse = Callable[[type[Plugin], PluginConfig], Plugin]
 
 #: The most that the plugins of one effective chain may weigh together: 0.1 s to compile (measured).
 MAX_WEIGHT = 100_000
@@ -78,19 +79,46 @@ def _masked(value: Any) -> Any:
     return {name: _masked(inner) for name, inner in value.items()} if isinstance(value, Mapping) else value
 
 
+def parse_masked(kind: type[Plugin], config: PluginConfig) -> Plugin:
+    """The plugin of an entry whose secrets stay sealed: enough to check it."""
+    return kind.parse(masked(config))
+
+
+class ParsedOnce:
+    """A `Parse` that parses each enabled entry once, however many checks of a change ask for it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[PluginConfig, Plugin | Invalid]] = {}
+
+    def __call__(self, kind: type[Plugin], config: PluginConfig) -> Plugin:
+        # An entry cannot be hashed. It is held, so that no other one gets its id.
+        if (known := self._known.get(id(config))) is None:
+            known = self._known[id(config)] = (config, _parsed(kind, config))
+        if isinstance(known[1], Invalid):
+            raise known[1]
+        return known[1]
+
+
+def _parsed(kind: type[Plugin], config: PluginConfig) -> Plugin | Invalid:
+    try:
+        return parse_masked(kind, config)
+    except Invalid as error:
+        return error
+
+
 def resolve_chain(
     chain: Iterable[ChainEntry],
     tenant: Tenant,
     rule: Rule | None,
     catalogue: Catalogue,
-    unseal: Unseal = masked,
+    parse: Parse = parse_masked,
 ) -> list[ResolvedEntry]:
     """The enabled entries with their plugins, on a rule or for all rules of the tenant.
 
     Raises `Invalid` when an entry cannot work or is too heavy.
     """
     resolved = []
-    for parsed in parse_chain(chain, tenant, catalogue, unseal):
+    for parsed in parse_chain(chain, tenant, catalogue, parse):
         config = parsed.entry.config
         if parsed.is_too_heavy:
             raise Invalid([Problem(f"{parsed.entry.pointer}/settings", _TOO_HEAVY)])
@@ -133,10 +161,10 @@ def budget_entry(catalogue: Catalogue, tenant_id: str, rule_id: str, reserve: Re
 
 
 def parse_chain(
-    chain: Iterable[ChainEntry], tenant: Tenant, catalogue: Catalogue, unseal: Unseal = masked
+    chain: Iterable[ChainEntry], tenant: Tenant, catalogue: Catalogue, parse: Parse = parse_masked
 ) -> Iterator[ParsedEntry]:
     """Parse each entry once. Ends with the entry that makes the chain too heavy."""
-    return weigh(parse_entry(entry, tenant, catalogue, unseal) for entry in chain)
+    return weigh(parse_entry(entry, tenant, catalogue, parse) for entry in chain)
 
 
 def weigh(parsed: Iterable[ParsedEntry]) -> Iterator[ParsedEntry]:
@@ -151,16 +179,16 @@ def weigh(parsed: Iterable[ParsedEntry]) -> Iterator[ParsedEntry]:
 
 
 def parse_entry(
-    entry: ChainEntry, tenant: Tenant, catalogue: Catalogue, unseal: Unseal = masked
+    entry: ChainEntry, tenant: Tenant, catalogue: Catalogue, parse: Parse = parse_masked
 ) -> ParsedEntry:
-    """Parse one entry, and check it by itself. It is never unsealed if it is disabled or has problems."""
+    """Parse one entry, and check it by itself. Its secrets stay sealed if it is disabled or has problems."""
     config = entry.config
     kind = catalogue.get(config.name)
     if kind is None:
         return ParsedEntry(entry, None, [_unknown_plugin(entry, catalogue)])
     problems = [*not_enabled(entry, tenant), *_unfit(entry, kind)]
     try:
-        plugin = kind.parse(masked(config) if problems or not config.enabled else unseal(config))
+        plugin = (parse_masked if problems or not config.enabled else parse)(kind, config)
     except Invalid as error:
         at = f"{entry.pointer}/settings"
         found = error.problems or [Problem("", f"{config.name} cannot work with these settings.")]

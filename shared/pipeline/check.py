@@ -7,23 +7,27 @@ from shared.core.errors import Problem
 from shared.model.config import Rule, Tenant
 from shared.pipeline.chain import (
     Catalogue,
+    Parse,
     ParsedEntry,
     check_together,
     effective_chain,
     not_enabled,
     parse_chain,
     parse_entry,
+    parse_masked,
     weigh,
 )
 from shared.pipeline.plugin import Plugin
 
 
-def check_rule(tenant: Tenant, rule: Rule, catalogue: Catalogue) -> list[Problem]:
+def check_rule(
+    tenant: Tenant, rule: Rule, catalogue: Catalogue, *, parse: Parse = parse_masked
+) -> list[Problem]:
     """The problems of a rule's chain, alone and with its tenant's. Pointers go into the rule.
 
     A problem of the tenant's entries alone is not reported: the rule's document cannot solve it.
     """
-    parsed = list(parse_chain(effective_chain(tenant, rule, None), tenant, catalogue))
+    parsed = list(parse_chain(effective_chain(tenant, rule, None), tenant, catalogue, parse))
     problems = [problem for one in parsed if one.entry.origin == "rule" for problem in one.problems]
     if problems:
         return problems
@@ -38,9 +42,11 @@ def _pointer_in_rule(why: str) -> str:
     return "/streams" if '"streams"' in why else "/plugin_chain"
 
 
-def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) -> list[Problem]:
+def check_tenant(
+    tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue, *, parse: Parse = parse_masked
+) -> list[Problem]:
     """The problems of a tenant's chains, alone and with each of its rules. Pointers go into the tenant."""
-    parsed = list(parse_chain(effective_chain(tenant, None, None), tenant, catalogue))
+    parsed = list(parse_chain(effective_chain(tenant, None, None), tenant, catalogue, parse))
     problems = [problem for one in parsed for problem in one.problems]
     problems = problems or [
         Problem(entry.pointer + at, why) for entry, why, at in check_together(parsed, "buffer")
@@ -48,7 +54,9 @@ def check_tenant(tenant: Tenant, rules: Sequence[Rule], catalogue: Catalogue) ->
     return problems or [problem for rule in rules for problem in _with_rule(tenant, parsed, rule, catalogue)]
 
 
-def chain_warnings(tenant: Tenant, rule: Rule | None, catalogue: Catalogue) -> list[Problem]:
+def chain_warnings(
+    tenant: Tenant, rule: Rule | None, catalogue: Catalogue, *, parse: Parse = parse_masked
+) -> list[Problem]:
     """What is probably not meant in the entries of a rule, or in those of a tenant without one."""
     entries = [
         entry
@@ -57,7 +65,7 @@ def chain_warnings(tenant: Tenant, rule: Rule | None, catalogue: Catalogue) -> l
     ]
     return [
         replace(warning, pointer=f"{one.entry.pointer}/settings{warning.pointer}")
-        for one in parse_chain(entries, tenant, catalogue)
+        for one in parse_chain(entries, tenant, catalogue, parse)
         if one.plugin
         for warning in one.plugin.warnings()
     ]

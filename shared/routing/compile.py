@@ -30,7 +30,7 @@ from shared.model.sealed import Sealed
 from shared.model.targets import Target, parse_target
 from shared.pipeline.chain import Catalogue, budget_entry, effective_chain, resolve_chain
 from shared.pipeline.plan import Plan, make_plan
-from shared.pipeline.plugin import Tools
+from shared.pipeline.plugin import Plugin, Tools
 from shared.providers.headers import UPSTREAM_HEADERS
 from shared.routing.ai.budget_admission import budget_admission_of
 from shared.routing.ai_route import AiRoute
@@ -321,10 +321,10 @@ class Compiler:
         for entry in chain:
             _check_entry(entry.config)
 
-        def unseal(config: PluginConfig) -> Mapping[str, Any]:
-            return {name: self._opened(tenant, config, name) for name in config.settings}
+        def parse(kind: type[Plugin], config: PluginConfig) -> Plugin:
+            return kind.parse({name: self._opened(tenant, config, name) for name in config.settings})
 
-        entries = resolve_chain(chain, tenant, rule, self.catalogue, unseal)
+        entries = resolve_chain(chain, tenant, rule, self.catalogue, parse)
         if has_budgets:
             entries.append(budget_entry(self.catalogue, tenant.id, rule.id, budget_admission_of))
         plan = make_plan(entries, buffer_streams=rule.streams == "buffer")

@@ -126,19 +126,29 @@ def count_parses(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return parsed
 
 
-def test_save_parses_each_entry_once_and_again_to_warn(
+def test_save_parses_each_entry_once_for_all_checks_and_warnings(
     api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed = count_parses(monkeypatch)
     limiter = {"name": "rate_limiter", "settings": {"limit": 1, "window": "1m"}}
     chain = [limiter, READING, {"name": "security_validator"}]
     assert api.post(f"{tenant.url}/rules", RULE | {"plugin_chain": chain}).status_code == 201
-    own, tier = 2, 1
-    assert parsed == {"content_validator": 2, "security_validator": 2, "rate_limiter": own + tier}
+    own, tier = 1, 1
+    assert parsed == {"content_validator": 1, "security_validator": 1, "rate_limiter": own + tier}
     parsed.clear()
     assert api.patch(tenant.url, {"plugin_chain": [READING]}).status_code == 200
-    # The tenant's entry once and to warn, the rule's once; the tier's limiter to warn.
-    assert parsed == {"content_validator": 3, "security_validator": 1, "rate_limiter": 1 + tier}
+    # The entries of the tenant, and those of its rule.
+    assert parsed == {"content_validator": 1 + 1, "security_validator": 1, "rate_limiter": own + tier}
+
+
+def test_plan_of_a_file_parses_each_entry_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = {f"r{at}": {**RULE, "path": f"/r{at}", "plugin_chain": [READING]} for at in range(3)}
+    acme = {"name": "Acme", "plugin_chain": [{"name": "security_validator"}], "rules": rules}
+    parsed = count_parses(monkeypatch)
+    document = {"_format_version": "1", "tenants": {"acme": acme}}
+    assert api.post("/plan", {"document": document}).status_code == 200
+    assert parsed["content_validator"] == len(rules)
+    assert parsed["security_validator"] == 1
 
 
 def test_list_of_limits_parses_each_entry_once(

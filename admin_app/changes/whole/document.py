@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from admin_app.changes.check_targets import CheckedTargets, check_all_targets
+from admin_app.changes.entries import forget_parsed
 from admin_app.changes.limits import limits_by_rule
 from admin_app.changes.owners import Holding, Owner, check_keeps_shared, holding_of
 from admin_app.changes.providers import CheckedProvider, changed_provider, check_base, provider_warnings
@@ -92,6 +93,7 @@ def judged_tenant(
 
     Raises `Invalid` with all problems, and `ApiError`.
     """
+    forget_parsed()
     problems = Problems()
     tenant = before.tenant
     with problems.below(""):

@@ -6,7 +6,7 @@ from typing import Any
 
 from admin_app.auth.field_access import TENANT_FIELDS, check_fields
 from admin_app.changes.check_targets import CheckedTargets
-from admin_app.changes.entries import read_entries
+from admin_app.changes.entries import parsed_once, read_entries
 from admin_app.changes.limits import warnings_about_limits
 from admin_app.changes.read_only import split_read_only
 from admin_app.changes.secrets import seal_entries
@@ -20,7 +20,7 @@ from shared.pipeline.check import chain_warnings, check_tenant
 
 def tenant_warnings(tenant: Tenant, targets: CheckedTargets) -> list[dict[str, str]]:
     """Warnings about the fields of a tenant."""
-    chain = chain_warnings(tenant, None, services().catalogue)
+    chain = chain_warnings(tenant, None, services().catalogue, parse=parsed_once())
     return problem_documents([*warnings_about_limits(tenant, None), *chain, *targets.warnings])
 
 
@@ -35,7 +35,7 @@ def changed_tenant(
     if sent.get("enabled_plugins") is not None:
         values["enabled_plugins"] = tuple(dict.fromkeys(sent["enabled_plugins"]))
     tenant = replace(stored, **values)
-    chain = check_tenant(tenant, before.rules, services().catalogue)
+    chain = check_tenant(tenant, before.rules, services().catalogue, parse=parsed_once())
     rejections = (check_fields(TENANT_FIELDS, stored, tenant), _taken(stored, tenant))
     raise_problems(problems, _unknown_names(sent), targets.problems, found, chain, rejections=rejections)
     required = seal_entries(tenant.id, tenant.required_plugins.values())

@@ -1,7 +1,6 @@
 """What runs for a rule: the entries of its chain, and what is wrong with one of them."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,12 +10,14 @@ from shared.model.messages import Exchange
 from shared.model.sealed import Sealed
 from shared.pipeline.chain import (
     ChainEntry,
+    ParsedOnce,
     budget_entry,
     effective_chain,
     masked,
     parse_entry,
     resolve_chain,
 )
+from shared.pipeline.plugin import Plugin
 from tests.pipeline.catalogue import CATALOGUE, RULE, TENANT, Asking, config, placed
 
 
@@ -75,21 +76,21 @@ class TestParseChain:
             resolve_chain([placed("asking", enabled=False)], TENANT, RULE, CATALOGUE)
 
     def test_secrets_of_an_entry_are_opened_by_the_given_function(self) -> None:
-        def unseal(entry: PluginConfig) -> dict[str, Any]:
-            return {**entry.settings, "headers": {"X-Key": "opened"}}
+        def parse(kind: type[Plugin], entry: PluginConfig) -> Plugin:
+            return kind.parse({**entry.settings, "headers": {"X-Key": "opened"}})
 
         chain = [placed("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#")}})]
-        [entry] = resolve_chain(chain, TENANT, RULE, CATALOGUE, unseal)
+        [entry] = resolve_chain(chain, TENANT, RULE, CATALOGUE, parse)
         assert isinstance(entry.plugin, Asking)
         assert entry.plugin.headers == {"X-Key": "opened"}
 
     def test_secrets_of_an_entry_with_problems_stay_sealed(self) -> None:
-        def unseal(entry: PluginConfig) -> dict[str, Any]:
+        def parse(kind: type[Plugin], entry: PluginConfig) -> Plugin:
             raise AssertionError(entry)
 
         chain = [placed("asking", on_error="local", settings={"limit": 1})]
         with pytest.raises(Invalid, match=r"^/plugin_chain/0/on_error: "):
-            resolve_chain(chain, TENANT, RULE, CATALOGUE, unseal)
+            resolve_chain(chain, TENANT, RULE, CATALOGUE, parse)
 
     def test_entry_that_exceeds_the_weight_of_the_chain_is_named(self) -> None:
         with pytest.raises(Invalid) as caught:
@@ -109,6 +110,19 @@ def test_secrets_need_not_be_opened_to_be_checked() -> None:
     sealed = config("asking", settings={"limit": 1, "headers": {"X-Key": Sealed("#"), "X-Plain": "p"}})
     assert masked(sealed) == {"limit": 1, "headers": {"X-Key": "sealed", "X-Plain": "p"}}
     assert parse_entry(ChainEntry(sealed, "rule", ""), TENANT, CATALOGUE).problems == ()
+
+
+def test_checks_of_one_change_share_what_an_entry_was_parsed_to() -> None:
+    parse, entry = ParsedOnce(), config("asking", settings={"limit": 1})
+    assert parse(Asking, entry) is parse(Asking, entry)
+    assert parse(Asking, replace(entry)) is not parse(Asking, entry)
+
+
+def test_checks_of_one_change_share_what_is_wrong_with_an_entry() -> None:
+    parse, wrong = ParsedOnce(), placed("asking", settings={"limit": "one"})
+    found = [parse_entry(wrong, TENANT, CATALOGUE, parse).problems for _ in range(2)]
+    assert [one.pointer for one in found[0]] == ["/plugin_chain/0/settings/limit"]
+    assert found[0] == found[1]
 
 
 class TestEntry:
