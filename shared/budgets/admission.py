@@ -88,7 +88,7 @@ class BudgetAdmission:
     """
 
     __slots__ = (
-        *("_admitted", "_capped", "_with_model", "_key", "_model", "_now", "_rule", "_unasked"),
+        *("_admitted", "_asked", "_capped", "_with_model", "_key", "_model", "_now", "_rule", "_unasked"),
         *("id", "request", "holds"),
     )
 
@@ -108,7 +108,7 @@ class BudgetAdmission:
         `admitted` gets the reservation of a request that is admitted.
         """
         self._rule, self._key, self._with_model, self._admitted = rule, key, with_model, admitted
-        self.request, self.id, self._now = request, id, now
+        self.request, self.id, self._now, self._asked = request, id, now, request.asked
         self._model = ""
         self._capped: int | None = None
         self._unasked: Sequence[CompiledBudget] = ()
@@ -191,7 +191,7 @@ class BudgetAdmission:
             id=self.id,
             holds=self.holds,
             demand=self.request.demand,
-            model=self._model,
+            model="" if self._model == self._asked else self._model,
             max_output=None if capped is None else max(capped // self.request.choices, 1),
             is_unreserved=decision.degraded,
             states=kept,

@@ -160,6 +160,12 @@ def test_a_spent_budget_lets_another_model_take_the_place_and_counts_it() -> Non
     assert [hold.cuts for hold in one.holds] == [False, True]
 
 
+def test_a_request_for_the_model_of_a_downgrade_goes_on_as_it_is() -> None:
+    found = judged(budget_admission(downgrading("a"), request=CHEAP, with_model=cheap), a=0)
+    assert isinstance(found, Reservation)
+    assert found.headers == {}
+
+
 def test_all_other_budgets_are_asked_for_the_other_model() -> None:
     one = budget_admission(downgrading("a"), budget("b", scope={"model": "cheap"}), with_model=cheap)
     found = judged(one, a=0, b=0)
