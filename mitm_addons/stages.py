@@ -231,8 +231,14 @@ class Stages:
         if ai is not None:
             stream = ai.metered(stream, is_stream=is_stream)
             if is_stream and ai.reservation is not None:
-                stop, day = partial(self.stop_stream, flow, state), day_of(self.clock.now())
-                budgeted = BudgetStream.of(ai, stream, day, self.extend, stop, may_wait=self.may_wait)
+                budgeted = BudgetStream.of(
+                    ai,
+                    stream,
+                    day=day_of(self.clock.now()),
+                    extend=self.extend,
+                    stop=partial(self.stop_stream, flow, state),
+                    may_wait=self.may_wait,
+                )
                 state.budget_stream, stream = budgeted, budgeted or stream
         if state.call.secrets is not None:
             stream = filtered(SecretRemover(state.call.secrets), stream)

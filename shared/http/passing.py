@@ -36,33 +36,37 @@ def filtered(changes: Changes, pass_on: Pass) -> Pass:
         if piece:
             left = changes.feed(piece)
             return pass_on(left) if left else []
-        rest = changes.end()
-        if not rest:
-            return pass_on(b"")
-        return _joined(pass_on(rest), pass_on)
+        return ended(changes.end(), pass_on)
 
     return passing
 
 
-def _joined(first: Any, pass_on: Pass) -> Any:
-    """What is sent for the rest of a stream, and then for its end."""
+def ended(rest: bytes, pass_on: Pass) -> Any:
+    """Pass on the rest of a body, if there is any, and then its end."""
+    if not rest:
+        return pass_on(b"")
+    first = pass_on(rest)
     if inspect.isawaitable(first):
-        return _joined_later(first, pass_on)
+        return _ended_later(first, pass_on)
     last = pass_on(b"")
     if inspect.isawaitable(last):
-        return _after(_pieces(first), last)
-    return [*_pieces(first), *_pieces(last)]
+        return _after(pieces(first), last)
+    return [*pieces(first), *pieces(last)]
 
 
-async def _joined_later(first: Awaitable[Any], pass_on: Pass) -> list[bytes]:
-    sent = _pieces(await first)
-    last = pass_on(b"")
-    return [*sent, *_pieces(await last if inspect.isawaitable(last) else last)]
+async def _ended_later(first: Awaitable[Any], pass_on: Pass) -> list[bytes]:
+    return [*pieces(await first), *await awaited(pass_on(b""))]
 
 
 async def _after(sent: list[bytes], last: Awaitable[Any]) -> list[bytes]:
-    return [*sent, *_pieces(await last)]
+    return [*sent, *pieces(await last)]
 
 
-def _pieces(sent: Any) -> list[bytes]:
+def pieces(sent: Any) -> list[bytes]:
+    """The pieces that a `Pass` has returned, unless they have to be awaited."""
     return [sent] if isinstance(sent, bytes) else list(sent)
+
+
+async def awaited(sent: Any) -> list[bytes]:
+    """The pieces that a `Pass` has returned."""
+    return pieces(await sent if inspect.isawaitable(sent) else sent)

@@ -54,8 +54,8 @@ class Stream:
         self.stream = BudgetStream(
             self.cutter,
             found,
-            RATES,
             self._pass_on_later if awaits else self._pass_on,
+            rates=RATES,
             extend=self._extend,
             stop=self._stop,
             may_wait=may_wait,
