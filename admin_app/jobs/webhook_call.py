@@ -67,7 +67,7 @@ def call_webhook(
 
 
 def _secret(services: Services, webhook: Webhook, owner: str) -> str | None:
-    """What signs; None: it cannot be read."""
+    """The secret that signs; None: it cannot be read."""
     if webhook.secret is not None:
         try:
             context = webhook_context(owner, webhook.id, webhook.url)

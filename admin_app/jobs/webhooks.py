@@ -16,7 +16,7 @@ from admin_app.jobs.webhook_call import Called, call_webhook
 from shared.alerts.alert import BREAKER_OPENED, KEY_REJECTED
 from shared.alerts.deliveries import Deliveries
 from shared.alerts.delivery import Delivery, LastDelivery
-from shared.alerts.stream import Told
+from shared.alerts.stream import StoredAlert
 from shared.config_store.leader import Term
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import BadRecord
@@ -91,11 +91,11 @@ class Webhooks:
         counts = Counter(one.webhook for one in self._waiting.values())
         for entry_id, fields in entries:
             try:
-                told = Told.parse(entry_id, fields)
+                alert = StoredAlert.parse(entry_id, fields)
             except ValueError as error:
                 logger.warning("The alert %s cannot be read: %s", entry_id.decode(), error)
                 continue
-            for one in self._wanted(told, owners):
+            for one in self._wanted(alert, owners):
                 counts[one.webhook] += 1
                 if counts[one.webhook] > MAX_WAITING or len(self._waiting) + len(new) >= MAX_ALL_WAITING:
                     _count("dropped")
@@ -107,23 +107,23 @@ class Webhooks:
         self._waiting.update(new)
         return len(entries) == _READ
 
-    def _wanted(self, told: Told, owners: dict[str, _Owned]) -> Iterator[Delivery]:
+    def _wanted(self, alert: StoredAlert, owners: dict[str, _Owned]) -> Iterator[Delivery]:
         """The deliveries of an alert: to the platform, and to the tenant whose own it is about."""
-        for owner in (PLATFORM, told.tenant):
+        for owner in (PLATFORM, alert.tenant):
             if owner is None:
                 continue
             owned = owners.get(owner) or owners.setdefault(owner, self._owned(owner))
-            if owner != PLATFORM and not _is_own(told, owned):
+            if owner != PLATFORM and not _is_own(alert, owned):
                 continue
             for webhook in owned.webhooks:
-                is_new = told.milliseconds >= webhook.created_at * 1000
-                if webhook.active and told.kind in webhook.events and is_new:
+                is_new = alert.milliseconds >= webhook.created_at * 1000
+                if webhook.active and alert.kind in webhook.events and is_new:
                     yield Delivery(
                         owner=owner,
                         webhook=webhook.id,
-                        alert=told.id,
-                        event=told.kind,
-                        body=told.body.decode(),
+                        alert=alert.id,
+                        event=alert.kind,
+                        body=alert.body.decode(),
                     )
 
     def _owned(self, owner: str) -> _Owned:
@@ -212,11 +212,11 @@ class Webhooks:
             )
 
 
-def _is_own(told: Told, owned: _Owned) -> bool:
+def _is_own(alert: StoredAlert, owned: _Owned) -> bool:
     """Whether an alert is about what the tenant has itself, not about a provider that is shared with it."""
-    if told.kind not in (KEY_REJECTED, BREAKER_OPENED):
+    if alert.kind not in (KEY_REJECTED, BREAKER_OPENED):
         return True
-    provider = told.about.get("provider_id")
+    provider = alert.about.get("provider_id")
     return provider is None or provider in owned.providers
 
 

@@ -1,4 +1,4 @@
-"""What budgets have used, as the settles of this worker show: for alerts and metrics."""
+"""The use of budgets, as the settles of this worker show it: for alerts and metrics."""
 
 import heapq
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from shared.limits.values import budget_begin
 from shared.model.budgets import Budget
 from shared.model.config import Tenant
 
-#: The budgets and periods that are watched. A full watch begins anew, and what it tells again is told once.
+#: The budgets and periods that are watched. A full watch begins anew; an alert that it repeats is added once.
 MAX_WATCHED: Final = 4_096
-#: A budget whose limit is reached is told, too.
+#: A budget whose limit is reached raises an alert, too.
 _REACHED: Final = 100
 
 
@@ -28,7 +28,7 @@ class _Watched:
         limit: its limit, as it was when a request was admitted last.
         ends: the end of the period in seconds since the Unix epoch; None: it has none.
         used: what it has counted.
-        told: the highest percentage that was told.
+        alerted: the highest percentage that raised an alert.
     """
 
     budget: Budget
@@ -36,7 +36,7 @@ class _Watched:
     limit: int
     ends: float | None
     used: int = 0
-    told: int = 0
+    alerted: int = 0
 
 
 class BudgetWatch:
@@ -67,8 +67,8 @@ class BudgetWatch:
             return
         one.used = used
         for percent in sorted({*one.budget.at, _REACHED}):
-            if percent > one.told and used * 100 >= percent * one.limit:
-                one.told = percent
+            if percent > one.alerted and used * 100 >= percent * one.limit:
+                one.alerted = percent
                 self._tell(self._alert(tenant_id, name, one, percent))
 
     def _alert(self, tenant_id: str, name: str, one: _Watched, percent: int) -> Alert:

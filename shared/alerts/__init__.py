@@ -1,1 +1,1 @@
-"""What webhooks tell: budgets that are reached; rules, keys and targets that fail. A stream in Redis."""
+"""Alerts for webhooks: budgets that are reached; rules, keys and targets that fail. A stream in Redis."""

@@ -1,4 +1,4 @@
-"""What happened that an operator or a tenant may want to be told of.
+"""Alerts: events that an operator or a tenant may want to know of.
 
 An alert has ids, names and figures. It never has a secret, and nothing of a request or a response. Whoever
 sees the change writes it (`stream.py`); the leader of the job ``webhooks`` sends it to those who asked.
@@ -16,7 +16,7 @@ RULE_FAULTED: Final = "rule.faulted"
 KEY_REJECTED: Final = "key.rejected"
 BREAKER_OPENED: Final = "breaker.opened"
 
-#: The kinds of alerts, and when each is told.
+#: The kinds of alerts, and their meanings.
 KINDS: Final[Mapping[str, str]] = {
     BUDGET_REACHED: "A budget reached one of its percentages, or its limit.",
     RULE_FAULTED: "Rules cannot be compiled: they are closed, or the last good version stays in use.",
@@ -26,10 +26,10 @@ KINDS: Final[Mapping[str, str]] = {
 #: The kind of a delivery that somebody asked for, to try a webhook.
 TEST: Final = "webhook.test"
 
-# What stays as it is, is told again after this pause, in seconds.
+# Seconds after which a state that lasts raises an alert again.
 _PAUSE: Final = 300.0
 _DAY: Final = 86_400.0
-# Machines that see the same fault tell it within this time, in seconds.
+# Seconds within which all machines see the same fault.
 _MOMENT: Final = 60.0
 # Characters of the faults of a document. The status of the gateway has them all.
 _MAX_FAULTS: Final = 1_000
@@ -44,8 +44,8 @@ class Alert:
         tenant: the id of the tenant that it happened to; None: all of the platform.
         at: when it was seen, in seconds since the Unix epoch.
         about: ids, names and figures, as JSON.
-        mark: names the state that was reached; workers that see the same tell it once.
-        quiet: for so many seconds after the last time, the same `mark` is not told again.
+        mark: names the state that was reached; workers that see the same one add one alert.
+        quiet: seconds after the last time in which the same `mark` adds no alert.
     """
 
     kind: str
@@ -69,7 +69,7 @@ def budget_reached(
     ends: float | None,
     at: float,
 ) -> Alert:
-    """A budget has used so many percent of its limit. It is told once per period and percentage.
+    """A budget has used so many percent of its limit. There is one alert per period and percentage.
 
     Amounts are as the limiter counts them (nano-USD, tokens or requests). `began` and `ends` are those of the
     period, in seconds since the Unix epoch; None: it has no end.
@@ -105,7 +105,7 @@ def rule_faulted(*, tenant: str | None, faults: str, at: float) -> Alert:
 def key_rejected(
     *, tenant: str | None, provider: str, key: str, key_id: str, until: float, at: float
 ) -> Alert:
-    """A provider rejected a key. `key` also names the secret: a new secret that is rejected is told again."""
+    """A provider rejected a key. `key` also names the secret: a new secret has an alert of its own."""
     about = {"provider_id": provider, "key_id": key_id, "until": timestamp_text(until)}
     return _passing(KEY_REJECTED, tenant, about, f"{provider}:{key}", until, at)
 
@@ -119,6 +119,6 @@ def breaker_opened(*, tenant: str | None, provider: str, target: str, until: flo
 def _passing(
     kind: str, tenant: str | None, about: Mapping[str, Any], subject: str, until: float, at: float
 ) -> Alert:
-    """A state that ends by itself. While it begins again and again, it is told once."""
+    """A state that ends by itself. While it begins again and again, there is one alert."""
     mark, quiet = f"{tenant or ''}:{subject}", max(until - at, 0.0) + _PAUSE
     return Alert(kind=kind, tenant=tenant, at=at, about=about, mark=mark, quiet=quiet)

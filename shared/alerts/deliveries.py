@@ -1,4 +1,4 @@
-"""What is to be sent to webhooks, and what became of it, in Redis. Synchronous.
+"""The deliveries to webhooks in Redis, and their results. Synchronous.
 
 {cfg}:deliveries  hash  <webhook id>:<alert id> -> what is not sent yet, as JSON
 {cfg}:delivered   hash  <webhook id> -> its last delivery, as JSON; ``position``: the last alert that was read

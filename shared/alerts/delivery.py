@@ -1,4 +1,4 @@
-"""What is sent to a webhook, how it is signed, and what became of it."""
+"""A delivery to a webhook, its signature and its result."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ class Delivery:
         alert: the id of the alert.
         event: the kind of the alert.
         body: what is sent.
-        tries: how often it was sent in vain.
+        tries: the number of calls that failed.
         next_at: when it is sent next, in seconds since the Unix epoch.
     """
 
@@ -32,6 +32,7 @@ class Delivery:
 
     @property
     def name(self) -> str:
+        """The field that has it in Redis."""
         return f"{self.webhook}:{self.alert}"
 
     @property
@@ -47,7 +48,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastDelivery:
-    """What became of the last call of a webhook.
+    """The result of the last call of a webhook.
 
     Attributes:
         at: when it was called, in seconds since the Unix epoch.

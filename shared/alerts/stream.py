@@ -1,7 +1,7 @@
 """The stream of alerts in Redis: names, values, and the call of the script that adds one.
 
 {cfg}:alerts                 stream  the newest 10,000 alerts; the field ``alert`` has one as JSON
-{cfg}:alerted:<kind>:<hash>  string  the same was told; expires
+{cfg}:alerted:<kind>:<hash>  string  the same was added; expires
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from shared.redis_client.script import Script
 ALERTS: Final = "{cfg}:alerts"
 #: The alerts that are kept: about so many, for Redis drops whole nodes of a stream.
 MAX_ALERTS: Final = 10_000
-#: Adds an alert, unless it was told of late. Load it on the connection that calls it.
+#: Adds an alert, unless the same was added of late. Load it on the connection that calls it.
 ADD: Final = Script.of(Path(__file__).parent / "lua" / "add.lua")
 _FIELD: Final = b"alert"
 
@@ -32,7 +32,7 @@ class Note(NamedTuple):
 
 
 def note_of(alert: Alert) -> Note:
-    """The call that tells an alert."""
+    """The call that adds an alert."""
     name = hashlib.sha256(alert.mark.encode()).hexdigest()[:32]
     members = {
         "type": alert.kind,
@@ -44,7 +44,7 @@ def note_of(alert: Alert) -> Note:
     return Note(keys, (MAX_ALERTS, round(alert.quiet * 1000), orjson.dumps(members).decode()))
 
 
-class Told(NamedTuple):
+class StoredAlert(NamedTuple):
     """An alert of the stream. `id` is that of the entry, ``<milliseconds>-<number>``."""
 
     id: str
@@ -53,7 +53,7 @@ class Told(NamedTuple):
     members: dict[str, Any]
 
     @classmethod
-    def parse(cls, entry_id: bytes, fields: dict[bytes, bytes]) -> "Told":
+    def parse(cls, entry_id: bytes, fields: dict[bytes, bytes]) -> "StoredAlert":
         """The alert in an entry. Raises ValueError on one of another form."""
         members = orjson.loads(fields.get(_FIELD, b""))
         kind, tenant = _heading(members) if isinstance(members, dict) else ("", "")

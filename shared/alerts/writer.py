@@ -1,4 +1,4 @@
-"""What a worker of the proxy tells alerts with. Nothing waits for it."""
+"""Adds the alerts of a worker of the proxy to the stream. Nothing waits for it."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from shared.redis_client.open import AnyConnection, open_connection
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a call may take. What could not be told by then is lost.
+#: Seconds that a call may take. What could not be added by then is lost.
 DEADLINE: Final = 1.0
 # Calls without a reply; more are not made.
 _MAX_UNDER_WAY: Final = 100
@@ -33,7 +33,7 @@ class AlertWriter:
         self._failures = Failures()
 
     def tell(self, alert: Alert) -> None:
-        """Tell an alert in a moment, unless another worker has just told the same."""
+        """Add an alert in a moment, unless another worker has just added the same."""
         if self._under_way >= _MAX_UNDER_WAY:
             self._drop("too many are under way.")
             return

@@ -193,7 +193,7 @@ class Tenant:
         providers, models: its own ones. The platform may share others with it.
         tags: words to select it by.
         budgets: its own ones, and those that the platform made for it. Its tier may have others.
-        webhooks: the addresses that are told what happens to it.
+        webhooks: the addresses that get its alerts.
     """
 
     id: str

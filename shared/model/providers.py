@@ -239,7 +239,7 @@ class PlatformDocument:
         prices: USD per million tokens as decimal text, by ``<provider kind>/<model>`` and unit.
         revision: the number of the store's change that wrote it; 0 before the first.
         discovered: what providers listed, by their ids, as a worker read it; no part of what is written.
-        webhooks: the addresses that are told what happens.
+        webhooks: the addresses that get its alerts.
     """
 
     providers: tuple[Provider, ...] = ()

@@ -1,4 +1,4 @@
-"""Webhooks: the addresses that are told what happens."""
+"""Webhooks: the addresses that get alerts."""
 
 from dataclasses import dataclass
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.alerts.deliveries import Deliveries
 from shared.alerts.delivery import Delivery, LastDelivery
-from shared.alerts.stream import Told
+from shared.alerts.stream import StoredAlert
 from shared.alerts.writer import open_writer
 from shared.config_store.client import open_everywhere
 from tests.alerts.test_stream import NOW, opened
@@ -25,7 +25,7 @@ async def test_alert_is_told_read_and_delivered_in_a_cluster(cluster: ClusterSet
         await until_true(lambda: len(deliveries.alerts("0-0", 10)) == 1)
         assert writer.dropped == 0
         await writer.close()
-        [told] = [Told.parse(*one) for one in deliveries.alerts("0-0", 10)]
+        [told] = [StoredAlert.parse(*one) for one in deliveries.alerts("0-0", 10)]
         one = Delivery(owner="platform", webhook="hook_1", alert=told.id, event=told.kind, body="{}")
         deliveries.add([one], told.id)
         assert deliveries.load(NOW) == (told.id, [one])

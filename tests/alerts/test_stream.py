@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from shared.alerts.alert import Alert, breaker_opened, budget_reached, key_rejected, rule_faulted
-from shared.alerts.stream import ADD, ALERTS, Told, note_of
+from shared.alerts.stream import ADD, ALERTS, StoredAlert, note_of
 
 NOW = 1_800_000_000.0
 
@@ -47,8 +47,8 @@ def tell(client: redis.Redis, *alerts: Alert) -> None:
         add(note.keys, note.arguments)
 
 
-def told(client: redis.Redis) -> list[Told]:
-    return [Told.parse(*entry) for entry in client.xrange(ALERTS)]  # type: ignore[union-attr, misc]
+def told(client: redis.Redis) -> list[StoredAlert]:
+    return [StoredAlert.parse(*entry) for entry in client.xrange(ALERTS)]  # type: ignore[union-attr, misc]
 
 
 def test_alert_has_its_time_tenant_ids_and_figures(client: redis.Redis) -> None:
@@ -127,4 +127,4 @@ def test_faults_of_many_rules_are_cut(client: redis.Redis) -> None:
 )
 def test_entry_of_another_form_is_no_alert(fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"not an alert|line 1"):
-        Told.parse(b"1-1", {name.encode(): value.encode() for name, value in fields.items()})
+        StoredAlert.parse(b"1-1", {name.encode(): value.encode() for name, value in fields.items()})

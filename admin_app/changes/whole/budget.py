@@ -1,4 +1,4 @@
-"""A budget in a change: checked, complete, and with its warnings."""
+"""A budget in a change: checked and complete."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Warnings about budgets: what they do not count, and what they reject."""
+"""Warnings about budgets: requests that they do not count, or reject."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -22,7 +22,7 @@ from shared.usage.row import day_of
 
 # Models of which the prices are looked up, and those that a warning names.
 _LOOKED_UP: Final = 2_000
-_TOLD: Final = 5
+_MAX_NAMED: Final = 5
 
 
 class _Unpriced(NamedTuple):
@@ -69,11 +69,11 @@ class BudgetWarnings:
             and _is_meant(scope.model, one.names)
         }
         if names:
-            more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-            told = ", ".join(sorted(names)[:_TOLD]) + more
+            more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+            named = ", ".join(sorted(names)[:_MAX_NAMED]) + more
             what = "are rejected" if budget.unpriced == REJECT else "are not counted"
             yield Problem(
-                "/unpriced", f"No price is known of {told}: calls {what}. Set prices of these models."
+                "/unpriced", f"No price is known of {named}: calls {what}. Set prices of these models."
             )
 
     def _rejected(self, budget: Budget) -> Iterator[Problem]:
@@ -82,7 +82,7 @@ class BudgetWarnings:
             return
         for rules, found in downgrades(self._offered, self._snapshot, budget):
             if isinstance(found, Rejection) and rules:
-                names = ", ".join(rule.name for rule in rules[:_TOLD])
+                names = ", ".join(rule.name for rule in rules[:_MAX_NAMED])
                 detail = f"Once it is spent, requests to {names} are rejected: {found.message}"
                 yield Problem("/downgrade_to", detail)
 

@@ -1,1 +1,1 @@
-"""What is told of what happens: webhooks."""
+"""Alerts: their webhooks."""

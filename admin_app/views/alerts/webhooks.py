@@ -1,4 +1,4 @@
-"""/webhooks and /tenants/{id}/webhooks: the addresses that are told what happens."""
+"""/webhooks and /tenants/{id}/webhooks: the addresses that get alerts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +40,7 @@ from shared.documents.alerts.webhook import (
 from shared.documents.examples import changed, page
 from shared.model.webhooks import Webhook
 
-blueprint = Blueprint("webhooks", __name__, "Addresses that are told what happens. Secrets are never shown.")
+blueprint = Blueprint("webhooks", __name__, "Addresses that get alerts. Secrets are never shown.")
 
 
 def _judge(sent: dict[str, Any], tenant_id: str | None = None, webhook_id: str | None = None) -> None:
@@ -70,7 +70,7 @@ class PlatformWebhooks(MethodView):
     def post(self, sent: dict[str, Any]) -> Response:
         """Create a webhook of the platform
 
-        It is told what happens to the platform and to all tenants.
+        It gets the alerts of the platform and of all tenants.
         """
         return _create(Owner(), sent)
 
@@ -132,7 +132,7 @@ class Webhooks(MethodView):
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create a webhook of a tenant
 
-        It is told of the tenant's budgets and rules, and of its own providers and targets.
+        It gets alerts about the tenant's budgets and rules, and about its own providers and targets.
         """
         return _create(Owner(tenant_id), sent)
 

@@ -1,1 +1,1 @@
-"""What is told of what happens, as JSON: webhooks."""
+"""Alerts as JSON: their webhooks."""

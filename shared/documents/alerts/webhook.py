@@ -20,7 +20,7 @@ _SIGNS: Final = f"Signs what is sent. At least {MIN_SECRET} characters. "
 
 
 class WebhookSecret(ProviderSecret):
-    """What signs: as a credential, and not shorter than `MIN_SECRET`."""
+    """A secret that signs: as a credential, and not shorter than `MIN_SECRET`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -60,7 +60,7 @@ class WebhookInput(Input):
         fields.String(validate=validate.OneOf(list(KINDS))),
         required=True,
         validate=validate.Length(1, len(KINDS)),
-        metadata={"description": f"What it is told: {', '.join(KINDS)}."},
+        metadata={"description": f"The kinds of alerts that it gets: {', '.join(KINDS)}."},
     )
     secret = WebhookSecret(required=True)
     active = flag(True, "false: it is stored, and nothing is sent.")
@@ -185,7 +185,7 @@ def webhook_document(webhook: Webhook) -> dict[str, Any]:
 
 
 def last_document(last: LastDelivery | None) -> dict[str, Any]:
-    """The member of a webhook that tells its last call."""
+    """The member of a webhook with its last call."""
     return {"last_delivery": None if last is None else _LAST.dump(last)}
 
 
