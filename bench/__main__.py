@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="bench.sh",
         description="Measure the gateway beside others.",
         epilog="Others, each with its --help: --bodies, --calls, --curves, --dashboards, --limiter, "
-        "--models, --pipeline, --streams, --translation or --upload first.",
+        "--models, --pipeline, --streams, --translated, --translation or --upload first.",
     )
     parser.add_argument("--quick", action="store_true", help="about 4 min, instead of about 15 min")
     names = list(CONTENDERS)

@@ -1,6 +1,7 @@
 """An upstream in this process. It responds to requests, and hands over those that ask for a stream."""
 
 import queue
+import re
 import socket
 import socketserver
 import threading
@@ -9,14 +10,14 @@ from contextlib import ExitStack, suppress
 from bench.gateway import RESPONSE
 
 _SECONDS = 10.0  # until a stream must have been asked for
-_STREAM = b'"stream": true'
+_STREAM = re.compile(rb'"stream": ?true')
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(RESPONSE)
 
 
 class Upstream(socketserver.ThreadingTCPServer):
     """Responds to each request of known length with `RESPONSE`.
 
-    A request with `"stream": true` gets no response here. `asked` has its connection, and whoever takes it
+    A request for a stream gets no response here. `asked` has its connection, and whoever takes it
     responds, and closes it.
     """
 
@@ -59,7 +60,7 @@ class _Handler(socketserver.StreamRequestHandler):
             if line.lower().startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
             elif line == b"\r\n":
-                if _STREAM in self.rfile.read(length):
+                if _STREAM.search(self.rfile.read(length)):
                     self.server.asked.put(self.connection.dup())
                     return
                 self.wfile.write(_HEAD + RESPONSE)

@@ -14,6 +14,7 @@
 #   ./scripts/bench.sh --pipeline          the cost of the plugin pipeline, beside its targets
 #   ./scripts/bench.sh --models            finding models and choosing targets among many, beside the targets
 #   ./scripts/bench.sh --translation       events and requests of one API in another
+#   ./scripts/bench.sh --translated        streams that are translated, through the gateway
 #   ./scripts/bench.sh --dashboards        ten open dashboards beside a load, and what they cost
 #   ./scripts/bench.sh --rules             saving 1,000 rules of one tenant by the admin API
 #   ./scripts/bench.sh --scale             up to 100,000 tenants, and 10,000 rules of one
@@ -33,6 +34,7 @@ case "${1:-}" in
 --calls) shift && exec .venv/bin/python -m bench.calls "$@" ;;
 --models) shift && exec .venv/bin/python -m bench.models "$@" ;;
 --translation) shift && exec .venv/bin/python -m bench.translation "$@" ;;
+--translated) shift && exec .venv/bin/python -m bench.translated "$@" ;;
 --dashboards) shift && exec .venv/bin/python -m bench.dashboards "$@" ;;
 --rules) shift && exec .venv/bin/python -m bench.rules "$@" ;;
 --pipeline) shift && exec .venv/bin/python -m bench.pipeline "$@" ;;
