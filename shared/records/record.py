@@ -15,7 +15,7 @@ from shared.logs import writable
 
 #: The longest parts of a record, in bytes.
 MAX_EVENT: Final = 700
-MAX_TRACE: Final = 2_048
+MAX_TRACE: Final = 3_072
 #: The member of a trace that was shortened.
 CUT: Final = "cut"
 # Members that the event has as the line has them.
