@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from shared.budgets.periods import Period
 from shared.budgets.settings import AmountField, BudgetSettings, ScopeField
@@ -42,7 +42,12 @@ class AmountMembers(Input):
     @post_load
     def _amount(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         written = {unit: data.pop(unit) for unit in UNITS if unit in data}
-        amount = validated(parse_amount, written)
+        try:
+            amount = validated(parse_amount, written)
+        except ValidationError as error:
+            if len(written) != 1:
+                raise
+            raise ValidationError(error.messages, field_name=next(iter(written))) from None
         return {**data, "amount": amount}
 
 
