@@ -21,7 +21,7 @@ from tests.support.gateway import ROOT, RunningGateway
 from tests.support.packages import need_chromium
 
 FOLDER = ROOT / "build" / "screenshots"
-TABS = ("keys", "limits", "plugins", "usage", "history", "settings")
+TABS = ("keys", "limits", "budgets", "plugins", "usage", "history", "settings")
 TENANT = next(page.path for page in PAGES if page.name == "tenant")
 PICTURES = [
     *((page.name, page.path) for page in PAGES),

@@ -66,6 +66,7 @@ def seed(gateway: RunningGateway, upstream: ControlledUpstream) -> Seeded:
     _create(gateway, "/providers", broken | shared)
     for tenant in seeded.tenants:
         seeded.rules += _rules(tenant, upstream)
+    _webhook(seeded.tenants[0])
     _past(gateway, seeded)
     _calls(seeded, upstream)
     _changes(seeded)
@@ -103,9 +104,11 @@ def _rules(tenant: TenantInUse, upstream: ControlledUpstream) -> list[str]:
         {"path": "/v1", "ai": {"providers": ["openai-main", "azure-eu"]}, "plugin_chain": chain},
         {"path": "/files", "target": f"http://127.0.0.1:{upstream.port}", "methods": ["GET"]},
     )
-    made = [_create(tenant.gateway, f"/tenants/{tenant.id}/rules", rule)["id"] for rule in rules]
-    tenant.await_rule("/files")
-    return made
+    chat = _create(tenant.gateway, f"/tenants/{tenant.id}/rules", rules[0])["id"]
+    _budgets(tenant, chat)
+    files = _create(tenant.gateway, f"/tenants/{tenant.id}/rules", rules[1])["id"]
+    tenant.await_rule("/files")  # the newest change, so the budgets count from here on
+    return [chat, files]
 
 
 def _changes(seeded: Seeded) -> None:
@@ -129,6 +132,40 @@ def _changes(seeded: Seeded) -> None:
         assert response.status_code == 200, response.text
     pinned = tenant.gateway.call("POST", f"{path}/versions/3/pin", json={})
     assert pinned.status_code == 200, pinned.text
+
+
+def _budgets(tenant: TenantInUse, rule: str) -> None:
+    """Budgets of the first tenants, the platform's and their own. The calls will spend some of them."""
+    keys = tenant.gateway.call("GET", f"/tenants/{tenant.id}/api-keys").json()["api_keys"]
+    money = {"unpriced": "allow"}
+    platforms = {"name": "Contract", "limit": {"usd": "250.00"}, "period": "month", **money}
+    chat = {"name": "Chat", "scope": {"rule": rule}, "limit": {"requests": 7}, "period": "day"}
+    trial = {"name": "Trial", "limit": {"usd": "0.0004"}, "period": "30d", "on_spent": "alert", **money}
+    fast = {
+        "name": "Fast models of the first key",
+        "scope": {"key": keys[0]["id"], "model": "d*"},
+        "limit": {"tokens": 200_000},
+        "period": "week",
+        "timezone": "Europe/Berlin",
+        "on_spent": "downgrade",
+        "downgrade_to": "fast",
+    }
+    pilot = {"name": "Pilot", "limit": {"requests": 6}, "period": "total"}
+    owned = {"acme": [chat, trial, fast], "initech": [pilot]}.get(tenant.subdomain, [])
+    for key, budget in ((None, platforms), *((tenant.key, one) for one in owned)):
+        made = tenant.gateway.call("POST", f"/tenants/{tenant.id}/budgets", key=key, json=budget)
+        assert made.status_code == 201, made.text
+
+
+def _webhook(tenant: TenantInUse) -> None:
+    """A webhook that cannot be reached."""
+    webhook = {
+        "name": "on-call",
+        "url": "http://127.0.0.1:9/hooks/gateway/acme",
+        "events": ["budget.reached", "key.rejected"],
+        "secret": "a-secret-of-the-seed",
+    }
+    _create(tenant.gateway, f"/tenants/{tenant.id}/webhooks", webhook)
 
 
 def _past(gateway: RunningGateway, seeded: Seeded) -> None:

@@ -1,5 +1,7 @@
 // The result of a dry run: what decided, step by step. The pages Rule and Test a request show it.
-import { badge, bytes, copyButton, h, icon, millis, span, whole } from "../kit/dom.js";
+import {
+  amount, badge, bytes, copyButton, h, icon, millis, quantity, span, whole,
+} from "../kit/dom.js";
 import { words } from "../kit/fields.js";
 import { banner } from "../kit/states.js";
 import { plainTable } from "../kit/table.js";
@@ -94,11 +96,17 @@ function plan(explained) {
   return card("Plugins", plainTable("Plugins", heads, rows));
 }
 
+/** How much a limit allows. A budget has a period of the calendar, which a dry run does not name. */
+function quotaOf({ limit, unit, window, scope }) {
+  if (scope === "budget") return unit === "usd" ? amount(limit, unit) : `${whole(limit)} ${unit}`;
+  return `${quantity(limit, unit)} ${window ? `/ ${window}` : "at once"}`;
+}
+
 const limitRow = (limit) => [
   [limit.scope, " ", h("span", { className: "muted" }, limit.name.replaceAll("_", " "))],
-  `${whole(limit.limit)} ${limit.window ? `/ ${limit.window}` : "at once"}`,
-  whole(limit.before.remaining),
-  whole(limit.after.remaining),
+  quotaOf(limit),
+  amount(limit.before.remaining, limit.unit),
+  amount(limit.after.remaining, limit.unit),
   limit.before.reset_after_ms ? span(limit.before.reset_after_ms / 1000) : "—",
   limit.allows ? badge("Allows", "good", "check") : badge("Rejects", "bad", "warn"),
 ];

@@ -33,10 +33,13 @@ function why(row, names, tenant) {
   if (!row.why) return;
   const links = [];
   if (row.rule_id && tenant) links.push(h("a", { href: rulePath(row) }, `Open the rule ${names.rule}`));
-  if (row.decision.limit_reached && tenant) {
-    links.push(
-      h("a", { href: `/ui/limits?tenant=${encodeURIComponent(row.tenant_id)}` }, "See the limits now"),
-    );
+  const reached = row.decision.limit_reached;
+  if (reached && tenant) {
+    const [href, words] =
+      "used" in reached // a budget
+        ? [`${pagesOf(row)}?tab=budgets`, "See the budgets now"]
+        : [`/ui/limits?tenant=${encodeURIComponent(row.tenant_id)}`, "See the limits now"];
+    links.push(h("a", { href }, words));
   }
   byId("why").replaceChildren(
     banner(

@@ -3,6 +3,7 @@ import { address, badge, byId, copyButton, h, icon, page, setTitle, toast } from
 import { read, write } from "../kit/api.js";
 import { mayChange, me } from "../kit/shell.js";
 import { attempt, busy, ready } from "../kit/states.js";
+import { showBudgets } from "./budgets/list.js";
 import { showVersions } from "./history/versions.js";
 import { showKeys } from "./tenant/keys.js";
 import { showLimits } from "./tenant/limits.js";
@@ -16,6 +17,7 @@ const TABS = {
   rules: ["Rules", showRules],
   keys: ["Keys", showKeys],
   limits: ["Limits", showLimits],
+  budgets: ["Budgets", showBudgets],
   plugins: ["Plugins", showPlugins],
   usage: ["Usage", showUsage],
   history: ["History", showVersions],

@@ -153,7 +153,7 @@ function aiForm(rule, known) {
     models: field("Models", models,
       about("models", "Those that clients may ask for; * stands for any text. None: all.", orNull(models))),
     apis: field("APIs", apis,
-      about("apis", "Such as openai.chat. None: all that the providers speak, and those that are translated.", orNull(apis))),
+      about("apis", "Such as openai.chat. None: all that are spoken or translated.", orNull(apis))),
     hide_target: toggle("Hide the target", ai.hide_target,
       about("hide_target", "Responses name the model that was asked for, and no provider.")),
     translate: translateForm(ai.translate, about),

@@ -69,7 +69,7 @@ function columns(may, { open, rotate, revoke }) {
     },
     { key: "scopes", title: "Scopes", cell: scopesOf },
     { key: "models", title: "Models", opt: true, cell: modelsOf },
-    { key: "used", title: "Last used", sort: (key) => key.last_used_at ?? "", cell: usedOf },
+    { key: "used", title: "Last used", opt: true, sort: (key) => key.last_used_at ?? "", cell: usedOf },
     { key: "expires", title: "Expires", opt: true, sort: (key) => key.expires_at ?? "~", cell: expiryOf },
     {
       key: "actions",

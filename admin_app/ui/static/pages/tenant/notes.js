@@ -4,18 +4,25 @@ import { banner } from "../../kit/states.js";
 
 const MOST = 6;
 
-/** Where a warning is: a link to its rule, or to the chain of the tenant. */
-function place({ id, openTab }, { rule_id: rule, rule_path: path }) {
+/** Where a warning is: a link to its rule, to the budgets, or to the chain of the tenant. */
+function place({ id, openTab }, { rule_id: rule, rule_path: path, pointer }) {
   if (rule) return h("a", { className: "mono", href: `/ui/tenants/${id}/rules/${rule}` }, path);
-  return h(
-    "button",
-    { type: "button", className: "linklike", onclick: () => openTab("plugins") },
-    "All rules",
-  );
+  const [tab, words] = pointer.startsWith("/budgets/") ? ["budgets", "Budgets"] : ["plugins", "All rules"];
+  return h("button", { type: "button", className: "linklike", onclick: () => openTab(tab) }, words);
 }
 
+/** The same words about several budgets are one line. */
+const linesOf = (context, found) => [
+  ...new Map(
+    found.map((one) => {
+      const node = h("li", {}, place(context, one), `: ${one.detail}`);
+      return [node.textContent, node];
+    }),
+  ).values(),
+];
+
 function list(context, found) {
-  const lines = found.map((one) => h("li", {}, place(context, one), `: ${one.detail}`));
+  const lines = linesOf(context, found);
   const more = lines.length - MOST;
   return [
     h("ul", {}, lines.slice(0, MOST)),

@@ -2,6 +2,7 @@
 import { amount, badge, copyButton, h, millis, quantity, wait } from "../../kit/dom.js";
 import { empty } from "../../kit/states.js";
 import { plainTable } from "../../kit/table.js";
+import { sized } from "../budgets/words.js";
 import { targetOf } from "./spans.js";
 
 const VERDICTS = {
@@ -51,12 +52,14 @@ function steps({ steps: found, traced }) {
   );
 }
 
+const BUDGET = "budget"; // the scope of a budget among limits
+
 const limits = ({ limits: found, limit_reached: reached }) =>
-  found.length > 0 &&
+  found.some((one) => one.scope !== BUDGET) &&
   table(
     "Limits",
     ["Limit", ["Left before", "num"], ["Left after", "num"], ["Of", "num"], ["Frees in", "num"]],
-    found.map((one) => [
+    found.filter((one) => one.scope !== BUDGET).map((one) => [
       [
         mono(one.scope === "rule" ? one.name : `tenant ${one.name}`),
         " ",
@@ -68,6 +71,25 @@ const limits = ({ limits: found, limit_reached: reached }) =>
       wait(one.reset_after_ms),
     ]),
   );
+
+/** The budgets that count the request. What is left is what was left when it was admitted. */
+function budgets({ limit_reached: reached }, { log }) {
+  const isReached = ({ name }) => reached != null && "used" in reached && reached.name === name;
+  return (
+    log.budgets?.length > 0 &&
+    table(
+      "Budgets",
+      ["Budget", ["Left", "num"], ["Reserved", "num opt-col"], ["Used", "num"], ["Of", "num"]],
+      log.budgets.map((one) => [
+        [h("bdi", {}, one.name), " ", isReached(one) && badge("spent", "warn")],
+        amount(one.remaining, one.unit),
+        amount(one.reserved, one.unit),
+        amount(one.used, one.unit),
+        sized(one.limit, one.unit),
+      ]),
+    )
+  );
+}
 
 const attempts = ({ attempts: found }, row) =>
   found.length > 0 &&
@@ -98,6 +120,7 @@ export const decided = (row) => [
     h("p", { className: "help" }, "The record was too long: some texts and lists are shortened."),
   steps(row.decision),
   limits(row.decision),
+  budgets(row.decision, row),
   attempts(row.decision, row),
   choice(row.decision, row),
 ];

@@ -18,7 +18,7 @@ function lastOf({ active, last_delivery: last }) {
   if (!last) return h("span", { className: "muted" }, "Nothing yet");
   const [name, tone] = STATES[last.state];
   const text = `${ago(last.at)}, ${last.error ?? `status ${last.status}`}`;
-  return [badge(name, tone), h("span", { className: "sub", title: dateTime(last.at) }, text)];
+  return [badge(name, tone), h("span", { className: "sub wraps", title: dateTime(last.at) }, text)];
 }
 
 /** What a test has shown, as a sentence. */
@@ -123,6 +123,7 @@ export function webhooksCard({ base, may, reason }) {
     "Add a webhook",
   );
   const head = h("div", { className: "card-head" }, heading, !may && locked(reason), add);
-  const node = h("section", { className: "card flush", "aria-label": "Webhooks" }, head, outcome, table.node);
+  const look = { className: "card flush webhooks", "aria-label": "Webhooks" };
+  const node = h("section", look, head, outcome, table.node);
   return { node, load };
 }
