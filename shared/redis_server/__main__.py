@@ -15,13 +15,11 @@ import argparse
 import os
 import sys
 from contextlib import closing
-from typing import Any
 
 from shared.config_store import layout
 from shared.config_store.check import violations
 from shared.config_store.client import open_client, read_state
 from shared.config_store.history.archive import FOLDER
-from shared.config_store.history.edit import Edit
 from shared.config_store.history.rename import rename_parts
 from shared.config_store.identity import SecretIds, StoreState
 from shared.config_store.redis_errors import redis_errors
@@ -30,6 +28,7 @@ from shared.config_store.snapshot import SnapshotFile
 from shared.config_store.store import open_store
 from shared.core.errors import GatewayError
 from shared.redis_server.choose import RedisAddress, open_redis
+from shared.redis_server.operator_events import note_event
 from shared.redis_server.rotate import rotate_secrets
 from shared.redis_server.store_secrets import audit_key, part_names, read_own_secrets
 from shared.settings import Settings, load_settings_or_exit
@@ -77,7 +76,7 @@ def _rotate(settings: Settings, address: RedisAddress) -> tuple[list[str], list[
 
     with open_client(address.options, _ROTATION_SECONDS) as client, redis_errors():
         result = rotate_secrets(settings, client, progress)
-    _note(
+    note_event(
         settings,
         address,
         "rotateSecrets",
@@ -120,16 +119,8 @@ def accept(settings: Settings, address: RedisAddress, *, with_secrets: bool) -> 
         file.save(accepted)
     tenants = open_store(address.options, quarantine=0).count()
     done = f"ccepted the store {address.name} ({address.mode}), which has {tenants} tenants"
-    _note(settings, address, "acceptStore", f"a{done}{', with other secrets' if with_secrets else ''}")
+    note_event(settings, address, "acceptStore", f"a{done}{', with other secrets' if with_secrets else ''}")
     return f"A{done}."
-
-
-def _note(settings: Settings, address: RedisAddress, operation: str, summary: str) -> None:
-    """Add what an operator did to the audit log. Raises `GatewayError`."""
-    with open_client(address.options) as client, redis_errors():
-        now: Any = client.time()
-    edit = Edit(actor="operator", at=float(now[0]), source="gateway", operation=operation, summary=summary)
-    open_store(address.options, 0, audit_key=audit_key(settings)).tokens.add_event(edit)
 
 
 def _secret_ids(settings: Settings, found: StoreState | None, *, with_secrets: bool) -> SecretIds | None:

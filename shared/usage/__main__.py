@@ -3,23 +3,37 @@
 Those are sums, costs, and what budgets have used. It ends with 2 when something differs or a row is damaged.
 Days and periods of which rows are missing, because the ledger is bounded, are not compared: the command says
 from when on it has all rows.
+
+``repair`` makes each budget that differs what its rows and leases give, while requests go on. A failover of
+Redis may lose what was reserved, and then the rows of those requests did not count.
 """
 
 import argparse
+import secrets
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from math import inf
+from typing import NamedTuple
 
 from shared.config_store.client import open_everywhere
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError
-from shared.redis_server.choose import open_redis
-from shared.settings import load_settings_or_exit
+from shared.redis_server.choose import RedisAddress, open_redis
+from shared.redis_server.operator_events import OPERATOR, note_event
+from shared.settings import Settings, load_settings_or_exit
 from shared.usage.aggregates import sums_of
-from shared.usage.budget_store import BudgetStore
-from shared.usage.check.budgets import CountedRows, check_leases, check_used, is_complete_since, rows_until
+from shared.usage.budget_store import BudgetSnapshot, BudgetStore
+from shared.usage.check.budgets import (
+    CountedRows,
+    check_leases,
+    check_used,
+    is_complete_since,
+    missing_in,
+    rows_until,
+)
 from shared.usage.check.sums import check_cost, check_sums
 from shared.usage.keys import ledger_key
 from shared.usage.reader import UsageReader
@@ -32,26 +46,46 @@ def main() -> None:
     """Run the command that the arguments name."""
     parser = argparse.ArgumentParser(prog=_PROGRAM, description="Commands for the usage of tenants.")
     commands = parser.add_subparsers(dest="command", required=True)
-    checking = commands.add_parser(
-        "check", help="compare the ledger with its sums and with budgets; ends with 2 on a difference"
-    )
-    checking.add_argument("--tenant", help="the id of one tenant; without it, all are compared")
+    for name, text in (
+        ("check", "compare the ledger with its sums and with budgets; ends with 2 on a difference"),
+        ("repair", "make budgets what their rows give; ends with 1 if something is left"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--tenant", help="the id of one tenant; without it, it is done for all")
     arguments = parser.parse_args()
-    faults = 0
     try:
-        with (
-            closing(open_redis(load_settings_or_exit())) as address,
-            open_everywhere(address.options) as client,
-            redis_errors(),
-        ):
-            reader, store = UsageReader(client), BudgetStore(client)
-            budgets = store.names(arguments.tenant)
-            known = [arguments.tenant] if arguments.tenant else sorted({*reader.tenants(), *budgets})
-            for tenant_id in known:
-                faults += _check(reader, store, tenant_id, budgets.get(tenant_id, ()))
+        settings = load_settings_or_exit()
+        with closing(open_redis(settings)) as address:
+            if arguments.command == "check":
+                status = 2 if sum(_for_each(_check, address, arguments.tenant)) else 0
+            else:
+                status = _repair_all(settings, address, arguments.tenant)
     except (GatewayError, OSError, ValueError) as error:
         sys.exit(f"{_PROGRAM}: {error}")
-    sys.exit(2 if faults else 0)
+    sys.exit(status)
+
+
+def _for_each[Found](
+    do: Callable[[UsageReader, BudgetStore, str, Iterable[str]], Found],
+    address: RedisAddress,
+    tenant_id: str | None,
+) -> Iterator[Found]:
+    """Do something with each tenant that has rows or budgets, or with one."""
+    with open_everywhere(address.options) as client, redis_errors():
+        reader, store = UsageReader(client), BudgetStore(client)
+        budgets = store.names(tenant_id)
+        for one in [tenant_id] if tenant_id else sorted({*reader.tenants(), *budgets}):
+            yield do(reader, store, one, budgets.get(one, ()))
+
+
+def _repair_all(settings: Settings, address: RedisAddress, tenant_id: str | None) -> int:
+    """Repair budgets, and note that in the audit log. Returns the status of the command."""
+    found = list(_for_each(_repair, address, tenant_id))
+    repaired = [one.repaired for one in found if one.repaired]
+    if repaired:
+        summary = f"repaired {sum(repaired)} budgets of {len(repaired)} tenants by the ledger"
+        note_event(settings, address, "repairBudgets", summary)
+    return 1 if any(one.left for one in found) else 0
 
 
 class _Ledger:
@@ -96,7 +130,8 @@ def _check(reader: UsageReader, store: BudgetStore, tenant_id: str, budgets: Ite
     expected = sums_of(ledger.rows())
     # The rows that are missing were written before the others, so on that day or before, and are no younger.
     is_complete = reader.is_complete(tenant_id)
-    lines, faults = _compare_budgets(reader, store, ledger, budgets, is_complete=is_complete)
+    compared = list(_compare_budgets(reader, store, ledger, budgets, is_complete=is_complete))
+    lines, faults = _told(compared), [fault for one in compared for fault in one.faults]
     if not ledger.begin:
         lines.insert(0, "no rows; nothing is compared." if not lines else "no rows; no sums are compared.")
     else:
@@ -115,27 +150,83 @@ def _check(reader: UsageReader, store: BudgetStore, tenant_id: str, budgets: Ite
     return len(faults)
 
 
+class _Compared(NamedTuple):
+    """A budget beside its rows and leases.
+
+    Attributes:
+        name: that in rows.
+        snapshot: what is stored.
+        has_rows: whether all rows of its period are there. If not, it is not compared with them.
+        faults: a sentence for each difference.
+        missing: what its rows give above what it has used.
+    """
+
+    name: str
+    snapshot: BudgetSnapshot
+    has_rows: bool
+    faults: list[str]
+    missing: int
+
+
 def _compare_budgets(
     reader: UsageReader, store: BudgetStore, ledger: _Ledger, budgets: Iterable[str], *, is_complete: bool
-) -> tuple[list[str], list[str]]:
-    """Compare budgets. Returns a sentence about what was compared, if there are any, and one for each fault.
-
-    Rows that were written since the ledger was read are counted up to the moment at which a budget is read.
-    """
-    rows, skipped, count = ledger.counted, 0, 0
-    faults: list[str] = []
-    now = datetime.now(UTC).timestamp()
+) -> Iterator[_Compared]:
+    """Compare each budget, by the rows up to the moment at which it is read."""
+    rows, now = ledger.counted, datetime.now(UTC).timestamp()
     for name, snapshot in store.snapshots(ledger.tenant_id, {*budgets, *rows.amounts}):
         for entry in rows_until(reader.all_entries(ledger.tenant_id, rows.last), snapshot.last_row):
             rows.add(entry)
-        faults += map(str, check_leases(name, snapshot))
-        if is_complete or is_complete_since(name, ledger.begin_time):
-            faults += map(str, check_used(name, snapshot, rows, now))
-        else:
-            skipped += 1
-        count += 1
+        has_rows = is_complete or is_complete_since(name, ledger.begin_time)
+        drift = list(check_used(name, snapshot, rows, now)) if has_rows else []
+        missing = missing_in(name, snapshot, rows) if drift else 0
+        faults = list(map(str, [*check_leases(name, snapshot), *drift]))
+        yield _Compared(name, snapshot, has_rows, faults, missing)
+
+
+def _told(compared: Sequence[_Compared]) -> list[str]:
+    """A sentence about what was compared, if there is anything."""
+    skipped = sum(not one.has_rows for one in compared)
     missing = f"; not compared, because older rows are missing: {skipped}" if skipped else ""
-    return [f"budgets compared: {count - skipped}{missing}."] if count else [], faults
+    return [f"budgets compared: {len(compared) - skipped}{missing}."] if compared else []
+
+
+class _Repairs(NamedTuple):
+    """The numbers of budgets of a tenant that were repaired, and that are left."""
+
+    repaired: int
+    left: int
+
+
+def _repair(reader: UsageReader, store: BudgetStore, tenant_id: str, budgets: Iterable[str]) -> _Repairs:
+    """Repair each budget that differs. Writes what was compared, and what differed."""
+    ledger = _Ledger(reader, tenant_id)
+    deque(ledger.rows(), 0)
+    is_complete = reader.is_complete(tenant_id)
+    compared = list(_compare_budgets(reader, store, ledger, budgets, is_complete=is_complete))
+    lines, repaired, left = _told(compared), 0, 0
+    for one in compared:
+        if not one.faults:
+            continue
+        if _repair_one(store, tenant_id, one):
+            repaired += 1
+            lines += [f"{fault}. Repaired." for fault in one.faults]
+        else:
+            left += 1
+            lines.append(f"budget {one.name} was repaired meanwhile. Run the command again.")
+    sys.stdout.writelines(f"{tenant_id}: {line}\n" for line in lines)
+    return _Repairs(repaired, left)
+
+
+def _repair_one(store: BudgetStore, tenant_id: str, one: _Compared) -> bool:
+    return store.repair(
+        tenant_id,
+        one.name,
+        one.snapshot,
+        missing=one.missing,
+        actor=OPERATOR,
+        row_id=secrets.token_hex(16),
+        now=datetime.now(UTC).timestamp(),
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from redis import Redis
 
 from shared.limits.values import budget_key, budget_keys
 from shared.usage.keys import batch_key, ledger_key
-from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow, adjustment_row
+from shared.usage.row import INCREASE, REPAIR, RESET, Adjustment, LedgerRow, adjustment_row
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 # How long a change is known, so that one whose reply was lost is not made twice.
@@ -53,6 +53,7 @@ class BudgetSnapshot(NamedTuple):
         leases, amounts: the number of leases, and of amounts that they have reserved.
         reserved: the sum of those.
         lost_leases, lost_sum: the number of those that are lost, and what they had reserved.
+        repairs: how often an operator repaired it.
     """
 
     last_row: str
@@ -65,6 +66,7 @@ class BudgetSnapshot(NamedTuple):
     reserved: int
     lost_leases: int
     lost_sum: int
+    repairs: int = 0
 
 
 class BudgetStore:
@@ -74,9 +76,9 @@ class BudgetStore:
         """`now` injects the time, in microseconds, for tests; 0: that of the server."""
         self._client = client
         self._now = now
-        self._adjust, self._states, self._snapshot = (
+        self._adjust, self._repair, self._states, self._snapshot = (
             client.register_script((_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
-            for name in ("adjust", "states", "snapshot")
+            for name in ("adjust", "repair", "states", "snapshot")
         )
 
     def states(self, tenant_id: str, limits: Mapping[str, int]) -> dict[str, BudgetState]:
@@ -108,6 +110,28 @@ class BudgetStore:
         change = Adjustment(action=INCREASE, amount=amount, actor=actor)
         row = adjustment_row(id=row_id, time=now, tenant=tenant_id, budgets={name: 0}, change=change)
         self._write(tenant_id, name, 0, row)
+
+    def repair(
+        self,
+        tenant_id: str,
+        name: str,
+        snapshot: BudgetSnapshot,
+        *,
+        missing: int,
+        actor: str,
+        row_id: str,
+        now: float,
+    ) -> bool:
+        """Make a budget what its rows and leases give, and note it in the ledger.
+
+        `missing` is what its rows give above what it has used, by `snapshot`. Requests may go on meanwhile.
+        Returns False, and changes nothing, when it was repaired since.
+        """
+        change = Adjustment(action=REPAIR, amount=missing, actor=actor)
+        # The rows are right as they are, so this one counts nothing.
+        row = adjustment_row(id=row_id, time=now, tenant=tenant_id, budgets={name: 0}, change=change)
+        keys = [ledger_key(tenant_id), *budget_keys(budget_key(tenant_id, name))]
+        return bool(self._repair(keys=keys, args=[missing, snapshot.repairs, row.encoded()]))
 
     def _write(self, tenant_id: str, name: str, amount: int, row: LedgerRow) -> bool:
         keys = [budget_key(tenant_id, name), ledger_key(tenant_id), batch_key(tenant_id, row.id)]

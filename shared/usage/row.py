@@ -104,7 +104,7 @@ class AbandonedCall:
 
 
 #: The kinds of adjustments: what is used becomes 0, and the limit grows.
-RESET, INCREASE = "reset", "increase"
+RESET, INCREASE, REPAIR = "reset", "increase", "repair"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,8 @@ class Adjustment:
     """A change that an operator made to a budget.
 
     Attributes:
-        action: `RESET` or `INCREASE`.
-        amount: what it added to what is used (a negative number), or to the limit, in the budget's unit.
+        action: `RESET`, `INCREASE` or `REPAIR`.
+        amount: what it added, in the budget's unit: an increase to the limit, others to what is used.
         actor: who made it.
     """
 

@@ -13,7 +13,7 @@ from shared.usage.aggregates import Totals, grouped
 from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.pending import PendingBatches
 from shared.usage.reader import UsageReader
-from shared.usage.row import INCREASE, RESET, Adjustment, LedgerRow, adjustment_row
+from shared.usage.row import INCREASE, REPAIR, RESET, Adjustment, LedgerRow, adjustment_row
 from shared.usage.settler import open_settler
 from tests.limits.redis.limiter_world import budget
 from tests.support.redis_sets import ClusterSet
@@ -191,6 +191,24 @@ async def test_change_whose_reply_was_lost_is_made_once(
     assert len(list(UsageReader(client).all_rows("tenant"))) == 3
 
 
+async def test_repair_is_right_though_requests_settle_meanwhile(
+    valkey_socket: str, client: Redis, store: BudgetStore
+) -> None:
+    await reserve(valkey_socket, "a", "b", "c")
+    await settle(valkey_socket, [ended("a", 7, 8)])
+    client.hincrby(budget_key("tenant", DAILY), "used", -5)
+    ((_, read),) = store.snapshots("tenant", [DAILY])
+    await settle(valkey_socket, [ended("b", 20, 20)])
+    assert store.repair("tenant", DAILY, read, missing=5, actor="ops", row_id="repair-1", now=NOON)
+    await settle(valkey_socket, [ended("c", 1, 1)])
+    assert not store.repair("tenant", DAILY, read, missing=5, actor="ops", row_id="repair-2", now=NOON)
+    assert used(store) == [28, 29]
+    assert store.states("tenant", {DAILY: 100})[DAILY] == BudgetState(used=28, held=0, lost=0, over=0)
+    (change,) = [one for one in UsageReader(client).all_rows("tenant") if one.adjustment]
+    assert (change.id, change.budgets) == ("repair-1", {DAILY: 0})
+    assert change.adjustment == Adjustment(action=REPAIR, amount=5, actor="ops")
+
+
 def test_increase_is_a_row_and_changes_nothing_that_was_used(client: Redis, store: BudgetStore) -> None:
     store.note_increase("tenant", DAILY, amount=50, actor="ops", row_id="more-1", now=NOON)
     ((change),) = UsageReader(client).all_rows("tenant")
@@ -247,3 +265,7 @@ async def test_budgets_in_a_cluster_are_read_changed_and_found(cluster: ClusterS
         assert store.names()["tenant"] == {DAILY, MONTHLY}
         found = dict(store.snapshots("tenant", [DAILY, MONTHLY]))
         assert [(one.used, one.held, one.leases) for one in found.values()] == [(0, 10, 1), (4, 10, 1)]
+        assert store.repair(
+            "tenant", DAILY, found[DAILY], missing=2, actor="ops", row_id="repair-1", now=NOON
+        )
+        assert used(store) == [2, 4]

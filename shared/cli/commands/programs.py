@@ -139,7 +139,7 @@ def rotate_secrets(gw: Gw) -> Exit:
 
 @click.group("ledger")
 def ledger() -> None:
-    """Check the ledger of what calls of models cost."""
+    """Check the ledger of what calls of models cost, and repair budgets by it."""
 
 
 @ledger.command("check")
@@ -152,6 +152,19 @@ def check(gw: Gw, tenant_id: str | None) -> Exit:
     It reads the store, so it runs on a machine of the gateway only.
     """
     return run_module(gw, "shared.usage", "check", *(["--tenant", tenant_id] if tenant_id else []))
+
+
+@ledger.command("repair")
+@click.option("--tenant-id", help="The id of one tenant; without it, the budgets of all are repaired.")
+@output_option
+@pass_gw
+def repair(gw: Gw, tenant_id: str | None) -> Exit:
+    """Make each budget in which `gw ledger check` finds a difference what its rows and leases give.
+
+    Requests go on meanwhile. What a budget has used stays if older rows are missing. Ends with 1 if
+    something is left. It changes the store, so it runs on a machine of the gateway only.
+    """
+    return run_module(gw, "shared.usage", "repair", *(["--tenant", tenant_id] if tenant_id else []))
 
 
 COMMANDS = (up, down, accept_store, rotate_secrets, ledger)

@@ -137,11 +137,17 @@ class AdjustmentOfBudget(Schema):
 
     action = fields.String(
         required=True,
-        metadata={"description": "reset: nothing is used any more. increase: the limit grows for a time."},
+        metadata={
+            "description": "reset: nothing is used any more. increase: the limit grows for a time. "
+            "repair: what is used was computed from the rows again."
+        },
     )
     amount = fields.Integer(
         required=True,
-        metadata={"description": "What a reset added to what is used, below 0; or an increase to the limit."},
+        metadata={
+            "description": "What a reset (below 0) or a repair added to what is used; "
+            "what an increase added to the limit."
+        },
     )
     actor = fields.String(required=True, metadata={"description": "The author, as in the audit log."})
 

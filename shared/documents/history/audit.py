@@ -59,7 +59,8 @@ class AuditOutput(Schema):
     operation = fields.String(
         required=True,
         metadata={
-            "description": "The operation of the API, or logIn, failLogIn, acceptStore or rotateSecrets."
+            "description": "The operation of the API, or logIn, failLogIn, acceptStore, rotateSecrets or "
+            "repairBudgets."
         },
     )
     actor = fields.String(

@@ -1,5 +1,6 @@
 -- A budget in one period. A lease that ended without a settle is lost. Four keys (values.budget_keys):
---   hash: used; held: what is reserved; lost: the number of lost leases; ends: as given with a charge
+--   hash: used; held: what is reserved; lost: the number of lost leases; ends: as given with a charge;
+--     repairs: how often an operator repaired it
 --   sorted set: the leases that hold something, by their ends in microseconds
 --   hash: what each of them reserved
 --   sorted set: the lost leases, by what they reserved, which counts as used

@@ -49,12 +49,17 @@ def is_complete_since(name: str, begin: float) -> bool:
     return start is not None and start >= begin
 
 
+def missing_in(name: str, snapshot: BudgetSnapshot, rows: CountedRows) -> int:
+    """What all rows of the period, and lost leases, give above what is used; negative: less."""
+    return rows.amounts.get(name, 0) + snapshot.lost_sum - snapshot.used
+
+
 def check_used(name: str, snapshot: BudgetSnapshot, rows: CountedRows, now: float) -> Iterator[Drift]:
     """Yield the difference between what is used and what all rows of the period give."""
     if not snapshot.is_there and now - rows.written.get(name, now) > _KEPT_SECONDS:
         return
-    expected = rows.amounts.get(name, 0) + snapshot.lost_sum
-    if expected != snapshot.used:
+    if missing := missing_in(name, snapshot, rows):
+        expected = snapshot.used + missing
         source = "the rows and the leases that ended" if snapshot.lost_leases else "the rows"
         yield Drift(f"budget {name}, used", str(expected), str(snapshot.used), source)
 

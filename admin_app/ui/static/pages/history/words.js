@@ -17,6 +17,7 @@ export const EVENTS = {
   failLogIn: "Log-in failed",
   acceptStore: "Store accepted",
   rotateSecrets: "Encryption key replaced",
+  repairBudgets: "Budgets repaired",
 };
 
 /** What an operation did to the configuration. */
