@@ -1,8 +1,8 @@
 """Limits as clients see them: headers on every response, and the body of a 429."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shared.core.durations import format_duration
 from shared.core.empty import EMPTY
@@ -62,17 +62,18 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
     if rows and "ietf" in families:
         _add_ietf(headers, rows, decision.allowed)
     has_requests = has_tokens = False
-    for left, _, _, limit, wait in rows:
+    for row in rows:
+        limit = row[3]
         if limit.kind == WINDOW:
             if limit.unit == REQUESTS and not has_requests:
                 has_requests = True
                 if "openai" in families:
-                    _add_openai(headers, left, limit, wait)
+                    _add(headers, _OPENAI, row)
                 if "legacy" in families:
-                    _add_legacy(headers, left, limit, wait)
+                    _add(headers, _LEGACY, row)
             elif limit.unit in _TOKENS and not has_tokens and "openai" in families:
                 has_tokens = True
-                _add_openai_tokens(headers, left, limit, wait)
+                _add(headers, _OPENAI_TOKENS, row)
     return headers
 
 
@@ -172,8 +173,17 @@ def _left(state: LimitState) -> int:
     return state.remaining if state.has_room or state.limit.unit in METERED else 0
 
 
-# What is left of a limit, the negative of its wait, its place, the limit, its wait.
+# The rest of a limit, the negative of its wait, its place, the limit, its wait.
 _Row = tuple[int, float, int, Limit, int]
+
+
+class _Family(NamedTuple):
+    """The names of three headers, and the text of a wait in milliseconds."""
+
+    limit: str
+    remaining: str
+    reset: str
+    wait: Callable[[int], str]
 
 
 def _add_ietf(headers: dict[str, str], rows: Sequence[_Row], allowed: bool) -> None:
@@ -239,25 +249,12 @@ _NANO_PER_MICRO: Final = 1_000
 _TEXTS = _Texts(4096)
 
 
-def _add_openai(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:
-    headers[OPENAI_LIMIT] = str(limit.quota.limit)
-    headers[OPENAI_REMAINING] = str(left)
+def _add(headers: dict[str, str], family: _Family, row: _Row) -> None:
+    left, _, _, limit, wait = row
+    headers[family.limit] = str(limit.quota.limit)
+    headers[family.remaining] = str(left)
     if wait != NEVER:
-        headers[OPENAI_RESET] = _wait(wait)
-
-
-def _add_openai_tokens(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:
-    headers[OPENAI_LIMIT_TOKENS] = str(limit.quota.limit)
-    headers[OPENAI_REMAINING_TOKENS] = str(left)
-    if wait != NEVER:
-        headers[OPENAI_RESET_TOKENS] = _wait(wait)
-
-
-def _add_legacy(headers: dict[str, str], left: int, limit: Limit, wait: int) -> None:
-    headers["X-RateLimit-Limit"] = str(limit.quota.limit)
-    headers["X-RateLimit-Remaining"] = str(left)
-    if wait != NEVER:
-        headers["X-RateLimit-Reset"] = str(-(-wait // 1000))
+        headers[family.reset] = family.wait(wait)
 
 
 def _seconds(milliseconds: int) -> int:
@@ -269,3 +266,10 @@ def _wait(milliseconds: int) -> str:
     """Tenths of a second up to a minute, then whole seconds; rounded up."""
     tenths = -(-milliseconds // 100)
     return f"{tenths / 10:g}s" if tenths <= 600 else format_duration(_seconds(milliseconds) * 1000)
+
+
+_OPENAI: Final = _Family(OPENAI_LIMIT, OPENAI_REMAINING, OPENAI_RESET, _wait)
+_OPENAI_TOKENS: Final = _Family(OPENAI_LIMIT_TOKENS, OPENAI_REMAINING_TOKENS, OPENAI_RESET_TOKENS, _wait)
+_LEGACY: Final = _Family(
+    "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", lambda wait: str(_seconds(wait))
+)
