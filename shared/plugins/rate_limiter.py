@@ -224,20 +224,12 @@ class RateLimiter(Plugin):
             budgets = self._reserve(exchange, secrets.token_hex(16), self._time())
             if budgets is not None:
                 return await self._budgeted(exchange, models, lease, budgets)
-        try:
-            charged = self._resolver.of(exchange, models, lease, self._has_counter)
-        except PriceNotKnown:
-            return _unpriced(models[-1])
+        charged = self._charges(exchange, models, lease)
+        if isinstance(charged, Reject):
+            return charged
         if not charged:
             return CONTINUE
-        limits = [charge.limit for charge in charged]
-        try:
-            decision = await self._limiter.acquire(limits)
-        except asyncio.CancelledError:
-            # It is unknown whether the slots were acquired before the timeout, so release them.
-            await self._limiter.release(_slots(limits))
-            raise
-        return self._verdict(decision, charged)
+        return self._verdict(await self._acquire([charge.limit for charge in charged]), charged)
 
     async def _budgeted(
         self, exchange: Exchange, models: Sequence[str], lease: str, budgets: BudgetAdmission
@@ -246,27 +238,37 @@ class RateLimiter(Plugin):
         if (rejection := budgets.prepare()) is not None:
             return _rejected(rejection)
         while True:
-            try:
-                charged = self._resolver.of(exchange, models, lease, self._has_counter)
-            except PriceNotKnown:
-                return _unpriced(models[-1])
+            charged = self._charges(exchange, models, lease)
+            if isinstance(charged, Reject):
+                return charged
             limits = [*(charge.limit for charge in charged), *(hold.limit for hold in budgets.holds)]
             if not limits:
                 return CONTINUE
-            try:
-                decision = await self._limiter.acquire(limits)
-            except asyncio.CancelledError:
-                await self._limiter.release(limits)
-                raise
+            decision = await self._acquire(limits)
             if (found := budgets.judge(decision)) is not AGAIN:
                 return self._with_budgets(decision, charged, budgets, found)
             exchange = budgets.changed(exchange)
             models = exchange.models
 
+    def _charges(self, exchange: Exchange, models: Sequence[str], lease: str) -> Sequence[Charge] | Reject:
+        """The charges of the request, or the rejection of one whose price is not known."""
+        try:
+            return self._resolver.of(exchange, models, lease, self._has_counter)
+        except PriceNotKnown:
+            return _unpriced(models[-1])
+
+    async def _acquire(self, limits: Sequence[Limit]) -> Decision:
+        try:
+            return await self._limiter.acquire(limits)
+        except asyncio.CancelledError:
+            # It is unknown whether the leases were acquired before the timeout, so they are given back.
+            await self._limiter.release(limits)
+            raise
+
     def _with_budgets(
         self, decision: Decision, charged: Sequence[Charge], budgets: BudgetAdmission, found: Judged
     ) -> Verdict:
-        """The verdict that follows from a decision and what the budgets make of it."""
+        """The verdict that follows from a decision of the limiter, and from that of the budgets."""
         # `_replace` would take three times as long.
         own = Decision(decision[0], decision.states[: len(charged)], *decision[2:])
         if isinstance(found, Rejection):
@@ -277,8 +279,8 @@ class RateLimiter(Plugin):
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
         slots = [*_slots([charge.limit for charge in charged]), *[hold.limit for hold in found.holds]]
         notes = {**verdict.notes, "budgets": found.states, "slots": slots}
-        if told := {**found.headers, **mode_header(decision)}:
-            notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **told}
+        if more := {**found.headers, **mode_header(decision)}:
+            notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **more}
         return Continue(notes)
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
@@ -287,7 +289,7 @@ class RateLimiter(Plugin):
         return headers if isinstance(headers, dict) else EMPTY
 
     async def cleanup(self, exchange: Exchange) -> None:
-        """Release the slots of the exchange, and charge what it used in place of what was expected."""
+        """Release the slots of the exchange, and correct what was charged by what it used."""
         slots = exchange.notes.get("slots")
         if slots:
             await self._limiter.release(cast(Sequence[Limit], slots))
@@ -359,7 +361,7 @@ class RateLimiter(Plugin):
 
 
 async def _estimate(exchange: Exchange) -> None:
-    """Let a thread estimate what a long request uses: it takes milliseconds, which others would wait."""
+    """Let a thread estimate the use of a long request: it takes milliseconds, which others would wait."""
     request = exchange.request
     is_long = len(request.body or b"") > _ESTIMATED_IN_PLACE or "content-encoding" in request.headers
     if exchange.metered is not None and is_long:
@@ -384,5 +386,5 @@ def _slots(limits: Iterable[Limit]) -> Sequence[Limit]:
 
 
 def _noted(decision: Decision) -> Mapping[str, object]:
-    """What the log and the metrics read of a decision."""
+    """The notes of a decision for the log and the metrics."""
     return {"limits": decision.states, **({"degraded": True} if decision.degraded else EMPTY)}

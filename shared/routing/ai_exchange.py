@@ -52,7 +52,6 @@ class AiExchange(PoolExchange):
         pool: where it may go.
         body: the body as plugins left it, decoded, with the name that the client asked for.
         chosen: the target of the present attempt, compiled.
-        target: the same as it was resolved.
         start: judges the beginning of a response that is held back.
         asks_usage: the target was asked for the usage of the stream, and the client did not ask.
         unasked: the id of the provider that rejected this, and is not asked again.
@@ -65,7 +64,6 @@ class AiExchange(PoolExchange):
         ids: reads the ids under which the provider stores the response; None: it stores nothing.
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
-        cost_usd: the sum as text.
         key_id: the API key of the client; empty: none.
         reservation: what budgets have set aside; None: no budget counts the request.
         cutter: lets a stream pass while its budgets do; None: they do not count its output.
@@ -81,7 +79,6 @@ class AiExchange(PoolExchange):
     pool: ModelPool | None = None
     body: bytes = b""
     chosen: CompiledTarget | None = None
-    target: ResolvedTarget | None = None
     start: StreamStart | WholeBody | None = None
     asks_usage: bool = False
     unasked: str = ""
@@ -95,7 +92,6 @@ class AiExchange(PoolExchange):
     usage: Usage | None = None
     rates: Rates | None = None
     cost: int | None = None
-    cost_usd: str | None = None
     key_id: str = ""
     reservation: Reservation | None = None
     cutter: StreamCutter | None = None
@@ -119,6 +115,11 @@ class AiExchange(PoolExchange):
         self.call = call
         self._learned = learned or LearnedDemand.of(0)
         self._now = now
+
+    @property
+    def target(self) -> ResolvedTarget | None:
+        """The target of the present attempt, as it was resolved."""
+        return None if self.chosen is None else self.chosen.resolved
 
     @property
     def policy(self) -> PoolPolicy | None:
@@ -146,7 +147,7 @@ class AiExchange(PoolExchange):
     def begin_attempt(self, pool: ModelPool, attempt: Attempt, now: float) -> ChosenUpstream:
         """The upstream of an attempt, with its body."""
         chosen = pool.targets[attempt.target.id]
-        self.attempt, self.chosen, self.target = attempt, chosen, chosen.resolved
+        self.attempt, self.chosen = attempt, chosen
         if self.translations is not None:
             self.translated_call, self.translated = self.translations.call(attempt.target.id), None
         upstream = self.route.upstream(chosen, attempt.key, self.call, self.translated_call)
@@ -325,8 +326,6 @@ class AiExchange(PoolExchange):
         if usage is not None and self._demand is not None and is_complete and not self.abandoned:
             self._learn(self._demand, usage)
         self.usage = self._with_abandoned(usage) if self.abandoned else usage
-        if self.cost is not None:
-            self.cost_usd = usd(self.cost)
 
     def _learn(self, demand: Demand, usage: Usage) -> None:
         """Compare what was expected with what the provider reported."""
@@ -360,6 +359,11 @@ class AiExchange(PoolExchange):
             usage = replace(usage, input=estimate_request(self.document, len(self.body)))
         return usage
 
+    @property
+    def cost_usd(self) -> str | None:
+        """The cost as decimal text; None if it is not known."""
+        return None if self.cost is None else usd(self.cost)
+
     def _with_abandoned(self, usage: Usage | None) -> Usage:
         """The usage with that of the abandoned calls, whose costs are added to `cost`."""
         costs = sum([call.cost_nano or 0 for call in self.abandoned])
@@ -381,6 +385,6 @@ class AiExchange(PoolExchange):
             found += self.attempt_fields()
         if usage is not None:
             found += ((b"X-Gateway-Usage-Source", usage.source.encode()),)
-            if self.cost_usd is not None:
-                found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
+            if (cost := self.cost_usd) is not None:
+                found += ((b"X-Gateway-Cost", cost.encode()),)
         return found
