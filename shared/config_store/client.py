@@ -1,6 +1,7 @@
 """Clients of the configuration store, and the first question to it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from redis import Redis
@@ -30,6 +31,13 @@ def open_everywhere(options: Mapping[str, Any]) -> Redis:
         # It takes the calls that this gateway makes of a Redis.
         return cast(Redis, ClusterClient(topology, TIMEOUT, sends_text=options.get(SCRIPTS) == EVAL))
     return open_client(options)
+
+
+@contextmanager
+def open_server_of(options: Mapping[str, Any], key: str) -> Iterator[Redis]:
+    """A client of the server that has a key: that of one node of a Cluster, as it is now."""
+    with open_everywhere(options) as client:
+        yield client.node_of(key) if isinstance(client, ClusterClient) else client
 
 
 def read_state(client: Redis) -> StoreState | None:

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import batched
 from typing import Any
 
 from redis import Redis
 
 from shared.config_store import layout
-from shared.config_store.client import ask_state, open_client, read_state
+from shared.config_store.client import ask_state, open_client, open_server_of, read_state
 from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.durability import NO_REPLICAS, Replicas, save
 from shared.config_store.history.audit import AuditKey
@@ -18,7 +19,7 @@ from shared.config_store.history.reader import RedisHistory
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, Claim
 from shared.config_store.identity import ADOPTION_KEYS, LOST, KnownStore, StoreState
 from shared.config_store.port import Page, newest_within
-from shared.config_store.records.leftovers import Leftovers
+from shared.config_store.records.leftovers import Leftovers, ServerOf
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import (
     PLATFORM_CHANGED,
@@ -52,8 +53,8 @@ class RedisStore:
 
     The client must return bytes (``decode_responses=False``). A read of a tenant whose record is damaged
     raises `errors.BadRecord`; lists leave it out and log a warning. `known` is the store that was served
-    last, `names` those of the parts of contents, `audit_key` that of the audit log, and `replicas` those that
-    must have a change.
+    last, `names` those of the parts of contents, `audit_key` that of the audit log, `replicas` those that
+    must have a change, and `server_of` opens the server of a tenant's counters (None: that of the client).
     """
 
     #: Versions of a content that are kept besides the pinned ones.
@@ -71,6 +72,7 @@ class RedisStore:
         names: PartNames | None = None,
         audit_key: AuditKey | None = None,
         replicas: Replicas = NO_REPLICAS,
+        server_of: ServerOf | None = None,
     ) -> None:
         self._client = client
         self._contents = StoredContents(names or PartNames())
@@ -84,7 +86,7 @@ class RedisStore:
         self._adopt = client.register_script(layout.script("adopt"))
         self._write = client.register_script(layout.script("versions", "write"))
         self._together = client.register_script(layout.script("versions", "together"))
-        self._leftovers = Leftovers(client)
+        self._leftovers = Leftovers(client, server_of)
         self._claim = client.register_script(layout.script("claim"))
         self._release = client.register_script(layout.script("release"))
 
@@ -388,4 +390,5 @@ def open_store(
     replicas: Replicas = NO_REPLICAS,
 ) -> RedisStore:
     """A store with its own client; `options` are keyword arguments of redis.Redis, with the topology."""
-    return RedisStore(open_client(options), quarantine, known, names, audit_key, replicas)
+    server_of = partial(open_server_of, options)
+    return RedisStore(open_client(options), quarantine, known, names, audit_key, replicas, server_of)

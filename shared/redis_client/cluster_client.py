@@ -34,6 +34,12 @@ class ClusterClient:
             return WholeScript(self, script)
         return Script(self, script.encode())  # type: ignore[arg-type]
 
+    def node_of(self, key: str) -> redis.Redis:
+        """The client of the node that has a key. It does not follow a slot that moves."""
+        cluster = self._cluster()
+        node: ClusterNode = cluster.get_node_from_key(key)  # type: ignore[no-untyped-call]
+        return cluster.get_redis_connection(node)
+
     def close(self) -> None:
         """Close the connections."""
         if self._made is not None:

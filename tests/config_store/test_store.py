@@ -1,6 +1,7 @@
 """What is special about the store in Redis: its records, its trouble, and that it does what memory does."""
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from shared.config_store.client import open_everywhere
 from shared.config_store.history.edit import Edit
 from shared.config_store.port import ConfigStore
 from shared.config_store.store import RedisStore, open_store
@@ -27,6 +29,7 @@ from tests.config_store.configurations import (
     create,
     with_tenant,
 )
+from tests.support.redis_sets import ClusterSet
 
 RULE = Rule("rule", "/v1", "https://upstream.example")
 
@@ -109,6 +112,24 @@ def test_only_the_counters_of_a_deleted_tenant_are_gone(client: redis.Redis, sto
         True,
         False,
     ]
+
+
+@pytest.mark.slow
+def test_counters_of_a_deleted_tenant_are_gone_on_each_node_of_a_cluster(cluster: ClusterSet) -> None:
+    with open_everywhere(cluster.options) as everywhere, closing(open_store(cluster.options, 60)) as store:
+        everywhere.flushall()
+        tenants = {node.port: cluster.key_of(node, "{{id-t{}}}")[4:-1] for node in cluster.servers}
+        assert len(tenants) == 3
+        for name in (*tenants.values(), "stays"):
+            create(store, a_tenant(name))
+            everywhere.set(f"rl:{{id-{name}}}:rule:1", 1)
+            everywhere.hset(f"bud:{{id-{name}}}:b:0", "used", 1)
+        for name in tenants.values():
+            store.write(store.read(f"id-{name}"), None, edit=Edit(actor=ACTOR))
+        assert list(everywhere.scan_iter("rl:*")) == [b"rl:{id-stays}:rule:1"]
+        for name in tenants.values():
+            assert 0 < everywhere.ttl(f"bud:{{id-{name}}}:b:0") <= 40 * 86_400
+        assert everywhere.ttl("bud:{id-stays}:b:0") == -1
 
 
 def test_search_for_counters_has_an_end(

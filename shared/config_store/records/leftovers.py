@@ -3,12 +3,13 @@
 import json
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import batched
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from shared.config_store import layout
 from shared.config_store.history.edit import Kept
@@ -27,14 +28,19 @@ _SCAN_COUNT = 1_000
 # A budget of a deleted tenant is kept for so long; one without an end would be for good.
 _BUDGET_SECONDS = 40 * 86_400
 
+#: Opens a client of the server that has a key.
+type ServerOf = Callable[[str], AbstractContextManager[Redis]]
+
 logger = logging.getLogger(__name__)
 
 
 class Leftovers:
     """The leftovers of a store."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, server_of: ServerOf | None = None) -> None:
+        """`server_of` opens the server that has a key; None: it is that of `client`."""
         self._client = client
+        self._server_of = server_of or (lambda _: nullcontext(client))
         self._sweep = client.register_script(layout.script("versions", "sweep"))
         self._trim = client.register_script(layout.script("versions", "trim"))
 
@@ -89,25 +95,33 @@ class Leftovers:
         """Drop the rate-limit counters of a deleted tenant. They hold no secrets, and also expire.
 
         Its budgets expire some time after its last rows, with which the check compares them. SCAN looks at
-        the keys of all tenants, so the number of calls is bounded.
+        the keys of all tenants, so the number of calls is bounded. One server has all keys of a tenant.
         """
         why: object = "there are too many keys to scan"
-        cursor = 0
         try:
-            for _ in range(max_scans):
-                reply: Any = self._client.scan(cursor, match=f"*:{{{tenant_id}}}:*", count=_SCAN_COUNT)
-                cursor, found = reply
-                with self._client.pipeline(transaction=False) as pipeline:
-                    for key in found:
-                        if key.startswith(b"rl:"):
-                            pipeline.unlink(key)
-                        elif key.startswith(b"bud:"):
-                            pipeline.expire(key, _BUDGET_SECONDS)
-                    pipeline.execute()
-                if not cursor:
+            with self._server_of(f"rl:{{{tenant_id}}}:") as server:
+                if _purge(server, tenant_id, max_scans):
                     return
-        except RedisError as error:
+        except (RedisError, RedisClusterException) as error:
             why = error
         logger.warning(
             "The rate-limit counters of the deleted tenant %s were left to expire: %s", tenant_id, why
         )
+
+
+def _purge(server: Redis, tenant_id: str, max_scans: int) -> bool:
+    """Whether all counters of a tenant were found by so many calls. Raises redis-py's errors."""
+    cursor = 0
+    for _ in range(max_scans):
+        reply: Any = server.scan(cursor, match=f"*:{{{tenant_id}}}:*", count=_SCAN_COUNT)
+        cursor, found = reply
+        with server.pipeline(transaction=False) as pipeline:
+            for key in found:
+                if key.startswith(b"rl:"):
+                    pipeline.unlink(key)
+                elif key.startswith(b"bud:"):
+                    pipeline.expire(key, _BUDGET_SECONDS)
+            pipeline.execute()
+        if not cursor:
+            return True
+    return False
