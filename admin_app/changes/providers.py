@@ -101,7 +101,7 @@ def changed_provider(
 
 
 def provider_warnings(provider: Provider, targets: CheckedTargets) -> list[Problem]:
-    """What may not work as intended."""
+    """A warning for each thing that may not work as intended."""
     warnings = list(targets.warnings)
     if Endpoint.of(provider).needs_key and not any(key.enabled for key in provider.keys):
         detail = "It has no enabled key, so calls of its models are rejected. Add one with POST …/keys."

@@ -82,7 +82,7 @@ def check_upstreams(before: Snapshot, rule: Rule, stored: Rule) -> list[Problem]
 
 
 def upstream_warnings(after: Snapshot, rule: Rule) -> list[Problem]:
-    """What may not work as intended."""
+    """A warning for each thing that may not work as intended."""
     if rule.ai is None:
         return []
     providers = providers_of_rule(rule.ai, holding_of(after))

@@ -38,7 +38,7 @@ class ChangedOwners:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """What an owner has. `tenant` is None for the platform, which has no rules."""
+    """An owner with all that it has. `tenant` is None for the platform, which has no rules."""
 
     providers: Sequence[Provider] = ()
     models: Sequence[Model] = ()
@@ -47,7 +47,7 @@ class Owned:
 
     @classmethod
     def read(cls, store: ConfigStore, owner: str) -> "Owned":
-        """What an owner has now; nothing for a tenant that is disabled or deleted. Raises `BadRecord`."""
+        """The owner as it is now; empty for a tenant that is disabled or deleted. Raises `BadRecord`."""
         if owner == PLATFORM:
             document = store.read_platform()
             return cls(document.providers, document.models)

@@ -41,7 +41,7 @@ _OWNERS_SLOTS: Final = 4
 
 
 class _Owned(NamedTuple):
-    """What an owner has: its webhooks, and the ids of its providers."""
+    """The webhooks of an owner, and the ids of its providers."""
 
     webhooks: Sequence[Webhook] = ()
     providers: frozenset[str] = frozenset()
@@ -127,7 +127,7 @@ class Webhooks:
                     )
 
     def _owned(self, owner: str) -> _Owned:
-        """What an owner has now; nothing for a tenant that is disabled or deleted."""
+        """The present webhooks and providers of an owner; none for a tenant that is disabled or deleted."""
         try:
             if owner == PLATFORM:
                 return _Owned(self._services.store.read_platform().webhooks)

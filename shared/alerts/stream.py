@@ -74,7 +74,7 @@ class StoredAlert(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """What receivers get."""
+        """The JSON that receivers get."""
         return orjson.dumps({"id": self.id, **self.members})
 
 

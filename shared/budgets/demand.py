@@ -1,4 +1,4 @@
-"""What a request may use, before it is sent, and what is learned for that from the requests before it.
+"""The demand of a request: its expected use, before it is sent, as the requests before it have taught.
 
 Input is estimated from the request. Output is what was usual of late for the same API key and model (the 95th
 percentile), and never more than the request and the model allow. The price is that of the dearest target that
@@ -52,7 +52,7 @@ def amount_of(unit: str, usage: Usage, cost_nano: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What a request may use.
+    """The expected use of a request.
 
     Attributes:
         usual: what it is expected to use.
@@ -70,11 +70,11 @@ class Demand:
     rates: Sequence[Rates | None] = ()
 
     def of(self, unit: str) -> int | None:
-        """What it is expected to use of a unit; None for money if a price is not known."""
+        """The expected use of a unit; None for money if a price is not known."""
         return self.amount(unit, self.usual)
 
     def least_of(self, unit: str) -> int | None:
-        """What it is expected to use without any guess: if it does not bound its output, its input alone."""
+        """The expected use without any guess: if it does not bound its output, its input alone."""
         return self.amount(unit, self.usual if self.is_bounded else replace(self.usual, output=0))
 
     def expected(self, unit: str) -> Expected | None:
@@ -123,14 +123,14 @@ def demand_of(
     usual_output: int | None = None,
     factor: float = 1.0,
 ) -> Demand:
-    """What a request with that JSON may use; `size`: the bytes of its body.
+    """The demand of a request with that JSON; `size`: the bytes of its body.
 
     `max_output`: the most that its targets write; None: not known. `usual_output` and `factor` were learned.
     """
     if call.api not in USAGE_FIELDS or call.id is not None:
         return NOTHING
     members = document if isinstance(document, dict) else {}
-    number = _number(members, "n") or 1
+    number = choices(members)
     estimate = estimate_request(document, size, call.api)
     usage = Usage(input=round(estimate * factor) or 1)
     if call.api in _WITHOUT_TEXT or not USAGE_FIELDS[call.api].texts:
@@ -149,6 +149,11 @@ def demand_of(
         is_bounded=asked is not None,
         rates=rates,
     )
+
+
+def choices(document: Any) -> int:
+    """The number of responses that a request asks for at a time."""
+    return (_number(document, "n") if isinstance(document, dict) else None) or 1
 
 
 def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], size: int, number: int) -> Usage:
@@ -180,7 +185,7 @@ _USUAL_SHARE: Final = 0.95
 
 @dataclass(slots=True)
 class LearnedDemand:
-    """What a worker has learned: of each tenant and model, and of each API key and model.
+    """The knowledge of a worker: of each tenant and model, and of each API key and model.
 
     >>> learned = LearnedDemand.of(100)
     >>> learned.learn_input("t1", "fast", estimate=100, reported=200)

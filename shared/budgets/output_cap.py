@@ -37,18 +37,13 @@ def least_output(api: str, document: Any) -> int | None:
     return max(_LEAST.get(api, 1), thought + 1 if isinstance(thought, int) else 0)
 
 
-def choices(document: Any) -> int:
-    """How many responses a request asks for at a time."""
-    number = document.get("n") if isinstance(document, dict) else None
-    return max(number, 1) if isinstance(number, int) else 1
-
-
-def with_most_output(body: bytes, document: Mapping[str, Any], api: str, kind: str, most: int) -> bytes:
+def with_most_output(body: bytes, document: Mapping[str, Any], most: int, *, api: str, kind: str) -> bytes:
     """The body of a request that asks for at most so many tokens of output, for that kind of provider.
 
     All other bytes stay as they were.
 
-    >>> with_most_output(b'{"max_tokens": 500, "n": 1}', {"max_tokens": 500}, "openai.chat", "openai", 100)
+    >>> body = b'{"max_tokens": 500, "n": 1}'
+    >>> with_most_output(body, {"max_tokens": 500}, 100, api="openai.chat", kind="openai")
     b'{"max_tokens": 100, "n": 1}'
     """
     names = _MEMBERS[api]

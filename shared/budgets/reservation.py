@@ -40,7 +40,7 @@ class Hold(NamedTuple):
         return self.limit.unit != REQUESTS
 
     def used(self, usage: Usage, cost_nano: int | None) -> int:
-        """What the budget counts in the end."""
+        """The amount that the budget counts in the end."""
         unit = self.limit.unit
         found = 1 if unit == REQUESTS else amount_of(unit, usage, cost_nano)
         return self.limit.cost if found is None else found
@@ -92,7 +92,7 @@ class Reservation:
         return min(metered) if metered else None
 
     def settle(self, served: Candidate, usage: Usage, cost_nano: int | None) -> Mapping[str, int]:
-        """What each budget counts of a request that this target served: 0 if it does not count the target.
+        """The amount that each budget counts of a request that this target served; of another target, 0.
 
         A request counts once, however many calls it took. Where the price turns out not to be known, money
         counts as it was reserved.
@@ -105,7 +105,7 @@ class Reservation:
 
     @property
     def counted_by_key(self) -> Mapping[str, int]:
-        """What each budget counts, by the key of its limit: 0 before the end."""
+        """The amount that each budget counts, by the key of its limit: 0 before the end."""
         return {hold.limit.key: self.counted.get(hold.name, 0) for hold in self.holds}
 
     def more(self, tokens: int, rates: Rates | None, *, without: Collection[str] = ()) -> Sequence[Limit]:

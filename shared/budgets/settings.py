@@ -196,7 +196,7 @@ def budget_values(loaded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_budget(budget: Budget, now: float = 0.0) -> list[Problem]:
-    """What is wrong with a budget as a whole, with the increases that last at the time `now`."""
+    """The problems of a budget as a whole, with the increases that last at the time `now`."""
     problems = []
     if budget.starts is not None and not has_start(budget.period):
         detail = f"A {budget.period} begins with the calendar. Remove it."

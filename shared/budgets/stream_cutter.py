@@ -98,7 +98,7 @@ class StreamCutter:
         return bytes(passed)
 
     def end(self) -> bytes:
-        """What waits at the end of the stream: all of it passes, unless the stream has ended before."""
+        """The rest at the end of the stream: all of it passes, unless the stream has ended before."""
         if self.is_over:
             return b""
         rest = bytes(self._kept)

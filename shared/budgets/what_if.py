@@ -1,4 +1,4 @@
-"""What limits would have done to recorded requests: each limit is tried alone on rows of the ledger.
+"""The effects of limits on recorded requests: each limit is tried alone on rows of the ledger.
 
 A request counts when it began, with what it used in the end. One that a limit rejects is not counted by it.
 Rows have no addresses, paths and headers: only limits of all requests, of keys and of models are tried.
@@ -21,7 +21,7 @@ _DIMENSIONS: Final = ((), ("key",), ("model",))
 
 
 class KeyEffect(NamedTuple):
-    """What a limit would have done to the requests of an API key; `key` is empty for those without one."""
+    """The effect of a limit on the requests of an API key; `key` is empty for those without one."""
 
     key: str
     requests: int
@@ -30,7 +30,7 @@ class KeyEffect(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class LimitEffect:
-    """What a limit would have done.
+    """The effect that a limit would have had.
 
     Attributes:
         spec: the limit.
@@ -65,11 +65,11 @@ def began_at(row: LedgerRow) -> float:
 
 def try_limits(specs: Iterable[LimitSpec], rows: Iterable[LedgerRow]) -> list[LimitEffect]:
     """The effect of each limit on the requests of all rows, which may come in any order."""
-    trials = [_Trial(spec) for spec in specs]
+    tried = [_TriedLimit(spec) for spec in specs]
     for row in sorted(rows, key=began_at):
-        for trial in trials:
-            trial.take(row, began_at(row))
-    return [trial.effect() for trial in trials]
+        for one in tried:
+            one.take(row, began_at(row))
+    return [one.effect() for one in tried]
 
 
 class _Window:
@@ -100,7 +100,7 @@ class _Counter:
     came: _Window = field(default_factory=_Window)
 
 
-class _Trial:
+class _TriedLimit:
     """One limit, tried on one row after the other, the first one first."""
 
     def __init__(self, spec: LimitSpec) -> None:
@@ -144,7 +144,7 @@ class _Trial:
         return ""
 
     def effect(self) -> LimitEffect:
-        """What the limit did."""
+        """The effect of the limit."""
         effect = self._effect
         effect.requests, effect.rejected = self._requests.total(), self._rejected.total()
         effect.keys = [

@@ -58,7 +58,7 @@ def filter_of(query: Mapping[str, Any]) -> Filter:
 
 
 class RequestUsage(Schema):
-    """What a call of a model used, in tokens."""
+    """The tokens that a call of a model used."""
 
     input = fields.Integer(required=True)
     cached = fields.Integer(required=True)

@@ -50,7 +50,7 @@ def limit_field(**kwargs: Any) -> fields.Integer:
     return fields.Integer(strict=True, validate=validate.Range(0, MAX_LIMIT), **kwargs)
 
 
-class AmountField(fields.Field[int | str]):
+class QuotaLimit(fields.Field[int | str]):
     """The field `limit` of a window: a number, or USD as decimal text. `amount_in` completes the check."""
 
     form = ("amount",)
@@ -99,7 +99,7 @@ def unit_field(description: str) -> fields.String:
 class QuotaSchema(Strict):
     """Requests, tokens or money per window. Loads to the arguments of a `LimitSpec`."""
 
-    limit = AmountField("How many of the unit; USD as text, such as 2.50. 0 blocks.", required=True)
+    limit = QuotaLimit("How many of the unit; USD as text, such as 2.50. 0 blocks.", required=True)
     window = window_field(required=True)
     unit = unit_field("What is counted. Only rules for AI have tokens and money.")
 
@@ -184,7 +184,7 @@ def _described(kind: type[Schema]) -> dict[str, Any]:
     """A schema as JSON Schema: apispec cannot describe a field that is a schema or a list of it."""
     described = {}
     for name, field in kind().fields.items():
-        known = _PROPERTIES["amount" if isinstance(field, AmountField) else name]
+        known = _PROPERTIES["amount" if isinstance(field, QuotaLimit) else name]
         if name == "unit" and kind is ConcurrencySchema:
             known = {"type": "string", "enum": [CONCURRENT]}
         described[name] = {**known, "description": field.metadata["description"]}

@@ -88,7 +88,7 @@ def _charge(compiled: CompiledLimit, value: str, lease: str, cost: int | None = 
 
 
 def _metered_cost(compiled: CompiledLimit, exchange: Exchange) -> int:
-    """What a request is charged before it is sent; 0: it uses nothing of the unit. Raises `PriceNotKnown`.
+    """The cost of a request before it is sent; 0: it uses nothing of the unit. Raises `PriceNotKnown`.
 
     It is what the request is expected to use. As far as that is a guess, it is never more than the limit:
     otherwise the request could never be admitted.

@@ -163,7 +163,7 @@ class LimitState(NamedTuple):
 
     @property
     def used(self) -> int:
-        """What counts of the limit: in a budget what is used and what is reserved."""
+        """The amount that counts of the limit: in a budget what is used and what is reserved."""
         return self.limit.quota.limit - self.remaining
 
     @property

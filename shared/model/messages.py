@@ -187,7 +187,7 @@ class Response:
 
 
 class Expected(NamedTuple):
-    """What a request is expected to use of a unit, and how much of that is no guess."""
+    """The expected use of a unit by a request, and how much of that is no guess."""
 
     usual: int
     least: int
@@ -200,11 +200,11 @@ class Metered(Protocol):
     """
 
     def expected(self, unit: str) -> Expected | None:
-        """What it is expected to use; None for money if a price is not known. Longer texts take longer."""
+        """Its expected use; None for money if a price is not known. Longer texts take longer."""
         ...
 
     def used(self, unit: str) -> int | None:
-        """What it used; 0 if no provider was called. None for money if the price is not known."""
+        """Its use; 0 if no provider was called. None for money if the price is not known."""
         ...
 
 

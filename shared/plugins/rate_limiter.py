@@ -28,7 +28,7 @@ from shared.limits.headers import (
     retry_headers,
 )
 from shared.limits.port import Limiter
-from shared.limits.quotas import MAX_LIMIT, AmountField, amount_in, unit_field, window_field
+from shared.limits.quotas import MAX_LIMIT, QuotaLimit, amount_in, unit_field, window_field
 from shared.limits.resolve import (
     Charge,
     LimitResolver,
@@ -100,7 +100,7 @@ class RateLimiter(Plugin):
     }
 
     limit: int | str | None = setting(
-        AmountField("", load_default=None),
+        QuotaLimit("", load_default=None),
         "The most requests in a window; short for limits.global. 0 blocks. Money is text, such as 2.50.",
     )
     window: int | None = setting(

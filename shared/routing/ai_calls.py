@@ -1,4 +1,4 @@
-"""What the stages need for a rule for AI: the model of a request, its target, and the gateway's own lists."""
+"""The part of rules for AI in the stages: a request's model, its target, and the gateway's own lists."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -124,7 +124,7 @@ class AiCalls:
         return None
 
     async def _find(self, exchange: AiExchange, ids: Sequence[str]) -> Mapping[str, Binding]:
-        """What the ids of the tenant are bound to. Raises `StoreDown`."""
+        """The bindings of the ids of the tenant. Raises `StoreDown`."""
         return {} if self.bindings is None else await self.bindings.find(exchange.tenant_id, ids)
 
     def _models(self, exchange: AiExchange, key: ApiKey | None, request: Request) -> Response | Rejection:
@@ -260,7 +260,7 @@ class AiCalls:
         return None
 
     def translated(self, exchange: AiExchange) -> TranslatedResponse | None:
-        """What translates the response of the present target; None: it speaks the API of the client."""
+        """The translator of the response of the present target; None: it speaks the API of the client."""
         call = exchange.translated_call
         if exchange.translations is None or call is None:
             return None

@@ -170,13 +170,13 @@ class AiExchange(PoolExchange):
 
     @property
     def demand(self) -> Demand:
-        """What the request may use, as it came from the client. Worked out once, when it is asked for."""
+        """The demand of the request as it came from the client. Worked out once, when it is asked for."""
         if self._demand is None:
             self._demand = self.estimate(self.pool, self.asked) if self.pool is not None else NOTHING
         return self._demand
 
     def estimate(self, pool: ModelPool, asked: str) -> Demand:
-        """What the request may use of the targets of a pool, for the name of its model."""
+        """The demand of the request to the targets of a pool, for the name of its model."""
         day, learned = day_of(self._now()), self._learned
         most = [target.caps.max_output for target in pool.pool.targets]
         rates = [self.route.rates(one, day=day) for one in pool.targets.values()]
@@ -198,11 +198,11 @@ class AiExchange(PoolExchange):
             self._demand = reservation.demand
 
     def expected(self, unit: str) -> Expected | None:
-        """What the request is expected to use of a unit, see `shared.model.messages.Metered`."""
+        """The expected use of a unit, see `shared.model.messages.Metered`."""
         return self.demand.expected(unit)
 
     def used(self, unit: str) -> int | None:
-        """What the request used of a unit; 0 before its end, and if no provider may bill it."""
+        """The use of a unit; 0 before the end of the request, and if no provider may bill it."""
         return 0 if self.usage is None else amount_of(unit, self.usage, self.cost)
 
     @property

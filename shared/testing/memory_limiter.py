@@ -28,7 +28,7 @@ class MemoryBudget:
 
     @property
     def held(self) -> int:
-        """What is reserved."""
+        """The reserved amount."""
         return sum(amount for _, amount in self.leases.values())
 
     def state(self, limit: Limit, now: int) -> LimitState:

@@ -1,4 +1,4 @@
-"""What a call costs: the shipped table of prices, the overrides of providers and the platform, and the sum.
+"""The cost of a call: the shipped table of prices, the overrides of providers and the platform, and the sum.
 
 Prices are USD per million tokens as decimal text, as providers publish them. Sums are integers of nano-USD
 (1e-9 USD), so that they are exact: the cheapest price of a token is about 10 of them.

@@ -127,7 +127,7 @@ class UsageReader:
 
 
 class KeyUsage(NamedTuple):
-    """What the calls of one API key used on a day, and since the beginning of its month."""
+    """The usage of one API key on a day, and since the beginning of its month."""
 
     day: Totals
     month: Totals

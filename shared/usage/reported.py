@@ -76,7 +76,7 @@ def _paths(api: str, kind: str) -> _Paths:
 
 
 class ReportedUsage:
-    """What the response of one request reports about its usage.
+    """The usage that the response of one request reports.
 
     Attributes:
         numbers: those that were read, by their written paths. Of a stream, the last ones.

@@ -1,4 +1,4 @@
-"""What one request used, and its row in the ledger."""
+"""The usage of one request, and its row in the ledger."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ class Source(StrEnum):
 # three times as long to make, and one with slots four times as long to write.
 @dataclass(kw_only=True)
 class Usage:
-    """What one request used.
+    """The usage of one request.
 
     Attributes:
         input: all input, cached or not; also what was written to the cache.
@@ -64,7 +64,7 @@ class Usage:
         return type(self)(**sums, source=self.source if self.source is other.source else Source.MIXED)
 
     def minus(self, other: Self) -> Self:
-        """What is left of a sum without one of its parts."""
+        """The rest of a sum without one of its parts."""
         left = {name: getattr(self, name) - getattr(other, name) for name in UNITS}
         return type(self)(**left, source=self.source)
 
@@ -124,7 +124,7 @@ class Adjustment:
 
 @dataclass(kw_only=True)
 class LedgerRow:
-    """What one request used and cost.
+    """The usage and the cost of one request.
 
     Attributes:
         id: unique; a row that was written twice counts once.

@@ -44,7 +44,7 @@ _SUMS_SECONDS: Final = 400 * 86_400
 
 
 class _Release(NamedTuple):
-    """What a request reserved that has no row: its lease, and the names of the budgets."""
+    """The reservation of a request that has no row: its lease, and the names of the budgets."""
 
     lease: str
     budgets: Sequence[str]

@@ -1,10 +1,12 @@
 """What a request may use before it is sent."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.budgets.demand import NOTHING, USUAL_OUTPUT, LearnedDemand, amount_of, demand_of
+from shared.budgets.demand import NOTHING, USUAL_OUTPUT, LearnedDemand, amount_of, choices, demand_of
 from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS, TOKENS, USD
 from shared.providers.calls import ApiCall, match_call
 from shared.usage.prices import Rates
@@ -169,3 +171,11 @@ def test_of_the_last_forty_outputs_at_most_two_exceed_the_usual_one(outputs: lis
     assert usual is not None
     assert usual in outputs[-40:]
     assert sum(output > usual for output in outputs[-40:]) <= 2
+
+
+@pytest.mark.parametrize(
+    ("document", "number"),
+    [({}, 1), ({"n": 3}, 3), ({"n": "3"}, 1), (None, 1), ({"n": -1}, 1), ({"n": True}, 1)],
+)
+def test_a_request_asks_for_several_responses(document: Any, number: int) -> None:
+    assert choices(document) == number

@@ -97,7 +97,7 @@ def _unusable(before: Snapshot, budget: Budget) -> Iterator[Problem]:
 def downgrades(
     offered: Offered, snapshot: Snapshot, budget: Budget
 ) -> Iterator[tuple[Sequence[Rule], Resolution | Rejection]]:
-    """What comes of the other model of a budget, for rules that serve the same; without rules, for all."""
+    """The result of the other model of a budget, for rules that serve the same; without rules, for all."""
     key = next((one for one in snapshot.keys if budget.scope.key == one.line and not one.revoked), None)
     rules = [rule for rule in snapshot.rules if budget.scope.rule in (None, rule.id)]
     for ai, same in (rules_by_ai(rules) or {AiRule(): []}).items():
@@ -114,7 +114,7 @@ def rules_by_ai(rules: Iterable[Rule]) -> dict[AiRule, list[Rule]]:
 
 
 def _resolved(offered: Offered, ai: AiRule, name: str, key: ApiKey | None) -> Resolution | Rejection:
-    """What the name leads to, by any API."""
+    """The targets of the name, by any API, or the rejection."""
     resolver = offered.resolver(ai)
     found = resolver.resolve(name, "", key)
     for api in sorted(offered.apis(ai)):

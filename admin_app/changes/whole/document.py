@@ -209,7 +209,7 @@ def _with_providers(
     problems: Problems,
     now: float,
 ) -> Holding:
-    """What the owner holds, with the wanted providers."""
+    """The holding of the owner, with the wanted providers."""
     stored = {one.id: one for one in known.providers}
     for provider_id, (sent, basis) in wanted.providers.items():
         before = holding.with_provider(basis) if provider_id in stored else holding
@@ -233,7 +233,7 @@ def _with_models(
     problems: Problems,
     now: float,
 ) -> Holding:
-    """What the owner holds, with the wanted models."""
+    """The holding of the owner, with the wanted models."""
     stored = {one.name: one for one in known.models}
     for name, (sent, basis) in wanted.models.items():
         # As with the names of rules.
@@ -255,7 +255,7 @@ def _with_webhooks(
     problems: Problems,
     now: float,
 ) -> Holding:
-    """What the owner holds, with the wanted webhooks."""
+    """The holding of the owner, with the wanted webhooks."""
     stored = {one.id: one for one in known.webhooks}
     if len(wanted.webhooks) > max(MAX_WEBHOOKS, len(stored)):
         problems.found.append(too_many_webhooks("/webhooks", len(wanted.webhooks)))

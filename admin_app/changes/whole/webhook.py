@@ -58,7 +58,7 @@ def changed_webhook(
 
 
 def webhook_warnings(webhook: Webhook, checked: CheckedTargets) -> list[Problem]:
-    """What may not work as intended."""
+    """A warning for each thing that may not work as intended."""
     return [*checked.warnings, *outside_warnings(_AT, webhook.env, webhook.file)]
 
 

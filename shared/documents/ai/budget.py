@@ -112,7 +112,7 @@ class IncreaseOutput(Schema):
 
 
 class BudgetStateOutput(Schema):
-    """What counts in the present period. Amounts are as in the limit: USD as decimal text."""
+    """The state of a budget in the present period. Amounts are as in the limit: USD as decimal text."""
 
     limit = _amount_output("The limit with its increases.")
     used = _amount_output("What calls have used that are over.")

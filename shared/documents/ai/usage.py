@@ -118,7 +118,7 @@ class UsageReport(Schema):
 
 
 class UsageOfCall(Schema):
-    """What one call used and cost."""
+    """The usage and the cost of one call."""
 
     provider = fields.String(required=True)
     model = fields.String(required=True)

@@ -53,7 +53,7 @@ class WhatIfInput(Input):
 
 
 class TriedKey(Schema):
-    """What a limit would have done to the calls of an API key."""
+    """The effect of a limit on the calls of an API key."""
 
     key = fields.String(required=True, metadata={"description": "Its id; empty for calls without a key."})
     name = fields.String(**nullable("Its name; null if it was deleted."))
@@ -62,7 +62,7 @@ class TriedKey(Schema):
 
 
 class TriedLimit(Schema):
-    """What a limit would have done, if it was the only one."""
+    """The effect of a limit, if it was the only one."""
 
     name = fields.String(required=True)
     unit = fields.String(required=True, validate=validate.OneOf(UNITS))

@@ -13,7 +13,7 @@ from shared.limits.values import MAX_UNITS, NEVER, OPEN, Limit, LimitState
 
 
 class BudgetShare:
-    """What one process spends of budgets. At most `max_entries` budgets are counted."""
+    """The shares of budgets that one process spends. At most `max_entries` budgets are counted."""
 
     def __init__(self, known: LastUsage, max_entries: int) -> None:
         self._known = known
@@ -23,7 +23,7 @@ class BudgetShare:
         self._unsynced: dict[tuple[str, str], Limit] = {}
 
     def state(self, limit: Limit, workers: int) -> LimitState:
-        """What this process, one of so many workers, may spend. When it may spend more is not known."""
+        """The rest of this process, one of so many workers. When it may spend more is not known."""
         if limit.on_error == OPEN or limit.quota.limit >= MAX_UNITS:
             return LimitState(limit, max(limit.quota.limit, limit.cost), NEVER)
         used, at = self._known.get(limit.key)
@@ -47,7 +47,7 @@ class BudgetShare:
             self._unsynced.pop((limit.key, limit.lease), None)
 
     def unsynced(self) -> Sequence[Limit]:
-        """What requests that go on have reserved, and Redis does not know."""
+        """The reservations of requests that go on, as far as Redis does not know them."""
         return list(self._unsynced.values())
 
     def mark_synced(self, reserved: Limit) -> None:

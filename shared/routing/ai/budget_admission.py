@@ -4,8 +4,8 @@ A budget that is spent may name another model, which is resolved as if the clien
 """
 
 from shared.budgets.admission import BudgetAdmission, ModelRequest
-from shared.budgets.demand import Demand
-from shared.budgets.output_cap import choices, least_output
+from shared.budgets.demand import Demand, choices
+from shared.budgets.output_cap import least_output
 from shared.budgets.reservation import Reservation
 from shared.core.errors import Rejection
 from shared.model.config import ApiKey

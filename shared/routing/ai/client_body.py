@@ -1,4 +1,4 @@
-"""What the body of a request to a model says, as the client sent it and as plugins left it."""
+"""The content of the body of a request to a model, as the client sent it and as plugins left it."""
 
 from dataclasses import replace
 from typing import Final

@@ -42,7 +42,7 @@ def sent_body(
     if document.get("model") != name:
         body = with_member(body, "model", written)
     if most_output is not None:
-        body = with_most_output(body, document, api, kind, most_output)
+        body = with_most_output(body, document, most_output, api=api, kind=kind)
     if not document.get("stream"):
         return SentBody(body)
     asks = has_to_ask(api, document, stream_usage=stream_usage, is_unable=is_unable)

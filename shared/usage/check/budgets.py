@@ -19,7 +19,7 @@ _KEPT_SECONDS: Final = 40 * 86_400
 
 @dataclass(slots=True)
 class CountedRows:
-    """What the rows of a tenant count in each budget, by its name. A row that is there twice counts once.
+    """The sums of the rows of a tenant for each budget, by its name. A row that is there twice counts once.
 
     Attributes:
         amounts: the sums of budgets.
@@ -50,7 +50,7 @@ def is_complete_since(name: str, begin: float) -> bool:
 
 
 def missing_in(name: str, snapshot: BudgetSnapshot, rows: CountedRows) -> int:
-    """What all rows of the period, and lost leases, give above what is used; negative: less."""
+    """The sum of all rows of the period and of lost leases, minus what is used."""
     return rows.amounts.get(name, 0) + snapshot.lost_sum - snapshot.used
 
 
