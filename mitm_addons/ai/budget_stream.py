@@ -90,10 +90,12 @@ class BudgetStream:
     async def _later(self, passed: bytes, *, is_last: bool) -> list[bytes]:
         """Wait until what was held back may pass, or never will."""
         cutter, sent = self._cutter, await awaited(self._passed_on(passed))
-        while cutter.is_waiting and self._asking is not None:
-            await asyncio.wait([self._asking])
+        while cutter.is_waiting and (asking := self._asking) is not None:
+            await asyncio.wait([asking])
             sent += await awaited(self._passed_on(cutter.release()))
             self._ask()
+            if self._asking is asking:
+                break  # the rest of an event comes with the next piece
         if cutter.is_over:
             return self._stop_after(sent)
         return [*sent, *await awaited(ended(cutter.end(), self._pass_on))] if is_last else sent

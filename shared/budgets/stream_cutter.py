@@ -51,8 +51,12 @@ class StreamCutter:
 
     @property
     def missing(self) -> float:
-        """The tokens of what waits, as far as it has come."""
-        return self._tokens(text_in(self._api, bytes(self._kept))) if self.is_waiting else 0.0
+        """The tokens of what waits, as far as it has come. All of an event that is open may be text."""
+        if not self.is_waiting:
+            return 0.0
+        events = bytes(self._kept)
+        end = self._last_end(events)
+        return self._tokens(text_in(self._api, events[:end])) + (len(events) - end) / self._bytes_per_token
 
     def feed(self, piece: bytes) -> bytes:
         """The bytes that may pass now: all of the piece, unless it does not fit."""

@@ -111,6 +111,31 @@ async def test_a_burst_waits_for_the_reply_and_then_passes(awaits: bool) -> None
     assert sum(limits[0].cost for limits in one.asked) >= 4_900
 
 
+def long_event(tokens: int) -> bytes:
+    choice = {"choices": [{"delta": {"content": "tok " * tokens}}]}
+    return b"data: " + json.dumps(choice).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize("size", [700, 64_000])
+async def test_a_long_event_passes_in_the_pieces_in_which_it_comes(size: int) -> None:
+    one, event = Stream(), long_event(50_000)
+    async with asyncio.timeout(10):
+        sent = [await one.feed(event[at : at + size]) for at in range(0, len(event), size)]
+    assert b"".join(sent) == event
+    assert await one.feed(b"") == b"END"
+
+
+@pytest.mark.parametrize("left", [0, 300])
+async def test_an_event_that_comes_in_pieces_and_does_not_fit_ends_the_stream(left: int) -> None:
+    one, event = Stream(more={"a": left}), long_event(1_000)
+    assert await one.feed(tokens(80)) == tokens(80)
+    async with asyncio.timeout(10):
+        assert await one.feed(event[:2_000]) + await one.feed(event[2_000:-20]) == b""
+        with pytest.raises(Ended):
+            await one.feed(event[-20:])
+    assert one.last == b""
+
+
 @pytest.mark.parametrize("awaits", [False, True])
 async def test_a_stream_ends_where_its_reservation_does_and_says_why(awaits: bool) -> None:
     one = Stream(more={"a": 0}, awaits=awaits)
