@@ -4,6 +4,7 @@ A piece that fits passes as it came. Where one does not, the stream is looked at
 fit pass, and the others wait until more is granted, or never pass. So the stream ends between two events.
 """
 
+import math
 import re
 from typing import Final
 
@@ -57,6 +58,16 @@ class StreamCutter:
         events = bytes(self._kept)
         end = self._last_end(events)
         return self._tokens(text_in(self._api, events[:end])) + (len(events) - end) / self._bytes_per_token
+
+    @property
+    def received(self) -> int:
+        """The tokens that passed, and those of the event that did not, or not yet as a whole.
+
+        The provider bills that event: without it, a client could ask for it again and again.
+        """
+        found = self._end.search(self._kept)
+        first = bytes(self._kept if found is None else self._kept[: found.end()])
+        return math.ceil(self.allowance.seen + self._tokens(text_in(self._api, first)))
 
     def feed(self, piece: bytes) -> bytes:
         """The bytes that may pass now: all of the piece, unless it does not fit."""

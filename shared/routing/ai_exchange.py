@@ -1,6 +1,5 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -345,8 +344,8 @@ class AiExchange(PoolExchange):
         if self.meter is None:
             self.meter = self._held_meter()
         if self.meter is not None:
-            passed = None if self.cutter is None else math.ceil(self.cutter.allowance.seen)
-            usage = self.meter.finish(estimate=0, is_complete=is_complete, passed=passed)
+            received = None if self.cutter is None else self.cutter.received
+            usage = self.meter.finish(estimate=0, is_complete=is_complete, passed=received)
         elif (is_sent or self.is_doubtful) and self.call.api in USAGE_FIELDS:
             usage = Usage(source=Source.ESTIMATED)
         else:

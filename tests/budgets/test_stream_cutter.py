@@ -47,6 +47,21 @@ def test_a_stream_that_gets_no_more_ends_between_two_events() -> None:
     assert one.allowance.seen == 3
 
 
+def test_the_event_that_does_not_fit_was_received() -> None:
+    one = denied(3)
+    assert one.feed(event("a") + event("word " * 40) + event("b")) == event("a")
+    assert (one.is_over, one.allowance.seen, one.received) == (True, 1, 51)
+    assert (one.feed(event("c")), one.received) == (b"", 51)
+
+
+def test_an_open_event_of_which_a_part_has_passed_was_received() -> None:
+    one = cutter(1_000)
+    one.feed(event("a") + event("word " * 40)[:-20])
+    assert (one.allowance.seen, one.received) == (1, 48)
+    one.feed(event("word " * 40)[-20:])
+    assert one.received == one.allowance.seen == 51
+
+
 def test_the_end_of_a_response_passes_although_nothing_is_left() -> None:
     one = denied(1)
     assert one.feed(event("a") + DONE) == event("a") + DONE
