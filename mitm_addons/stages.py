@@ -23,7 +23,7 @@ from mitmproxy import http
 from mitm_addons.ai.budget_stream import BudgetStream, Extend
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.ai.upstream_response import end_body, read_head
-from mitm_addons.event_streams import EventStream, stopped
+from mitm_addons.event_streams import EventStream, in_turns, stopped
 from mitm_addons.flows import (
     FlowState,
     GatewayFlow,
@@ -243,6 +243,8 @@ class Stages:
         if state.call.secrets is not None:
             stream = filtered(SecretRemover(state.call.secrets), stream)
             set_head(response, _unsized(head_of(response)))
+        if self.may_wait and ai is not None and ai.translated is not None:
+            stream = in_turns(stream)
         response.stream = stream
 
     def stop_stream(

@@ -9,6 +9,7 @@ from shared.model.providers import AiRule, Discovered, Model
 from shared.providers.resolve import KnownProvider, Resolver, SearchOrder
 from shared.providers.shipped.presets import Endpoint
 from shared.secrets.context import PLATFORM
+from shared.translation.pairs import served_apis
 
 
 class Offered:
@@ -43,9 +44,9 @@ class Offered:
         """The resolver of a rule, as a worker has it."""
         named = [one.name for one in providers_of_rule(ai, self._holding) if one.enabled]
         order = SearchOrder([self.providers[name] for name in named if name in self.providers])
-        return Resolver(ai, order, self.providers, self.models)
+        return Resolver(ai, order, self.providers, self.models, served_apis)
 
     def apis(self, ai: AiRule) -> frozenset[str]:
         """The APIs of providers that a rule serves."""
-        spoken = frozenset(api for one in self.providers.values() for api in one.endpoint.apis)
-        return spoken if ai.apis is None else spoken.intersection(ai.apis)
+        served = served_apis({api for one in self.providers.values() for api in one.endpoint.apis})
+        return served if ai.apis is None else served.intersection(ai.apis)

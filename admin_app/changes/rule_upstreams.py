@@ -17,6 +17,7 @@ from shared.model.providers import AiRule
 from shared.model.targets import parse_target
 from shared.providers.calls import OWN
 from shared.providers.shipped.presets import Endpoint
+from shared.translation.pairs import served_apis
 
 _KINDS = ("target", "targets", "ai")
 _NO_POOL = PoolPolicy()
@@ -88,11 +89,11 @@ def upstream_warnings(after: Snapshot, rule: Rule) -> list[Problem]:
     providers = providers_of_rule(rule.ai, holding_of(after))
     if not providers:
         return [Problem("/ai/providers", "The tenant has no provider yet, so the rule has no models.")]
-    spoken = {api for one in providers for api in Endpoint.of(one).apis}
+    served = served_apis({api for one in providers for api in Endpoint.of(one).apis})
     return [
-        Problem(f"/ai/apis/{i}", f"No provider of the rule speaks {api}.")
+        Problem(f"/ai/apis/{i}", f"No provider of the rule can be called by {api}.")
         for i, api in enumerate(rule.ai.apis or ())
-        if api not in spoken and api not in OWN
+        if api not in served and api not in OWN
     ]
 
 

@@ -265,7 +265,7 @@ class AiCalls:
         if exchange.translations is None or call is None:
             return None
         document, tokens = exchange.document, 0
-        if exchange.call.api == ANTHROPIC_MESSAGES and document.get("stream"):
+        if exchange.call.api == ANTHROPIC_MESSAGES and isinstance(document, dict) and document.get("stream"):
             tokens = estimate_request(document, api=ANTHROPIC_MESSAGES)
         context = Context(
             notes=exchange.translations.of(call).notes,
@@ -302,7 +302,7 @@ class AiCalls:
         if exchange.ids is not None:
             exchange.ids.end()
         exchange.settle(self.clock.now(), is_complete=True)
-        return exchange.for_client(body) if body else body
+        return None if body is None else exchange.for_client(body)
 
     def end(self, exchange: AiExchange, *, is_sent: bool = False) -> None:
         """The exchange is over, however it ended. `is_sent` is as in `AiExchange.settle`."""

@@ -272,7 +272,7 @@ class AiExchange(PoolExchange):
     def for_client(self, body: bytes) -> bytes | Rejection:
         """A response that was collected, as the client gets it."""
         if self.translated is None:
-            return renamed_response(body, self.asked) if self.hides_target else body
+            return renamed_response(body, self.asked) if body and self.hides_target else body
         try:
             return self.translated.whole(body)
         except BadResponse as error:

@@ -7,6 +7,7 @@ from shared.translation.notes import Document
 from shared.translation.tools import input_of
 
 THOUGHT: Final = "thought"
+_LOOKED_AT: Final = 65_536  # characters of arguments
 # The members with a text, and what it is, in the order in which the texts are read.
 _TEXTS: Final = (
     ("reasoning_content", THOUGHT),
@@ -80,9 +81,13 @@ def is_another(call: KnownCall, piece: CallPiece) -> bool:
 
 
 def are_complete(arguments: str) -> bool:
-    """Whether the arguments that have come are an object.
+    """Whether the arguments that have come are an object. Of very long ones it is not known before the end.
+
+    They are looked at with each piece, which would take the longer the more have come.
 
     >>> are_complete('{"city": "Rome"}'), are_complete('{"city": "Rome"')
     (True, False)
     """
+    if len(arguments) > _LOOKED_AT:
+        return False
     return arguments.rstrip().endswith("}") and input_of(arguments) is not None

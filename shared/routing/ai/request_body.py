@@ -43,10 +43,23 @@ def sent_body(
         body = with_member(body, "model", written)
     if most_output is not None:
         body = with_most_output(body, document, most_output, api=api, kind=kind)
+        body = _without_long_thought(body, document, most_output)
     if not document.get("stream"):
         return SentBody(body)
     asks = has_to_ask(api, document, stream_usage=stream_usage, is_unable=is_unable)
     return SentBody(ask_for_usage(body) if asks else body, asks)
+
+
+def _without_long_thought(body: bytes, document: Mapping[str, Any], most: int) -> bytes:
+    """The body without thinking if that may take the whole output: Anthropic would reject the request.
+
+    Clients that set it themselves have bounds of their own (`shared.budgets.output_cap.least_output`).
+    """
+    thinking = document.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if not isinstance(budget, int) or budget < most:
+        return body
+    return with_member(body, "thinking", b'{"type":"disabled"}')
 
 
 def characters(document: Any) -> int:

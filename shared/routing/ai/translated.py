@@ -22,8 +22,10 @@ from shared.translation.notes import BadResponse, Context, Document, Notes, Sett
 from shared.translation.pairs import choose_api
 from shared.translation.translation import Translation
 
-#: The longest event of a stream that is translated: one may have a whole picture.
-MAX_EVENT: Final = 16 * 1024 * 1024
+#: In bytes: the longest event of a stream that is translated, and the longest stream. Some translations keep
+#: the text of a response until its end.
+MAX_EVENT: Final = 8 * 1024 * 1024
+MAX_STREAM: Final = 64 * 1024 * 1024
 # What the report names in place of the upstream's API, where the target is hidden.
 _HIDDEN: Final = "hidden"
 _BAD: Final = 502
@@ -143,7 +145,7 @@ class TranslatedResponse:
     """
 
     __slots__ = (
-        *("_call", "_client", "_context", "_events", "_headers", "_is_over", "_splitter"),
+        *("_call", "_client", "_context", "_events", "_headers", "_is_over", "_left", "_splitter"),
         *("api", "has_failed", "is_streamed", "status"),
     )
 
@@ -157,6 +159,7 @@ class TranslatedResponse:
         self._context = replace(context, notes=notes, settings=call.settings)
         self._events = call.translation.events(self._context)
         self._splitter: EventSplitter | None = None
+        self._left = MAX_STREAM
         self._headers, self.status = Headers(), 200
 
     def head(self, status: int, headers: Headers) -> Headers:
@@ -204,10 +207,12 @@ class TranslatedResponse:
         """The events for the client that a piece of the upstream's stream makes."""
         if self._is_over or self._splitter is None:
             return b""
+        self._left -= len(piece)
         try:
-            return self._translated(self._splitter.feed(piece))
+            made = self._translated(self._splitter.feed(piece))
         except BodyRejected:  # an event that is too long
             return self._ended()
+        return made if self._left >= 0 else made + self._ended()
 
     def end(self) -> bytes:
         """The last events for the client."""

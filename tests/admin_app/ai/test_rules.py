@@ -174,10 +174,13 @@ class TestAi:
         [warning] = api.create(f"{tenant.url}/rules", {"path": "/v1", "ai": {}})["warnings"]
         assert warning["pointer"] == "/ai/providers"
 
-    def test_api_that_no_provider_speaks_is_a_warning(self, api: Api, rules: str) -> None:
-        apis = ["anthropic.messages", "openai.chat", "models"]
-        [warning] = api.create(rules, {"path": "/v1", "ai": {"apis": apis}})["warnings"]
-        assert warning["pointer"] == "/ai/apis/0"
+    def test_api_that_no_provider_speaks_and_nothing_translates_is_a_warning(
+        self, api: Api, tenant: Tenant
+    ) -> None:
+        api.create(f"{tenant.url}/providers", PROVIDER | {"name": "claude", "kind": "anthropic"})
+        apis = ["openai.embeddings", "openai.chat", "anthropic.messages", "models"]
+        made = api.create(f"{tenant.url}/rules", {"path": "/v1", "ai": {"apis": apis}})
+        assert [warning["pointer"] for warning in made["warnings"]] == ["/ai/apis/0"]
 
     def test_rule_of_a_tenant_can_be_changed_after_the_platform_was(self, api: Api, tenant: Tenant) -> None:
         api.create("/providers", PROVIDER | {"shared": "all"})

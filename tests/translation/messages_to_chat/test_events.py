@@ -301,3 +301,13 @@ def test_letter_that_is_cut_between_two_chunks_is_whole() -> None:
     )
     made = message(calls(begin(0, '{"a": "\ud83d')), calls(call_chunk(0, '\ude00"}')))
     assert inputs(made)[0][2] == {"a": "😀"}
+
+
+def test_very_long_arguments_are_complete_at_the_end_of_the_response() -> None:
+    text = "word " * 20_000
+    calls = [call_chunk(0, f'{{"text":"{text}"}}', id="a", name="f"), call_chunk(1, "{}", id="b", name="g")]
+    made = run(
+        Events(context()), [*[chunk({"tool_calls": [one]}) for one in calls], chunk({}, "tool_calls"), DONE]
+    )
+    message = read_messages(made)
+    assert [block["input"] for block in message["content"]] == [{"text": text}, {}]
