@@ -32,6 +32,7 @@ from shared.bodies.json.parse import MAX_DEPTH, MAX_DIGITS
 from shared.bodies.text import patterns
 from shared.bodies.text.rules import MAX_MASKED
 from shared.budgets.settings import MAX_ALERTS
+from shared.config_store.idempotency import MAX_KEPT
 from shared.core.errors import ERRORS, LOG_ONLY
 from shared.documents.ai.budget import MAX_INCREASES
 from shared.documents.ai.provider_key import MAX_KEYS as MAX_PROVIDER_KEYS
@@ -152,7 +153,8 @@ def admin_api_page() -> str:
         "`ETag` as `If-Match`: if it was modified since, the status is 412.",
         "A POST that creates something takes an `Idempotency-Key` (1 to 255 printable characters). Sent "
         "again within 24 hours, it changes nothing and gets the same response, with `Idempotent-Replayed: "
-        "true`. Errors are not kept, so a rejected call can be corrected and sent again.",
+        "true`. Errors are not kept, so a rejected call can be corrected and sent again. The newest "
+        f"{MAX_KEPT:,} responses of a tenant are kept, and as many of the platform.",
         "PUT and PATCH accept what was read, read-only fields included. null stands for the default of a "
         "field. A new key is shown once, as `key` and `api_key`.",
     )
@@ -257,6 +259,10 @@ def bounds_page() -> str:
     bodies = [
         ("the body of a call of the admin API", _size(MAX_BODY_BYTES)),
         ("the tenants that one plan changes", str(MAX_TENANTS)),
+        (
+            "responses kept for calls with an `Idempotency-Key`, per tenant and for the platform",
+            f"{MAX_KEPT:,}",
+        ),
         ("a page of a list", f"{MAX_LIMIT} objects"),
         ("a chain", f"{MAX_ENTRIES} entries"),
         ("the timeout of an entry", f"{MAX_TIMEOUT_SECONDS:g} s"),

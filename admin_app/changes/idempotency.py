@@ -18,7 +18,8 @@ from flask import Response, g, request
 from admin_app.auth.access import caller
 from admin_app.context import services
 from admin_app.http.errors import ApiError
-from shared.config_store.idempotency import Claim
+from shared.config_store.idempotency import MAX_KEPT, Claim
+from shared.config_store.layout import PLATFORM_ID
 from shared.core.errors import CallInProgress, StoreDown
 
 HEADER = "Idempotency-Key"
@@ -34,7 +35,7 @@ _PARAMETER = {
     "in": "header",
     "name": HEADER,
     "description": "A name of this call. If it is sent again within 24 hours, the response is the same, and "
-    "nothing is changed.",
+    f"nothing is changed. The newest {MAX_KEPT:,} responses of a tenant are kept.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^({_KEY.pattern})$"},
 }
 
@@ -87,7 +88,8 @@ def claim_of[T](respond: Respond[T] | None) -> Claim[T] | None:
     call: IdempotentCall | None = g.get("call")
     if call is None or respond is None:
         return None
-    return Claim(call.name, call.claim, lambda after: call.finish(respond(after)))
+    owner = caller().tenant_id or PLATFORM_ID
+    return Claim(call.name, call.claim, lambda after: call.finish(respond(after)), owner)
 
 
 def _call(key: str) -> IdempotentCall:

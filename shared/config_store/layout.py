@@ -27,6 +27,7 @@
 {cfg}:deleted                zset    ids of deleted tenants by time; after a day they leave `changes`
 {cfg}:quarantine:<subdomain> string  the tenant that had the subdomain; expires
 {cfg}:idem:<name>            string  the claim of a running call, later its sealed response; expires
+{cfg}:calls:<id>             zset    the names of the responses that a tenant, or the platform, has; expires
 {cfg}:resealed               set     owners whose secrets were sealed anew, which no worker was told yet
 {cfg}:login:<network>        list    the times of the last failed logins of an address; expires
 {cfg}:changed_at:<id>        list    the times of the last changes with keys of a tenant; expires
@@ -160,6 +161,10 @@ def changes_key(tenant_id: str) -> str:
 
 def plan_key(plan_id: str) -> str:
     return f"{{cfg}}:plan:{plan_id}"
+
+
+def calls_key(caller: str) -> str:
+    return f"{{cfg}}:calls:{caller}"
 
 
 def plans_key(owner: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.history.edit import Edit
-from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, Claim
+from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, MAX_KEPT, Claim
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import Page, newest_within
 from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange, discovering
@@ -36,6 +36,7 @@ class MemoryStore:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._freed: dict[str, tuple[str, float]] = {}
         self._claims: dict[str, tuple[str, float]] = {}
+        self._calls: dict[str, list[str]] = {}
         self._plans: dict[str, tuple[str, str, float]] = {}
         self._platform = PlatformDocument()
         self._discovered: dict[str, Discovered] = {}
@@ -204,6 +205,11 @@ class MemoryStore:
     def _finish[T](self, claim: Claim[T] | None, after: T | None) -> None:
         if claim and after is not None:
             self._claims[claim.name] = (claim.finish(after), self._clock.now() + KEPT_SECONDS)
+            calls = self._calls.setdefault(claim.caller, [])
+            calls.append(claim.name)
+            for old in calls[:-MAX_KEPT]:
+                self._claims.pop(old, None)
+            del calls[:-MAX_KEPT]
 
     def _forget_providers(self, provider_ids: Iterable[str]) -> None:
         for one in provider_ids:

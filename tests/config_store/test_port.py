@@ -10,8 +10,10 @@ import pytest
 from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import Claim
 from shared.config_store.port import ConfigStore
+from shared.config_store.records import tenants
 from shared.core.errors import CallInProgress, Conflict, SubdomainTaken
 from shared.model.config import Rule, Snapshot
+from shared.testing import memory_store
 from tests.config_store.configurations import (
     ACTOR,
     a_full_tenant,
@@ -227,8 +229,10 @@ def test_write_does_not_store_the_last_use_of_a_key(store: ConfigStore) -> None:
 class TestClaims:
     """A call with an Idempotency-Key."""
 
-    def claim(self, value: str) -> Claim[Snapshot]:
-        return Claim("call", value, lambda after: f"made {after.tenant.id} version {after.tenant.version}")
+    def claim(self, value: str, name: str = "call", caller: str = "platform") -> Claim[Snapshot]:
+        return Claim(
+            name, value, lambda after: f"made {after.tenant.id} version {after.tenant.version}", caller
+        )
 
     def test_claim_is_replaced_with_the_change(self, store: ConfigStore) -> None:
         assert store.claim("call", "mine") is None
@@ -237,6 +241,18 @@ class TestClaims:
         assert store.claim("call", "theirs") == "made id-acme version 1"
         store.release("call", "mine")
         assert store.claim("call", "theirs") == "made id-acme version 1"
+
+    def test_of_the_responses_of_a_caller_the_oldest_one_goes(
+        self, store: ConfigStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tenants, "MAX_KEPT", 2)
+        monkeypatch.setattr(memory_store, "MAX_KEPT", 2)
+        calls = [("one", "id-acme"), ("other", "platform"), ("two", "id-acme"), ("three", "id-acme")]
+        for name, caller in calls:
+            store.claim(name, "mine")
+            claim = self.claim("mine", name, caller)
+            store.write(None, a_tenant(name), edit=Edit(actor=ACTOR), claim=claim)
+        assert [store.claim(name, "free") is None for name, _ in calls] == [True, False, False, False]
 
     def test_released_claim_is_free(self, store: ConfigStore) -> None:
         store.claim("call", "mine")

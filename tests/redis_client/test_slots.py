@@ -95,7 +95,7 @@ def keys_of_the_configuration() -> Iterable[str]:
         yield from (layout.root_key(owner, 1), layout.part_key(owner, "x"), layout.whole_key(owner, 1))
         yield from layout.version_keys(owner)
     yield from (layout.uses_key("model:x"), layout.discovered_key("prv_1"), layout.quarantine_key("acme"))
-    yield from (layout.idempotency_key("x"), *ADOPTION_KEYS)
+    yield from (layout.idempotency_key("x"), layout.calls_key("acme"), *ADOPTION_KEYS)
 
 
 def keys_of_a_tenant(owner: str) -> Iterable[str]:

@@ -126,6 +126,20 @@ local function add_entry(audit, most, entry, mac, number)
   redis.call('XADD', audit, 'MAXLEN', '~', most, '*', 'entry', entry, 'mac', mac, 'number', number)
 end
 
+-- Counts a stored response for its caller. Above the most that a caller may have, the oldest one goes.
+local function count_call(call, claim)
+  local time, kept = redis.call('TIME'), claim.kept_ms * 1000
+  local now = time[1] * 1000000 + time[2]
+  redis.call('ZREMRANGEBYSCORE', claim.calls, '-inf', now - kept)
+  redis.call('ZADD', claim.calls, now, call)
+  redis.call('PEXPIRE', claim.calls, claim.kept_ms)
+  local spare = redis.call('ZCARD', claim.calls) - claim.most
+  for _, old in ipairs(spare > 0 and redis.call('ZRANGE', claim.calls, 0, spare - 1) or {}) do
+    redis.call('UNLINK', old)
+    redis.call('ZREM', claim.calls, old)
+  end
+end
+
 -- Notes the layout of what was written, and the result of a call with an Idempotency-Key.
 local function finish_call(format, layout, call, claim)
   if tonumber(redis.call('GET', format) or 0) < layout then
@@ -133,6 +147,7 @@ local function finish_call(format, layout, call, claim)
   end
   if claim then
     redis.call('SET', call, claim.result, 'PX', claim.kept_ms)
+    count_call(call, claim)
   end
 end
 

@@ -16,7 +16,7 @@ from shared.config_store import layout
 from shared.config_store.history.audit import AuditEntry, AuditKey
 from shared.config_store.history.edit import KEPT, Edit, Kept
 from shared.config_store.history.versions import note_of
-from shared.config_store.idempotency import KEPT_SECONDS, Claim
+from shared.config_store.idempotency import KEPT_SECONDS, MAX_KEPT, Claim
 from shared.config_store.identity import StoreState
 from shared.config_store.records.codec import decode, encode
 from shared.config_store.records.contents import Content, Document
@@ -233,8 +233,13 @@ def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T |
     if known:
         members["known"] = {"id": known.id, "generation": known.generation, "revision": known.revision}
     if claim and after is not None:
-        result = claim.finish(after)
-        members["claim"] = {"value": claim.value, "result": result, "kept_ms": KEPT_SECONDS * 1000}
+        members["claim"] = {
+            "value": claim.value,
+            "result": claim.finish(after),
+            "kept_ms": KEPT_SECONDS * 1000,
+            "calls": layout.calls_key(claim.caller),
+            "most": MAX_KEPT,
+        }
     return members
 
 
