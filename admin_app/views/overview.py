@@ -1,6 +1,6 @@
 """/overview, /tenants/{id}/overview and /tenants/{id}/metrics: figures of requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from flask import Response
@@ -11,7 +11,9 @@ from admin_app.changes.snapshot import find_tenant
 from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
+from admin_app.views.ai.budgets import nearly_spent
 from shared.documents.overview import (
+    MAX_BUDGETS,
     MAX_NAMED,
     OVERVIEW,
     PLATFORM_OVERVIEW,
@@ -21,6 +23,7 @@ from shared.documents.overview import (
     PlatformOverview,
     PlatformOverviewQuery,
 )
+from shared.model.config import Snapshot
 from shared.records.figures import document, exposition, total
 from shared.records.keys import ALL
 from shared.records.minutes import COST, FAILED, KEPT_SECONDS, REJECTED, REQUESTS
@@ -44,8 +47,10 @@ class PlatformFigures(MethodView):
         """Read the figures of all requests"""
         with services().reading(RecordReader) as reader:
             figures = _overview(reader, ALL, query["window"])
-            tenants = _tenants(reader, _minutes(query["window"])[-_TENANT_MINUTES:], query["tenants"])
-        return _dumped(PlatformOverview(), {**figures, "tenants": tenants})
+            busiest = _busiest(reader, _minutes(query["window"])[-_TENANT_MINUTES:], query["tenants"])
+        known = _known(busiest, query["tenants"])
+        tenants = [{**one, **_names(known.get(one["tenant_id"]))} for one in busiest]
+        return _dumped(PlatformOverview(), {**figures, "tenants": tenants, "budgets": _budgets(known)})
 
 
 @blueprint.route("/tenants/<tenant_id>/overview")
@@ -106,7 +111,7 @@ def _overview(reader: RecordReader, owner: str, window: str) -> dict[str, Any]:
     }
 
 
-def _tenants(reader: RecordReader, minutes: Sequence[int], most: int) -> list[dict[str, Any]]:
+def _busiest(reader: RecordReader, minutes: Sequence[int], most: int) -> list[dict[str, Any]]:
     """The figures of the tenants with the most requests."""
     found = total(reader.tenants(minutes))
     ids = {name.partition(":")[2] for name in found if name.startswith(f"{REQUESTS}:")}
@@ -114,7 +119,6 @@ def _tenants(reader: RecordReader, minutes: Sequence[int], most: int) -> list[di
     return [
         {
             "tenant_id": one,
-            **_names(one, is_wanted=most <= MAX_NAMED),
             "requests": found[f"{REQUESTS}:{one}"],
             "failed": found.get(f"{FAILED}:{one}", 0),
             "rejected": found.get(f"{REJECTED}:{one}", 0),
@@ -124,11 +128,22 @@ def _tenants(reader: RecordReader, minutes: Sequence[int], most: int) -> list[di
     ]
 
 
-def _names(tenant_id: str, *, is_wanted: bool) -> dict[str, str | None]:
-    snapshot = services().store.read(tenant_id) if is_wanted else None
+def _known(busiest: Sequence[Mapping[str, Any]], most: int) -> dict[str, Snapshot]:
+    """The listed tenants that are there; none if so many are asked for that none is named."""
+    ids = [one["tenant_id"] for one in busiest] if most <= MAX_NAMED else []
+    return {one: found for one in ids if (found := services().store.read(one)) is not None}
+
+
+def _names(snapshot: Snapshot | None) -> dict[str, str | None]:
     if snapshot is None:
         return {"name": None, "subdomain": None}
     return {"name": snapshot.tenant.name, "subdomain": snapshot.tenant.subdomain}
+
+
+def _budgets(known: Mapping[str, Snapshot]) -> list[dict[str, Any]]:
+    """The budgets of tenants of which the least is left."""
+    found = [one for snapshot in known.values() for one in nearly_spent(snapshot)]
+    return [document for _, document in sorted(found, key=lambda one: -one[0])[:MAX_BUDGETS]]
 
 
 def _dumped(schema: Overview, members: dict[str, Any]) -> Response:

@@ -81,6 +81,9 @@ class ApiKeyOutput(Schema):
     providers = fields.List(fields.String(), **nullable())
     user = fields.String(**nullable())
     metadata = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    first = fields.String(
+        **nullable("The id by which budgets name it: that of the first key that it replaced. null: its own.")
+    )
     tags = tags_output()
 
 

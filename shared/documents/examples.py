@@ -125,6 +125,7 @@ API_KEY_READ: Document = {
     "providers": None,
     "user": "team-a",
     "metadata": {"project": "search"},
+    "first": None,
     "tags": [],
 }
 API_KEY_CREATED: Document = {**API_KEY_READ, "key": _SECRET, "api_key": _SECRET}

@@ -5,12 +5,15 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from shared.core.fields import Strict, Timestamp
-from shared.documents.fields import nullable
+from shared.documents.fields import amount, nullable
+from shared.model.amounts import UNITS
 
 #: The spans of time, in minutes, each with the length of its steps.
 WINDOWS: Final = {"15m": (15, 1), "30m": (30, 1), "1h": (60, 1), "6h": (360, 5), "24h": (1440, 15)}
 #: The names of tenants are listed for up to so many.
 MAX_NAMED: Final = 50
+#: The most budgets that are listed.
+MAX_BUDGETS: Final = 20
 
 
 class OverviewQuery(Strict):
@@ -111,6 +114,21 @@ class Overview(Schema):
     )
 
 
+class BudgetToWatch(Schema):
+    """A budget of which 95 % or more is used or held."""
+
+    tenant_id = fields.String(required=True)
+    tenant_name = fields.String(required=True)
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    unit = fields.String(required=True, validate=validate.OneOf(UNITS))
+    on_spent = fields.String(required=True)
+    limit = amount()
+    used = amount()
+    held = amount()
+    resets_at = Timestamp("The end of the present period. null: it has none.", required=True, allow_none=True)
+
+
 class PlatformOverview(Overview):
     """The same of all tenants."""
 
@@ -118,6 +136,14 @@ class PlatformOverview(Overview):
         fields.Nested(TenantFigures),
         required=True,
         metadata={"description": "Those with the most requests within the window, at most the last hour."},
+    )
+    budgets = fields.List(
+        fields.Nested(BudgetToWatch),
+        required=True,
+        metadata={
+            "description": "The budgets of these tenants of which 95 % or more is used or held, the fullest "
+            f"first; at most {MAX_BUDGETS}. None if over {MAX_NAMED} tenants are asked for."
+        },
     )
 
 
@@ -155,6 +181,20 @@ PLATFORM_OVERVIEW: Final[dict[str, Any]] = {
             "failed": 1,
             "rejected": 4,
             "cost_usd": "0.41",
+        }
+    ],
+    "budgets": [
+        {
+            "tenant_id": "tenant_1f2e3d4c5b6a798897a6b5c4",
+            "tenant_name": "Acme",
+            "id": "bud_0f1e2d3c4b5a69788796a5b4",
+            "name": "team-a monthly",
+            "unit": "usd",
+            "on_spent": "reject",
+            "limit": "250",
+            "used": "241.5",
+            "held": "0.2",
+            "resets_at": "2027-01-31T23:00:00.000Z",
         }
     ],
 }

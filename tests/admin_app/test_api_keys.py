@@ -78,6 +78,7 @@ class TestRotate:
         new = response.get_json()
         assert response.status_code == 201
         assert (new["name"], new["scopes"]) == (old["name"], old["scopes"])
+        assert (old["first"], new["first"]) == (None, old["id"])
         assert new["key"] != old["key"]
         for key in (old["key"], new["key"]):
             assert api.get(tenant.url, key=key).status_code == 200

@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 import redis
 
+from shared.limits.values import budget_key
 from shared.records.minutes import Minutes
 from tests.admin_app.test_requests import RecordingWorld, world
 from tests.admin_app.world import NOW, Api, Tenant
 from tests.records.lines import line
 
 __all__ = ["world"]
+
+_NEW_YEAR = 1_798_761_600  # the first of January 2027
 
 
 @pytest.fixture
@@ -58,6 +61,36 @@ def test_overview_has_the_window_the_one_before_and_each_minute(
     assert (second["tenant_id"], second["rejected"]) == (tenants[1].id, 1)
     most: Any = api.get("/overview?tenants=1").get_json()
     assert [one["tenant_id"] for one in most["tenants"]] == [tenants[0].id]
+
+
+def test_overview_names_budgets_of_busy_tenants_of_which_little_is_left(
+    api: Api, tenants: tuple[Tenant, Tenant], world: RecordingWorld
+) -> None:
+    def budget(tenant: Tenant, name: str, used: int, **members: Any) -> str:
+        limit = {"limit": {"requests": 100}, "period": "total", "starts": "2027-01-01"}
+        made: str = api.create(f"{tenant.url}/budgets", {"name": name, **limit, **members})["id"]
+        world.client.hset(budget_key(tenant.id, f"{made}:{_NEW_YEAR}"), mapping={"used": used, "held": 1})
+        return made
+
+    busy, other = tenants
+    near, _ = budget(busy, "near", 94), budget(busy, "far", 93)
+    budget(other, "spent", 110, on_spent="alert")
+    budget(api.tenant("quiet"), "of nobody", 100)
+    shown: Any = api.get("/overview").get_json()["budgets"]
+    assert [one["name"] for one in shown] == ["spent", "near"]
+    assert shown[1] == {
+        "tenant_id": busy.id,
+        "tenant_name": "Acme",
+        "id": near,
+        "name": "near",
+        "unit": "requests",
+        "on_spent": "reject",
+        "limit": 100,
+        "used": 94,
+        "held": 1,
+        "resets_at": None,
+    }
+    assert api.get("/overview?tenants=51").get_json()["budgets"] == []
 
 
 def test_tenant_reads_its_own_figures_only(api: Api, tenants: tuple[Tenant, Tenant]) -> None:

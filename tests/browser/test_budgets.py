@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.support.browser import Dashboard
 from tests.support.gateway import TenantInUse
@@ -149,3 +149,37 @@ def test_key_that_only_reads_changes_no_budget(dashboard: Dashboard, tenant: Ten
     page = opened(dashboard, tenant)
     expect(page.get_by_role("button", name="Add a budget")).to_be_disabled()
     expect(line_of(page, "ours").locator(".row-actions button")).to_have_count(0)
+
+
+def test_overview_names_budgets_that_are_spent_or_nearly(dashboard: Dashboard, tenant: TenantInUse) -> None:
+    shared = {"tenant_id": tenant.id, "tenant_name": "Acme", "unit": "usd", "limit": "10", "resets_at": None}
+    budgets = [
+        {**shared, "id": "b1", "name": HOSTILE, "on_spent": "reject", "used": "9.5", "held": "0.5"},
+        {**shared, "id": "b2", "name": "trial", "on_spent": "alert", "used": "9.6", "held": "0"},
+    ]
+
+    def with_budgets(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "budgets": budgets})
+
+    dashboard.page.route("**/api/v1/overview?*", with_budgets)
+    page = dashboard.open("/ui/")
+    spent = page.locator("#attention li").filter(has_text=f"Acme: the budget {HOSTILE} is spent")
+    expect(spent).to_contain_text("$9.50 of $10.00 used, $0.50 held. Calls are rejected.")
+    expect(page.locator("#attention")).to_contain_text("Acme: the budget trial is used to 96%")
+    expect(spent.get_by_role("link")).to_have_attribute("href", f"/ui/tenants/{tenant.id}?tab=budgets")
+
+
+def test_key_and_usage_show_the_budgets_that_concern_them(dashboard: Dashboard, tenant: TenantInUse) -> None:
+    [key] = tenant.gateway.call("GET", f"/tenants/{tenant.id}/api-keys").json()["api_keys"]
+    create(tenant, name="of the key", scope={"key": key["id"]})
+    create(tenant, name="of all")
+    create(tenant, name="of others", scope={"user": "somebody"})
+    made = tenant.gateway.call("POST", f"/tenants/{tenant.id}/api-keys/{key['id']}/rotate", json={})
+    page = dashboard.open(f"/ui/tenants/{tenant.id}?tab=keys")
+    page.get_by_role("row").filter(has_text=made.json()["prefix"]).get_by_role("button").first.click()
+    facts = page.locator("dialog.panel dd").filter(has=page.get_by_role("link"))
+    expect(facts).to_have_text("of the key $0.00 of $250.00 per month")
+    page = dashboard.open(f"/ui/tenants/{tenant.id}?tab=usage")
+    card = page.get_by_role("region", name="Budgets")
+    expect(card.locator("li")).to_have_count(3)
+    expect(card).to_contain_text("$0.00 of $250.00 per month")

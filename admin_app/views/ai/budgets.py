@@ -1,9 +1,9 @@
 """/tenants/{id}/budgets: how much the calls of a tenant may use per period, and what they have used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from flask import Response
 from flask.views import MethodView
@@ -37,10 +37,14 @@ from shared.documents.ai.budget import (
     state_document,
 )
 from shared.documents.examples import changed
+from shared.limits.headers import with_amounts
 from shared.limits.values import budget_name
 from shared.model.budgets import USD, Budget, Increase
 from shared.model.config import Snapshot
-from shared.usage.budget_store import BudgetStore
+from shared.usage.budget_store import BudgetState, BudgetStore
+
+#: The share of a limit from which on a budget needs attention.
+NEARLY_SPENT: Final = 0.95
 
 blueprint = Blueprint("budgets", __name__, "How much the calls of a tenant may use per period.")
 
@@ -293,12 +297,36 @@ def _shown(tenant_id: str, budgets: Sequence[Budget]) -> list[dict[str, Any]]:
 def _states(tenant_id: str, budgets: Sequence[Budget]) -> Sequence[Mapping[str, Any]]:
     """For each budget, the member `state`, which ETags do not cover."""
     now = services().clock.now()
+    return [
+        {"state": state_document(budget, period_of(budget, now), asdict(state), limit)}
+        for budget, limit, state in _counted(tenant_id, budgets, now)
+    ]
+
+
+def nearly_spent(snapshot: Snapshot) -> Iterator[tuple[float, dict[str, Any]]]:
+    """The budgets of a tenant and its tier of which little is left, each with the share that is not."""
+    now, tenant = services().clock.now(), snapshot.tenant
+    for budget, limit, state in _counted(tenant.id, (*tenant.budgets, *_of_tier(snapshot)), now):
+        share = (state.used + state.held) / limit if limit else 1.0
+        if share >= NEARLY_SPENT:
+            amounts = {"limit": limit, "used": state.used, "held": state.held}
+            names = {name: getattr(budget, name) for name in ("id", "name", "unit", "on_spent")}
+            ids = {"tenant_id": tenant.id, "tenant_name": tenant.name}
+            yield (
+                share,
+                {**ids, **with_amounts({**names, **amounts}), "resets_at": period_of(budget, now).end},
+            )
+
+
+def _counted(tenant_id: str, budgets: Sequence[Budget], now: float) -> list[tuple[Budget, int, BudgetState]]:
+    """Each budget with its limit and what it has counted."""
     limits = {_name(budget, now): effective_limit(budget, now) for budget in budgets}
+    if not limits:
+        return []
     with services().reading(BudgetStore) as store:
         states = store.states(tenant_id, limits)
     return [
-        {"state": state_document(budget, period_of(budget, now), asdict(states[name]), limits[name])}
-        for budget, name in zip(budgets, limits, strict=True)
+        (budget, limit, states[name]) for budget, (name, limit) in zip(budgets, limits.items(), strict=True)
     ]
 
 

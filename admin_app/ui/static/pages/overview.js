@@ -1,12 +1,14 @@
 // The first page: key figures, requests over time, what needs attention, the busiest tenants, the providers.
-import { address, ago, badge, byId, clock, compact, h, icon, millis, money, percent, plural, seconds, whole }
-  from "../kit/dom.js";
+import {
+  address, ago, amount, badge, byId, clock, compact, h, icon, millis, money, percent, plural, seconds, whole,
+} from "../kit/dom.js";
 import { read } from "../kit/api.js";
 import { sparkline, timeChart } from "../kit/chart.js";
 import { poll } from "../kit/poll.js";
 import { me } from "../kit/shell.js";
 import { empty } from "../kit/states.js";
 import { dataTable } from "../kit/table.js";
+import { shareOf, sized } from "./budgets/words.js";
 
 const SECONDS = { "15m": 5, "1h": 5, "6h": 30, "24h": 60 }; // between two readings of a window
 const MANY = 20; // requests; shares of fewer say nothing
@@ -18,6 +20,8 @@ const STATES = {
   down: ["bad", "warn"],
   disabled: ["", ""],
 };
+const ON_SPENT = { reject: "are rejected", alert: "still pass", downgrade: "go on with another model" };
+const MOST_TROUBLES = 6;
 const view = { window: "1h", measure: "outcome" };
 let found;
 
@@ -32,8 +36,8 @@ function change(now, before, worse) {
   const relative = before ? (now - before) / before : now ? Infinity : 0;
   if (Math.abs(relative) < 0.005) return h("p", { className: "change" }, "Same as before");
   const tone = worse === 0 ? "" : Math.sign(relative) === worse ? "worse" : "better";
-  const amount = Math.abs(relative);
-  const size = Number.isFinite(amount) ? percent(amount, amount < 0.1 ? 1 : 0) : "";
+  const part = Math.abs(relative);
+  const size = Number.isFinite(part) ? percent(part, part < 0.1 ? 1 : 0) : "";
   return h("p", { className: "change" },
     h("b", { className: tone }, `${relative > 0 ? "▲" : "▼"} ${size}`),
     h("span", { className: "opt" }, relative > 0 ? " more than before" : " less than before"));
@@ -221,13 +225,27 @@ function troubles() {
       list.push(["warn", name, text, `${path}&status=4xx`]);
     }
   }
-  return list.sort(([a], [b]) => a.localeCompare(b)).slice(0, 5);
+  list.push(...found.overview.budgets.map(ofBudget));
+  return list.sort(([a], [b]) => a.localeCompare(b)).slice(0, MOST_TROUBLES);
+}
+
+/** A budget of which little is left. */
+function ofBudget(one) {
+  const isSpent = shareOf(one) >= 1;
+  const state = isSpent ? "is spent" : `is used to ${percent(shareOf(one), 0)}`;
+  const held = Number(one.held) ? `, ${amount(one.held, one.unit)} held` : "";
+  const then = isSpent ? ` Calls ${ON_SPENT[one.on_spent]}.` : "";
+  const text = `${amount(one.used, one.unit)} of ${sized(one.limit, one.unit)} used${held}.${then}`;
+  const tone = isSpent && one.on_spent === "reject" ? "bad" : "warn";
+  return [tone, `${one.tenant_name}: the budget ${one.name} ${state}`, text,
+    `/ui/tenants/${one.tenant_id}?tab=budgets`];
 }
 
 function showAttention() {
   const list = troubles();
   const nothing = h("li", {}, icon("check", "good"), h("b", {}, "Nothing."),
-    h("span", {}, "All providers serve, and few requests of each tenant fail or are rejected."));
+    h("span", {}, "All providers serve, few requests of each tenant fail or are rejected, and no budget is "
+      + "nearly spent."));
   byId("attention").replaceChildren(...(list.length ? list : [null]).map((one) => {
     if (!one) return nothing;
     const [tone, title, text, path] = one;

@@ -113,7 +113,7 @@ function scopeFields({ scope }, names) {
     return field(label, control, half(`/scope/${name}`, help, { read: () => orNull(control) ?? undefined }));
   };
   const all = {
-    key: named("API key", scope.key, names.key, half("/scope/key", "Those that replace it count, too.")),
+    key: named("API key", scope.key, names.lines, half("/scope/key", "Those that replace it count, too.")),
     rule: named("Rule", scope.rule, names.rule, half("/scope/rule")),
     model: word("Model", "model", "gpt-*", "A name, or a glob."),
     provider: word("Provider", "provider", "openai-main"),

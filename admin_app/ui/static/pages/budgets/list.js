@@ -1,40 +1,18 @@
 // The tab Budgets: what is used of each budget of the tenant, the fullest first, and what can be changed.
 import { amount, badge, h, icon, toast } from "../../kit/dom.js";
-import { read, readAll, write } from "../../kit/api.js";
+import { write } from "../../kit/api.js";
 import { confirm, openPanel } from "../../kit/panel.js";
 import { poll } from "../../kit/poll.js";
 import { attempt, banner, busy, empty, locked } from "../../kit/states.js";
 import { editBudget } from "./form.js";
 import { increaseBudget, increasesOf, resetBudget } from "./increases.js";
-import { budgetBar, periodOf, resetOf, scopeOf, shareOf, sized, statesOf, thenOf, unitOf } from "./words.js";
+import { OF_TIER, budgetsOf, namesOf } from "./read.js";
+import { budgetBar, periodOf, resetOf, scopeOf, sized, statesOf, thenOf, unitOf } from "./words.js";
 
-const OF_TIER = "tier";
 const OWNERS = {
   tier: ["Tier", "A budget of the tier. It is set in config.yaml."],
   platform: ["Platform", "A budget of the platform."],
 };
-
-/** All budgets of a tenant, those of its tier included, the fullest first. */
-export async function budgetsOf(base) {
-  const [own, { of_tier: ofTier }] = await Promise.all([
-    readAll(`${base}/budgets`, "budgets"),
-    read(`${base}/budgets?limit=1`),
-  ]);
-  const all = [...own, ...ofTier.map((one) => ({ ...one, owner: OF_TIER }))];
-  return all.sort((a, b) => shareOf(b.state) - shareOf(a.state));
-}
-
-/** The names of keys and rules by their ids. */
-export async function namesOf(base) {
-  const [keys, rules] = await Promise.all([
-    readAll(`${base}/api-keys`, "api_keys"),
-    readAll(`${base}/rules`, "rules"),
-  ]);
-  return {
-    key: new Map(keys.map((key) => [key.id, key.name || `${key.prefix}…`])),
-    rule: new Map(rules.map((rule) => [rule.id, rule.path])),
-  };
-}
 
 /** What the caller may do with a budget. */
 const rightsOn = (budget, { may, isPlatform }) => ({

@@ -94,3 +94,20 @@ export function statesOf({ on_spent: then, state }, unit) {
       ),
   ];
 }
+
+/** Whether a budget names a key: its line, its user or its tags. */
+export function namesKey({ scope }, key) {
+  const { key: line, user, tag } = scope;
+  const fits = [
+    line && line === (key.first ?? key.id),
+    user && user === key.user,
+    tag && Object.entries(tag).every(([name, value]) => key.metadata[name] === value),
+  ].filter((one) => one !== undefined);
+  return fits.length > 0 && fits.every(Boolean);
+}
+
+/** How much of a budget is used, in one line. */
+export function usedOf(budget) {
+  const unit = unitOf(budget);
+  return `${amount(budget.state.used, unit)} of ${sized(budget.state.limit, unit)} ${periodOf(budget)}`;
+}

@@ -4,6 +4,8 @@ import { write } from "../../kit/api.js";
 import { chips, choice, field, lineList, lines, nodesOf, pairs, text } from "../../kit/fields.js";
 import { openPanel, showOnce } from "../../kit/panel.js";
 import { accepted } from "../../kit/saving.js";
+import { budgetsOf } from "../budgets/read.js";
+import { namesKey, usedOf as usedOfBudget } from "../budgets/words.js";
 
 const SCOPES = [
   ["proxy", "proxy"],
@@ -153,8 +155,21 @@ export const usedOf = ({ last_used_at: moment }) => (moment === null ? "Never" :
 
 const words = (list, empty) => (list?.length ? list.join(", ") : empty);
 
-/** Show all that is known of a key. */
-export function showKey(key) {
+const budgetsOfKey = (key, budgets, id) =>
+  budgets
+    .filter((one) => namesKey(one, key))
+    .map((one) =>
+      h(
+        "p",
+        {},
+        h("a", { href: `/ui/tenants/${id}?tab=budgets` }, one.name),
+        ` ${usedOfBudget(one)}`,
+      ),
+    );
+
+/** Show all that is known of a key, with those of the tenant's budgets that name it. */
+export async function showKey({ id, base }, key) {
+  const named = budgetsOfKey(key, await budgetsOf(base), id);
   const tags = Object.entries(key.metadata).map(([name, value]) => `${name} = ${value}`);
   const facts = {
     State: badge(key.status === "active" ? "Active" : key.status, key.status === "active" ? "good" : "warn"),
@@ -166,6 +181,7 @@ export function showKey(key) {
     Providers: words(key.providers, key.providers ? "None" : "All"),
     User: key.user ?? "None",
     Tags: words(tags, "None"),
+    Budgets: named.length ? named : "None of its own",
     "Last used": usedOf(key),
     Expires: key.expires_at ? dateTime(key.expires_at) : "Never",
     Created: dateTime(key.created_at),

@@ -127,7 +127,11 @@ export async function showKeys(host, context) {
     text: "Clients send a key with each request. Only public rules work without one.",
     action: add(),
   };
-  const actions = { open: showKey, rotate: (key) => rotateKey(context, key, load), revoke };
+  const actions = {
+    open: (key) => attempt(() => showKey(context, key)),
+    rotate: (key) => rotateKey(context, key, load),
+    revoke,
+  };
   const table = dataTable({ label: "API keys", columns: columns(may, actions), none });
   const count = h("span", { className: "count" });
   const choose = segments("Which keys", shown, SHOWN, {

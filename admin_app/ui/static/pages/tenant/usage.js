@@ -1,10 +1,12 @@
 // The tab Usage: what the calls of models used and cost, by day and by what a report is grouped by.
 import { address, compact, h, icon, money, whole } from "../../kit/dom.js";
-import { read, readAll } from "../../kit/api.js";
+import { read } from "../../kit/api.js";
 import { timeChart } from "../../kit/chart.js";
 import { choice, segments } from "../../kit/fields.js";
 import { attempt, banner, empty } from "../../kit/states.js";
 import { dataTable } from "../../kit/table.js";
+import { budgetsOf, namesOf } from "../budgets/read.js";
+import { budgetBar, statesOf, unitOf, usedOf } from "../budgets/words.js";
 
 const RANGES = [
   ["7", "7 days"],
@@ -26,6 +28,7 @@ const GROUPS = {
   day: "Day",
 };
 const MOST_TAG_DAYS = 31;
+const MOST_BUDGETS = 3;
 const DAY_MS = 86_400_000;
 
 const isoDay = (date) => date.toISOString().slice(0, 10);
@@ -140,15 +143,30 @@ function unpricedNote({ usage }, isPlatform) {
   );
 }
 
-async function namesOf(base) {
-  const [keys, rules] = await Promise.all([
-    readAll(`${base}/api-keys`, "api_keys"),
-    readAll(`${base}/rules`, "rules"),
-  ]);
-  return {
-    key: new Map(keys.map((key) => [key.id, key.name || `${key.prefix}…`])),
-    rule: new Map(rules.map((rule) => [rule.id, rule.path])),
-  };
+/** The fullest budgets, as lines with a bar; nothing without any. */
+function budgetsCard(id, budgets) {
+  const line = (one) =>
+    h(
+      "li",
+      {},
+      h("span", { className: "name" }, h("bdi", {}, one.name), " ", statesOf(one, unitOf(one))),
+      budgetBar(one.state),
+      h("span", { className: "muted" }, usedOf(one)),
+    );
+  return (
+    budgets.length > 0 &&
+    h(
+      "section",
+      { className: "card", "aria-label": "Budgets" },
+      h(
+        "div",
+        { className: "card-head" },
+        h("h2", {}, "Budgets"),
+        h("a", { className: "button small", href: `/ui/tenants/${id}?tab=budgets` }, "All budgets"),
+      ),
+      h("ul", { className: "fullest" }, budgets.slice(0, MOST_BUDGETS).map(line)),
+    )
+  );
 }
 
 /** Fill `host` with the usage of the tenant. */
@@ -159,7 +177,7 @@ export async function showUsage(host, { id, base, isPlatform }) {
     const from = isoDay(new Date(Date.now() - (most - 1) * DAY_MS));
     return `${base}/usage?${new URLSearchParams({ from, group_by: group })}`;
   };
-  const [names, first] = await Promise.all([namesOf(base), read(query("day"))]);
+  const [names, first, budgets] = await Promise.all([namesOf(base), read(query("day")), budgetsOf(base)]);
   if (!sum(first.usage, "cost")) chosen.metric = "calls"; // no price is known
   const change = (name) => (value) => {
     chosen[name] = value;
@@ -199,6 +217,7 @@ export async function showUsage(host, { id, base, isPlatform }) {
   }
   host.replaceChildren(
     note,
+    budgetsCard(id, budgets) || "",
     h(
       "section",
       { className: "card", "aria-label": "Usage by day" },
