@@ -20,7 +20,7 @@ from shared.core.addresses import is_loopback, is_own_name
 from shared.core.errors import KEY_NOT_ACTIVE, StoreDown
 from shared.core.http_tokens import CHALLENGE, PORT
 from shared.model.config import ApiKey, PlatformScope, PlatformToken, Scope, Snapshot
-from shared.secrets.api_keys import all_hashes, parse_key
+from shared.secrets.api_keys import all_hashes, is_key, parse_key
 
 # Headers that a proxy adds to a forwarded request, and the beginning of all others.
 _FORWARDING = ("Forwarded", "Via", "X-Real-IP")
@@ -225,7 +225,9 @@ def _authenticate(header: str) -> Caller:
     is_token = _is_token(secret)
     if not is_token and failed_logins().is_sample(client()):
         note_event("failLogIn", UNKNOWN, "a wrong key or token")
-    if retry_after := failed_logins().attempt(client(), failed=not is_token):
+    # Neither can one that was deleted: a program that still has it locks out nobody behind its address.
+    is_deleted = not is_token and is_key(secret)
+    if not is_deleted and (retry_after := failed_logins().attempt(client(), failed=not is_token)):
         raise too_many_failed_logins(retry_after)
     if is_token:
         return _PLATFORM

@@ -35,7 +35,7 @@ class FailedLogins:
         self._count = count
         self._share = max(1, MAX_FAILURES // workers)
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
-        self._samples: list[float] = []
+        self._samples: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def attempt(self, address: str | None, *, failed: bool) -> float:
@@ -53,10 +53,10 @@ class FailedLogins:
         """Whether a failure of `address` is to be noted: its first of the minute, ten in all per minute."""
         now, network = self._clock.monotonic(), _network(address)
         with self._lock:
-            recent = [moment for moment in self._samples if moment > now - WINDOW_SECONDS]
-            if len(recent) >= MAX_SAMPLES or self._recent(network):
+            recent = {one: at for one, at in self._samples.items() if at > now - WINDOW_SECONDS}
+            if len(recent) >= MAX_SAMPLES or network in recent or self._recent(network):
                 return False
-            self._samples = [*recent, now]
+            self._samples = {**recent, network: now}
             return True
 
     def _wait(self, network: str) -> float:

@@ -49,14 +49,19 @@ def parse_key(text: str) -> str:
 
     Raises ValueError, the same for every fault. Needs neither Redis nor a secret.
     """
-    if not _FORM.fullmatch(text) or _checksum(text[:-_CHECK]) != text[-_CHECK:]:
+    if not is_key(text):
         raise ValueError("This is not an API key of this gateway.")
     return text
 
 
+def is_key(text: str) -> bool:
+    """Whether `text` has the format of a key and a correct checksum."""
+    return bool(_FORM.fullmatch(text)) and _checksum(text[:-_CHECK]) == text[-_CHECK:]
+
+
 def cut_keys(text: str) -> str:
     """The text without the keys in it, as `parse_key` knows them."""
-    return _FORM.sub(lambda found: "" if _is_key(found.group()) else found.group(), text)
+    return _FORM.sub(lambda found: "" if is_key(found.group()) else found.group(), text)
 
 
 def secret_id(secret: bytes) -> str:
@@ -115,10 +120,6 @@ class PepperedHasher:
     def secrets(self, purpose: str) -> tuple[bytes, ...]:
         """Secrets of the deployment for a purpose, one per pepper, the newest first."""
         return tuple(one(purpose).rpartition(":")[2].encode() for one in self.each)
-
-
-def _is_key(text: str) -> bool:
-    return _checksum(text[:-_CHECK]) == text[-_CHECK:]
 
 
 def _base62(number: int, width: int) -> str:

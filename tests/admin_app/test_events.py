@@ -1,11 +1,13 @@
 """Log-ins, and a sample of those that fail, are in the audit log."""
 
+import os
 from typing import Any
 
 import pytest
 
 from admin_app.auth.failed_logins import MAX_SAMPLES
 from shared.core.errors import StoreDown
+from shared.secrets.api_keys import mint_key
 from tests.admin_app.world import Api, Tenant, World
 
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
@@ -39,6 +41,13 @@ def test_first_failure_of_an_address_in_a_minute_is_noted(api: Api, world: World
     world.clock.time += 61
     api.get("/tenants", key="guess")
     assert len(events(api)) == 2
+
+
+def test_use_of_a_deleted_key_is_noted_once_in_a_minute(api: Api) -> None:
+    deleted = mint_key(os.urandom).text
+    for _ in range(3):
+        assert api.get("/tenants", key=deleted).status_code == 401
+    assert events(api) == [("failLogIn", "unknown", "127.0.0.1")]
 
 
 def test_failures_from_many_addresses_do_not_fill_the_audit_log(api: Api) -> None:

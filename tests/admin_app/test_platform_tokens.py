@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from admin_app.auth.failed_logins import MAX_FAILURES
 from shared.model.config import PlatformTokens
 from tests.admin_app.world import TOKEN, Api, Tenant, World, error_of, pointers
 
@@ -61,6 +62,18 @@ def test_revoked_token_is_worth_nothing_at_once(api: Api) -> None:
     assert api.delete(f"{URL}/{token['id']}").status_code == 204
     assert error_of(api.get("/tenants", key=token["token"])) == (401, "invalid_api_key")
     assert api.delete(f"{URL}/{token['id']}").status_code == 404
+
+
+def test_program_with_a_revoked_token_locks_out_nobody_behind_its_address(api: Api) -> None:
+    token = made(api)
+    api.delete(f"{URL}/{token['id']}")
+    for _ in range(MAX_FAILURES + 1):
+        assert error_of(api.get("/tenants", key=token["token"])) == (401, "invalid_api_key")
+    assert api.get("/tenants").status_code == 200
+    mistyped = token["token"][:-1] + ("a" if token["token"][-1] != "a" else "b")
+    for _ in range(MAX_FAILURES):
+        api.get("/tenants", key=mistyped)
+    assert error_of(api.get("/tenants")) == (429, "too_many_failed_logins")
 
 
 def test_expired_token_is_rejected_and_its_name_is_free(api: Api, world: World) -> None:
