@@ -100,10 +100,12 @@ def judged_tenant(
         tenant = changed_tenant(replace(before, rules=()), wanted.tenant, checked.tenant, now).tenant
     bare = replace(before, tenant=replace(tenant, providers=(), models=()), rules=())
     known = holding_of(before)
-    holding, lost = _held(Owner(tenant.id), Holding((), (), bare), known, wanted, checked, problems, now)
+    change = _Change(
+        owner=Owner(tenant.id), known=known, wanted=wanted, checked=checked, problems=problems, now=now
+    )
+    holding, lost = _held(change, Holding((), (), bare))
     tenant = replace(tenant, **holding.members)
-    after = _with_rules(before, tenant, wanted, checked, lost, problems, now)
-    after = _with_budgets(before, after, wanted, problems, now)
+    after = _with_budgets(change, before, _with_rules(change, before, tenant, lost))
     counts = {
         "rules": len(before.rules),
         "providers": len(known.providers),
@@ -123,26 +125,11 @@ def judged_platform(
     """The same for the platform."""
     problems = Problems()
     known = holding_of(before)
-    holding, _ = _held(Owner(), Holding((), ()), known, wanted, checked, problems, now)
+    change = _Change(owner=Owner(), known=known, wanted=wanted, checked=checked, problems=problems, now=now)
+    holding, _ = _held(change, Holding((), ()))
     problems.raise_all()
     after = replace(before, **holding.members, prices=wanted.prices, updated_at=now)
     return after, list(_warnings_of_held(known, holding, checked))
-
-
-def _held(
-    owner: Owner,
-    holding: Holding,
-    known: Holding,
-    wanted: Wanted,
-    checked: Checked,
-    problems: "Problems",
-    now: float,
-) -> tuple[Holding, Set[str]]:
-    """The wanted providers, models and webhooks, and the names of providers that are no longer usable."""
-    holding = _with_providers(owner, holding, known, wanted, checked, problems, now)
-    lost = known.usable.keys() - holding.usable.keys()
-    holding = _with_models(holding, known, wanted, lost, problems, now)
-    return _with_webhooks(owner, holding, known, wanted, checked, problems, now), lost
 
 
 class Problems:
@@ -173,16 +160,36 @@ class Problems:
             raise Invalid(found)
 
 
-def _with_rules(
-    before: Snapshot,
-    tenant: Tenant,
-    wanted: Wanted,
-    checked: Checked,
-    lost: Set[str],
-    problems: Problems,
-    now: float,
-) -> Snapshot:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """The change to one document of an owner.
+
+    Attributes:
+        known: the holding of the owner before it.
+        wanted: the document.
+        checked: the results of the checks that were made before the change.
+        problems: those that were found until now.
+        now: the time, in seconds since the Unix epoch.
+    """
+
+    owner: Owner
+    known: Holding
+    wanted: Wanted
+    checked: Checked
+    problems: Problems
+    now: float
+
+
+def _held(change: _Change, holding: Holding) -> tuple[Holding, Set[str]]:
+    """The wanted providers, models and webhooks, and the names of providers that are no longer usable."""
+    holding = _with_providers(change, holding)
+    lost = change.known.usable.keys() - holding.usable.keys()
+    return _with_webhooks(change, _with_models(change, holding, lost)), lost
+
+
+def _with_rules(change: _Change, before: Snapshot, tenant: Tenant, lost: Set[str]) -> Snapshot:
     """The tenant with the wanted rules. What neither a rule nor anything around it changes is not judged."""
+    wanted, now = change.wanted, change.now
     stored = {rule.id: rule for rule in before.rules}
     is_same = not lost and replace(tenant, updated_at=before.tenant.updated_at) == before.tenant
     kept = {one for one, (sent, _) in wanted.rules.items() if is_same and not sent and one in stored}
@@ -193,96 +200,73 @@ def _with_rules(
         # A name that the rule had stays allowed, unless this change removes it.
         if basis.ai is not None and not lost.isdisjoint(basis.ai.providers):
             sent, basis = {"ai": basis.ai, **sent}, replace(basis, ai=None)
-        with problems.below(f"/rules/{rule_id}"):
-            changed = with_changed(after, basis, sent, checked.rules[rule_id], now).rules[-1]
+        with change.problems.below(f"/rules/{rule_id}"):
+            changed = with_changed(after, basis, sent, change.checked.rules[rule_id], now).rules[-1]
             after = replace(after, rules=(*after.rules, _settled(changed, stored.get(rule_id), now)))
     found = {rule.id: rule for rule in after.rules}
     return replace(after, rules=tuple(found[one] for one in wanted.rules if one in found))
 
 
-def _with_providers(
-    owner: Owner,
-    holding: Holding,
-    known: Holding,
-    wanted: Wanted,
-    checked: Checked,
-    problems: Problems,
-    now: float,
-) -> Holding:
+def _with_providers(change: _Change, holding: Holding) -> Holding:
     """The holding of the owner, with the wanted providers."""
-    stored = {one.id: one for one in known.providers}
-    for provider_id, (sent, basis) in wanted.providers.items():
+    stored = {one.id: one for one in change.known.providers}
+    for provider_id, (sent, basis) in change.wanted.providers.items():
         before = holding.with_provider(basis) if provider_id in stored else holding
         # Later checks know the name of one that is wrong.
         name = sent.get("name", basis.name)
         provider = Provider(provider_id, name, CUSTOM, base_url="https://missing.invalid", apis=("any",))
-        with problems.below(f"/providers/{provider_id}"):
-            changed = changed_provider(owner, before, basis, sent, checked.providers[provider_id])
-            provider = _settled(changed, stored.get(provider_id), now)
+        with change.problems.below(f"/providers/{provider_id}"):
+            changed = changed_provider(
+                change.owner, before, basis, sent, change.checked.providers[provider_id]
+            )
+            provider = _settled(changed, stored.get(provider_id), change.now)
         if provider is not stored.get(provider_id):
             provider = replace(provider, version=basis.version + 1)
         holding = holding.with_provider(provider)
     return holding
 
 
-def _with_models(
-    holding: Holding,
-    known: Holding,
-    wanted: Wanted,
-    lost: Iterable[str],
-    problems: Problems,
-    now: float,
-) -> Holding:
+def _with_models(change: _Change, holding: Holding, lost: Iterable[str]) -> Holding:
     """The holding of the owner, with the wanted models."""
-    stored = {one.name: one for one in known.models}
-    for name, (sent, basis) in wanted.models.items():
+    stored = {one.name: one for one in change.known.models}
+    for name, (sent, basis) in change.wanted.models.items():
         # As with the names of rules.
         if {target.provider for target in basis.targets}.intersection(lost):
             sent, basis = {"targets": basis.targets, **sent}, replace(basis, targets=())
         before = holding.with_model(basis) if name in stored else holding
-        with problems.below(f"/models/{escape_step(name)}"):
-            model = _settled(changed_model(before, basis, sent), stored.get(name), now)
+        with change.problems.below(f"/models/{escape_step(name)}"):
+            model = _settled(changed_model(before, basis, sent), stored.get(name), change.now)
             holding = holding.with_model(model)
     return holding
 
 
-def _with_webhooks(
-    owner: Owner,
-    holding: Holding,
-    known: Holding,
-    wanted: Wanted,
-    checked: Checked,
-    problems: Problems,
-    now: float,
-) -> Holding:
+def _with_webhooks(change: _Change, holding: Holding) -> Holding:
     """The holding of the owner, with the wanted webhooks."""
-    stored = {one.id: one for one in known.webhooks}
-    if len(wanted.webhooks) > max(MAX_WEBHOOKS, len(stored)):
-        problems.found.append(too_many_webhooks("/webhooks", len(wanted.webhooks)))
-    for webhook_id, (sent, basis) in wanted.webhooks.items():
+    stored = {one.id: one for one in change.known.webhooks}
+    if len(change.wanted.webhooks) > max(MAX_WEBHOOKS, len(stored)):
+        change.problems.found.append(too_many_webhooks("/webhooks", len(change.wanted.webhooks)))
+    for webhook_id, (sent, basis) in change.wanted.webhooks.items():
         before = holding.with_webhook(basis) if webhook_id in stored else holding
-        with problems.below(f"/webhooks/{webhook_id}"):
-            webhook = changed_webhook(owner, before, basis, sent, checked.webhooks[webhook_id])
-            holding = holding.with_webhook(_settled(webhook, stored.get(webhook_id), now))
+        with change.problems.below(f"/webhooks/{webhook_id}"):
+            webhook = changed_webhook(change.owner, before, basis, sent, change.checked.webhooks[webhook_id])
+            holding = holding.with_webhook(_settled(webhook, stored.get(webhook_id), change.now))
     return holding
 
 
-def _with_budgets(
-    before: Snapshot, after: Snapshot, wanted: Wanted, problems: Problems, now: float
-) -> Snapshot:
+def _with_budgets(change: _Change, before: Snapshot, after: Snapshot) -> Snapshot:
     """The tenant `after` the change of all else, with the wanted budgets."""
     stored = {one.id: one for one in before.tenant.budgets}
     # Names are compared with those that stay, and with those that are changed already.
-    found = {one: part.basis for one, part in wanted.budgets.items() if not part.sent}
-    for budget_id, (sent, basis) in wanted.budgets.items():
+    found = {one: part.basis for one, part in change.wanted.budgets.items() if not part.sent}
+    for budget_id, (sent, basis) in change.wanted.budgets.items():
         others = {one: budget for one, budget in found.items() if one != budget_id}
         known = (*others.values(), *([basis] if budget_id in stored else ()))
-        with problems.below(f"/budgets/{budget_id}"):
+        with change.problems.below(f"/budgets/{budget_id}"):
             holder = replace(after, tenant=replace(after.tenant, budgets=known))
-            budget = changed_budget(holder, basis, sent, now)
+            budget = changed_budget(holder, basis, sent, change.now)
             raise_problems(lost_references(before, after, budget))
-            found[budget_id] = _settled(budget, stored.get(budget_id), now)
-    budgets = tuple(found[one] for one in wanted.budgets if one in found)
+            found[budget_id] = _settled(budget, stored.get(budget_id), change.now)
+    budgets = tuple(found[one] for one in change.wanted.budgets if one in found)
     return replace(after, tenant=replace(after.tenant, budgets=budgets))
 
 
@@ -315,8 +299,8 @@ def _warnings(before: Snapshot, after: Snapshot, checked: Checked) -> Warnings:
     changed = [rule for rule in after.rules if id(rule) not in stored]
     limits = limits_by_rule(after.tenant, changed) if changed else {}
     for rule in changed:
-        told = rule_warnings(after, rule, checked.rules[rule.id], limits)
-        found += _moved(f"/rules/{rule.id}", told)
+        of_rule = rule_warnings(after, rule, checked.rules[rule.id], limits)
+        found += _moved(f"/rules/{rule.id}", of_rule)
     of_budgets = BudgetWarnings(after)
     for budget in _others({id(one) for one in before.tenant.budgets}, after.tenant.budgets):
         found += _moved(f"/budgets/{budget.id}", of_budgets.of(budget))
