@@ -53,10 +53,12 @@ def run(extent: Extent, *, with_profiles: bool) -> Results:
 def _measured(extent: Extent) -> Results:
     results = _begin(
         # The longest preparation comes first: what fails, fails early.
-        curves=_told("curves", curves.measure, 3, 1.0) if extent.has_curves else [],
+        curves=_announced("curves", curves.measure, 3, 1.0) if extent.has_curves else [],
         comparison=_comparison(comparison.CONTENDERS, extent),
-        events=_told("streams", streams.measure, streams.CONTENDERS, extent.rounds, min(2, extent.seconds)),
-        bodies=_told("bodies", bodies.measure, bodies.CONTENDERS, extent.rounds, extent.short),
+        events=_announced(
+            "streams", streams.measure, streams.CONTENDERS, extent.rounds, min(2, extent.seconds)
+        ),
+        bodies=_announced("bodies", bodies.measure, bodies.CONTENDERS, extent.rounds, extent.short),
     )
     return _profiled(results, COUNTED)
 
@@ -64,10 +66,10 @@ def _measured(extent: Extent) -> Results:
 def others() -> Mapping[str, list[Target]]:
     """The targets of the other benchmarks, by title. Raises `BenchFailed`."""
     return {
-        "The plugin pipeline": _told("pipeline", lambda: uvloop.run(pipeline.measure(5, 2000))),
-        "Models and targets": _told("models", models.measure, 3),
-        "Saves of rules": _told("rules", rules.measure, 1, 1_000),
-        "One upload of 500 MB": _told("upload", upload.measure, 5, _UPLOAD_BYTES),
+        "The plugin pipeline": _announced("pipeline", lambda: uvloop.run(pipeline.measure(5, 2000))),
+        "Models and targets": _announced("models", models.measure, 3),
+        "Saves of rules": _announced("rules", rules.measure, 1, 1_000),
+        "One upload of 500 MB": _announced("upload", upload.measure, 5, _UPLOAD_BYTES),
     }
 
 
@@ -80,8 +82,8 @@ def _begin(**found: object) -> Results:
     )
 
 
-def _told[**P, T](name: str, measure: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """What `measure` returns, with its name and its time on the way."""
+def _announced[**P, T](name: str, measure: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """The result of `measure`. Its name and its time are printed."""
     print(f"== {name}", file=sys.stderr, flush=True)
     began = time.monotonic()
     found = measure(*args, **named)
@@ -99,7 +101,7 @@ def _comparison(names: Collection[str], extent: Extent) -> list[Round]:
                 started, extent.rounds, lambda one: comparison.turn(bench, one, extent.seconds)
             )
 
-    return _told("comparison", measure)
+    return _announced("comparison", measure)
 
 
 def _profiled(results: Results, names: Iterable[str]) -> Results:
@@ -115,7 +117,7 @@ def _profiled(results: Results, names: Iterable[str]) -> Results:
     counts, functions = {**results.calls}, {**results.profiles}
     for name in names:
         if name not in counts:
-            stats, units = _told(f"profile of {name}", cases[name])
+            stats, units = _announced(f"profile of {name}", cases[name])
             counts[name] = profiler.calls_in(stats) / units
             functions[name] = profiler.top(stats, units)
     return replace(results, calls=counts, profiles=functions)

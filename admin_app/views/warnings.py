@@ -65,9 +65,9 @@ class Warnings(MethodView):
 def _of_tenant(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     tenant, catalogue = snapshot.tenant, services().catalogue
     faults = problem_documents(check_tenant(tenant, (), catalogue))
-    yield from _told(faults, None, rejects=True)
+    yield from _of_rule_or_tenant(faults, None, rejects=True)
     warnings = [*warnings_about_limits(tenant, None), *chain_warnings(tenant, None, catalogue)]
-    yield from _told(problem_documents(warnings), None, rejects=False)
+    yield from _of_rule_or_tenant(problem_documents(warnings), None, rejects=False)
 
 
 def _of_budgets(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -75,15 +75,17 @@ def _of_budgets(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for budget in snapshot.tenant.budgets:
         found = warnings.of(budget)
         moved = [{**one, "pointer": f"/budgets/{budget.id}{one['pointer']}"} for one in found]
-        yield from _told(moved, None, rejects=False)
+        yield from _of_rule_or_tenant(moved, None, rejects=False)
 
 
 def _of_rule(snapshot: Snapshot, rule: Rule) -> Iterator[dict[str, Any]]:
     faults = problem_documents(check_rule(snapshot.tenant, rule, services().catalogue))
-    yield from _told(faults, rule, rejects=True)
-    yield from _told(rule_warnings(snapshot, rule, CheckedTargets()), rule, rejects=False)
+    yield from _of_rule_or_tenant(faults, rule, rejects=True)
+    yield from _of_rule_or_tenant(rule_warnings(snapshot, rule, CheckedTargets()), rule, rejects=False)
 
 
-def _told(found: Iterable[dict[str, str]], rule: Rule | None, *, rejects: bool) -> Iterator[dict[str, Any]]:
+def _of_rule_or_tenant(
+    found: Iterable[dict[str, str]], rule: Rule | None, *, rejects: bool
+) -> Iterator[dict[str, Any]]:
     for one in found:
         yield {"rule_id": rule and rule.id, "rule_path": rule and rule.path, "rejects": rejects, **one}

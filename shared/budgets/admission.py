@@ -157,9 +157,9 @@ class BudgetAdmission:
     def states(self, decision: Decision) -> Sequence[LimitState]:
         """The states of the budgets in a decision, as they are shown: what is left is not below 0."""
         by_key = {state.limit.key: state for state in decision.states}
-        return [self._shown(hold, by_key[hold.limit.key]) for hold in self.holds]
+        return [self._own_state(hold, by_key[hold.limit.key]) for hold in self.holds]
 
-    def _shown(self, hold: Hold, state: LimitState) -> LimitState:
+    def _own_state(self, hold: Hold, state: LimitState) -> LimitState:
         if hold.asks:
             return state if state.remaining >= 0 else state._replace(remaining=0)
         quota = Quota(hold.compiled.number(self._now), LEASE_MS)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from admin_app.auth.access import caller
 from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes, renamed
 from admin_app.changes.file.request import Request, check_own
-from admin_app.changes.file.wanted import platform_wanted, tenant_wanted, unknown_tenant, with_file_keys
-from admin_app.changes.platform import forget_platform, judge_by, platform
-from admin_app.changes.snapshot import find_tenant
+from admin_app.changes.file.stored import StoredOwners
+from admin_app.changes.file.wanted import platform_wanted, tenant_wanted, with_file_keys
+from admin_app.changes.platform import forget_platform, judge_by
 from admin_app.changes.whole.document import (
     Problems,
     Wanted,
@@ -19,18 +19,18 @@ from admin_app.changes.whole.document import (
     judged_platform,
     judged_tenant,
 )
-from admin_app.context import new_id, services
+from admin_app.context import services
 from admin_app.http.errors import ApiError, problem_documents
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.contents import PlatformContent
 from shared.config_store.records.platform import PlatformChange
 from shared.core.errors import Invalid, NamesInUse, Problem
 from shared.core.json_pointer import escape_step
-from shared.documents.file.normal import NormalForm, settled
-from shared.documents.file.parse import FileDocument, FileOwner, parse_file
+from shared.documents.file.normal import NormalForm
+from shared.documents.file.parse import FileDocument, FileOwner
 from shared.documents.history.differences import Difference, content_differences, snapshot_differences
 from shared.model.config import ApiKey, Snapshot, Tenant
-from shared.model.providers import PlatformDocument, Shared
+from shared.model.providers import PlatformDocument
 from shared.model.uses import uses_of
 
 #: The most tenants that one plan may change. One script writes them all, and Redis does nothing else
@@ -86,7 +86,7 @@ def make_plan(request: Request) -> Plan:
     """The plan of a file for what is stored now. Raises `Invalid` with all problems, and `ApiError`."""
     forget_platform()
     check_own(request.document)
-    stored = _Stored(request)
+    stored = StoredOwners(request)
     _check_size(stored.new_count())
     file = stored.parse(request)
     plan = Plan(base=stored.base(file))
@@ -114,7 +114,7 @@ def _check_size(count: int) -> None:
         raise ApiError("limit_reached", detail, [Problem("/document/tenants", detail)])
 
 
-def _remarks(plan: Plan, file: FileDocument, stored: "_Stored", request: Request) -> Iterator[Problem]:
+def _remarks(plan: Plan, file: FileDocument, stored: StoredOwners, request: Request) -> Iterator[Problem]:
     """Warnings about what the file does not name."""
     form = NormalForm(services().catalogue)
     for step in plan.tenants:
@@ -128,90 +128,8 @@ def _remarks(plan: Plan, file: FileDocument, stored: "_Stored", request: Request
         yield Problem("/document/tenants", detail)
 
 
-class _Stored:
-    """What is stored of the owners in a file, as it is read once.
-
-    Attributes:
-        tenants: by their subdomains.
-        ids: of tenants, also of new ones, by their subdomains.
-        is_complete: whether all tenants were read, so that those that the file does not name are deleted.
-    """
-
-    def __init__(self, request: Request) -> None:
-        document = request.document
-        tenants = document.get("tenants")
-        names = [str(name).lower() for name in tenants] if isinstance(tenants, Mapping) else []
-        self.is_complete = (
-            request.prune
-            and request.allow_delete_tenants
-            and caller().is_platform
-            and isinstance(tenants, Mapping)
-            and request.tenants is None
-        )
-        self.platform = platform()
-        own = caller().tenant_id
-        if own is not None:
-            snapshot = find_tenant(own)
-            self.tenants: Mapping[str, Snapshot] = {snapshot.tenant.subdomain: snapshot}
-        else:
-            shared = _shared_names(document)
-            wanted = None if self.is_complete else list(dict.fromkeys([*names, *shared]))
-            self.tenants = services().store.read_named(wanted)
-        self._names = names
-        self.ids = {name: one.tenant.id for name, one in self.tenants.items()}
-
-    def new_count(self) -> int:
-        """How many tenants of the file are new."""
-        return len(set(self._names) - self.tenants.keys())
-
-    def parse(self, request: Request) -> FileDocument:
-        """The file. What is stored in the same form is not read again."""
-        now = services().clock.now()
-        subdomains = {tenant_id: name for name, tenant_id in self.ids.items()}
-        known = [self.tenants[name] for name in self._names if name in self.tenants]
-        is_platform = "platform" in request.document
-        form = NormalForm(services().catalogue, subdomains)
-        stored = form.dump(self.platform if is_platform else None, known, now)
-        try:
-            file = settled(parse_file(request.document, stored), stored, services().catalogue)
-        except Invalid as error:
-            moved = [replace(one, pointer=f"/document{one.pointer}") for one in error.problems]
-            raise Invalid(moved) from None
-        for name in (file.tenants or {}).keys() - self.ids.keys():
-            self.ids[name] = new_id("tenant")
-        return file
-
-    def base(self, file: FileDocument) -> dict[str, int]:
-        """The revisions of what the file names; 0 for what is not there."""
-        names = self.tenants if self.is_complete else file.tenants or {}
-        found = {name: one.revision if (one := self.tenants.get(name)) else 0 for name in names}
-        if file.platform is not None:
-            found[PLATFORM_ID] = self.platform.revision
-        return found
-
-    def shared(self, shared: Shared, pointer: str, problems: Problems) -> Shared:
-        """The ids of the tenants with which something is shared. An id of one that is gone stays."""
-        found = []
-        for name in shared.tenants:
-            if name not in self.ids and not name.startswith("tenant_"):
-                problems.found.append(unknown_tenant(name, f"/document{pointer}"))
-            found.append(self.ids.get(name, name))
-        return replace(shared, tenants=tuple(dict.fromkeys(found)))
-
-
-def _shared_names(document: Mapping[str, Any]) -> Iterator[str]:
-    """The subdomains with which the platform of a document shares something; the document may be wrong."""
-    owner = document.get("platform")
-    for kind in ("providers", "models"):
-        section = owner.get(kind) if isinstance(owner, Mapping) else None
-        for one in section.values() if isinstance(section, Mapping) else ():
-            shared = one.get("shared") if isinstance(one, Mapping) else None
-            names = shared.get("tenants") if isinstance(shared, Mapping) else None
-            yield from (str(name) for name in names) if isinstance(names, list) else ()
-
-
 def _plan_platform(
-    plan: Plan, file: FileDocument, stored: _Stored, request: Request, problems: Problems
+    plan: Plan, file: FileDocument, stored: StoredOwners, request: Request, problems: Problems
 ) -> None:
     if file.platform is None:
         return
@@ -237,7 +155,7 @@ def _plan_tenant(
     plan: Plan,
     subdomain: str,
     file: FileOwner,
-    stored: _Stored,
+    stored: StoredOwners,
     request: Request,
     problems: Problems,
 ) -> None:
@@ -288,7 +206,7 @@ def _check_uses(plan: Plan) -> None:
         raise NamesInUse(left)
 
 
-def _delete_tenants(plan: Plan, stored: _Stored, subdomains: Iterable[str]) -> None:
+def _delete_tenants(plan: Plan, stored: StoredOwners, subdomains: Iterable[str]) -> None:
     for name in subdomains:
         before = stored.tenants[name]
         differences = snapshot_differences(before, None, services().clock.now())

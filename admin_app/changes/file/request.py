@@ -23,7 +23,7 @@ _MAXIMUMS: Final = {
     "api_keys": "max_keys",
 }
 # Names of others that an error tells.
-_TOLD: Final = 20
+_MAX_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +69,12 @@ def check_own(document: Mapping[str, Any]) -> None:
     places = ["/platform"] if "platform" in document else []
     places += [f"/tenants/{escape_step(name)}" for name in tenants if name.lower() != subdomain]
     if places:
-        more = f" and {len(places) - _TOLD} more" if len(places) > _TOLD else ""
-        detail = (
-            f"A tenant's key may only plan /tenants/{subdomain}. Remove {', '.join(places[:_TOLD])}{more}."
-        )
-        problems = [Problem(f"/document{one}", "Only the platform may write it.") for one in places[:_TOLD]]
+        named = ", ".join(places[:_MAX_NAMED])
+        more = f" and {len(places) - _MAX_NAMED} more" if len(places) > _MAX_NAMED else ""
+        detail = f"A tenant's key may only plan /tenants/{subdomain}. Remove {named}{more}."
+        problems = [
+            Problem(f"/document{one}", "Only the platform may write it.") for one in places[:_MAX_NAMED]
+        ]
         raise ApiError("forbidden", detail, problems)
     if found := [one for name, owner in tenants.items() for one in _too_many(name, owner, snapshot)]:
         raise Invalid(found)

@@ -66,8 +66,8 @@ class Budgets(MethodView):
         """List a tenant's budgets, and those of its tier, with what they have counted"""
         snapshot = find_tenant(tenant_id)
         items, cursor = page_of(snapshot.tenant.budgets, query)
-        members = {"budgets": _shown(tenant_id, items), "count": len(items), "next_cursor": cursor}
-        return response({**members, "of_tier": _shown(tenant_id, _of_tier(snapshot))})
+        members = {"budgets": _with_states(tenant_id, items), "count": len(items), "next_cursor": cursor}
+        return response({**members, "of_tier": _with_states(tenant_id, _of_tier(snapshot))})
 
     @requires(Access.ADMIN)
     @idempotent
@@ -289,7 +289,7 @@ def _of_tier(snapshot: Snapshot) -> tuple[Budget, ...]:
     return tier.budgets if tier else ()
 
 
-def _shown(tenant_id: str, budgets: Sequence[Budget]) -> list[dict[str, Any]]:
+def _with_states(tenant_id: str, budgets: Sequence[Budget]) -> list[dict[str, Any]]:
     states = _states(tenant_id, budgets)
     return [{**budget_document(one), **state} for one, state in zip(budgets, states, strict=True)]
 

@@ -42,7 +42,7 @@ def diff(gw: Gw, files: tuple[str, ...], **options: Any) -> Exit:
     if gw.out.format == "name":
         gw.out.lines(one["path"] for one in plan["changes"])
     elif not gw.out.document(plan):
-        gw.out.lines(_shown(plan))
+        gw.out.lines(_change_lines(plan))
     return Exit.DRIFT if plan["changes"] else Exit.OK
 
 
@@ -66,7 +66,7 @@ def apply(
     """
     with _new_file(keys_out) as file:
         plan = _plan(gw, files, **options)
-        gw.out.note(*_shown(plan))
+        gw.out.note(*_change_lines(plan))
         if not plan["changes"]:
             applied = {"unchanged": True, "versions": {}, "summary": plan["summary"], "api_keys": []}
         else:
@@ -77,7 +77,7 @@ def apply(
         if file is not None:
             applied["api_keys"] = _write_keys(file, applied["api_keys"])
     if not gw.out.document(applied):
-        gw.out.lines(_told(applied, keys_out))
+        gw.out.lines(_result_lines(applied, keys_out))
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _new_file(path: Path | None) -> Iterator[TextIO | None]:
 def _plan(
     gw: Gw, files: tuple[str, ...], *, tenants: tuple[str, ...], prune: bool, allow_delete_tenants: bool
 ) -> Any:
-    """The plan of files, as the gateway makes it. What it rejects is told with its place."""
+    """The plan of files, as the gateway makes it. Each of its problems has its place in the files."""
     with gw.out.working("Reading …"):
         document = read_files(files, environment())
     document.check()
@@ -129,7 +129,7 @@ def _plan(
     return plan
 
 
-def _shown(plan: Any) -> Iterator[str]:
+def _change_lines(plan: Any) -> Iterator[str]:
     """The changes, one thing after the other, and their numbers."""
     for change in plan["changes"]:
         yield visible(f"{_SIGNS[change['op']]} {'.'.join(parse_path(change['path']))}")
@@ -142,8 +142,8 @@ def _summary(counts: Mapping[str, int]) -> str:
     return "Summary: " + " ".join(f"{word}: {counts[name]}" for name, word in _WORDS.items())
 
 
-def _told(applied: Any, keys_out: Path | None) -> Iterator[str]:
-    """What came of a plan. A line of a new key has its tenant, its name and its secret."""
+def _result_lines(applied: Any, keys_out: Path | None) -> Iterator[str]:
+    """The result of a plan. A line of a new key has its tenant, its name and its secret."""
     versions = ", ".join(f"{owner} {version}" for owner, version in applied["versions"].items())
     yield f"Applied: {versions}." if versions else "Nothing was changed."
     if keys_out is not None:

@@ -42,7 +42,7 @@ def increase(
     changed = _send(gw, tenant, budget, "increase", body, message)
     if not gw.out.document(changed):
         limit = changed["state"]["limit"]
-        gw.out.lines([f"The limit of the budget {budget['name']} is {limit} {_shown(unit)} now."])
+        gw.out.lines([f"The limit of the budget {budget['name']} is {limit} {_unit_text(unit)} now."])
 
 
 @command("reset")
@@ -53,7 +53,7 @@ def increase(
 def reset(gw: Gw, name: str, message: str | None, tenant: str | None, yes: bool) -> None:
     """Let a budget begin again, by its NAME or id: nothing is used of its present period."""
     budget = find(gw, "budgets", name, tenant)
-    used = f"{budget['state']['used']} {_shown(_unit(budget))}"
+    used = f"{budget['state']['used']} {_unit_text(_unit(budget))}"
     gw.confirm(f"Reset the budget {budget['name']}, of which {used} are used?", yes=yes)
     changed = _send(gw, tenant, budget, "reset", {}, message)
     if not gw.out.document(changed):
@@ -71,7 +71,7 @@ def _unit(budget: Mapping[str, Any]) -> str:
     return str(next(iter(budget["limit"])))
 
 
-def _shown(unit: str) -> str:
+def _unit_text(unit: str) -> str:
     return unit.upper() if unit == _USD else unit
 
 
