@@ -5,6 +5,7 @@ percentile), and never more than the request and the model allow. The price is t
 may serve the request, so that a fallback to another target costs no more than what was reserved.
 """
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from shared.budgets.allowance import BytesPerToken
 from shared.core.memo import BoundedDict
 from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, USD
 from shared.model.messages import Expected
-from shared.providers.calls import OPENAI_AUDIO, OPENAI_IMAGES, SPEECH, ApiCall
+from shared.providers.calls import OPENAI_AUDIO, OPENAI_COMPLETIONS, OPENAI_IMAGES, SPEECH, ApiCall
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.usage.estimate import BYTES_PER_SECOND, estimate_request
 from shared.usage.prices import Rates
@@ -31,6 +32,7 @@ MAX_LEARNED: Final = 4_096
 _PRICED: Final = 1_000_000
 # The members with the most tokens of output, by API; the last one is Gemini's.
 _MOST_OUTPUT: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_DIGITS: Final = re.compile("[0-9]{1,9}")
 # APIs whose responses are not text.
 _WITHOUT_TEXT: Final = frozenset({OPENAI_IMAGES, OPENAI_AUDIO})
 
@@ -58,6 +60,7 @@ class Demand:
         usual: what it is expected to use.
         most: what it uses at most, as far as that is known.
         estimate: the estimated input before it was multiplied by what was learned.
+        choices: how many responses the request asks for at a time.
         is_bounded: the request itself says how much output it wants at most.
         rates: the prices of all targets that may serve it; None for one whose price is not known. Empty: it
             costs nothing, as with a client's own credential.
@@ -66,6 +69,7 @@ class Demand:
     usual: Usage
     most: Usage
     estimate: int = 0
+    choices: int = 1
     is_bounded: bool = False
     rates: Sequence[Rates | None] = ()
 
@@ -130,30 +134,57 @@ def demand_of(
     if call.api not in USAGE_FIELDS or call.id is not None:
         return NOTHING
     members = document if isinstance(document, dict) else {}
-    number = choices(members)
+    number = choices(call.api, members)
     estimate = estimate_request(document, size, call.api)
     usage = Usage(input=round(estimate * factor) or 1)
     if call.api in _WITHOUT_TEXT or not USAGE_FIELDS[call.api].texts:
         usage = _of_pieces(usage, call, members, size, number)
-        usage = usage if usual_output is None else replace(usage, output=usual_output)
-        return Demand(usual=usage, most=usage, estimate=estimate, is_bounded=True, rates=rates)
-    asked = next((found for name in _MOST_OUTPUT if (found := _number(members, name))), None)
+        usage = usage if usual_output is None else replace(usage, output=usual_output * number)
+        return Demand(
+            usual=usage, most=usage, estimate=estimate, choices=number, is_bounded=True, rates=rates
+        )
+    # A provider may read another one of several than the next provider does.
+    asked = max([found for name in _MOST_OUTPUT if (found := _number(members, name))], default=None)
     bounds = [one for one in (asked, max_output) if one is not None]
     most = min(bounds, default=USUAL_OUTPUT) * number
-    usual = min(usual_output or USUAL_OUTPUT * number, most)
+    usual = min((usual_output or USUAL_OUTPUT) * number, most)
     # `replace` would take ten times as long.
     return Demand(
         usual=Usage(input=usage.input, output=usual),
         most=Usage(input=usage.input, output=max(most, usual)),
         estimate=estimate,
+        choices=number,
         is_bounded=asked is not None,
         rates=rates,
     )
 
 
-def choices(document: Any) -> int:
-    """The number of responses that a request asks for at a time."""
-    return (_number(document, "n") if isinstance(document, dict) else None) or 1
+def choices(api: str, document: Any) -> int:
+    """The number of responses that a request asks for at a time, also those that the provider leaves out.
+
+    >>> choices("openai.completions", {"prompt": ["a", "b"], "n": 2, "best_of": 5})
+    10
+    """
+    if not isinstance(document, dict):
+        return 1
+    number = _count(document.get("n"))
+    if api == OPENAI_COMPLETIONS:
+        number = max(number, _count(document.get("best_of"))) * _prompts(document.get("prompt"))
+    return min(number, MAX_ASKED)
+
+
+def _count(value: Any) -> int:
+    """A number of responses, as the most lenient provider reads it: also as text."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    return _positive(value) or 1
+
+
+def _prompts(value: Any) -> int:
+    """The number of prompts: texts, or lists of tokens. A list of numbers is one."""
+    if not isinstance(value, list):
+        return 1
+    return max(sum([isinstance(one, str | list) for one in value]), 1)
 
 
 def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], size: int, number: int) -> Usage:
@@ -168,10 +199,14 @@ def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], size: int, 
 
 def _number(members: dict[str, Any], name: str) -> int | None:
     """A positive number of a document; None if it has none."""
-    value = members.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    return _positive(members.get(name))
+
+
+def _positive(value: Any) -> int | None:
+    """A positive whole number. In JSON, 1 and 1.0 are the same."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 1:
         return None
-    return min(value, MAX_ASKED)
+    return int(min(value, MAX_ASKED)) if value == value // 1 else None
 
 
 # Estimates and reports are compared: 0.9 of what was known, 0.1 of the new one, within bounds.

@@ -331,7 +331,8 @@ class AiExchange(PoolExchange):
         if usage.source is Source.REPORTED:
             learned, asked = self._learned, self.asked
             learned.learn_input(self.tenant_id, asked, estimate=demand.estimate, reported=usage.input)
-            learned.learn_output(self.key_id or self.tenant_id, asked, usage.output)
+            output = -(-usage.output // demand.choices)
+            learned.learn_output(self.key_id or self.tenant_id, asked, output)
             if self.cutter is not None:
                 learned.text.learn(
                     self._text_name, size=self.cutter.size, output=usage.output, reasoning=usage.reasoning

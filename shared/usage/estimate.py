@@ -59,6 +59,8 @@ _DOCUMENTS: Final = frozenset({"document", "file", "input_file"})
 _TEXTS: Final = frozenset({"text", "content"})
 _SOUND: Final = frozenset({"input_audio"})
 _LISTS: Final = ("messages", "input", "contents")
+# Where a text may be written as the numbers of its tokens.
+_MAY_BE_TOKENS: Final = ("input", "prompt")
 # Where parts are in a message, in the result of a tool, and in the output of a function.
 _INNER: Final = ("content", "output", "parts")
 # Where a part has its bytes, as base64 or in a data URL: the first of them that is there.
@@ -88,13 +90,22 @@ def estimate_request(document: Any, size: int = 0, api: str = "") -> int:
     messages = next((value for name in _LISTS if isinstance(value := document.get(name), list)), [])
     tools = document.get("tools")
     tokens = sum([estimate_tokens(text[at : at + _SLICE]) for at in range(0, len(text), _SLICE)])
-    tokens += _PER_MESSAGE * len(messages)
+    tokens += _PER_MESSAGE * sum([not isinstance(message, int) for message in messages])
+    tokens += sum([_written_tokens(document.get(name)) for name in _MAY_BE_TOKENS])
     tokens += _PER_TOOL * len(tools) if isinstance(tools, list) else 0
     return tokens + sum([_media(part, api) for part in _parts(messages)]) or 1
 
 
 # Long texts are counted slice by slice, so that a thread that counts leaves time to others.
 _SLICE: Final = 65_536
+
+
+def _written_tokens(value: Any) -> int:
+    """The tokens of a text that is written as their numbers, or of a list of such texts."""
+    if not isinstance(value, list):
+        return 0
+    inner = [token for one in value if isinstance(one, list) for token in one]
+    return sum([token.__class__ is int for some in (value, inner) for token in some])
 
 
 def _parts(messages: list[Any]) -> Iterator[dict[str, Any]]:

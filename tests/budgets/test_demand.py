@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.budgets.demand import NOTHING, USUAL_OUTPUT, LearnedDemand, amount_of, choices, demand_of
+from shared.budgets.demand import (
+    MAX_ASKED,
+    NOTHING,
+    USUAL_OUTPUT,
+    LearnedDemand,
+    amount_of,
+    choices,
+    demand_of,
+)
 from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS, TOKENS, USD
-from shared.providers.calls import ApiCall, match_call
+from shared.providers.calls import OPENAI_CHAT, OPENAI_COMPLETIONS, ApiCall, match_call
 from shared.usage.prices import Rates
 from shared.usage.row import Usage
 
@@ -36,6 +44,8 @@ CHAT = call("/v1/chat/completions")
         ({"max_tokens": 50}, 1_000, 300, 50),
         ({"max_tokens": 128_000}, None, None, USUAL_OUTPUT),
         ({"max_completion_tokens": 70, "max_tokens": 50}, None, None, 70),
+        ({"max_completion_tokens": 1, "max_tokens": 3_000}, None, None, 3_000),
+        ({"max_tokens": 50.0}, 1_000, None, 50),
         ({"max_output_tokens": 70}, None, None, 70),
         ({"max_tokens": 50, "n": 3}, None, None, 150),
         ({"max_tokens": -1}, 1_000, None, 1_000),
@@ -175,7 +185,35 @@ def test_of_the_last_forty_outputs_at_most_two_exceed_the_usual_one(outputs: lis
 
 @pytest.mark.parametrize(
     ("document", "number"),
-    [({}, 1), ({"n": 3}, 3), ({"n": "3"}, 1), (None, 1), ({"n": -1}, 1), ({"n": True}, 1)],
+    [
+        *(({}, 1), ({"n": 3}, 3), (None, 1), ({"n": -1}, 1), ({"n": True}, 1), ({"n": 10**12}, MAX_ASKED)),
+        # Some providers read these as numbers, too.
+        *(({"n": "3"}, 3), ({"n": 3.0}, 3), ({"n": 2.5}, 1), ({"n": "three"}, 1), ({"n": float("nan")}, 1)),
+    ],
 )
 def test_a_request_asks_for_several_responses(document: Any, number: int) -> None:
-    assert choices(document) == number
+    assert choices(OPENAI_CHAT, document) == number
+
+
+@pytest.mark.parametrize(
+    ("document", "number"),
+    [
+        ({"prompt": "a", "best_of": 20}, 20),
+        ({"prompt": "a", "n": 3, "best_of": 2}, 3),
+        ({"prompt": ["a"] * 5, "n": 2}, 10),
+        ({"prompt": [[1, 2]] * 5}, 5),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": []}, 1),
+    ],
+)
+def test_a_request_for_completions_asks_for_one_of_each_prompt_and_for_the_best_of_several(
+    document: Any, number: int
+) -> None:
+    assert choices(OPENAI_COMPLETIONS, document) == number
+
+
+def test_the_usual_output_is_that_of_each_response() -> None:
+    demand = demand_of(CHAT, {**HELLO, "n": 1_000}, 80, max_output=1_000, usual_output=20)
+    assert (demand.choices, demand.of(OUTPUT_TOKENS)) == (1_000, 20_000)
+    pictures = demand_of(call("/v1/images/generations"), {"prompt": "A cat", "n": 4}, 30, usual_output=1_056)
+    assert pictures.of(OUTPUT_TOKENS) == 4 * 1_056

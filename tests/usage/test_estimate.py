@@ -118,6 +118,12 @@ def test_messages_and_tools_add_to_the_estimate() -> None:
     assert two >= plain + 12
 
 
+@pytest.mark.parametrize("name", ["input", "prompt"])
+def test_a_text_that_is_written_as_the_numbers_of_its_tokens_counts_them(name: str) -> None:
+    assert 1_000 <= estimate_request({name: [12_345] * 1_000}) <= 1_010
+    assert 1_000 <= estimate_request({name: [[12_345] * 100] * 10}) <= 1_050
+
+
 @pytest.mark.parametrize(
     "document",
     [None, [], "x", {}, {"messages": 1, "tools": 2}, {"messages": [1, {"content": [1, {"type": 1}]}]}],

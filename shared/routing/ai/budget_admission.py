@@ -4,7 +4,7 @@ A budget that is spent may name another model, which is resolved as if the clien
 """
 
 from shared.budgets.admission import BudgetAdmission, ModelRequest
-from shared.budgets.demand import Demand, choices
+from shared.budgets.demand import Demand
 from shared.budgets.output_cap import least_output
 from shared.budgets.reservation import Reservation
 from shared.core.errors import Rejection
@@ -57,5 +57,5 @@ def _request(resolution: Resolution, pool: ModelPool, ai: AiExchange, demand: De
         targets=lambda: [one.candidate(asked) for one in pool.targets.values()],
         demand=demand,
         least_output=least_output(api, document),
-        choices=choices(document),
+        choices=demand.choices,
     )
