@@ -17,10 +17,10 @@ from shared.http.passing import Pass, filtered, reading
 from shared.model.amounts import usd
 from shared.model.messages import Expected, Request
 from shared.model.pools import PoolPolicy
-from shared.providers.calls import OPENAI_AUDIO, SPEECH, ApiCall
+from shared.providers.calls import OPENAI_AUDIO, OPENAI_RESPONSES, SPEECH, ApiCall
 from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
-from shared.routing.ai.request_body import characters, sent_body
+from shared.routing.ai.request_body import characters, is_in_background, sent_body
 from shared.routing.ai.translated import RequestTranslations, TranslatedCall, TranslatedResponse
 from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import ChosenUpstream, PoolExchange, Tell, tell_no_worker
@@ -357,7 +357,16 @@ class AiExchange(PoolExchange):
                 usage = replace(usage, output=0)  # the response is sound, whose tokens cannot be seen
         if usage.source is not Source.REPORTED and not usage.input:
             usage = replace(usage, input=estimate_request(self.document, len(self.body)))
+        if usage.source is not Source.REPORTED and self._goes_on:
+            usage = replace(usage, output=max(usage.output, self.demand.most.output))
         return usage
+
+    @property
+    def _goes_on(self) -> bool:
+        """The provider makes the response in the background: it goes on, and reports its usage later."""
+        finish = "" if self.meter is None else self.meter.reported.finish
+        is_kept = self.call.api == OPENAI_RESPONSES and is_in_background(self.document)
+        return is_kept and finish in ("", "queued", "in_progress")
 
     @property
     def cost_usd(self) -> str | None:

@@ -68,6 +68,11 @@ def characters(document: Any) -> int:
     return len(text) if isinstance(text, str) else 0
 
 
+def is_in_background(document: Any) -> bool:
+    """Whether a request asks for a response that is made after the provider has responded."""
+    return isinstance(document, dict) and bool(document.get("background"))
+
+
 def is_stored(document: Any) -> bool:
     """Whether the provider stores the response to a request: it does unless the request says no."""
     return isinstance(document, dict) and document.get("store") is not False

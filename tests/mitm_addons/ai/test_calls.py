@@ -9,6 +9,7 @@ import pytest
 
 from mitm_addons.ai.ledger import Ledger
 from mitm_addons.flows import state_of
+from shared.budgets.demand import USUAL_OUTPUT
 from shared.core.errors import Rejection
 from shared.model.messages import Headers, Request, Response
 from shared.model.providers import Model, ModelTarget, ProviderModel
@@ -288,14 +289,34 @@ def test_a_provider_that_reports_too_much_is_logged_once_and_its_tokens_are_esti
     assert caplog.text.count("Provider main has reported more than 100000000 tokens") == 1
 
 
-def test_a_response_that_is_made_in_the_background_is_estimated_when_it_is_asked_for() -> None:
-    words = "Hello " * 100
-    one = served({"model": "priced", "input": words, "background": True}, "/ai/v1/responses")
-    CALLS.end_response(one, b'{"id":"resp_1","status":"queued","output":[],"background":true,"usage":null}')
+@pytest.mark.parametrize(
+    ("asked", "status", "output"),
+    [
+        (7_000, "queued", 7_000),
+        (7_000, "in_progress", 7_000),
+        (None, "queued", USUAL_OUTPUT),
+        (7_000, "failed", 3),
+    ],
+)
+def test_a_response_that_is_made_in_the_background_counts_the_most_that_it_may_use(
+    asked: int | None, status: str, output: int
+) -> None:
+    sent = {"model": "priced", "input": "Hello " * 100, "background": True, "max_output_tokens": asked}
+    one = served(sent, "/ai/v1/responses")
+    CALLS.end_response(one, b'{"id":"resp_1","status":"%s","output":[],"usage":null}' % status.encode())
     end(one)
     usage = ROWS[-1].usage
-    assert (usage.source, usage.input > 100, usage.output > 0) == (Source.ESTIMATED, True, True)
+    assert (usage.source, usage.input > 100) == (Source.ESTIMATED, True)
+    assert usage.output == pytest.approx(output, abs=2)
     assert ROWS[-1].cost_nano
+
+
+def test_a_response_in_the_background_that_reports_its_usage_counts_that() -> None:
+    one = served({"model": "priced", "input": "Hello", "background": True}, "/ai/v1/responses")
+    usage = b'{"input_tokens":9,"output_tokens":5}'
+    CALLS.end_response(one, b'{"id":"resp_1","status":"completed","output":[],"usage":%s}' % usage)
+    end(one)
+    assert ROWS[-1].usage == Usage(input=9, output=5)
 
 
 def test_a_stream_that_breaks_off_is_estimated_and_never_free() -> None:
