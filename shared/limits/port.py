@@ -16,8 +16,8 @@ class Limiter(Protocol):
         """Charge all the limits, or none of them when one has no room. One round trip.
 
         What it reserves in budgets holds until the row of the request is settled, or its lease ends. Leases
-        are renewed in the background until `release`. The row of a request whose decision is `degraded` has
-        to be `is_unreserved`.
+        are renewed in the background until `end` or `release`. The row of a request whose decision is
+        `degraded` has to be `is_unreserved`.
 
         When Redis does not respond in time, `on_error` of each limit decides. If one is ``closed``,
         `errors.StoreDown` is raised; otherwise `Decision.degraded` is True.
@@ -33,6 +33,10 @@ class Limiter(Protocol):
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge; the states are those before a charge."""
+        ...
+
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Renew the leases of budgets no longer: their requests are over. It waits for nothing."""
         ...
 
     async def release(self, limits: Sequence[Limit]) -> None:

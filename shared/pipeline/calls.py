@@ -71,6 +71,21 @@ def call_async_safely(call: Callable[..., Awaitable[object]], *arguments: object
     return tasks.begin(whole(), "plugin")
 
 
+def start_cleanup(step: Step, view: Exchange) -> asyncio.Future[object] | None:
+    """Start the cleanup of a step. None: it is done, as it waits for nothing."""
+    cleanup: Callable[..., Any] = step.plugin.cleanup
+    if not step.cleans_in_place:
+        return call_async_safely(cleanup, view)
+    waiting: Any = call_safely(cleanup, view)
+    if waiting is None:
+        return None
+
+    async def rest() -> object:
+        return waiting if type(waiting) is CallFailed else await waiting
+
+    return call_async_safely(rest)
+
+
 def submit_call(
     pool: Executor, step: Step, owner: str, call: Callable[..., object], *arguments: object
 ) -> Future[Any]:

@@ -36,6 +36,9 @@ class ReadOnlyLimiter:
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         return await self._limiter.peek(limits)
 
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Do nothing: nothing was acquired."""
+
     async def release(self, limits: Sequence[Limit]) -> None:
         """Do nothing: nothing was acquired."""
 

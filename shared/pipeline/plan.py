@@ -33,6 +33,7 @@ class Step:
         starts_stream: the call opens a streamed response and may return an `EventJudge`.
         adds_headers: the plugin has headers for the response.
         has_cleanup: the plugin has something to release at the end.
+        cleans_in_place: it may do so without a wait.
         counts: what was counted of its verdicts, see `shared.pipeline.counts`.
     """
 
@@ -48,6 +49,7 @@ class Step:
     starts_stream: bool = False
     adds_headers: bool = False
     has_cleanup: bool = False
+    cleans_in_place: bool = False
     counts: dict[object, Value] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -242,6 +244,7 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[ResolvedEntry]) -> Ste
         entries=tuple(entries),
         adds_headers=_adds_headers(plugin),
         has_cleanup=plugin.has_cleanup and type(plugin).cleanup is not Plugin.cleanup,
+        cleans_in_place=not inspect.iscoroutinefunction(plugin.cleanup),
     )
 
 

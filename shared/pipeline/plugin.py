@@ -15,7 +15,7 @@ A plugin takes values and returns a value. It never gets a flow, a socket or the
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cache, partial
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -314,8 +314,13 @@ class Plugin:
         """
         return EMPTY
 
-    async def cleanup(self, exchange: Exchange) -> None:
-        """Release what the entry acquired. Called once after the last byte, if the entry ran."""
+    def cleanup(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Release what the entry acquired. Called once after the last byte, if the entry ran.
+
+        An ``async def``, or a ``def`` that is called in place. That must not block; it returns what has to be
+        awaited, or None.
+        """
+        return None
 
     @classmethod
     def merge(cls, entries: "Sequence[ResolvedEntry]") -> "Plugin":

@@ -23,9 +23,9 @@ from shared.pipeline.calls import (
     Done,
     after,
     await_in_task,
-    call_async_safely,
     call_safely,
     start_call,
+    start_cleanup,
     with_timeout,
 )
 from shared.pipeline.counts import count_verdict
@@ -177,6 +177,8 @@ class Run:
         self._ended = True
         if self.shadows is None and not self.plan.has_end:
             return DONE
+        if self.shadows is None and not self._under_way and not self.plan.groups[Stage.POST_RESPONSE]:
+            return self._cleanup(self._ran)
         return self._finish(runs_post_response=runs_post_response)
 
     async def _finish(self, *, runs_post_response: bool) -> None:
@@ -379,13 +381,21 @@ class Run:
             return None
         return Response(response.status, response.headers.patched(added), response.body)
 
-    async def _cleanup(self, steps: Sequence[Step]) -> None:
-        for step in steps:
+    def _cleanup(self, steps: Sequence[Step]) -> Awaitable[None]:
+        """Clean up after these steps in turn, at once as far as that waits for nothing."""
+        for at, step in enumerate(steps, 1):
             if step.has_cleanup:
-                call = call_async_safely(step.plugin.cleanup, self._view(step.plugin))
-                result = await with_timeout(call, step.timeout)
-                if isinstance(result, CallFailed):
-                    self._fault(step, Stage.POST_RESPONSE, f"cleanup: {result.why}")
+                call = start_cleanup(step, self._view(step.plugin))
+                if call is not None:
+                    return self._cleanup_from(step, call, steps[at:])
+        return DONE
+
+    async def _cleanup_from(self, step: Step, call: asyncio.Future[object], others: Sequence[Step]) -> None:
+        """Wait for the cleanup of a step, then clean up after the others."""
+        result = await with_timeout(call, step.timeout)
+        if isinstance(result, CallFailed):
+            self._fault(step, Stage.POST_RESPONSE, f"cleanup: {result.why}")
+        await self._cleanup(others)
 
 
 def _is_quick(step: Step, view: Exchange) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from shared.core import tasks
 from shared.model.config import SHADOW, Stage
 from shared.model.messages import Exchange
-from shared.pipeline.calls import CallFailed, call_async_safely, call_safely, start_call, with_timeout
+from shared.pipeline.calls import CallFailed, call_safely, start_call, start_cleanup, with_timeout
 from shared.pipeline.counts import count_verdict
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import CONTINUE, Verdict
@@ -75,7 +75,8 @@ class Shadows:
         for step in self._ran:
             if step.has_cleanup:
                 view = self._view(step, exchange)
-                result = await with_timeout(call_async_safely(step.plugin.cleanup, view), step.timeout)
+                call = start_cleanup(step, view)
+                result = None if call is None else await with_timeout(call, step.timeout)
                 if isinstance(result, CallFailed):
                     self._failed(Stage.POST_RESPONSE, step, f"cleanup: {result.why}")
 

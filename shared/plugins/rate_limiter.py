@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, ClassVar, Self, cast
@@ -277,8 +277,8 @@ class RateLimiter(Plugin):
         verdict = self._verdict(own, charged)
         if isinstance(verdict, Reject) or found is None:
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
-        slots = [*_slots([charge.limit for charge in charged]), *[hold.limit for hold in found.holds]]
-        notes = {**verdict.notes, "budgets": found.states, "slots": slots}
+        held = [hold.limit for hold in found.holds]
+        notes = {**verdict.notes, "budgets": found.states, "held": held}
         if more := {**found.headers, **mode_header(decision)}:
             notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **more}
         return Continue(notes)
@@ -288,8 +288,14 @@ class RateLimiter(Plugin):
         headers = exchange.notes.get("headers")
         return headers if isinstance(headers, dict) else EMPTY
 
-    async def cleanup(self, exchange: Exchange) -> None:
+    def cleanup(self, exchange: Exchange) -> Awaitable[None] | None:
         """Release the slots of the exchange, and correct what was charged by what it used."""
+        notes = exchange.notes
+        if "held" in notes:
+            self._limiter.end(cast(Sequence[Limit], notes["held"]))
+        return self._give_back(exchange) if notes.get("slots") or "charged" in notes else None
+
+    async def _give_back(self, exchange: Exchange) -> None:
         slots = exchange.notes.get("slots")
         if slots:
             await self._limiter.release(cast(Sequence[Limit], slots))

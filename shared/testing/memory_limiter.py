@@ -213,6 +213,9 @@ class MemoryLimiter:
         """The decision of `acquire` now, without a charge; the states are those before a charge."""
         return self._counters.peek(limits, self._now())
 
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Do nothing: no lease is renewed."""
+
     async def release(self, limits: Sequence[Limit]) -> None:
         """Release the slots in concurrent limits."""
         self._counters.release(limits)

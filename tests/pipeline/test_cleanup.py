@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from shared.model.config import Stage
 from shared.model.messages import Exchange
+from shared.pipeline.calls import DONE
 from shared.pipeline.plugin import CONTINUE, Continue, Plugin, Verdict
 from tests.pipeline.faults import FAULTS, Fault
 from tests.pipeline.stagehand import after, run_of
@@ -84,6 +86,42 @@ async def test_an_exchange_that_ends_twice_gives_back_one_slot(has_cleanup: bool
     await run.finish()
     await run.finish()
     assert plugin.held == held
+
+
+class Lending(ActingInPlace):
+    """Does `end` in place at the end of the exchange, and waits for what that returns."""
+
+    name = "lending"
+
+    def __init__(self, end: Callable[[], Awaitable[None] | None]) -> None:
+        super().__init__()
+        self.end = end
+
+    def cleanup(self, exchange: Exchange) -> Awaitable[None] | None:
+        return self.end()
+
+
+async def test_cleanups_that_wait_for_nothing_are_done_at_once_and_the_others_in_turn() -> None:
+    done: list[str] = []
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        done.append("later")
+
+    def broken() -> None:
+        raise ValueError("broken")
+
+    run = run_of(entry(Lending(lambda: done.append("first"))))
+    await run.request_body(b"{}")
+    assert (run.finish(), done) == (DONE, ["first"])
+    chain = [
+        entry(Lending(end), priority=at)
+        for at, end in enumerate([later, broken, lambda: done.append("last")])
+    ]
+    run = run_of(*chain)
+    await run.request_body(b"{}")
+    await run.finish()
+    assert (done, run.faults) == (["first", "later", "last"], ["lending"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Settings declared once: read, checked, inherited, and wrong ones pointed at."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -114,7 +113,7 @@ def test_a_plugin_that_does_nothing_more_has_harmless_follow_ups() -> None:
     nothing = cast(Exchange, None)
     plugin.start(cast(Tools, None))
     assert plugin.response_headers(nothing) == {}
-    asyncio.run(plugin.cleanup(nothing))
+    assert plugin.cleanup(nothing) is None
     with pytest.raises(TypeError, match="test_plugin does not merge"):
         Sized.merge([])
 

@@ -1,7 +1,7 @@
 """One rule's rate limiters on a limiter in memory, with time in the test's hands."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -95,7 +95,13 @@ class Gate:
 
     def end(self, verdict: Continue | Reject, metered: Metered | None = None) -> None:
         """The exchange that `verdict` was for is over."""
-        asyncio.run(self.plugin.cleanup(replace(self.exchange(metered=metered), notes=verdict.notes)))
+        waiting = self.plugin.cleanup(replace(self.exchange(metered=metered), notes=verdict.notes))
+        if waiting is not None:
+            asyncio.run(_all_of(waiting))
+
+
+async def _all_of(waiting: Awaitable[None]) -> None:
+    await waiting
 
 
 def rejected(verdict: Continue | Reject) -> Reject:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -102,16 +103,32 @@ def test_a_full_window_rejects_in_its_own_words_and_reserves_nothing(limiter: Me
 
 
 def test_what_was_reserved_is_no_longer_renewed_when_the_exchange_is_over(limiter: MemoryLimiter) -> None:
-    released: list[Limit] = []
+    ended: list[Limit] = []
 
     class Noting(MemoryLimiter):
+        def end(self, limits: Sequence[Limit]) -> None:
+            ended.extend(limits)
+
+    gate = BudgetGate(Noting(limiter._clock), budget())
+    exchange = replace(gate.exchange(), notes=gate.ask().notes)
+    assert gate.plugin.cleanup(exchange) is None, "it waits for nothing"
+    assert [limit.kind for limit in ended] == [BUDGET]
+
+
+def test_slots_are_released_beside_what_was_reserved(limiter: MemoryLimiter) -> None:
+    given_back: list[Limit] = []
+
+    class Noting(MemoryLimiter):
+        def end(self, limits: Sequence[Limit]) -> None:
+            given_back.extend(limits)
+
         async def release(self, limits: Sequence[Limit]) -> None:
-            released.extend(limits)
+            given_back.extend(limits)
 
     streams = ("rule", {"limits": {"streams": {"limit": 5}}})
     gate = BudgetGate(Noting(limiter._clock), budget(), limits=[streams])
     gate.end(gate.ask())
-    assert [limit.kind for limit in released] == ["concurrent", BUDGET]
+    assert [limit.kind for limit in given_back] == [BUDGET, "concurrent"]
 
 
 def test_a_request_that_is_cancelled_while_it_waits_releases_what_it_may_have(limiter: MemoryLimiter) -> None:

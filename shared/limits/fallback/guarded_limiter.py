@@ -159,10 +159,14 @@ class GuardedLimiter:
         _raise_if_closed(limits, error)
         return self._share.peek(limits, self._now())
 
-    async def release(self, limits: Sequence[Limit]) -> None:
-        """Free the slots in concurrent limits, later when Redis does not respond. Renew no lease longer."""
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Renew the leases of these limits no longer."""
         self._share.end(limits)
         self._leases.end(limits)
+
+    async def release(self, limits: Sequence[Limit]) -> None:
+        """Free the slots in concurrent limits, later when Redis does not respond. Renew no lease longer."""
+        self.end(limits)
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
         if not slots:
             return

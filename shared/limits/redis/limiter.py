@@ -84,6 +84,9 @@ class RedisLimiter:
         """Charge all the limits, whether there is room or not."""
         return (await self._call(limits, _FORCE))[2]
 
+    def end(self, limits: Sequence[Limit]) -> None:
+        """Do nothing: leases are not renewed here."""
+
     async def release(self, limits: Sequence[Limit]) -> None:
         """Free the slots in concurrent limits. A key that Redis rejects has none."""
         slots = [limit for limit in limits if limit.kind == CONCURRENT]
