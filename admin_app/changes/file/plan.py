@@ -161,7 +161,7 @@ def _plan_tenant(
 ) -> None:
     before, now, at = stored.tenants.get(subdomain), services().clock.now(), f"/tenants/{subdomain}"
     basis = before or Snapshot(Tenant(stored.ids[subdomain], "", "", created_at=now))
-    keys = with_file_keys(basis, file, prune=request.prune, now=now)
+    keys = with_file_keys(basis, file, prune=request.prune, prune_used=request.prune_keys, now=now)
     basis = keys.snapshot
     wanted = tenant_wanted(file, basis, subdomain, prune=request.prune, now=now)
     with problems.below("/document"), _in_file(wanted, at):
@@ -172,7 +172,7 @@ def _plan_tenant(
         if keys.problems:
             raise Invalid(keys.problems)
         differences = snapshot_differences(before, after, now)
-        plan.warnings += _moved(warnings, names_by_id(after), at)
+        plan.warnings += _moved([*warnings, *problem_documents(keys.warnings)], names_by_id(after), at)
         plan.created += [(subdomain, key, secret) for key, secret in keys.created]
         if differences:
             plan.tenants.append(Step(before, after, differences, at))

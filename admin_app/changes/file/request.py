@@ -32,6 +32,7 @@ class Request:
 
     document: Mapping[str, Any]
     prune: bool = False
+    prune_keys: bool = False
     allow_delete_tenants: bool = False
     tenants: Sequence[str] | None = None
     file_name: str | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from admin_app.auth.access import caller
 from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS, may_change, own_kind
@@ -18,6 +18,7 @@ from admin_app.context import new_id
 from shared.budgets.settings import budget_values
 from shared.core.empty import EMPTY
 from shared.core.errors import Problem
+from shared.core.fields import timestamp_text
 from shared.core.json_pointer import escape_step
 from shared.documents.file.normal import file_keys
 from shared.documents.file.parse import Entry, FileOwner
@@ -28,6 +29,8 @@ from shared.model.providers import Model, PlatformDocument, Provider, Shared
 from shared.model.webhooks import Webhook
 from shared.secrets.context import PLATFORM
 
+# A key is in use if it was used in so many seconds.
+_USED_SECONDS: Final = 24 * 60 * 60
 # An entry that is stored so.
 _STORED = Entry(EMPTY, None)
 #: Makes the tenants of a `Shared`, which a file names by their subdomains, to ids.
@@ -189,23 +192,27 @@ def unknown_tenant(name: str, pointer: str) -> Problem:
 
 
 class Keys(NamedTuple):
-    """A tenant with the keys of a file, the keys that are new with their secrets, and what is wrong."""
+    """A tenant with the keys of a file, the new ones with their secrets, what is wrong, and warnings."""
 
     snapshot: Snapshot
-    created: Sequence[tuple[ApiKey, str]]
-    problems: Sequence[Problem]
+    created: Sequence[tuple[ApiKey, str]] = ()
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
 
 
-def with_file_keys(before: Snapshot, file: FileOwner, *, prune: bool, now: float) -> Keys:
+def with_file_keys(
+    before: Snapshot, file: FileOwner, *, prune: bool, prune_used: bool = False, now: float
+) -> Keys:
     """The tenant with the keys of a file, which come before what names them.
 
     A key is known by its name: the newest one that is not revoked. With `prune`, those that the section does
-    not name are revoked. Keys without a name stay, and so do all keys if the file has no section.
+    not name are revoked; those in use only with `prune_used`. Keys without a name stay, and so do all keys if
+    the file has no section.
     """
     section = file.api_keys
     if section is None:
-        return Keys(before, (), ())
-    after, created, problems = before, [], []
+        return Keys(before)
+    after, created, problems, warnings = before, [], [], []
     known = {key.name: key for key in file_keys(before.keys)}
     for name, entry in section.items():
         if entry.sent is None:
@@ -221,10 +228,25 @@ def with_file_keys(before: Snapshot, file: FileOwner, *, prune: bool, now: float
         created.append((key, secret))
         after = with_key(after, key)
     if prune:
-        for name in known.keys() - section.keys():
-            after = with_key(after, replace(known[name], revoked=True))
+        for key in [one for one in known.values() if one.name not in section]:
+            if used := _last_use(key, now):
+                warnings.append(_in_use(key.name, used, is_revoked=prune_used))
+            if prune_used or not used:
+                after = with_key(after, replace(key, revoked=True))
     tier = (file.tenant.sent or {}).get("tier", before.tenant.tier)
-    return Keys(after, created, [*problems, *_too_many(before, after, tier, now)])
+    return Keys(after, created, [*problems, *_too_many(before, after, tier, now)], warnings)
+
+
+def _last_use(key: ApiKey, now: float) -> float | None:
+    """The last use of an active key in the last 24 hours; None if there was none."""
+    used = key.last_used_at
+    return used if used is not None and used > now - _USED_SECONDS and key.status(now) == "active" else None
+
+
+def _in_use(name: str, used: float, *, is_revoked: bool) -> Problem:
+    what = "is revoked" if is_revoked else "stays: it is in use. prune_keys revokes it"
+    detail = f"The API key {name}, last used at {timestamp_text(used)}, is not in the file. It {what}."
+    return Problem("/api_keys", detail)
 
 
 def _too_many(before: Snapshot, after: Snapshot, tier: str, now: float) -> list[Problem]:

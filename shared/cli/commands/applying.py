@@ -26,6 +26,11 @@ _SECRETS: Final = ("key", "api_key")
 prune_option = click.option(
     "--prune", is_flag=True, help="Delete what the files do not name, of the owners that they do."
 )
+keys_option = click.option(
+    "--prune-keys",
+    is_flag=True,
+    help="With --prune, revoke API keys that were used in the last 24 hours, too.",
+)
 delete_option = click.option(
     "--allow-delete-tenants", is_flag=True, help="With --prune, delete tenants that the files do not name."
 )
@@ -35,6 +40,7 @@ delete_option = click.option(
 @files_option
 @tenants_option
 @prune_option
+@keys_option
 @delete_option
 def diff(gw: Gw, files: tuple[str, ...], **options: Any) -> Exit:
     """Show what `gw apply` would change. Ends with 2 if there is anything."""
@@ -50,6 +56,7 @@ def diff(gw: Gw, files: tuple[str, ...], **options: Any) -> Exit:
 @files_option
 @tenants_option
 @prune_option
+@keys_option
 @delete_option
 @click.option(
     "--keys-out", type=click.Path(path_type=Path), help="A new file for the secrets of new API keys."
@@ -102,7 +109,13 @@ def _new_file(path: Path | None) -> Iterator[TextIO | None]:
 
 
 def _plan(
-    gw: Gw, files: tuple[str, ...], *, tenants: tuple[str, ...], prune: bool, allow_delete_tenants: bool
+    gw: Gw,
+    files: tuple[str, ...],
+    *,
+    tenants: tuple[str, ...],
+    prune: bool,
+    prune_keys: bool,
+    allow_delete_tenants: bool,
 ) -> Any:
     """The plan of files, as the gateway makes it. Each of its problems has its place in the files."""
     with gw.out.working("Reading …"):
@@ -111,6 +124,7 @@ def _plan(
     body = {
         "document": document.value,
         "prune": prune,
+        "prune_keys": prune_keys,
         "allow_delete_tenants": allow_delete_tenants,
         "tenants": [*tenants] or None,
         "file_name": ", ".join(Path(one).name for one in files)[:200],

@@ -53,7 +53,10 @@ class PlanInput(Strict):
     prune = flag(
         False,
         "true: what the file does not name is removed from its tenants and from its platform. API keys are "
-        "revoked, if the tenant has the member api_keys.",
+        "revoked, if the tenant has the member api_keys; one that was used in the last 24 hours stays.",
+    )
+    prune_keys = flag(
+        False, "true: with prune, API keys are revoked that were used in the last 24 hours, too."
     )
     allow_delete_tenants = flag(False, "true: with prune, tenants that the file does not name are deleted.")
     tenants = fields.List(

@@ -134,37 +134,6 @@ class TestApply:
         shown = [str(plan), caplog.text, api.get("/audit").text, api.get("/document").text]
         assert not [text for text in shown if "canary" in text]
 
-    def test_what_the_file_does_not_name_stays_without_prune(self, api: Api, tenant: Tenant) -> None:
-        api.rule(tenant, "/old", name="old")
-        sent = acme(rules={"chat": RULE})
-        assert ops(planned(api, sent)) == {"/tenants/acme/rules/chat": "create"}
-        pruned = planned(api, sent, prune=True)
-        assert ops(pruned) == {"/tenants/acme/rules/old": "delete", "/tenants/acme/rules/chat": "create"}
-        assert applied(api, sent, prune=True)["summary"] == {"create": 1, "update": 0, "delete": 1}
-        assert list(api.get("/document").get_json()["tenants"]["acme"]["rules"]) == ["chat"]
-
-    def test_a_thing_that_may_have_been_renamed_has_a_warning(self, api: Api) -> None:
-        applied(api, acme(rules={"chat": RULE, "other": {**RULE, "path": "/other"}}))
-        plan = planned(api, acme(rules={"talk": RULE, "fresh": {**RULE, "path": "/fresh"}}), prune=True)
-        [warning] = plan["warnings"]
-        assert warning["pointer"] == "/document/tenants/acme/rules/talk"
-        assert warning["detail"].startswith("Renamed? It is like chat, which is deleted")
-
-    def test_keys_are_revoked_only_if_the_file_has_a_section_for_them(self, api: Api, tenant: Tenant) -> None:
-        assert planned(api, acme(), prune=True)["changes"] == []
-        pruned = planned(api, acme(api_keys={}), prune=True)
-        assert ops(pruned) == {"/tenants/acme/api_keys/first key": "update"}
-        applied(api, acme(api_keys={}), prune=True)
-        assert api.get(tenant.url, key=tenant.key).status_code == 401
-
-    def test_tenants_are_deleted_only_if_that_is_allowed(self, api: Api, tenant: Tenant) -> None:
-        api.tenant("globex")
-        kept = planned(api, acme(), prune=True)
-        assert kept["changes"] == []
-        assert kept["warnings"][0]["detail"].startswith("Tenants that the file does not name stay: 1.")
-        applied(api, acme(), prune=True, allow_delete_tenants=True)
-        assert [one["subdomain"] for one in api.get("/tenants").get_json()["tenants"]] == ["acme"]
-
     def test_prices_are_by_their_models(self, api: Api) -> None:
         prices = {"openai/a": {"input": "1"}, "openai/b": {"input": "2"}}
         applied(api, {"_format_version": "1", "platform": {"prices": prices}})

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from shared.cli.context import Gw
-from tests.admin_app.world import Api, Tenant
+from tests.admin_app.world import Api, Tenant, World
 from tests.cli.conftest import Shell
 
 FILE = """\
@@ -136,6 +136,20 @@ def test_thing_under_another_name_is_told_as_probably_renamed(shell: Shell, file
     file.write_text(FILE.replace("other: {", "another: {"))
     warned = shell.run("diff", "-f", file, "--prune").err
     assert "warning: gateway.yaml:13:7: tenants.acme.rules.another: Renamed? It is like other" in warned
+
+
+def test_keys_in_use_are_revoked_only_on_demand(shell: Shell, file: Path, api: Api, world: World) -> None:
+    [key] = apply(shell, file)["api_keys"]
+    [tenant] = api.get("/tenants").get_json()["tenants"]
+    world.store.touch({(tenant["id"], key["id"]): world.clock.now()})
+    file.write_text(FILE.replace("      ci: {scopes: [proxy]}", "      {}"))
+    kept = shell.run("diff", "-f", file, "--prune")
+    assert (kept.code, "warning: gateway.yaml:14:5: tenants.acme.api_keys: The API key ci, " in kept.err) == (
+        0,
+        True,
+    )
+    pruned = shell.run("diff", "-f", file, "--prune", "--prune-keys")
+    assert (pruned.code, "is revoked" in pruned.err) == (2, True)
 
 
 def test_tenants_are_deleted_only_on_demand(shell: Shell, file: Path, api: Api) -> None:
