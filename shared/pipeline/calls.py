@@ -59,6 +59,11 @@ def call_safely(call: Callable[..., object], *arguments: object) -> object:
         return CallFailed(error)
 
 
+def is_quick(step: Step, view: Exchange) -> bool:
+    """Whether a blocking plugin is called in place this time."""
+    return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
+
+
 def call_async_safely(call: Callable[..., Awaitable[object]], *arguments: object) -> asyncio.Task[object]:
     """The same for a coroutine, in a task of its own, so that it cannot harm another task."""
 

@@ -24,6 +24,7 @@ from shared.pipeline.calls import (
     after,
     await_in_task,
     call_safely,
+    is_quick,
     start_call,
     start_cleanup,
     with_timeout,
@@ -204,7 +205,7 @@ class Run:
             if step is None or step.is_async or self.trace or (self._ended and not is_last):
                 return groups[at:]
             view = self._view(step.plugin) if self.notes else self.exchange
-            if step.in_thread and not _is_quick(step, view):
+            if step.in_thread and not is_quick(step, view):
                 return groups[at:]
             self._ran.append(step)
             outcome = call_safely(step.call, view)
@@ -296,7 +297,7 @@ class Run:
     async def _call(self, step: Step) -> object:
         """The result of the plugin, or `CallFailed`. The timeout starts here."""
         view = self._view(step.plugin)
-        if not step.may_block or _is_quick(step, view):
+        if not step.may_block or is_quick(step, view):
             return call_safely(step.call, view)
         call = start_call(step, view, self._pool)
         try:
@@ -326,8 +327,12 @@ class Run:
         where = stage or "response_headers"
         logger.error("The plugin %s failed at %s (%s): %s", name, where, step.on_error, why)
         # After the last byte nothing can be rejected.
-        passes = step.on_error == "open" or stage is Stage.POST_RESPONSE
-        return CONTINUE if passes else _failed(name)
+        if step.on_error == "open" or stage is Stage.POST_RESPONSE:
+            return CONTINUE
+        rejection = make_rejection(
+            "plugin_failure", f"The plugin {name} failed, so the request was rejected."
+        )
+        return Reject(rejection.status, rejection.code, rejection.message, rejection.headers)
 
     def _reject(self, step: Step, verdict: Reject) -> None:
         self.rejection = Rejection(
@@ -396,13 +401,3 @@ class Run:
         if isinstance(result, CallFailed):
             self._fault(step, Stage.POST_RESPONSE, f"cleanup: {result.why}")
         await self._cleanup(others)
-
-
-def _is_quick(step: Step, view: Exchange) -> bool:
-    """Whether a blocking plugin is called in place this time."""
-    return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
-
-
-def _failed(name: str) -> Reject:
-    rejection = make_rejection("plugin_failure", f"The plugin {name} failed, so the request was rejected.")
-    return Reject(rejection.status, rejection.code, rejection.message, rejection.headers)
