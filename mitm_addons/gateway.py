@@ -92,7 +92,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         watch = BudgetWatch(plane.alerts.tell, clock.now)
         plane.settler.settled = watch.settled
         writers = Writers(log, plane.settler, recorder, spans, plane.alerts)
-        metrics = _metrics(services, plane, adapter, writers, watch)
+        metrics = _metrics(services, plane, adapter, writers=writers, watch=watch)
         heartbeats = _heartbeats(services, plane, adapter, log)
         working = (last_used, recorder, plane.settler, plane.bindings, health, heartbeats)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
@@ -112,7 +112,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     _tracing(services),
                 ),
                 adapter.concurrency,
-                _stages(services, plane, adapter, health, pools, watch),
+                _stages(services, plane, adapter, health=health, pools=pools, watch=watch),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
@@ -153,6 +153,7 @@ def _stages(
     services: Services,
     plane: DataPlane,
     adapter: Adapter,
+    *,
     health: SharedHealth,
     pools: Sequence[PluginPool],
     watch: BudgetWatch,
@@ -171,9 +172,9 @@ def _stages(
 
 
 def _metrics(
-    services: Services, plane: DataPlane, adapter: Adapter, writers: Writers, watch: BudgetWatch
+    services: Services, plane: DataPlane, adapter: Adapter, *, writers: Writers, watch: BudgetWatch
 ) -> Sequence[WorkerMetrics]:
-    """What counts, if anything does."""
+    """The addon that counts, if metrics are on."""
     if adapter.metrics is None:
         return ()
     return (

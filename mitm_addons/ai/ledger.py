@@ -24,8 +24,6 @@ _MAX_SILENT: Final = 1_000
 Add = Callable[[LedgerRow], None]
 #: Settles with nothing what a request of a tenant has reserved: its lease, and the names of the budgets.
 Release = Callable[[str, str, Sequence[str]], None]
-
-
 #: Notes what a request of a tenant has reserved, before it is settled.
 Note = Callable[[Tenant, Reservation], None]
 

@@ -107,17 +107,17 @@ def key_rejected(
 ) -> Alert:
     """A provider rejected a key. `key` also names the secret: a new secret has an alert of its own."""
     about = {"provider_id": provider, "key_id": key_id, "until": timestamp_text(until)}
-    return _passing(KEY_REJECTED, tenant, about, f"{provider}:{key}", until, at)
+    return _passing(KEY_REJECTED, tenant=tenant, about=about, subject=f"{provider}:{key}", until=until, at=at)
 
 
 def breaker_opened(*, tenant: str | None, provider: str, target: str, until: float, at: float) -> Alert:
     """A target is not called until then. `provider` is empty for a target without one."""
     about = {"provider_id": provider or None, "target": target, "until": timestamp_text(until)}
-    return _passing(BREAKER_OPENED, tenant, about, target, until, at)
+    return _passing(BREAKER_OPENED, tenant=tenant, about=about, subject=target, until=until, at=at)
 
 
 def _passing(
-    kind: str, tenant: str | None, about: Mapping[str, Any], subject: str, until: float, at: float
+    kind: str, *, tenant: str | None, about: Mapping[str, Any], subject: str, until: float, at: float
 ) -> Alert:
     """A state that ends by itself. While it begins again and again, there is one alert."""
     mark, quiet = f"{tenant or ''}:{subject}", max(until - at, 0.0) + _PAUSE

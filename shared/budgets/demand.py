@@ -138,7 +138,7 @@ def demand_of(
     estimate = estimate_request(document, size, call.api)
     usage = Usage(input=round(estimate * factor) or 1)
     if call.api in _WITHOUT_TEXT or not USAGE_FIELDS[call.api].texts:
-        usage = _of_pieces(usage, call, members, size, number)
+        usage = _of_pieces(usage, call, members, size=size, number=number)
         usage = usage if usual_output is None else replace(usage, output=usual_output * number)
         return Demand(
             usual=usage, most=usage, estimate=estimate, choices=number, is_bounded=True, rates=rates
@@ -187,7 +187,7 @@ def _prompts(value: Any) -> int:
     return max(sum([isinstance(one, str | list) for one in value]), 1)
 
 
-def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], size: int, number: int) -> Usage:
+def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], *, size: int, number: int) -> Usage:
     """The usage of a request for pictures or sound, which is paid by piece."""
     if call.api == OPENAI_IMAGES:
         return replace(usage, images=number)

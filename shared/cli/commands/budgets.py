@@ -39,7 +39,7 @@ def increase(
     if unit != _USD and not (amount.isascii() and amount.isdecimal()):
         raise Failure(f"{amount} is not a whole number.", f"The budget {budget['name']} counts {unit}.")
     body = {unit: amount if unit == _USD else int(amount), "until": until}
-    changed = _send(gw, tenant, budget, "increase", body, message)
+    changed = _send(gw, budget, "increase", body, tenant=tenant, message=message)
     if not gw.out.document(changed):
         limit = changed["state"]["limit"]
         gw.out.lines([f"The limit of the budget {budget['name']} is {limit} {_unit_text(unit)} now."])
@@ -55,15 +55,15 @@ def reset(gw: Gw, name: str, message: str | None, tenant: str | None, yes: bool)
     budget = find(gw, "budgets", name, tenant)
     used = f"{budget['state']['used']} {_unit_text(_unit(budget))}"
     gw.confirm(f"Reset the budget {budget['name']}, of which {used} are used?", yes=yes)
-    changed = _send(gw, tenant, budget, "reset", {}, message)
+    changed = _send(gw, budget, "reset", {}, tenant=tenant, message=message)
     if not gw.out.document(changed):
         gw.out.lines([f"The budget {budget['name']} begins again. Until now it had used {used}."])
 
 
 def _send(
-    gw: Gw, tenant: str | None, budget: Mapping[str, Any], what: str, body: Any, message: str | None
+    gw: Gw, budget: Mapping[str, Any], action: str, body: Any, *, tenant: str | None, message: str | None
 ) -> Any:
-    path = f"/tenants/{gw.tenant(tenant)}/budgets/{budget['id']}/{what}"
+    path = f"/tenants/{gw.tenant(tenant)}/budgets/{budget['id']}/{action}"
     return gw.api.send("POST", path, body, message=message)
 
 
