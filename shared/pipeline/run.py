@@ -322,10 +322,9 @@ class Run:
         return verdict  # type: ignore[return-value]  # as above
 
     def _fault(self, step: Step, stage: Stage | None, why: str) -> Verdict:
-        name = step.plugin.name
-        self.faults.append(name)
-        where = stage or "response_headers"
-        logger.error("The plugin %s failed at %s (%s): %s", name, where, step.on_error, why)
+        self.faults.append(name := step.plugin.name)
+        where = (name, stage or "response_headers", step.on_error)
+        logger.error("The plugin %s failed at %s (%s): %s", *where, why)
         # After the last byte nothing can be rejected.
         if step.on_error == "open" or stage is Stage.POST_RESPONSE:
             return CONTINUE
@@ -389,10 +388,8 @@ class Run:
     def _cleanup(self, steps: Sequence[Step]) -> Awaitable[None]:
         """Clean up after these steps in turn, at once as far as that waits for nothing."""
         for at, step in enumerate(steps, 1):
-            if step.has_cleanup:
-                call = start_cleanup(step, self._view(step.plugin))
-                if call is not None:
-                    return self._cleanup_from(step, call, steps[at:])
+            if step.has_cleanup and (call := start_cleanup(step, self._view(step.plugin))):
+                return self._cleanup_from(step, call, steps[at:])
         return DONE
 
     async def _cleanup_from(self, step: Step, call: asyncio.Future[object], others: Sequence[Step]) -> None:
