@@ -6,13 +6,10 @@ may serve the request, so that a fallback to another target costs no more than w
 """
 
 import re
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from shared.budgets.allowance import BytesPerToken
-from shared.core.memo import BoundedDict
 from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, TOKENS, USD
 from shared.model.messages import Expected
 from shared.providers.calls import OPENAI_AUDIO, OPENAI_COMPLETIONS, OPENAI_IMAGES, SPEECH, ApiCall
@@ -25,8 +22,6 @@ from shared.usage.row import Usage
 USUAL_OUTPUT: Final = 4_096
 #: The largest number of tokens or pieces that a request is believed to ask for.
 MAX_ASKED: Final = 10**8
-#: The models of tenants, and of keys, of which a worker remembers what they use.
-MAX_LEARNED: Final = 4_096
 
 # How many tokens are priced at a time, so that the price of one is exact.
 _PRICED: Final = 1_000_000
@@ -207,58 +202,3 @@ def _positive(value: Any) -> int | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 1:
         return None
     return int(min(value, MAX_ASKED)) if value == value // 1 else None
-
-
-# Estimates and reports are compared: 0.9 of what was known, 0.1 of the new one, within bounds.
-_KEPT_SHARE: Final = 0.9
-_LEAST_FACTOR, _MOST_FACTOR = 0.5, 3.0
-# Outputs that are kept per key and model, and the fewest that say what is usual.
-_OUTPUTS: Final = 40
-_ENOUGH: Final = 5
-_USUAL_SHARE: Final = 0.95
-
-
-@dataclass(slots=True)
-class LearnedDemand:
-    """The knowledge of a worker: of each tenant and model, and of each API key and model.
-
-    >>> learned = LearnedDemand.of(100)
-    >>> learned.learn_input("t1", "fast", estimate=100, reported=200)
-    >>> round(learned.factor("t1", "fast"), 2)
-    1.1
-    """
-
-    _factors: BoundedDict[tuple[str, str], float] = field(repr=False)
-    _outputs: BoundedDict[tuple[str, str], deque[int]] = field(repr=False)
-    #: By the tenant and the target.
-    text: BytesPerToken = field(default_factory=BytesPerToken, repr=False)
-
-    @classmethod
-    def of(cls, most: int) -> Self:
-        """Nothing is known yet. At most so many models of tenants, and of keys, are remembered."""
-        return cls(BoundedDict(most), BoundedDict(most))
-
-    def factor(self, tenant: str, model: str) -> float:
-        """By what the estimated input of a request is multiplied."""
-        return self._factors.get((tenant, model), 1.0)
-
-    def learn_input(self, tenant: str, model: str, *, estimate: int, reported: int) -> None:
-        """Compare an estimate, before it was multiplied, with the input that the provider reported."""
-        if estimate < 1 or reported < 1:
-            return
-        learned = _KEPT_SHARE * self.factor(tenant, model) + (1 - _KEPT_SHARE) * reported / estimate
-        self._factors.keep((tenant, model), min(max(learned, _LEAST_FACTOR), _MOST_FACTOR))
-
-    def usual_output(self, key: str, model: str) -> int | None:
-        """The output that 95 of 100 requests do not exceed; None as long as too few were seen."""
-        outputs = self._outputs.get((key, model), ())
-        if len(outputs) < _ENOUGH:
-            return None
-        return sorted(outputs)[min(int(_USUAL_SHARE * len(outputs)), len(outputs) - 1)]
-
-    def learn_output(self, key: str, model: str, output: int) -> None:
-        """Remember the output of a response that is complete."""
-        known = self._outputs.get((key, model))
-        if known is None:
-            known = self._outputs.keep((key, model), deque(maxlen=_OUTPUTS))
-        known.append(output)

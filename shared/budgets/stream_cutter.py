@@ -6,9 +6,11 @@ fit pass, and the others wait until more is granted, or never pass. So the strea
 
 import math
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
-from shared.budgets.allowance import Allowance, Text, text_in
+from shared.budgets.allowance import Allowance
+from shared.core.memo import Memo
+from shared.providers.usage_fields import USAGE_FIELDS
 
 # The end of a server-sent event, and that of a line of JSON.
 _EVENT_END: Final = re.compile(rb"\n\r?\n|\r\r")
@@ -16,6 +18,36 @@ _LINE_END: Final = re.compile(rb"\n")
 _ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 # The most bytes of an open event that are kept. Those of a longer one count as text.
 _MAX_OPEN: Final = 1024 * 1024
+
+
+class Text(NamedTuple):
+    """How much generated text there is in some events: its pieces that are not empty, and their bytes."""
+
+    pieces: int
+    size: int
+
+    def tokens(self, bytes_per_token: float) -> float:
+        """Its estimated tokens: a piece has at least one."""
+        return max(self.pieces, self.size / bytes_per_token)
+
+
+def text_in(api: str, events: bytes) -> Text:
+    r"""The generated text in events of an API: of all choices, arguments of tools, and reasoning.
+
+    >>> text_in("openai.chat", b'data: {"choices":[{"delta":{"content":"Hi \\"you\\""}}]}\n\n')
+    Text(pieces=1, size=10)
+    """
+    found = [text for text in _PATTERNS[api].findall(events) if text]
+    return Text(len(found), sum(map(len, found)))
+
+
+def _pattern(api: str) -> re.Pattern[bytes]:
+    """The strings that are the value of a member with generated text."""
+    names = "|".join(map(re.escape, USAGE_FIELDS[api].texts)) if api in USAGE_FIELDS else ""
+    return re.compile(rb'"(?:%s)": ?"((?:[^"\\]|\\.)++)' % names.encode(), re.DOTALL)
+
+
+_PATTERNS: Final = Memo(_pattern)
 
 
 class StreamCutter:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from shared.budgets.demand import MAX_LEARNED, LearnedDemand
+from shared.budgets.learned import MAX_LEARNED, LearnedDemand
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
 from shared.http.body_rejected import BodyRejected

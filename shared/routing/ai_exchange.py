@@ -8,7 +8,8 @@ from typing import Any
 from shared.bodies.json.members import Span
 from shared.bodies.json.model_names import ModelRenamer, renamed_response
 from shared.budgets.allowance import Allowance
-from shared.budgets.demand import NOTHING, Demand, LearnedDemand, amount_of, demand_of
+from shared.budgets.demand import NOTHING, Demand, amount_of, demand_of
+from shared.budgets.learned import LearnedDemand
 from shared.budgets.reservation import Reservation
 from shared.budgets.stream_cutter import StreamCutter
 from shared.core.errors import ERRORS, Rejection, make_rejection

@@ -10,7 +10,6 @@ from shared.budgets.demand import (
     MAX_ASKED,
     NOTHING,
     USUAL_OUTPUT,
-    LearnedDemand,
     amount_of,
     choices,
     demand_of,
@@ -135,52 +134,9 @@ def test_amounts_are_those_of_the_unit() -> None:
     assert amount_of(USD, usage, None) is None
 
 
-def test_the_factor_follows_what_is_reported_within_bounds() -> None:
-    learned = LearnedDemand.of(10)
-    assert learned.factor("t", "m") == 1.0
-    for _ in range(60):
-        learned.learn_input("t", "m", estimate=100, reported=140)
-    assert learned.factor("t", "m") == pytest.approx(1.4, abs=0.01)
-    for _ in range(100):
-        learned.learn_input("t", "m", estimate=100, reported=10_000)
-    assert learned.factor("t", "m") == 3.0
-    for _ in range(100):
-        learned.learn_input("t", "m", estimate=100, reported=1)
-    assert learned.factor("t", "m") == 0.5
-    assert learned.factor("another", "m") == 1.0
-
-
-@pytest.mark.parametrize(("estimate", "reported"), [(0, 10), (10, 0)])
-def test_the_factor_learns_nothing_from_nothing(estimate: int, reported: int) -> None:
-    learned = LearnedDemand.of(10)
-    learned.learn_input("t", "m", estimate=estimate, reported=reported)
-    assert learned.factor("t", "m") == 1.0
-
-
 def test_the_factor_multiplies_the_estimated_input() -> None:
     plain = demand_of(CHAT, HELLO, 80).of(INPUT_TOKENS) or 0
     assert demand_of(CHAT, HELLO, 80, factor=3.0).of(INPUT_TOKENS) == 3 * plain
-
-
-def test_the_usual_output_is_known_after_five_responses() -> None:
-    learned = LearnedDemand.of(10)
-    for output in (10, 20, 30, 40):
-        learned.learn_output("k", "m", output)
-    assert learned.usual_output("k", "m") is None
-    learned.learn_output("k", "m", 50)
-    assert learned.usual_output("k", "m") == 50
-    assert learned.usual_output("other", "m") is None
-
-
-@given(st.lists(st.integers(0, 10_000), min_size=5, max_size=200))
-def test_of_the_last_forty_outputs_at_most_two_exceed_the_usual_one(outputs: list[int]) -> None:
-    learned = LearnedDemand.of(10)
-    for output in outputs:
-        learned.learn_output("k", "m", output)
-    usual = learned.usual_output("k", "m")
-    assert usual is not None
-    assert usual in outputs[-40:]
-    assert sum(output > usual for output in outputs[-40:]) <= 2
 
 
 @pytest.mark.parametrize(

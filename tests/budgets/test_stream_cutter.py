@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.budgets import stream_cutter
 from shared.budgets.allowance import Allowance
-from shared.budgets.stream_cutter import StreamCutter
+from shared.budgets.stream_cutter import StreamCutter, text_in
 
 DONE = b"data: [DONE]\n\n"
 START = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -143,3 +143,28 @@ def test_the_cuts_between_pieces_never_let_more_pass_than_one_event(
     longest = max((one._tokens(stream_cutter.text_in("openai.chat", each)) for each in events), default=0)
     assert one.allowance.seen <= reserved + longest
     assert one.is_over == (passed != stream)
+
+
+@pytest.mark.parametrize(
+    ("api", "events", "pieces", "size"),
+    [
+        ("openai.chat", b'{"choices":[{"delta":{"content":"a"}},{"delta":{"content": "bc"}}]}', 2, 3),
+        ("openai.chat", b'{"delta":{"tool_calls":[{"function":{"arguments":"{\\"a\\": 1}"}}]}}', 1, 10),
+        ("openai.chat", b'{"delta":{"role":"assistant","content":"","refusal":null}}', 0, 0),
+        ("openai.chat", b'{"delta":{"reasoning_content":"hm","content":null}}', 1, 2),
+        ("openai.responses", b'{"type":"response.output_text.delta","delta":"Hello"}', 1, 5),
+        ("openai.responses", b'{"type":"response.output_text.done","text":"Hello"}', 0, 0),
+        ("anthropic.messages", b'{"delta":{"type":"thinking_delta","thinking":"hm"}}', 1, 2),
+        ("anthropic.messages", b'{"delta":{"type":"input_json_delta","partial_json":"{\\"a"}}', 1, 4),
+        ("openai.embeddings", b'{"content":"a"}', 0, 0),
+        ("unknown", b'{"content":"a"}', 0, 0),
+    ],
+)
+def test_all_generated_text_of_an_event_counts(api: str, events: bytes, pieces: int, size: int) -> None:
+    assert text_in(api, events) == (pieces, size)
+
+
+def test_a_piece_of_text_is_at_least_one_token() -> None:
+    events = b'data: {"delta":{"content":"a"}}\n\n' * 100
+    assert text_in("openai.chat", events).tokens(4.0) == 100
+    assert text_in("openai.chat", b'{"content":"%s"}' % (b"word " * 100)).tokens(5.0) == 100
