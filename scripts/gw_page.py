@@ -24,11 +24,11 @@ def gw_page() -> str:
     """Every command of `gw`."""
     return page(
         "The command gw",
-        "`scripts/run_local.sh` and `scripts/test.sh` put `gw` into `.venv/bin`; `scripts/gw` and "
-        "`python -m shared.cli` are the same. It calls the admin API at `GW_URL` with the key in `GW_TOKEN`, "
-        "or as `gw login` has saved. Without either, it calls the gateway of this machine. `GW_TENANT` is "
-        "the tenant that `--tenant` else names, and `GW_PROFILE` the saved login. `--profile` in a command "
-        "wins over `GW_URL` and `GW_TOKEN`.",
+        "`scripts/run_local.sh` and `scripts/test.sh` put `gw` into `.venv/bin`, and the image has it; "
+        "`scripts/gw` and `python -m shared.cli` are the same. It calls the admin API at `GW_URL` with "
+        "the key in `GW_TOKEN`, or as `gw login` has saved. Without either, it calls the gateway of this "
+        "machine. `GW_TENANT` is the tenant that `--tenant` else names, and `GW_PROFILE` the saved login. "
+        "`--profile` in a command wins over `GW_URL` and `GW_TOKEN`.",
         "Every command has `--output` with `table`, `json`, `yaml` and `name`. Results go to standard "
         "output, notes and errors to standard error. A call waits 10 s, and one of files 120 s. Only reads "
         'are repeated. `NO_COLOR` removes colors. In bash, `eval "$(_GW_COMPLETE=bash_source gw)"` completes '

@@ -49,10 +49,11 @@ def test_image_holds_the_programs_and_nothing_of_this_checkout() -> None:
     assert {"wsgi.py", "gunicorn.conf.py", "run_proxy.py", "proxy_worker.py", "config.yaml"} <= context
     assert {path.partition("/")[0] for path in context} <= {
         *("admin_app", "mitm_addons", "mitm_engine", "shared", "config.yaml", "requirements.txt"),
-        "requirements-otel.txt",
+        *("requirements-otel.txt", "scripts"),
         *("wsgi.py", "gunicorn.conf.py", "run_proxy.py", "proxy_worker.py", "Dockerfile", ".dockerignore"),
     }
     assert not [path for path in context if "__pycache__" in path]
+    assert [path for path in context if path.startswith("scripts/")] == ["scripts/gw"]
 
 
 def test_image_holds_all_that_its_files_import() -> None:
@@ -96,6 +97,21 @@ def test_image_runs_as_a_user_that_kubernetes_takes_for_non_root() -> None:
     uid, gid = map(int, user.split(":"))
     assert uid > 0
     assert gid == 0
+
+
+def test_image_has_the_command_gw() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert "RUN ln -s /app/scripts/gw /usr/local/bin/gw" in lines
+    assert os.access(ROOT / "scripts/gw", os.X_OK)
+
+
+@pytest.mark.slow
+def test_command_gw_works_in_each_folder_of_the_image(image: Path, tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    (tmp_path / "gw").symlink_to(image / "scripts/gw")
+    ended = run_command("sh", str(tmp_path / "gw"), "schema", cwd=tmp_path, env={"PATH": path, "HOME": "/"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert '"tenants"' in ended.stdout
 
 
 @pytest.mark.slow
