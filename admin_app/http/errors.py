@@ -53,6 +53,7 @@ ADMIN_ERRORS: Mapping[str, tuple[int, str]] = {
     "idempotency_key_reused": (422, "The Idempotency-Key was used with another body in the last 24 hours."),
     "limit_reached": (422, "The tier of the tenant allows no more of these objects."),
     "too_many_changes": (429, "The keys of the tenant changed too much within a minute. Retry later."),
+    "too_many_tests": (429, "Too many tests of addresses of tenants run at the same time. Retry later."),
     "too_many_failed_logins": (429, "Too many wrong keys came from this address."),
     "internal_error": (500, "A fault of the gateway. Its log has the cause under the request ID."),
     "bad_record": (503, "The stored data of this tenant cannot be read."),

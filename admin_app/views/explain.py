@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from flask import Response
@@ -10,6 +11,7 @@ from flask.views import MethodView
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from admin_app.auth.access import Access, caller, requires
+from admin_app.auth.outside_calls import outside_call
 from admin_app.changes.drafts import Draft, with_draft
 from admin_app.changes.snapshot import find_key, find_tenant
 from admin_app.context import services
@@ -159,7 +161,9 @@ class Explain(MethodView):
                 raise ApiError("forbidden", f"{name} requires {Access.ADMIN}.")
         draft = Draft(snapshot, []) if sent["rule"] is None else with_draft(snapshot, sent["rule"])
         request = _request(sent, snapshot)
-        result = services().explain(request, draft.snapshot, calls_outside=sent["call_outside"])
+        calls_outside = sent["call_outside"]
+        with outside_call(tenant_id) if calls_outside else nullcontext():
+            result = services().explain(request, draft.snapshot, calls_outside=calls_outside)
         document = explanation(result, request.method)
         return response(Explanation().dump({**document, "warnings": draft.warnings}))
 

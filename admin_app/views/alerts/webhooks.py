@@ -9,6 +9,7 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
+from admin_app.auth.outside_calls import outside_call
 from admin_app.changes.idempotency import idempotent
 from admin_app.changes.owners import Holding, Owner
 from admin_app.changes.whole.webhook import changed_webhook, check_count, check_url, webhook_warnings
@@ -251,15 +252,16 @@ def _test(owner: Owner, webhook_id: str) -> Response:
         "tenant_id": owner.tenant_id,
         "data": {},
     }
-    called = call_webhook(
-        services(),
-        services().fetch,
-        webhook,
-        owner=owner.name,
-        event=TEST,
-        delivery=f"{test_id}.{webhook_id}",
-        body=orjson.dumps({"id": test_id, **members}),
-    )
+    with outside_call(owner.name):
+        called = call_webhook(
+            services(),
+            services().fetch,
+            webhook,
+            owner=owner.name,
+            event=TEST,
+            delivery=f"{test_id}.{webhook_id}",
+            body=orjson.dumps({"id": test_id, **members}),
+        )
     return response(
         {
             "ok": called.error is None,
