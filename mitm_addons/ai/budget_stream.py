@@ -1,12 +1,14 @@
 """A stream whose output budgets count: it gets more in time, and ends when they have no more.
 
 More is reserved while the stream goes on. Only where more comes at once than is reserved, the rest waits for
-the reply of Redis, on an engine that can wait; on another one it waits for the next piece.
+the reply of Redis, on an engine that can wait. On another one it waits for the next piece. At the end as much
+of it passes as the budgets had left when they were asked last.
 """
 
 import asyncio
 import inspect
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Self
 
@@ -54,6 +56,8 @@ class BudgetStream:
         self._rejection = make_rejection("quota_exceeded", _UNKNOWN, {SHOULD_RETRY: "false"})
         # The budgets that have no more, and let the response be finished.
         self._without: set[str] = set()
+        # The states of the budgets when they were asked last, by the keys of their limits.
+        self._last = {state.limit.key: state for state in reservation.states}
 
     @classmethod
     def of(
@@ -78,7 +82,10 @@ class BudgetStream:
         if cutter.is_waiting and self._may_wait:
             return self._later(passed, is_last=not piece)
         if not piece:
-            return ended(passed + cutter.end(), self._pass_on)
+            passed += self._rest() if cutter.is_waiting else cutter.end()
+            if cutter.is_over:
+                return self._stop_after(self._passed_on(passed))
+            return ended(passed, self._pass_on)
         return self._pass_on(passed) if passed else []
 
     def close(self) -> None:
@@ -116,6 +123,33 @@ class BudgetStream:
         if more:
             self._asking = tasks.begin(self._reserve(more), "reserve")
 
+    def _rest(self) -> bytes:
+        """What waits at the end, on an engine that cannot wait: as much as the budgets had left.
+
+        If that is not all, the stream ends there.
+        """
+        allowance, holds = self._cutter.allowance, self._reservation.holds
+        beyond = math.ceil(allowance.seen + self._cutter.missing - allowance.reserved)
+        needed = self._reservation.more(beyond, self._rates, without=self._without)
+        amounts = {limit.key: limit.cost for limit in needed}
+        asked = [hold for hold in holds if hold.cuts and hold.limit.key in amounts]
+        states = [self._last.get(hold.limit.key) for hold in asked]
+        spent = [
+            (hold, state)
+            for hold, state in zip(asked, states, strict=True)
+            if state is not None and amounts[hold.limit.key] > state.remaining
+        ]
+        if not spent and None not in states:
+            return self._cutter.end()
+        if spent and None not in states:
+            allowance.grant(self._reservation.affordable(spent, self._rates))
+            self._end_by(*spent[0])
+        allowance.deny(goes_on=False)
+        passed = self._cutter.release()
+        if self._cutter.is_waiting:  # for the end of an event, which does not come
+            self._cutter.is_over = True
+        return passed
+
     async def _reserve(self, tokens: int) -> None:
         """Reserve more. Where a budget has less left, reserve the rest, with which the stream ends."""
         allowance = self._cutter.allowance
@@ -127,10 +161,11 @@ class BudgetStream:
                 logger.warning("A stream ends: %s", error)
                 allowance.deny(goes_on=False)
                 return
+            self._last |= {state.limit.key: state for state in decision.states}
             if decision.violated is None:
                 allowance.grant(tokens)
                 if last is not None:
-                    self._end_by(last, decision.states)
+                    self._end_by(last, self._last[last.limit.key])
                 return
             full = self._reservation.spent_in(decision.states)
             cutting = [(hold, state) for hold, state in full if hold.cuts]
@@ -138,15 +173,14 @@ class BudgetStream:
             if last is not None:
                 tokens = 0 if was_rest else self._reservation.affordable(cutting, self._rates)
                 if not tokens:
-                    self._end_by(last, decision.states)
+                    self._end_by(last, self._last[last.limit.key])
                     return
             self._without.update(hold.name for hold, _ in full if not hold.cuts)
         # Every budget that counts output lets the response be finished.
         allowance.deny(goes_on=True)
 
-    def _end_by(self, hold: Hold, states: Sequence[LimitState]) -> None:
+    def _end_by(self, hold: Hold, state: LimitState) -> None:
         """Let the stream end where the reservation does, because of this budget."""
-        state = next(state for state in states if state.limit.key == hold.limit.key)
         self._rejection = budget_spent(hold.compiled.budget, state, ends=True)
         self._cutter.allowance.deny(goes_on=False)
 

@@ -271,6 +271,21 @@ def read(tenant: TenantInUse, **more: Any) -> bytes:
     return bytes(response.raw.read(decode_content=True))
 
 
+def test_a_burst_at_the_end_of_a_stream_is_cut_where_its_budget_is(
+    tenant_with: Create, upstream: Upstream
+) -> None:
+    tenant = tenant_with({"limit": {"tokens": 1_000}})
+    upstream.plays([Flood(delta(" tok"), 0, last=delta(" tok") * 4_000)])
+    with openai_of(tenant) as client:
+        stream = client.chat.completions.create(model="dear", max_tokens=50, messages=HELLO, stream=True)
+        tokens, caught = counted(stream, lambda event: event.choices[0].delta.content is not None)
+    assert isinstance(caught, openai.APIError)
+    assert ENDS in caught.message
+    assert 900 < tokens <= 1_000
+    state = budget_of(tenant, lambda state: state["used"] > 0 and state["held"] == 0)
+    assert tokens <= state["used"] <= 1_000
+
+
 def test_a_stream_gets_more_while_its_budget_has_more(tenant_with: Create, upstream: Upstream) -> None:
     tenant = tenant_with({"limit": {"tokens": 10_000}})
     upstream.plays([Flood(delta(" tok"), 5_000, last=LAST)])

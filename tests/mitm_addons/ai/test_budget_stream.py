@@ -16,6 +16,8 @@ from shared.limits.values import Decision, Limit, LimitState, decide
 from shared.model.budgets import Budget
 from tests.budgets.requests import RATES, budget, budget_admission, decided, model_request
 
+EMPTY: dict[str, int] = {}
+
 
 def tokens(number: int) -> bytes:
     choice = {"choices": [{"delta": {"content": "tok "}}]}
@@ -27,12 +29,16 @@ class Ended(Exception):
 
 
 class Stream:
-    """A stream of a request that reserved 100 tokens of output, whose budgets have so much more."""
+    """A stream of a request that reserved 100 tokens of output, whose budgets have so much more.
+
+    `left` is what they have before it: by default all, and None if that is not known.
+    """
 
     def __init__(
         self,
         *budgets: Budget,
         more: dict[str, int] | None = None,
+        left: dict[str, int] | None = EMPTY,
         may_wait: bool = True,
         awaits: bool = False,
         failing: bool = False,
@@ -41,8 +47,10 @@ class Stream:
             *(budgets or (budget("a", limit=100_000),)), request=model_request(output=100, most=100)
         )
         assert one.prepare() is None
-        found = one.judge(decided([hold.limit for hold in one.holds], {}))
+        found = one.judge(decided([hold.limit for hold in one.holds], left or {}))
         assert isinstance(found, Reservation)
+        if left is None:
+            found.states = ()
         self.left, self.failing = more or {}, failing
         self.asked: list[Sequence[Limit]] = []
         self.replies = asyncio.Event()
@@ -229,6 +237,61 @@ async def test_an_engine_that_cannot_wait_sends_what_it_held_at_the_end() -> Non
     one.replies.clear()
     assert await one.feed(tokens(200)) == tokens(100)
     assert await one.feed(b"") == tokens(100) + b"END"
+    one.stream.close()
+
+
+async def test_an_engine_that_cannot_wait_ends_a_stream_for_which_too_little_was_left() -> None:
+    one = Stream(budget("a", limit=100_000), budget("b", limit=1_000), may_wait=False, left={"b": 220})
+    one.replies.clear()
+    assert await one.feed(tokens(230)) == tokens(100)
+    with pytest.raises(Ended):
+        await one.feed(b"")
+    assert one.last == tokens(20)
+    assert one.rejection is not None
+    assert one.rejection.message.startswith("The budget 'b' has no more for this response: ")
+    assert "of 1000 tokens are used or reserved" in one.rejection.message
+    one.stream.close()
+
+
+async def test_an_engine_that_cannot_wait_ends_a_stream_within_an_open_event() -> None:
+    one = Stream(budget("a", limit=1_000), may_wait=False, left={"a": 210})
+    one.replies.clear()
+    long = tokens(1).replace(b"tok ", b"tok " * 100).rstrip()
+    assert await one.feed(tokens(105) + long) == tokens(100)
+    with pytest.raises(Ended):
+        await one.feed(b"")
+    assert one.last == tokens(5)
+    one.stream.close()
+
+
+async def test_an_engine_that_cannot_wait_lets_responses_finish_where_budgets_do() -> None:
+    one = Stream(budget("a", limit=1_000, overrun="finish"), may_wait=False, left={"a": 220})
+    one.replies.clear()
+    assert await one.feed(tokens(5_000)) == tokens(100)
+    assert await one.feed(b"") == tokens(4_900) + b"END"
+    one.stream.close()
+
+
+async def test_an_engine_that_cannot_wait_knows_what_was_left_when_it_asked_last() -> None:
+    one = Stream(budget("a", limit=100_000), may_wait=False, more={"a": 300})
+    assert await one.feed(tokens(80)) == tokens(80)
+    await asyncio.sleep(0)
+    one.replies.clear()
+    assert await one.feed(tokens(400)) == tokens(276)
+    with pytest.raises(Ended):
+        await one.feed(b"")
+    assert one.rejection is not None
+    one.stream.close()
+
+
+async def test_an_engine_that_cannot_wait_ends_a_stream_when_nobody_knew_what_was_left() -> None:
+    one = Stream(may_wait=False, left=None)
+    one.replies.clear()
+    assert await one.feed(tokens(200)) == tokens(100)
+    with pytest.raises(Ended):
+        await one.feed(b"")
+    assert one.rejection is not None
+    assert "not known now" in one.rejection.message
     one.stream.close()
 
 
