@@ -18,7 +18,15 @@ _FIXTURE = Path(__file__).parents[1] / "fixtures" / "usage" / "anthropic_plain.s
 EVENTS = [event + b"\n\n" for event in _FIXTURE.read_bytes().strip().split(b"\n\n")]
 #: The first event with content: those before it are held back.
 CONTENT = 3
-BODY = {"model": "m", "max_tokens": 9, "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
+#: A stream of OpenAI, whose first event has content. The usage is in the event before the last.
+_CHUNKS = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}}]},
+    *({"choices": [{"index": 0, "delta": {"content": text}}]} for text in (" you", " too")),
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": {"prompt_tokens": 25, "completion_tokens": 15}},
+]
+OPENAI_EVENTS = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in _CHUNKS] + [b"data: [DONE]\n\n"]
+BODY = {"model": "m", "max_tokens": 50, "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
 
 
 @pytest.fixture
@@ -36,10 +44,11 @@ def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
         name="main",
         kind="custom",
         base_url=f"{upstream.url}/v1",
-        apis=["anthropic.messages"],
+        apis=["anthropic.messages", "openai.chat"],
         keys=[{"name": "main", "secret": "sk-main-0123456789"}],
         models=[{"id": "m", "prices": prices}, {"id": "unpriced"}],
     )
+    create("budgets", name="all", period="total", limit={"tokens": 100_000})
     create("rules", path="/ai", ai={"providers": ["main"]})
     tenant.await_rule("/ai")
     return tenant
@@ -54,11 +63,23 @@ def rows_of(tenant: TenantInUse, count: int) -> list[dict[str, Any]]:
     raise AssertionError(rows)
 
 
-def hang_up(tenant: TenantInUse, upstream: Upstream, request_id: str, events: list[bytes] | None) -> None:
-    """Send a request, and leave after these events; before the head of the response where there are none."""
-    body, address = json.dumps(BODY).encode(), urlsplit(tenant.gateway.proxy)
+def hang_up(
+    tenant: TenantInUse,
+    upstream: Upstream,
+    request_id: str,
+    events: list[bytes] | None,
+    *,
+    path: str = "messages",
+    content: int = CONTENT,
+) -> None:
+    """Send a request, and leave after these events; before the head of the response where there are none.
+
+    `content` is the number of the first event that a client gets before the others.
+    """
+    asked = BODY if path == "messages" else {**BODY, "stream_options": {"include_usage": True}}
+    body, address = json.dumps(asked).encode(), urlsplit(tenant.gateway.proxy)
     head = (
-        f"POST /ai/v1/messages HTTP/1.1\r\nHost: {tenant.host}\r\nx-api-key: {tenant.key}\r\n"
+        f"POST /ai/v1/{path} HTTP/1.1\r\nHost: {tenant.host}\r\nx-api-key: {tenant.key}\r\n"
         f"Content-Type: application/json\r\nX-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     reached, left = threading.Event(), threading.Event()
@@ -71,7 +92,7 @@ def hang_up(tenant: TenantInUse, upstream: Upstream, request_id: str, events: li
     with socket.create_connection((address.hostname, address.port), timeout=10) as client:
         client.sendall(head.encode() + body)
         assert reached.wait(10)
-        if events is not None and len(events) >= CONTENT:
+        if events is not None and len(events) >= content:
             received = b""
             while events[-1] not in received:
                 received += client.recv(65_536)
@@ -96,6 +117,39 @@ def test_a_client_that_leaves_at_any_event_has_exactly_one_row_that_is_not_free(
         usage = rows[f"left-{end}"]["usage"]
         assert usage["input"] == 25
         assert usage["output"] >= (15 if end >= 5 else 5)
+    await_budget(tenant, found)
+
+
+def await_budget(tenant: TenantInUse, rows: list[dict[str, Any]]) -> None:
+    """Return when nothing is reserved any more, and the budget has counted these rows, and no others."""
+    tokens = sum(row["usage"]["input"] + row["usage"].get("output", 0) for row in rows)
+    for _ in until(10):
+        [budget] = tenant.gateway.call("GET", f"/tenants/{tenant.id}/budgets").json()["budgets"]
+        if (budget["state"]["used"], budget["state"]["held"]) == (tokens, 0):
+            break
+    else:
+        raise AssertionError((budget, tokens))
+    assert budget["state"]["lost"] == 0
+    assert len(rows_of(tenant, len(rows))) == len(rows)
+
+
+def test_a_client_of_openai_that_leaves_at_any_event_is_counted_once_by_its_budget(
+    tenant: TenantInUse, upstream: Upstream
+) -> None:
+    ends = [None, *range(len(OPENAI_EVENTS) + 1)]
+    for end in ends:
+        sent = None if end is None else OPENAI_EVENTS[:end]
+        hang_up(tenant, upstream, f"left-{end}", sent, path="chat/completions", content=1)
+    found = rows_of(tenant, len(ends))
+    assert Counter(row["request_id"] for row in found) == Counter(f"left-{end}" for end in ends)
+    rows = {row["request_id"]: row for row in found}
+    for end in range(1, 5):
+        row = rows[f"left-{end}"]
+        assert (row["source"], row["usage"]["output"]) == ("estimated", min(end, 3))
+    for end in range(5, len(OPENAI_EVENTS) + 1):
+        row = rows[f"left-{end}"]
+        assert (row["source"], row["usage"]["input"], row["usage"]["output"]) == ("reported", 25, 15)
+    await_budget(tenant, found)
 
 
 def test_a_price_of_the_platform_counts_as_soon_as_the_change_has_reached_the_workers(
