@@ -1,5 +1,6 @@
 """What holds for every page: it is accessible, and what others typed is text."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from admin_app.ui.pages import PAGES
 from examples.demo_upstream.control import ControlledUpstream
 from shared.records.keys import ALL, records_key
 from shared.records.record import encoded
+from tests.browser.screenshots import TABS
 from tests.browser.seed import Seeded, seed
 from tests.records.lines import AI, line
 from tests.support.browser import DESKTOP, PHONE, Dashboard
@@ -70,7 +72,24 @@ SIGHTS = [
 def test_page_is_accessible_in_both_themes_on_desktops_and_phones(
     dashboard: Dashboard, seeded: Seeded, page: Any, sights: Any
 ) -> None:
-    opened = dashboard.open(seeded.path(page.path))
+    check_accessible(dashboard.open(seeded.path(page.path)), sights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tab", TABS)
+def test_tab_of_a_tenant_is_accessible_with_its_panel(dashboard: Dashboard, seeded: Seeded, tab: str) -> None:
+    opened = dashboard.open(seeded.path(f"/ui/tenants/<tenant_id>?tab={tab}"))
+    sights = SIGHTS[0].values[0]
+    check_accessible(opened, sights)
+    buttons = opened.locator("#page").get_by_role("button", name=re.compile("^(Add|Create) a "))
+    if buttons.count():
+        buttons.first.click()
+        opened.locator("dialog details").evaluate_all("all => all.forEach(one => (one.open = true))")
+        check_accessible(opened, sights)
+
+
+def check_accessible(opened: Page, sights: Any) -> None:
+    """Check what is shown in each of the sights, and that nothing scrolls sideways."""
     opened.evaluate(AXE_SCRIPT)
     found = {}
     for size, theme in sights:

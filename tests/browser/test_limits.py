@@ -5,9 +5,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from examples.demo_upstream.server import DemoUpstream
 from tests.support.browser import Dashboard
-from tests.support.gateway import RunningGateway
+from tests.support.commands import serving
+from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
+from tests.support.wait import until
 
 LIMITS = {"global": {"limit": 4, "window": "1h"}, "per_ip": {"limit": 9, "window": "1h"}}
 
@@ -38,3 +41,56 @@ def test_limits_are_listed_with_the_fullest_first_and_lead_to_their_rules(
     dashboard.open("/ui/limits")
     expect(rows).to_have_count(3)
     expect(page.get_by_label("Tenant", exact=True)).to_be_hidden()
+
+
+def make_calls(tenant: TenantInUse, count: int) -> None:
+    """Calls of a model with a price, until the ledger has them."""
+    with serving(DemoUpstream(0)) as port:
+        provider = {
+            "name": "demo",
+            "kind": "custom",
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "apis": ["openai.chat"],
+            "models": [{"id": "demo-small", "prices": {"input": "1000", "output": "1000"}}],
+        }
+        tenant.gateway.call("POST", f"/tenants/{tenant.id}/providers", json=provider)
+        tenant.gateway.call("POST", f"/tenants/{tenant.id}/rules", json={"path": "/demo", "ai": {}})
+        tenant.await_rule("/demo")
+        body = {"model": "demo-small", "messages": [{"role": "user", "content": "hello"}]}
+        for _ in range(count):
+            assert tenant.request("POST", "/demo/v1/chat/completions", json=body).status_code == 200
+    for _ in until(10.0):
+        rows = tenant.gateway.call("GET", f"/tenants/{tenant.id}/usage/rows").json()["rows"]
+        if len(rows) == count:
+            return
+
+
+@pytest.mark.slow
+def test_limits_are_tried_on_recorded_calls_and_errors_stand_at_their_fields(
+    dashboard: Dashboard, proxy: RunningGateway, tenant: TenantInUse
+) -> None:
+    dashboard.allow("422: .*/what-if")
+    make_calls(tenant, 3)
+    key = tenant.gateway.call("POST", f"/tenants/{tenant.id}/api-keys", json={"scopes": ["read"]}).json()
+    dashboard.log_in(key["key"])
+    page = dashboard.open(f"/ui/tenants/{tenant.id}?tab=limits")
+    card = page.get_by_role("region", name="Try limits", exact=True)
+    first, second = (card.get_by_role("group", name="A limit to try").nth(at) for at in range(2))
+    first.get_by_label("Unit").select_option("requests")
+    card.get_by_role("button", name="Add a limit").click()
+    second.get_by_label("Counts").select_option("per_model")
+    second.get_by_label("Model").fill("demo-*")
+    second.get_by_label("Limit", exact=True).fill("0.000001")
+    second.get_by_label("Unit").select_option("usd")
+    second.get_by_label("Per").fill("soon")
+    card.get_by_role("button", name="Try").click()
+    expect(first.locator(".error").filter(has_text="It is missing.")).to_be_visible()
+    expect(second.locator("[data-pointer$='/window'] .error")).not_to_be_empty()
+    first.get_by_label("Limit", exact=True).fill("2")
+    second.get_by_label("Per").fill("1h")
+    card.get_by_role("button", name="Try").click()
+    rows = card.locator("tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("Each API key2 per 1 min31 (33.3%)")
+    expect(rows.first).to_contain_text("first key 1")
+    expect(rows.last).to_contain_text("Model demo-*$0.000001 per 1 h33 (100.0%)")

@@ -3,6 +3,7 @@ import { amount, badge, h, meter, quantity, wait, whole } from "../../kit/dom.js
 import { read } from "../../kit/api.js";
 import { poll } from "../../kit/poll.js";
 import { dataTable } from "../../kit/table.js";
+import { whatIfCard } from "./what_if.js";
 
 const NEAR = 0.8;
 const UNITS = { requests: "requests", concurrent: "at the same time" };
@@ -36,7 +37,9 @@ function appliesTo(id) {
 const most = ({ limit, unit, window }) =>
   window ? `${quantity(limit, unit)} in ${window}` : `${whole(limit)} ${UNITS[unit] ?? unit}`;
 /** Fill `host` with the limits, and keep them new. Returns what ends that. */
-export async function showLimits(host, { id, base }) {
+export async function showLimits(host, context) {
+  const { id, base } = context;
+  const trial = await whatIfCard(context);
   const columns = [
     { key: "name", title: "Limit", sort: (row) => row.name, cell: (row) => h("b", {}, row.name) },
     { key: "used", title: "Used", sort: shareOf, cell: bar },
@@ -72,6 +75,7 @@ export async function showLimits(host, { id, base }) {
       ),
       table.node,
     ),
+    trial,
   );
   const polling = poll(load, { quiet: table.node });
   await polling.first;
