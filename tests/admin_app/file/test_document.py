@@ -1,6 +1,6 @@
 """The configuration as a file, and the JSON Schemas of files."""
 
-from pathlib import Path
+import re
 
 import jsonschema_rs
 from ruamel.yaml import YAML
@@ -10,14 +10,29 @@ from shared.documents.file.parse import parse_file
 from shared.plugins import load_catalogue
 from tests.admin_app.world import Api, Tenant, error_of
 from tests.documents.file.files import EXAMPLE
+from tests.support.gateway import ROOT
 
-CONFIG = Path(__file__).parents[3] / "config.yaml"
+CONFIG = ROOT / "config.yaml"
 
 
 def test_the_schema_of_a_file_needs_no_key_and_takes_the_example(api: Api) -> None:
     schema = api.client.get("/schemas/gateway-1.json")
     assert schema.status_code == 200, schema.text
     assert jsonschema_rs.validator_for(schema.get_json()).is_valid(EXAMPLE)
+
+
+def test_the_first_line_of_the_documented_file_leads_editors_to_its_schema(api: Api) -> None:
+    """As the language server of YAML reads it: a comment with the address, which it fetches without a key."""
+    page = (ROOT / "docs/how-to/files.md").read_text()
+    [text] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    modeline = re.match(r"# yaml-language-server: \$schema=http://localhost:8080(/\S+)\n", text)
+    assert modeline is not None
+    validator = jsonschema_rs.validator_for(api.client.get(modeline[1]).get_json())
+    document = YAML(typ="safe").load(text)
+    assert [str(one) for one in validator.iter_errors(document)] == []
+    document["tenants"]["acme"]["rules"]["chat"]["ai"] = {"provider": "openai-main"}
+    [error] = validator.iter_errors(document)
+    assert error.instance_path[:5] == ["tenants", "acme", "rules", "chat", "ai"]
 
 
 def test_the_schema_of_settings_takes_the_documented_ones_and_finds_a_wrong_name(api: Api) -> None:
