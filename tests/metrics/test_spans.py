@@ -128,11 +128,13 @@ def test_failure_of_any_kind_is_counted_told_once_and_ends_nothing(caplog: pytes
 
 def test_queue_that_closes_sends_what_waits_in_bounded_time() -> None:
     hangs = threading.Event()
-    queue = SpanQueue(lambda _: str(hangs.wait(30)))
+    queue = SpanQueue(lambda _: "" if hangs.wait(30) else "late")
     queue.put(finished())
     queue.start()
     for _ in until(5.0):
         if not queue._waiting:
             break
     queue.close()
+    assert queue._thread.is_alive()
     hangs.set()
+    queue._thread.join()  # else it goes on while other tests run
