@@ -198,7 +198,10 @@ async def test_proxy_may_count_budgets_and_the_admin_api_may_change_them(guarded
         store = BudgetStore(client)
         assert store.reset("tenant", "bud_1:0", actor="ops", row_id="reset", now=NOON) == 7
         assert store.names() == {"tenant": {"bud_1:0"}}
-        assert [one.used for _, one in store.snapshots("tenant", ["bud_1:0"])] == [0]
+        ((name, found),) = store.snapshots("tenant", ["bud_1:0"])
+        assert found.used == 0
+        assert store.repair("tenant", name, found, missing=5, actor="ops", row_id="repair", now=NOON)
+        assert [one.used for _, one in store.snapshots("tenant", [name])] == [5]
     assert guarded.acl_log() == []
 
 
