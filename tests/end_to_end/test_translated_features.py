@@ -1,13 +1,18 @@
 """What the gateway promises of requests to models holds where they are translated."""
 
 import json
+import threading
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
+from shared.translation.framing import write_event
 from tests.end_to_end.translated import SECRET, World, read_all, upstreams, world
+from tests.support.peer import Peer
+from tests.support.upstream import REQUEST, STREAM, hang, send
+from tests.support.upstream import chunk as framed
 from tests.support.wait import until
 from tests.translation.streams import chunk
 from tests.translation.test_coding_agents import AGENT, END, begin, calls
@@ -273,3 +278,38 @@ def test_log_record_and_metrics_say_what_was_translated(world: World) -> None:
             break
     record = gateway.call("GET", f"{url}/{found[0]['id']}").json()
     assert record["log"]["ai"]["translated"] == line["ai"]["translated"]
+
+
+def test_client_that_leaves_a_translated_stream_has_one_row_and_its_upstream_is_left(world: World) -> None:
+    upstream, left = world.upstreams["chat"], threading.Event()
+    began = STREAM + framed(write_event(chunk({"content": "Half a"}), "openai.chat"))
+
+    async def await_leaving(peer: Peer) -> None:
+        await peer.until_gone()
+        left.set()
+
+    upstream.plays([*REQUEST, send(began), await_leaving, hang])
+    identity = f"{world.tenant.id}-left"
+    body = {"model": "chat", "max_tokens": 9, "messages": TURN, "stream": True}
+    headers = {"X-Request-ID": identity}
+    response = world.tenant.request("POST", "/v1/messages", json=body, stream=True, headers=headers)
+    seen = b""
+    while b"Half a" not in seen:
+        seen += next(response.iter_content(None))
+    response.close()
+    assert left.wait(10)
+    url = f"/tenants/{world.tenant.id}/usage/rows?limit=100"
+    for _ in until(10):
+        rows = [
+            one
+            for one in world.tenant.gateway.call("GET", url).json()["rows"]
+            if one["request_id"] == identity
+        ]
+        if rows:
+            break
+    [row] = rows
+    assert (row["api"], row["source"], row["usage"]["output"] > 0) == (
+        "anthropic.messages",
+        "estimated",
+        True,
+    )

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from mitm_addons.event_streams import EventStream, StreamRejected
+from mitm_addons.event_streams import EventStream, StreamRejected, in_turns
 from mitm_addons.flows import SentBody
 from mitm_addons.stock.adapter import StockEventStream
 from shared.bodies.event_splitter import EventSplitter, event_splitter
@@ -89,3 +89,26 @@ def test_events_before_a_rejected_one_are_sent_for_a_long_piece() -> None:
 def test_an_engine_that_cannot_wait_gets_all_at_once() -> None:
     made, _, _ = stream(stock=True)
     assert made(SHORT) == [SHORT]
+
+
+async def test_other_tasks_run_while_a_long_piece_passes_in_turns() -> None:
+    pieces, turns = list[bytes](), 0
+
+    async def slow(piece: bytes) -> list[bytes]:
+        pieces.append(piece)
+        return [piece]
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(others())
+    for pass_on in (lambda piece: piece, slow):
+        passing = in_turns(pass_on)
+        assert b"".join(await cast(Any, passing(SHORT))) == SHORT
+    task.cancel()
+    assert b"".join(pieces) == SHORT
+    assert turns > len(pieces) > 10
+    assert in_turns(lambda piece: piece)(b"short") == b"short"

@@ -56,3 +56,10 @@ def test_table_says_for_each_row_what_it_becomes_or_what_to_do(client: str, upst
     assert all(bool(member.to) is (member.action != DROP) for member in rows)
     assert all(member.to.endswith(".") for member in rows if member.action == REJECT)
     assert (client, upstream) in pairs.TRANSLATIONS
+
+
+def test_clients_call_an_upstream_by_what_it_speaks_and_what_is_translated() -> None:
+    assert pairs.served_apis(["openai.embeddings"]) == {"openai.embeddings"}
+    translated = {CHAT, RESPONSES, MESSAGES, "anthropic.count_tokens"}
+    assert pairs.served_apis([MESSAGES]) == translated
+    assert pairs.served_apis([CHAT, "openai.audio"]) == {*translated, "openai.audio"}
