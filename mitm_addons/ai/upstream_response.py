@@ -11,7 +11,6 @@ from shared.http.sent_secrets import SentSecrets
 from shared.model.messages import Headers
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.ai_calls import AiCalls
-from shared.routing.ai_exchange import AiExchange
 
 _MAX_ID: Final = 256  # bytes of an upstream's request id
 
@@ -47,11 +46,9 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
     """Put the body for the client in the place of one that was collected."""
     if state.call.secrets is not None and not response.stream:
         _remove_secrets(response, state.call.secrets)
-    if state.ai is not None:
-        _end_ai(calls, state, state.ai, response)
-
-
-def _end_ai(calls: AiCalls, state: FlowState, ai: AiExchange, response: http.Response) -> None:
+    ai = state.ai
+    if ai is None:
+        return
     whole = None if response.stream else response.data.content
     body = calls.end_response(ai, whole)
     if isinstance(body, Rejection):

@@ -45,6 +45,7 @@ class AiExchange(PoolExchange):
     Attributes:
         route: the rule.
         call: the API and its path.
+        upstream_api: the API by which the present target is called.
         resolution: the targets for the name that was asked for; None before it is known.
         request: the request as the client sent it, once its model is known.
         document: the JSON of the request; None for another body.
@@ -113,6 +114,7 @@ class AiExchange(PoolExchange):
         super().__init__(tell)
         self.route = route
         self.call = call
+        self.upstream_api = call.api
         self._learned = learned or LearnedDemand.of(0)
         self._now = now
 
@@ -149,14 +151,11 @@ class AiExchange(PoolExchange):
         chosen = pool.targets[attempt.target.id]
         self.attempt, self.chosen = attempt, chosen
         if self.translations is not None:
-            self.translated_call, self.translated = self.translations.call(attempt.target.id), None
+            call = self.translated_call = self.translations.call(attempt.target.id)
+            self.upstream_api = self.call.api if call is None else call.call.api
+            self.translated = None
         upstream = self.route.upstream(chosen, attempt.key, self.call, self.translated_call)
         return ChosenUpstream(upstream, self._body(chosen, attempt, now), self)
-
-    @property
-    def upstream_api(self) -> str:
-        """The API by which the present target is called."""
-        return self.call.api if self.translated_call is None else self.translated_call.call.api
 
     @property
     def shared_provider(self) -> ProviderCalls | None:
@@ -234,7 +233,8 @@ class AiExchange(PoolExchange):
             model=(resolved.model, chosen.model),
             most_output=None if self.reservation is None else self.reservation.max_output,
             stream_usage=attempt.target.caps.stream_usage,
-            is_unable=self.unasked == provider.id or self.route.states.unable.has(provider.id, now),
+            is_unable=bool(document.get("stream"))
+            and (self.unasked == provider.id or self.route.states.unable.has(provider.id, now)),
         )
         return body
 
@@ -273,7 +273,7 @@ class AiExchange(PoolExchange):
     def for_client(self, body: bytes) -> bytes | Rejection:
         """A response that was collected, as the client gets it."""
         if self.translated is None:
-            return renamed_response(body, self.asked) if body and self.hides_target else body
+            return renamed_response(body, self.asked) if body and self.route.ai.hide_target else body
         try:
             return self.translated.whole(body)
         except BadResponse as error:
