@@ -1,7 +1,7 @@
 """Calls of addresses of tenants for which a request to the admin API waits.
 
-An address that does not respond keeps a thread for seconds, and there are few: a tenant could stop the API for
-all others. So a tenant has some at a time, and all tenants have as many as leave threads for others.
+An address that does not respond keeps a thread for seconds, and there are few: a tenant could stop the API
+for all others. So a tenant has some at a time, and all tenants have as many as leave threads for others.
 """
 
 from collections import Counter

@@ -52,11 +52,20 @@ class BudgetWarnings:
             yield Problem("/scope/key", "No active API key is this one, so the budget counts nothing.")
         if scope.user is not None and all(key.user != scope.user for key in active):
             yield Problem("/scope/user", "No active API key has this user, so the budget counts nothing yet.")
-        if scope.rule is not None and all(rule.id != scope.rule for rule in self._snapshot.rules):
-            yield Problem("/scope/rule", "There is no such rule, so the budget counts nothing.")
+        yield from self._without_rules(scope.rule)
         if scope.tags and all(scope.tags.items() - key.metadata.items() for key in active):
             detail = "No active API key has this metadata, so the budget counts nothing yet."
             yield Problem("/scope/tag", detail)
+
+    def _without_rules(self, id: str | None) -> Iterator[Problem]:
+        """A warning if no rule has requests that the budget counts: only those to models are counted."""
+        rules = [rule for rule in self._snapshot.rules if id in (None, rule.id)]
+        if id is not None and not rules:
+            yield Problem("/scope/rule", "There is no such rule, so the budget counts nothing.")
+        elif rules and all(rule.ai is None for rule in rules):
+            what = "This rule has" if id else "The rules have"
+            detail = f"{what} no `ai`, so the budget counts nothing yet. Budgets count calls of models."
+            yield Problem("/scope/rule" if id else "/scope", detail)
 
     def _unpriced(self, budget: Budget) -> Iterator[Problem]:
         """A warning if the price of some models is not known."""

@@ -320,6 +320,23 @@ class TestReferences:
         allowed = api.patch(f"{budgets}/{made['id']}", {"unpriced": "allow"}).get_json()["warnings"]
         assert "calls are not counted" in allowed[0]["detail"]
 
+    def test_rules_that_call_no_models_are_a_warning(self, api: Api, tenant: Tenant, budgets: str) -> None:
+        plain = api.rule(tenant, "/plain")
+        sent = {"limit": {"requests": 5}, "period": "day"}
+        made = [
+            api.create(budgets, sent | {"name": "all"}),
+            api.create(budgets, sent | {"name": "one", "scope": {"rule": plain["id"]}}),
+        ]
+        warnings = [(one["pointer"], one["detail"]) for each in made for one in each["warnings"]]
+        why = "so the budget counts nothing yet. Budgets count calls of models."
+        assert warnings == [
+            ("/scope", f"The rules have no `ai`, {why}"),
+            ("/scope/rule", f"This rule has no `ai`, {why}"),
+        ]
+        api.create(f"{tenant.url}/providers", PROVIDER)
+        api.create(f"{tenant.url}/rules", AI_RULE)
+        assert api.create(budgets, sent | {"name": "again"})["warnings"] == []
+
     def test_scope_that_no_key_fits_is_a_warning(self, api: Api, budgets: str) -> None:
         made = api.create(budgets, BUDGET | {"scope": {"user": "ann", "tag": {"project": "x"}}})
         assert [one["pointer"] for one in made["warnings"]] == ["/scope/user", "/scope/tag"]

@@ -201,7 +201,12 @@ class TestBudgets:
             budgets={"monthly": BUDGET, "ci only": BUDGET | {"scope": scope}},
         )
         result = applied(api, document)
-        assert result["warnings"] == []
+        # The only rule calls no models.
+        at = "/document/tenants/acme/budgets"
+        assert [one["pointer"] for one in result["warnings"]] == [
+            f"{at}/monthly/scope",
+            f"{at}/ci only/scope/rule",
+        ]
         made = {one["name"]: one for one in api.get(f"{tenant.url}/budgets").get_json()["budgets"]}
         monthly, of_ci = made["monthly"], made["ci only"]
         assert (monthly["owner"], monthly["scope"]) == ("platform", {})
