@@ -15,6 +15,7 @@ from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import budget_key, budget_keys
 from shared.usage.budget_store import BudgetSnapshot, BudgetStore
 from shared.usage.check.budgets import CountedRows, check_used, is_complete_since, rows_until
+from shared.usage.check.tenant import TenantLedger
 from shared.usage.keys import ledger_key
 from shared.usage.reader import Entry, UsageReader
 from shared.usage.row import REPAIR, Adjustment, LedgerRow
@@ -141,6 +142,15 @@ def test_difference_of_a_budget_is_shown_ends_with_2_and_is_repaired(
     else:
         assert "tenant: budgets compared: 0; not compared, because older rows are missing: 1.\n" in output
     assert check("--tenant", "nobody")[0] == 0
+
+
+def test_rows_that_are_written_during_the_check_are_no_difference(running: Server, client: Redis) -> None:
+    use(running, "a")
+    ledger = TenantLedger(UsageReader(client), BudgetStore(client), "tenant")
+    ledger.read()
+    use(running, "b")
+    (found,) = ledger.compare_budgets([NAME], NOON)
+    assert (found.snapshot.used, found.faults) == (14, [])
 
 
 def forget(client: Redis, lease: str) -> None:
