@@ -106,11 +106,17 @@ class CompiledBudget:
 
 
 class RuleBudgets:
-    """The budgets that may count the requests to one rule. One event loop uses it."""
+    """The budgets that may count the requests to one rule. One event loop uses it.
+
+    Attributes:
+        every: the budgets.
+        cap_output: whether one of them may lower the output that a request asks for.
+    """
 
     def __init__(self, budgets: Iterable[Budget], tenant_id: str, rule_id: str) -> None:
         compiled = [CompiledBudget(budget, tenant_id) for budget in budgets]
         self.every: Sequence[CompiledBudget] = [one for one in compiled if one.counts_rule(rule_id)]
+        self.cap_output = any(one.budget.cap_output for one in self.every)
         self._kept = BoundedDict[tuple[str | None, str, str], Sequence[CompiledBudget]](_MAX_KEPT)
 
     def of(

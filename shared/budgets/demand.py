@@ -131,22 +131,23 @@ def demand_of(
     members = document if isinstance(document, dict) else {}
     number = choices(call.api, members)
     estimate = estimate_request(document, size, call.api)
-    usage = Usage(input=round(estimate * factor) or 1)
+    input = round(estimate * factor) or 1
     if call.api in _WITHOUT_TEXT or not USAGE_FIELDS[call.api].texts:
-        usage = _of_pieces(usage, call, members, size=size, number=number)
+        usage = _of_pieces(Usage(input=input), call, members, size=size, number=number)
         usage = usage if usual_output is None else replace(usage, output=usual_output * number)
         return Demand(
             usual=usage, most=usage, estimate=estimate, choices=number, is_bounded=True, rates=rates
         )
     # A provider may read another one of several than the next provider does.
-    asked = max([found for name in _MOST_OUTPUT if (found := _number(members, name))], default=None)
+    numbers = [_positive(members[name]) for name in _MOST_OUTPUT if name in members]
+    asked = max([found for found in numbers if found], default=None) if numbers else None
     bounds = [one for one in (asked, max_output) if one is not None]
-    most = min(bounds, default=USUAL_OUTPUT) * number
+    most = (min(bounds) if bounds else USUAL_OUTPUT) * number
     usual = min((usual_output or USUAL_OUTPUT) * number, most)
     # `replace` would take ten times as long.
     return Demand(
-        usual=Usage(input=usage.input, output=usual),
-        most=Usage(input=usage.input, output=max(most, usual)),
+        usual=Usage(input=input, output=usual),
+        most=Usage(input=input, output=most),
         estimate=estimate,
         choices=number,
         is_bounded=asked is not None,
@@ -162,10 +163,10 @@ def choices(api: str, document: Any) -> int:
     """
     if not isinstance(document, dict):
         return 1
-    number = _count(document.get("n"))
+    number = _count(document["n"]) if "n" in document else 1
     if api == OPENAI_COMPLETIONS:
         number = max(number, _count(document.get("best_of"))) * _prompts(document.get("prompt"))
-    return min(number, MAX_ASKED)
+    return number if number < MAX_ASKED else MAX_ASKED
 
 
 def _count(value: Any) -> int:
@@ -190,11 +191,6 @@ def _of_pieces(usage: Usage, call: ApiCall, members: dict[str, Any], *, size: in
         text = members.get("input")
         return replace(usage, characters=len(text) if isinstance(text, str) else 0)
     return replace(usage, seconds=-(-size // BYTES_PER_SECOND)) if call.api == OPENAI_AUDIO else usage
-
-
-def _number(members: dict[str, Any], name: str) -> int | None:
-    """A positive number of a document; None if it has none."""
-    return _positive(members.get(name))
 
 
 def _positive(value: Any) -> int | None:

@@ -89,9 +89,8 @@ class LearnedDemand:
     def usual_output(self, key: str, model: str) -> int | None:
         """The output that 95 of 100 requests do not exceed; None as long as too few were seen."""
         outputs = self._outputs.get((key, model), ())
-        if len(outputs) < _ENOUGH:
-            return None
-        return sorted(outputs)[min(int(_USUAL_SHARE * len(outputs)), len(outputs) - 1)]
+        seen = len(outputs)
+        return sorted(outputs)[int(_USUAL_SHARE * seen)] if seen >= _ENOUGH else None
 
     def learn_output(self, key: str, model: str, output: int) -> None:
         """Remember the output of a response that is complete."""

@@ -176,17 +176,15 @@ class AiExchange(PoolExchange):
 
     def estimate(self, pool: ModelPool, asked: str) -> Demand:
         """The demand of the request to the targets of a pool, for the name of its model."""
-        day, learned = day_of(self._now()), self._learned
-        most = [target.caps.max_output for target in pool.pool.targets]
-        rates = [self.route.rates(one, day=day) for one in pool.targets.values()]
+        learned, tenant_id = self._learned, self.route.tenant_id
         return demand_of(
             self.call,
             self.document,
             len(self.request.body or b"") if self.request is not None else 0,
-            rates=() if self.route.is_clients else rates,
-            max_output=max([one for one in most if one is not None]) if all(most) else None,
-            usual_output=learned.usual_output(self.key_id or self.tenant_id, asked),
-            factor=learned.factor(self.tenant_id, asked),
+            rates=self.route.all_rates(pool, day_of(self._now())),
+            max_output=pool.max_output,
+            usual_output=learned.usual_output(self.key_id or tenant_id, asked),
+            factor=learned.factor(tenant_id, asked),
         )
 
     def admit(self, reservation: Reservation, found: tuple[Resolution, ModelPool] | None) -> None:

@@ -1,7 +1,6 @@
 """A compiled rule for AI: the targets that may serve a request, and the upstream and price of each call."""
 
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -16,13 +15,12 @@ from shared.model.config import CLIENT, ApiKey, Rule
 from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model, ProviderKey
-from shared.model.rule_timeouts import RuleTimeouts
 from shared.model.targets import Target as Origin
 from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
 from shared.routing.ai.translated import TranslatedCall, translated_calls
 from shared.routing.provider_calls import ProviderCalls
-from shared.routing.timeouts import UpstreamTimeouts
+from shared.routing.timeouts import UpstreamTimeouts, shortened
 from shared.routing.upstream import Upstream
 from shared.secrets.context import PLATFORM
 from shared.secrets.keyed_hash import keyed_hash
@@ -96,6 +94,8 @@ class ModelPool:
         targets: by their ids.
         fit: tells which targets cannot serve a request; None: all can serve every one, as far as is known.
         shared: the ids of the targets whose account at the provider several tenants share.
+        max_output: the most tokens that any of the targets writes; None: not known of all.
+        rates: by the day, the prices of all targets; that of the present day.
         translated: by the API of the client, the calls of the targets that do not speak it.
     """
 
@@ -105,6 +105,8 @@ class ModelPool:
     targets: Mapping[str, CompiledTarget]
     fit: Fit | None
     shared: frozenset[str]
+    max_output: int | None
+    rates: dict[str, Sequence[Rates | None]] = field(default_factory=dict)
     translated: dict[str, Mapping[str, TranslatedCall]] = field(default_factory=dict)
 
     def speaking(self, api: str) -> frozenset[str]:
@@ -233,6 +235,15 @@ class AiRoute:
             return compiled.rates[name]
         return compiled.rates.keep(name, self._find_rates(compiled.resolved, day, tier))
 
+    def all_rates(self, pool: ModelPool, day: str) -> Sequence[Rates | None]:
+        """The prices of all targets of a pool on a day, as `Demand.rates` has them."""
+        if self.is_clients:
+            return ()
+        if day not in pool.rates:
+            pool.rates.clear()
+            pool.rates[day] = [self.rates(one, day=day) for one in pool.targets.values()]
+        return pool.rates[day]
+
     def _find_rates(self, target: ResolvedTarget, day: str, tier: str) -> Rates | None:
         provider = target.provider.provider
         shipped = self._prices.rates(provider.kind, target.model, day=day, tier=tier)
@@ -273,6 +284,7 @@ class AiRoute:
         def state(target: Target) -> TargetState:
             return states.target(self.tenant_id, target.id, policy)
 
+        outputs = [one.caps.max_output for one in targets]
         has_choice = len(targets) > 1 or len(resolution.targets[0].provider.provider.keys) > 1
         return ModelPool(
             pool=Pool(targets, policy, state, secret=states.secret, worker=states.worker),
@@ -281,6 +293,7 @@ class AiRoute:
             targets={one.id: CompiledTarget.of(one) for one in resolution.targets},
             fit=Fit.of(targets),
             shared=frozenset(one.id for one in resolution.targets if self._is_shared(one.provider)),
+            max_output=max([one for one in outputs if one is not None]) if all(outputs) else None,
         )
 
     def _known_caps(self, target: ResolvedTarget) -> Mapping[str, Any]:
@@ -360,24 +373,6 @@ class AiRoute:
     def _times(self, target: ResolvedTarget) -> UpstreamTimeouts:
         """The timeouts of the provider, as far as the target and the rule do not shorten them."""
         return shortened(self._provider_times(target), target.timeouts, self._rule.timeouts)
-
-
-def shortened(base: UpstreamTimeouts, *others: RuleTimeouts) -> UpstreamTimeouts:
-    """The shortest of each timeout.
-
-    >>> shortened(UpstreamTimeouts(connect=5), RuleTimeouts(connect=1), RuleTimeouts(total=9)).connect
-    1
-    """
-    least = base
-    for one in others:
-        own = {name: getattr(one, name) for name in UpstreamTimeouts._fields}
-        shorter = {
-            name: time
-            for name, time in own.items()
-            if time is not None and time < (getattr(least, name) or math.inf)
-        }
-        least = least._replace(**shorter)
-    return least
 
 
 def _affinity(policy: PoolPolicy, tenant_id: str, secret: bytes) -> AffinityKeys | None:

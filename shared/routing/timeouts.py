@@ -4,6 +4,7 @@
 UpstreamTimeouts(connect=1, first_byte=600, idle=300, total=60)
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -42,3 +43,21 @@ class UpstreamTimeouts(NamedTuple):
             self.idle if own.idle is None else own.idle,
             self.total if own.total is None else own.total,
         )
+
+
+def shortened(base: UpstreamTimeouts, *others: RuleTimeouts) -> UpstreamTimeouts:
+    """The shortest of each timeout.
+
+    >>> shortened(UpstreamTimeouts(connect=5), RuleTimeouts(connect=1), RuleTimeouts(total=9)).connect
+    1
+    """
+    least = base
+    for one in others:
+        own = {name: getattr(one, name) for name in UpstreamTimeouts._fields}
+        shorter = {
+            name: time
+            for name, time in own.items()
+            if time is not None and time < (getattr(least, name) or math.inf)
+        }
+        least = least._replace(**shorter)
+    return least

@@ -8,7 +8,6 @@ Hindi 1.78, hexadecimal 1.31, base64 0.95, digits 0.91.
 import math
 import re
 from binascii import a2b_base64
-from collections.abc import Iterator
 from typing import Any, Final
 
 from shared.bodies.picture_size import MAX_LOOKED_AT, picture_size
@@ -32,11 +31,11 @@ def estimate_tokens(text: bytes) -> int:
     if not text:
         return 0
     rest = _RUN.sub(b"", text)
-    runs = len(text) - len(rest)
+    size, kept = len(text), len(rest)
     other = len(rest.translate(None, _ASCII))
     digits = len(rest.translate(None, _NOT_DIGITS))
-    plain = len(rest) - other - digits
-    per_other = _PER_FOREIGN if other > _FOREIGN_SHARE * len(text) else _PER_ACCENT
+    plain, runs = kept - other - digits, size - kept
+    per_other = _PER_FOREIGN if other > _FOREIGN_SHARE * size else _PER_ACCENT
     return round(plain / _PER_ASCII + digits / _PER_DIGIT + runs / _PER_RUN + other / per_other) or 1
 
 
@@ -87,15 +86,19 @@ def estimate_request(document: Any, size: int = 0, api: str = "") -> int:
     if not isinstance(document, dict):
         return -(-size // _BYTES_OF_SOUND) or 1
     text = "\n".join(texts_of(document)).encode(errors="replace")
-    messages = next((value for name in _LISTS if isinstance(value := document.get(name), list)), [])
-    tools = document.get("tools")
     tokens = sum([estimate_tokens(text[at : at + _SLICE]) for at in range(0, len(text), _SLICE)])
-    tokens += _PER_MESSAGE * sum([not isinstance(message, int) for message in messages])
-    tokens += sum([_written_tokens(document.get(name)) for name in _MAY_BE_TOKENS])
-    tokens += _PER_TOOL * len(tools) if isinstance(tools, list) else 0
-    return tokens + sum([_media(part, api) for part in _parts(messages)]) or 1
+    tokens += sum([_written_tokens(document[name]) for name in _MAY_BE_TOKENS if name in document])
+    found = [document[name] for name in _LISTS if name in document and type(document[name]) is list]
+    if found:
+        tokens += _PER_MESSAGE * sum([type(message) not in _NUMBERS for message in found[0]])
+        tokens += sum([_media(part, api) for part in _parts(found[0])])
+    if "tools" in document and type(document["tools"]) is list:
+        tokens += _PER_TOOL * len(document["tools"])
+    return tokens or 1
 
 
+# In a list of messages these are tokens of a text.
+_NUMBERS: Final = frozenset({int, bool})
 # Long texts are counted slice by slice, so that a thread that counts leaves time to others.
 _SLICE: Final = 65_536
 
@@ -108,15 +111,14 @@ def _written_tokens(value: Any) -> int:
     return sum([token.__class__ is int for some in (value, inner) for token in some])
 
 
-def _parts(messages: list[Any]) -> Iterator[dict[str, Any]]:
-    """The parts of messages, also those in the results of tools."""
-    nodes = [node for node in messages if isinstance(node, dict)]
-    while nodes:
-        node = nodes.pop()
-        yield node
+def _parts(messages: list[Any]) -> list[dict[str, Any]]:
+    """The parts of messages that say what they are, also those in the results of tools."""
+    nodes = [node for node in messages if type(node) is dict]
+    for node in nodes:  # those in a node are added behind it
         for name in _INNER:
-            if isinstance(value := node.get(name), list):
-                nodes += [part for part in value if isinstance(part, dict)]
+            if name in node and type(value := node[name]) is list:
+                nodes += [part for part in value if type(part) is dict]
+    return [node for node in nodes if "type" in node or "inlineData" in node]
 
 
 def _media(part: dict[str, Any], api: str) -> int:

@@ -56,6 +56,6 @@ def _request(resolution: Resolution, pool: ModelPool, ai: AiExchange, demand: De
         names=lambda: resolution.names,
         targets=lambda: [one.candidate(asked) for one in pool.targets.values()],
         demand=demand,
-        least_output=least_output(api, document),
+        least_output=least_output(api, document) if ai.route.budgets.cap_output else None,
         choices=demand.choices,
     )
