@@ -139,14 +139,15 @@ class BudgetAdmission:
             if asks and budget.unpriced != "allow":
                 return None
             amount = 0
-        most = one.number(self._now)
+        present = one.at(self._now)
+        most = present.number
         if asks and amount > most and not demand.is_bounded:
             least = demand.least_of(budget.unit) or 0
             if least < most:
                 output = demand.affordable(budget.unit, most - least) or 0
             amount = max(most, least)
         limit = one.limit(amount, self.id, self._now, asks=asks)
-        return Hold(compiled=one, name=one.name(self._now), limit=limit, asks=asks, output=output)
+        return Hold(compiled=one, name=present.name, limit=limit, asks=asks, output=output)
 
     def changed(self, exchange: Exchange) -> Exchange:
         """The exchange as other limits count it, once the request has changed."""
@@ -162,7 +163,7 @@ class BudgetAdmission:
     def _own_state(self, hold: Hold, state: LimitState) -> LimitState:
         if hold.asks:
             return state if state.remaining >= 0 else state._replace(remaining=0)
-        quota = Quota(hold.compiled.number(self._now), LEASE_MS)
+        quota = Quota(hold.compiled.at(self._now).number, LEASE_MS)
         used = state.limit.quota.limit - state.remaining
         limit = replace(hold.limit, quota=quota)
         return LimitState(limit, max(quota.limit - used, 0), state.reset_after_ms)

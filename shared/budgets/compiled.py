@@ -5,10 +5,11 @@ of that model or provider: so no target is called whose budget was not asked. In
 the target that served count what was used.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from shared.budgets.periods import Period, effective_limit, period_of
+from shared.budgets.periods import effective_limit, period_of
 from shared.core.globs import matches_glob
 from shared.core.memo import BoundedDict
 from shared.limits.values import BUDGET, MAX_UNITS, Limit, Quota, budget_key, budget_name
@@ -33,22 +34,47 @@ class Candidate(NamedTuple):
     names: tuple[str, ...]
 
 
+class Present(NamedTuple):
+    """A budget from `since` until before `until`, in which nothing of it changes.
+
+    Attributes:
+        since, until: seconds since the Unix epoch.
+        name: its name in rows of the ledger that are reserved then.
+        key: that of its limit.
+        number: its limit, with increases.
+        quota: the same as the limiter has it; of a budget that never rejects, the largest one.
+        resets_at: the end of its period in milliseconds; 0: it has none.
+    """
+
+    since: float
+    until: float
+    name: str
+    key: str
+    number: int
+    quota: Quota
+    resets_at: int
+
+
+#: What is asked of a budget that never rejects.
+_COUNTS_ONLY: Final = Quota(MAX_UNITS, LEASE_MS)
+
+
 class CompiledBudget:
-    """A budget of a tenant, with its present period.
+    """A budget of a tenant, as it is at present.
 
     Attributes:
         budget: the budget as stored.
         asks: whether it may reject a request. Another one only counts.
     """
 
-    __slots__ = ("_glob", "_period", "_tenant_id", "asks", "budget")
+    __slots__ = ("_glob", "_present", "_tenant_id", "asks", "budget")
 
     def __init__(self, budget: Budget, tenant_id: str) -> None:
         self.budget = budget
         self.asks = budget.on_spent != ALERT
         self._tenant_id = tenant_id
         self._glob = None if budget.scope.model is None else budget.scope.model.casefold()
-        self._period = Period(0, 0)
+        self._present: Present | None = None
 
     def counts_rule(self, rule_id: str) -> bool:
         """Whether it counts requests to a rule."""
@@ -72,35 +98,41 @@ class CompiledBudget:
         glob = self._glob
         return glob is None or any(matches_glob(glob, name.casefold()) for name in target.names)
 
-    def period(self, now: float) -> Period:
-        """The period of the time `now`, in seconds since the Unix epoch."""
-        start, end = self._period
-        if now < start or (end is not None and now >= end):
-            self._period = period_of(self.budget, now)
-        return self._period
+    def at(self, now: float) -> Present:
+        """The budget at the time `now`, in seconds since the Unix epoch."""
+        present = self._present
+        if present is None or not present.since <= now < present.until:
+            present = self._present = self._work_out(now)
+        return present
 
-    def name(self, now: float) -> str:
-        """Its name in rows of the ledger that are reserved at that time."""
-        return budget_name(self.budget.id, self.period(now).start)
-
-    def number(self, now: float) -> int:
-        """Its limit at that time, with increases."""
-        return min(effective_limit(self.budget, now), MAX_UNITS)
+    def _work_out(self, now: float) -> Present:
+        budget, (start, end) = self.budget, period_of(self.budget, now)
+        changes = [one.until for one in budget.increases if one.until is not None and one.until > now]
+        name, number = budget_name(budget.id, start), min(effective_limit(budget, now), MAX_UNITS)
+        return Present(
+            since=now,
+            until=min([*changes, math.inf if end is None else end]),
+            name=name,
+            key=budget_key(self._tenant_id, name),
+            number=number,
+            quota=Quota(number, LEASE_MS) if self.asks else _COUNTS_ONLY,
+            resets_at=0 if end is None else end * 1_000,
+        )
 
     def limit(self, amount: int, lease: str, now: float, *, asks: bool = True) -> Limit:
         """The limit that reserves an amount under a lease. Unless it `asks`, it never rejects."""
-        budget, end = self.budget, self.period(now).end
+        budget, present = self.budget, self.at(now)
         return Limit(
-            budget_key(self._tenant_id, self.name(now)),
-            Quota(self.number(now) if asks and self.asks else MAX_UNITS, LEASE_MS),
+            present.key,
+            present.quota if asks else _COUNTS_ONLY,
             scope=BUDGET,
             name=budget.name,
             window="",
-            cost=min(amount, MAX_UNITS),
+            cost=amount if amount < MAX_UNITS else MAX_UNITS,
             kind=BUDGET,
             lease=lease,
             on_error=budget.on_error,
-            resets_at=0 if end is None else end * 1_000,
+            resets_at=present.resets_at,
             unit=budget.unit,
         )
 

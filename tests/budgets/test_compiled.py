@@ -94,14 +94,14 @@ def test_a_limit_has_the_key_and_the_end_of_the_period() -> None:
 
 def test_a_period_ends_and_the_next_one_begins() -> None:
     one = CompiledBudget(budget(), "t1")
-    names = [one.name(now) for now in (NOW, JANUARY - 1, JANUARY, NOW)]
+    names = [one.at(now).name for now in (NOW, JANUARY - 1, JANUARY, NOW)]
     assert names == [f"bud_1:{start}" for start in (1796083200, 1796083200, JANUARY, 1796083200)]
 
 
 def test_a_budget_for_ever_has_no_end() -> None:
     one = CompiledBudget(budget(period="total", starts="2026-01-01"), "t1")
     assert one.limit(1, "rid", NOW).resets_at == 0
-    assert one.name(NOW) == one.name(NOW + 10**9)
+    assert one.at(NOW).name == one.at(NOW + 10**9).name
 
 
 def test_an_increase_raises_the_limit_while_it_lasts() -> None:

@@ -43,8 +43,9 @@ class BudgetShare:
 
     def end(self, limits: Iterable[Limit]) -> None:
         """Forget what was reserved: these requests are over, and their rows are settled."""
-        for limit in limits:
-            self._unsynced.pop((limit.key, limit.lease), None)
+        if self._unsynced:
+            for limit in limits:
+                self._unsynced.pop((limit.key, limit.lease), None)
 
     def unsynced(self) -> Sequence[Limit]:
         """The reservations of requests that go on, as far as Redis does not know them."""

@@ -59,10 +59,14 @@ class LeaseKeeper:
             if not known and limit.kind == BUDGET and limit.lease not in self._held.get(limit.key, {}):
                 self._unknown.add((limit.key, limit.lease))
             self._held.setdefault(limit.key, {})[limit.lease] = limit
-            self._unreleased.pop((limit.key, limit.lease), None)
-            self._uncanceled.pop((limit.key, limit.lease), None)
-            due = self._due.get(limit.key, now + _length(limit) * _RENEW_AFTER)
-            self._due[limit.key] = due if known else now
+            if self._unreleased:
+                self._unreleased.pop((limit.key, limit.lease), None)
+            if self._uncanceled:
+                self._uncanceled.pop((limit.key, limit.lease), None)
+            if not known:
+                self._due[limit.key] = now
+            elif limit.key not in self._due:
+                self._due[limit.key] = now + _length(limit) * _RENEW_AFTER
 
     async def release(self, limits: Sequence[Limit]) -> None:
         """Release slots. When Redis does not respond, `flush` does it later, and `StoreDown` is raised."""
