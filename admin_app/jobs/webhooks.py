@@ -34,6 +34,8 @@ PAUSES: Final = (60.0, 240.0, 900.0, 2_340.0)
 #: What waits for one webhook, and for all. What is beyond is dropped.
 MAX_WAITING: Final = 100
 MAX_ALL_WAITING: Final = 10_000
+#: What waits for one webhook of the platform about one tenant, which could make many.
+MAX_OF_TENANT: Final = 25
 # Alerts that are read at a time, and calls at a time, of all owners and of one.
 _READ: Final = 100
 _SLOTS: Final = 16
@@ -61,6 +63,8 @@ class Webhooks:
         self._term, self._position = 0, ""
         self._waiting: dict[str, Delivery] = {}
         self._running: dict[Future[Called | None], Delivery] = {}
+        # The number of calls, and that of the last one by webhook and tenant, as long as more wait.
+        self._calls, self._last = 0, dict[tuple[str, str], int]()
 
     def run(self, term: Term) -> None:
         """Read what happened, and send what is due. Raises `StoreDown`."""
@@ -88,7 +92,7 @@ class Webhooks:
             return False
         owners: dict[str, _Owned] = {}
         new: dict[str, Delivery] = {}
-        counts = Counter(one.webhook for one in self._waiting.values())
+        counts = Counter(name for one in self._waiting.values() for name in _counted(one))
         for entry_id, fields in entries:
             try:
                 alert = StoredAlert.parse(entry_id, fields)
@@ -96,11 +100,11 @@ class Webhooks:
                 logger.warning("The alert %s cannot be read: %s", entry_id.decode(), error)
                 continue
             for one in self._wanted(alert, owners):
-                counts[one.webhook] += 1
-                if counts[one.webhook] > MAX_WAITING or len(self._waiting) + len(new) >= MAX_ALL_WAITING:
-                    _count("dropped")
-                else:
+                if _has_room(one, counts) and len(self._waiting) + len(new) < MAX_ALL_WAITING:
+                    counts.update(_counted(one))
                     new[one.name] = one
+                else:
+                    _count("dropped")
         position = entries[-1][0].decode()
         self._deliveries.add(new.values(), position)
         self._position = position
@@ -124,6 +128,7 @@ class Webhooks:
                         alert=alert.id,
                         event=alert.kind,
                         body=alert.body.decode(),
+                        tenant=alert.tenant or "",
                     )
 
     def _owned(self, owner: str) -> _Owned:
@@ -141,19 +146,23 @@ class Webhooks:
         return _Owned(tenant.webhooks, frozenset(one.id for one in tenant.providers))
 
     def _start(self, term: Term) -> None:
-        """Start the calls that are due: new ones before those that failed."""
+        """Start the calls that are due: new ones before those that failed, and tenants in turns."""
         now = self._services.clock.now()
         running = {one.webhook for one in self._running.values()}
         busy = Counter(one.owner for one in self._running.values())
         under_way = {one.name for one in self._running.values()}
         due = [one for one in self._waiting.values() if one.next_at <= now and one.name not in under_way]
-        for one in sorted(due, key=lambda one: (one.tries, one.next_at)):
+        wanted = {_about(one) for one in due}
+        last = self._last = {name: number for name, number in self._last.items() if name in wanted}
+        for one in sorted(due, key=lambda one: (one.tries, last.get(_about(one), 0), one.next_at)):
             if len(self._running) >= _SLOTS or not term.is_held():
                 return
             if one.webhook in running or busy[one.owner] >= _OWNERS_SLOTS:
                 continue
             running.add(one.webhook)
             busy[one.owner] += 1
+            self._calls += 1
+            last[_about(one)] = self._calls
             self._fetch = self._fetch or self._services.open_fetch()
             self._running[self._pool.submit(self._send, one, self._fetch)] = one
 
@@ -210,6 +219,22 @@ class Webhooks:
             logger.warning(
                 "The webhook %s of %s did not take %s: %s", one.webhook, one.owner, one.id, called.error
             )
+
+
+def _about(one: Delivery) -> tuple[str, str]:
+    """The webhook of a delivery, and the tenant that it is about."""
+    return one.webhook, one.tenant
+
+
+def _counted(one: Delivery) -> tuple[str, tuple[str, str]]:
+    """Under which names a delivery that waits is counted."""
+    return one.webhook, _about(one)
+
+
+def _has_room(one: Delivery, counts: Counter[str | tuple[str, str]]) -> bool:
+    """Whether one more may wait."""
+    most = MAX_OF_TENANT if one.owner == PLATFORM else MAX_WAITING
+    return counts[one.webhook] < MAX_WAITING and counts[_about(one)] < most
 
 
 def _is_own(alert: StoredAlert, owned: _Owned) -> bool:

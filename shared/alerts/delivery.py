@@ -18,6 +18,7 @@ class Delivery:
         alert: the id of the alert.
         event: the kind of the alert.
         body: what is sent.
+        tenant: the tenant that it is about; empty: all.
         tries: the number of calls that failed.
         next_at: when it is sent next, in seconds since the Unix epoch.
     """
@@ -27,6 +28,7 @@ class Delivery:
     alert: str
     event: str
     body: str
+    tenant: str = ""
     tries: int = 0
     next_at: float = 0.0
 

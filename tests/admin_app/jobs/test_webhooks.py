@@ -11,7 +11,7 @@ import orjson
 import pytest
 import redis
 
-from admin_app.jobs.webhooks import MAX_WAITING, PAUSES, Webhooks
+from admin_app.jobs.webhooks import MAX_OF_TENANT, MAX_WAITING, PAUSES, Webhooks
 from shared.alerts.alert import Alert, breaker_opened, budget_reached, key_rejected, rule_faulted
 from shared.alerts.deliveries import DELIVERED, DELIVERIES, Deliveries
 from shared.alerts.stream import ADD, ALERTS, note_of
@@ -373,6 +373,17 @@ def test_what_waits_for_one_webhook_is_bounded(
     tell(client, *(reached(tenant.id, number) for number in range(MAX_WAITING + 5)))
     leading.job.run(leading.term)
     assert (client.hlen(DELIVERIES), dropped() - before) == (MAX_WAITING, 5)
+
+
+def test_tenant_with_many_alerts_neither_delays_nor_displaces_those_of_others(
+    api: Api, tenant: Tenant, receiver: Receiver, client: redis.Redis, leading: Leading
+) -> None:
+    before, other = dropped(), api.tenant("globex")
+    hook(api, "", receiver)
+    tell(client, *(reached(tenant.id, number) for number in range(MAX_WAITING + 5)), reached(other.id))
+    leading.run()
+    assert dropped() - before == MAX_WAITING + 5 - MAX_OF_TENANT
+    assert other.id in [one["tenant_id"] for one in receiver.bodies[:2]]
 
 
 def test_deleted_webhook_gets_nothing_more(
