@@ -9,7 +9,17 @@ import openai
 import pytest
 
 from shared.translation.framing import write_event
-from tests.end_to_end.translated import SECRET, World, read_all, upstreams, world
+from tests.end_to_end.translated import (
+    SECRET,
+    World,
+    events,
+    read_all,
+    said,
+    streamed,
+    upstreams,
+    world,
+    written,
+)
 from tests.support.peer import Peer
 from tests.support.upstream import REQUEST, STREAM, hang, send
 from tests.support.upstream import chunk as framed
@@ -22,43 +32,6 @@ __all__ = ["upstreams", "world"]  # fixtures
 
 TURN: Any = TURNS
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
-
-
-def said(text: str, stop: str = "end_turn", **members: Any) -> dict[str, Any]:
-    """A message of Anthropic's API."""
-    usage = {"input_tokens": 9, "output_tokens": 4}
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude"}
-    content = [{"type": "text", "text": text}]
-    return {**head, "content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage, **members}
-
-
-def written(text: str, finish: str = "stop") -> dict[str, Any]:
-    """A completion of OpenAI's chat."""
-    message = {"role": "assistant", "content": text}
-    usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-    choice = {"index": 0, "message": message, "finish_reason": finish}
-    return {"id": "chatcmpl-1", "created": 1, "model": "chat", "choices": [choice], "usage": usage}
-
-
-def streamed(*pieces: str) -> list[Any]:
-    """The same as a stream."""
-    return [*[chunk({"content": piece}) for piece in pieces], chunk({}, "stop"), END[1], END[2]]
-
-
-def events(*pieces: str) -> list[Any]:
-    """A message of Anthropic's API as a stream."""
-    deltas = [
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": one}}
-        for one in pieces
-    ]
-    return [
-        {"type": "message_start", "message": said("", usage={"input_tokens": 9, "output_tokens": 1}, content=[])},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *deltas,
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
-        {"type": "message_stop"},
-    ]  # fmt: skip
 
 
 def test_picture_schema_forced_tool_and_thinking_reach_the_other_api(world: World) -> None:

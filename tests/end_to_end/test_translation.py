@@ -7,8 +7,19 @@ import anthropic
 import openai
 import pytest
 
-from tests.end_to_end.translated import SECRET, World, read_all, upstreams, world
+from tests.end_to_end.translated import (
+    SECRET,
+    World,
+    events,
+    read_all,
+    said,
+    streamed,
+    upstreams,
+    world,
+    written,
+)
 from tests.support.models import CUT
+from tests.support.wait import until
 from tests.translation.test_sdks import SCHEMA, TURN, weather_of_anthropic, weather_of_openai
 
 __all__ = ["upstreams", "world"]  # fixtures
@@ -171,3 +182,81 @@ def test_stream_of_openai_that_fails_ends_with_one_error_for_the_sdk_of_anthropi
     assert [one.delta.text for one in seen if one.type == "content_block_delta"] == ["Half a"]
     text = read_all(world.tenant.request("POST", "/v1/messages", json={**asked, "stream": True}, stream=True))
     assert (text.count(b"event: error"), b"message_stop" in text) == (1, False)
+
+
+def response_of(text: str) -> dict[str, Any]:
+    """A response of OpenAI's responses API."""
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content}
+    usage = {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}
+    head = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "model": "responses",
+        "status": "completed",
+    }
+    return {**head, "output": [item], "usage": usage}
+
+
+def events_of_response(text: str) -> list[Any]:
+    """The same as a stream."""
+    made = response_of(text)
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    begun = {**made, "status": "in_progress", "output": [], "usage": None}
+    item = {**made["output"][0], "content": [], "status": "in_progress"}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    steps: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.content_part.added", **place, "part": part},
+        {"type": "response.output_text.delta", **place, "delta": text, "logprobs": []},
+        {"type": "response.output_text.done", **place, "text": text, "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": {**part, "text": text}},
+        {"type": "response.output_item.done", "output_index": 0, "item": made["output"][0]},
+        {"type": "response.completed", "response": made},
+    ]
+    return [{**one, "sequence_number": number} for number, one in enumerate(steps)]
+
+
+@pytest.mark.parametrize("model", ["chat", "claude", "responses"])
+def test_every_client_reaches_a_model_of_every_api(world: World, model: str) -> None:
+    world.model("chat", lambda one: streamed("Hi") if one.get("stream") else written("Hi"))
+    world.model("claude", lambda one: events("Hi") if one.get("stream") else said("Hi"))
+    world.model("responses", lambda one: events_of_response("Hi") if one.get("stream") else response_of("Hi"))
+    asked: Any = {"model": model, "messages": TURN}
+    with world.openai as client, world.anthropic as other:
+        whole = client.chat.completions.create(**asked)
+        with client.chat.completions.stream(**asked) as chunks:
+            chat = chunks.get_final_completion()
+        message = other.messages.create(**asked, max_tokens=99)
+        with other.messages.stream(**asked, max_tokens=99) as stream:
+            last = stream.get_final_message()
+        made = client.responses.create(model=model, input="Hello!", store=False)
+        with client.responses.stream(model=model, input="Hello!", store=False) as items:
+            response = items.get_final_response()
+    assert (whole.choices[0].message.content, chat.choices[0].message.content) == ("Hi", "Hi")
+    assert [block.text for one in (message, last) for block in one.content if block.type == "text"] == [
+        "Hi",
+        "Hi",
+    ]
+    assert (made.output_text, response.output_text) == ("Hi", "Hi")
+    assert whole.usage is not None
+    assert made.usage is not None
+    used = (
+        whole.usage.prompt_tokens,
+        message.usage.input_tokens,
+        last.usage.input_tokens,
+        made.usage.input_tokens,
+    )
+    assert used[0] == used[1] == used[3] == 9
+    rows = {}
+    for _ in until(10):
+        found = world.tenant.gateway.call("GET", f"/tenants/{world.tenant.id}/usage/rows?limit=100").json()[
+            "rows"
+        ]
+        rows = {(one["api"], one["stream"]) for one in found if one["model"] == model}
+        if len(rows) == 6:
+            break
+    assert len(rows) == 6
+    assert {one["source"] for one in found if one["model"] == model and one["status"] == 200} == {"reported"}

@@ -11,6 +11,8 @@ import requests
 
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.models import ModelUpstream
+from tests.translation.streams import chunk
+from tests.translation.test_coding_agents import END
 
 SECRET = "sk-provider-0123456789-of-the-gateway"
 MODELS: dict[str, list[str]] = {
@@ -82,3 +84,43 @@ def read_all(response: requests.Response) -> bytes:
     except requests.exceptions.ChunkedEncodingError:
         pass
     return body
+
+
+# What models say, in each API.
+
+
+def said(text: str, stop: str = "end_turn", **members: Any) -> dict[str, Any]:
+    """A message of Anthropic's API."""
+    usage = {"input_tokens": 9, "output_tokens": 4}
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude"}
+    content = [{"type": "text", "text": text}]
+    return {**head, "content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage, **members}
+
+
+def written(text: str, finish: str = "stop") -> dict[str, Any]:
+    """A completion of OpenAI's chat."""
+    message = {"role": "assistant", "content": text}
+    usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    return {"id": "chatcmpl-1", "created": 1, "model": "chat", "choices": [choice], "usage": usage}
+
+
+def streamed(*pieces: str) -> list[Any]:
+    """The same as a stream."""
+    return [*[chunk({"content": piece}) for piece in pieces], chunk({}, "stop"), END[1], END[2]]
+
+
+def events(*pieces: str) -> list[Any]:
+    """A message of Anthropic's API as a stream."""
+    deltas = [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": one}}
+        for one in pieces
+    ]
+    return [
+        {"type": "message_start", "message": said("", usage={"input_tokens": 9, "output_tokens": 1}, content=[])},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        *deltas,
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
+        {"type": "message_stop"},
+    ]  # fmt: skip
