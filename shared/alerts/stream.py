@@ -63,7 +63,7 @@ class StoredAlert(NamedTuple):
 
     @property
     def milliseconds(self) -> int:
-        """When it was written, by the clock of Redis, since the Unix epoch."""
+        """The time when it was written, by the clock of Redis, since the Unix epoch."""
         return int(self.id.partition("-")[0])
 
     @property

@@ -1,4 +1,4 @@
-"""How much output a stream may still bring: what was reserved, what was seen, and when to ask for more.
+"""The output that a stream may still bring: what was reserved, what was seen, and when to ask for more.
 
     reserved >= seen + next --> the next events pass
     3/4 of it are seen      --> more is asked for, while the stream goes on

@@ -33,7 +33,7 @@ _WITHOUT_TEXT: Final = frozenset({OPENAI_IMAGES, OPENAI_AUDIO})
 
 
 def amount_of(unit: str, usage: Usage, cost_nano: int | None) -> int | None:
-    """How much of a unit was used; None for money if the price is not known.
+    """The used amount of a unit; None for money if the price is not known.
 
     >>> [amount_of(unit, Usage(input=5, output=2), 70) for unit in (TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, USD)]
     [7, 5, 2, 70]
@@ -82,11 +82,11 @@ class Demand:
         return None if usual is None or least is None else Expected(usual, least)
 
     def amount(self, unit: str, usage: Usage) -> int | None:
-        """How much of a unit some usage is, at the highest price; None for money if a price is not known."""
+        """The amount of a unit in some usage, at the highest price; None if a price is not known."""
         return amount_of(unit, usage, self._cost(usage) if unit == USD else None)
 
     def output_amount(self, unit: str, tokens: int) -> int:
-        """How much of tokens or money so many more tokens of output are; 0 if their price is not known."""
+        """The tokens or the money that so many more tokens of output are; 0 if their price is not known."""
         if unit != USD:
             return tokens
         without = replace(self.usual, output=0)  # the input decides about the price of a token

@@ -18,7 +18,7 @@ _MAX_MODELS: Final = 4_096
 
 
 class BytesPerToken:
-    """How many bytes a token of each model has, as far as its responses have shown.
+    """The bytes of a token of each model, as far as its responses have shown.
 
     >>> learned = BytesPerToken()
     >>> learned.learn("openai/gpt-6", size=3_000, output=1_000, reasoning=0)

@@ -67,7 +67,7 @@ def _bounds(period: str, day: date, starts: date) -> tuple[date, date]:
 
 
 def _midnight(day: date, zone: tzinfo) -> int:
-    """When a day begins. Where clocks are put forward at midnight, it is that moment.
+    """The time when a day begins. Where clocks are put forward at midnight, it is that moment.
 
     No zone has put them forward over midnight since 1970.
     """

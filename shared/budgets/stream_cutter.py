@@ -21,7 +21,7 @@ _MAX_OPEN: Final = 1024 * 1024
 
 
 class Text(NamedTuple):
-    """How much generated text there is in some events: its pieces that are not empty, and their bytes."""
+    """The generated text in some events: its pieces that are not empty, and their bytes."""
 
     pieces: int
     size: int

@@ -59,7 +59,7 @@ def can_try(spec: LimitSpec) -> bool:
 
 
 def began_at(row: LedgerRow) -> float:
-    """When the request of a row began."""
+    """The time when the request of a row began, in seconds since the Unix epoch."""
     return row.time - row.duration_ms / 1000
 
 

@@ -78,7 +78,7 @@ def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str
 
 
 def mode_header(decision: Decision) -> Mapping[str, str]:
-    """How limits were counted while Redis did not respond: ``local``, or not at all (``open``)."""
+    """The header about counts without Redis: in this process (``local``), or not at all (``open``)."""
     if not decision.degraded:
         return EMPTY
     is_open = all(state.limit.on_error == OPEN for state in decision.states)

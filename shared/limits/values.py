@@ -142,7 +142,7 @@ class Limit:
 
     @property
     def units(self) -> int:
-        """How much of the limit one request uses: its cost, or one slot."""
+        """The part of the limit that one request uses: its cost, or one slot."""
         return 1 if self.kind == CONCURRENT else self.cost
 
 
@@ -173,7 +173,7 @@ class LimitState(NamedTuple):
 
     @property
     def retry_after_ms(self) -> int:
-        """How long a client waits after this limit rejected it, or `NEVER`."""
+        """The milliseconds that a client waits after this limit rejected it, or `NEVER`."""
         if self.limit.kind == CONCURRENT and self.reset_after_ms != NEVER:
             return CONCURRENT_RETRY_MS
         return self.reset_after_ms

@@ -9,7 +9,7 @@ from shared.core.errors import Invalid, Problem, did_you_mean
 from shared.core.json_pointer import escape_step
 from shared.model.config import SHADOW, PluginConfig, Rule, Stage, Tenant, Tier
 from shared.model.sealed import Sealed
-from shared.pipeline.plugin import Plugin, Reserve, ResolvedEntry
+from shared.pipeline.plugin import BeginAdmission, Plugin, ResolvedEntry
 
 Catalogue = Mapping[str, type[Plugin]]
 #: Makes the plugin of an entry. Raises `Invalid`.
@@ -143,7 +143,9 @@ def resolve_chain(
     return resolved
 
 
-def budget_entry(catalogue: Catalogue, tenant_id: str, rule_id: str, reserve: Reserve) -> ResolvedEntry:
+def budget_entry(
+    catalogue: Catalogue, tenant_id: str, rule_id: str, begin_admission: BeginAdmission
+) -> ResolvedEntry:
     """The entry with which the rate limiter asks budgets: behind all others, where it has no other entry."""
     plugin = catalogue["rate_limiter"]()
     return ResolvedEntry(
@@ -156,7 +158,7 @@ def budget_entry(catalogue: Catalogue, tenant_id: str, rule_id: str, reserve: Re
         origin="budgets",
         tenant_id=tenant_id,
         rule_id=rule_id,
-        reserve=reserve,
+        begin_admission=begin_admission,
     )
 
 

@@ -340,7 +340,7 @@ class Plugin:
 
 #: Begins the admission of a request by the budgets of its rule: of the request, the id of its row, and the
 #: time of Redis. None: no budget counts it.
-Reserve = Callable[[Exchange, str, float], BudgetAdmission | None]
+BeginAdmission = Callable[[Exchange, str, float], BudgetAdmission | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,7 +359,7 @@ class ResolvedEntry:
         rule_id: the rule, to which its counters belong.
         is_shadow: it never acts; what it would do is noted.
         serves_models: its rule is one for AI, so that requests use tokens and money.
-        reserve: begins the admission of a request by budgets; None: the entry has no budgets.
+        begin_admission: begins the admission of a request by budgets; None: the entry has no budgets.
     """
 
     plugin: Plugin
@@ -373,7 +373,7 @@ class ResolvedEntry:
     rule_id: str
     is_shadow: bool = False
     serves_models: bool = True
-    reserve: Reserve | None = None
+    begin_admission: BeginAdmission | None = None
 
 
 __all__ = [

@@ -57,11 +57,11 @@ from shared.limits.values import (
 from shared.model.budgets import METERED, TOKENS
 from shared.pipeline.plugin import (
     CONTINUE,
+    BeginAdmission,
     Continue,
     Exchange,
     Plugin,
     Reject,
-    Reserve,
     ResolvedEntry,
     Tools,
     Verdict,
@@ -142,7 +142,7 @@ class RateLimiter(Plugin):
     _demanding: Sequence[CompiledLimit]
     _has_chosen: bool
     _has_slots: bool
-    _reserve: Reserve | None = None
+    _begin_admission: BeginAdmission | None = None
     _time: Callable[[], float]
     _is_metered: bool
     _families: Sequence[str]
@@ -173,8 +173,9 @@ class RateLimiter(Plugin):
     @staticmethod
     def limits_of(entries: Iterable[ResolvedEntry]) -> tuple[CompiledLimit, ...]:
         """The limits of all `entries`."""
-        own = [entry for entry in entries if entry.reserve is None]
-        return merged(limit for entry in own for limit in cast(RateLimiter, entry.plugin)._at(entry))
+        return merged(
+            limit for entry in _own(entries) for limit in cast(RateLimiter, entry.plugin)._at(entry)
+        )
 
     @classmethod
     def merge(cls, entries: Sequence[ResolvedEntry]) -> Self:
@@ -191,11 +192,12 @@ class RateLimiter(Plugin):
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
         together._is_metered = any(spec.is_metered for spec in specs)
         together._has_slots = any(spec.kind == CONCURRENT for spec in specs)
-        together._reserve = next((entry.reserve for entry in entries if entry.reserve is not None), None)
-        if together._reserve is not None:
+        begins = [begin for entry in entries if (begin := entry.begin_admission) is not None]
+        if begins:
+            together._begin_admission = begins[0]
             together.reads = frozenset({"headers", "body"})
-        together.has_cleanup = together._has_slots or together._is_metered or together._reserve is not None
-        found = (cast(RateLimiter, entry.plugin).headers for entry in entries if entry.reserve is None)
+        together.has_cleanup = together._has_slots or together._is_metered or bool(begins)
+        found = (cast(RateLimiter, entry.plugin).headers for entry in _own(entries))
         families = [one for one in found if one is not None]
         together._families = [name for some in families for name in some] if families else FAMILIES
         return together
@@ -218,10 +220,10 @@ class RateLimiter(Plugin):
         except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
         lease = next(self._leases) if self._has_slots else ""
-        if self._is_metered or self._reserve is not None:
+        if self._is_metered or self._begin_admission is not None:
             await _estimate(exchange)
-        if self._reserve is not None:
-            budgets = self._reserve(exchange, secrets.token_hex(16), self._time())
+        if self._begin_admission is not None:
+            budgets = self._begin_admission(exchange, secrets.token_hex(16), self._time())
             if budgets is not None:
                 return await self._budgeted(exchange, models, lease, budgets)
         charged = self._charges(exchange, models, lease)
@@ -317,7 +319,7 @@ class RateLimiter(Plugin):
         if decision.degraded:
             headers |= mode_header(decision)
         if decision.violated is None:
-            slots = _slots(charge.limit for charge in charged) if self._has_slots else ()
+            slots = [one.limit for one in charged if one.limit.kind == CONCURRENT] if self._has_slots else ()
             kept = {"charged": decision} if self._is_metered else EMPTY
             return Continue({"headers": headers, "slots": slots, **kept, **_noted(decision)})
         wait_ms = decision.retry_after_ms
@@ -366,6 +368,11 @@ class RateLimiter(Plugin):
                 )
 
 
+def _own(entries: Iterable[ResolvedEntry]) -> Iterator[ResolvedEntry]:
+    """The entries that have settings: not the one that only asks budgets."""
+    return (entry for entry in entries if entry.begin_admission is None)
+
+
 async def _estimate(exchange: Exchange) -> None:
     """Let a thread estimate the use of a long request: it takes milliseconds, which others would wait."""
     request = exchange.request
@@ -385,10 +392,6 @@ def _unpriced(model: str) -> Reject:
         "model of its provider, or ask for another model."
     )
     return Reject(STATUS["unpriced_model"], "unpriced_model", message)
-
-
-def _slots(limits: Iterable[Limit]) -> Sequence[Limit]:
-    return [limit for limit in limits if limit.kind == CONCURRENT]
 
 
 def _noted(decision: Decision) -> Mapping[str, object]:

@@ -1,1 +1,1 @@
-"""How much of a model a request used, and its price."""
+"""The use of models by requests, and its price."""

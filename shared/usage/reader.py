@@ -49,7 +49,7 @@ class Entry(NamedTuple):
 
     @property
     def written(self) -> float:
-        """When it was written, in seconds since the Unix epoch."""
+        """The time when it was written, in seconds since the Unix epoch."""
         return int(self.id.partition("-")[0]) / 1000
 
     @property

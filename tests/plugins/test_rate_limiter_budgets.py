@@ -40,7 +40,7 @@ class BudgetGate(Gate):
         rule = RuleBudgets(budgets, self.tenant, self.rule)
         self.made: list[BudgetAdmission] = []
 
-        def reserve(exchange: Exchange, id: str, now: float) -> BudgetAdmission | None:
+        def begin(exchange: Exchange, id: str, now: float) -> BudgetAdmission | None:
             if exchange.metered is None:
                 return None
             asked = request or model_request()
@@ -51,7 +51,7 @@ class BudgetGate(Gate):
             entry(RateLimiter.parse(settings), origin=origin, tenant_id=self.tenant, rule_id=self.rule)
             for origin, settings in limits
         ]
-        own = budget_entry({"rate_limiter": RateLimiter}, self.tenant, self.rule, reserve)
+        own = budget_entry({"rate_limiter": RateLimiter}, self.tenant, self.rule, begin)
         assert own.priority > 999
         self.plugin = RateLimiter.merge([*parsed, own])
         self.plugin.start(Tools(limiter, cast(Any, None), limiter._clock, redis_time=lambda: NOW))

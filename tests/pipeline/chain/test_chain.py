@@ -48,11 +48,11 @@ class TestEffectiveChain:
 
 
 def test_the_entry_of_budgets_runs_behind_all_others() -> None:
-    def reserve(exchange: Exchange, id: str, now: float) -> None:
+    def begin(exchange: Exchange, id: str, now: float) -> None:
         return None
 
-    found = budget_entry({"rate_limiter": Asking}, "t1", "r1", reserve)
-    assert (found.stage, found.origin, found.reserve) == (Stage.PRE_REQUEST, "budgets", reserve)
+    found = budget_entry({"rate_limiter": Asking}, "t1", "r1", begin)
+    assert (found.stage, found.origin, found.begin_admission) == (Stage.PRE_REQUEST, "budgets", begin)
     assert found.priority == 1000
 
 
