@@ -20,7 +20,7 @@ class Allowance:
     """The output that one stream may bring.
 
     Attributes:
-        reserved: the tokens that the budgets have set aside for its output.
+        reserved: the tokens of output that are reserved.
         seen: those that passed.
         is_asking: more was asked for, and the reply has not come.
         is_last: no more will be granted, so the stream ends where the reservation does.

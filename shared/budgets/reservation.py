@@ -65,7 +65,7 @@ class Reservation:
         demand: what the request may use.
         model: the model that takes the place of the one asked for; empty: none does.
         max_output: the most tokens of output that the upstream is asked for; None: as the client asks.
-        is_unreserved: Redis did not take part, so nothing is set aside there.
+        is_unreserved: Redis did not take part, so nothing is reserved there.
         states: the states of the budgets when the request was admitted.
         counted: what each budget counts, by `Hold.name`; empty before the end.
     """
@@ -87,7 +87,7 @@ class Reservation:
 
     @property
     def output(self) -> int | None:
-        """The tokens of output that all budgets have set aside; None if none of them counts output."""
+        """The tokens of output that all budgets have reserved; None if none of them counts output."""
         metered = [hold.output for hold in self.holds if hold.is_metered]
         return min(metered) if metered else None
 
@@ -109,7 +109,7 @@ class Reservation:
         return {hold.limit.key: self.counted.get(hold.name, 0) for hold in self.holds}
 
     def more(self, tokens: int, rates: Rates | None, *, without: Collection[str] = ()) -> Sequence[Limit]:
-        """The limits that set aside so many more tokens of output, at the prices of the present target.
+        """The limits that reserve so many more tokens of output, at the prices of the present target.
 
         Those of the names in `without` have no more.
         """

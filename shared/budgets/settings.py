@@ -15,7 +15,7 @@ from shared.core.fields import Pattern, Strict, choice, flag, text, validated
 from shared.model.amounts import MAX_AMOUNT, UNITS, Amount, amount_text, format_amount, parse_amount
 from shared.model.budgets import ALERT, CUT, DOWNGRADE, FINISH, REJECT, USD, Budget, BudgetScope
 
-#: The shares of a limit that raise an alert, in percent, if a budget does not say others.
+#: The percentages of a limit that raise an alert, if a budget does not name others.
 DEFAULT_AT: Final = (50, 80, 95)
 #: The most of them, and the most names of metadata in a scope.
 MAX_ALERTS: Final = 10

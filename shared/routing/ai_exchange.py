@@ -66,7 +66,7 @@ class AiExchange(PoolExchange):
         usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
             prices and the sum also when they are not known.
         key_id: the API key of the client; empty: none.
-        reservation: what budgets have set aside; None: no budget counts the request.
+        reservation: the holds of budgets; None: no budget counts the request.
         cutter: lets a stream pass while its budgets do; None: they do not count its output.
         translations: those of the request; None: all targets speak the API of the client.
         translated_call: how the present target is called; None: it speaks the API of the client.
