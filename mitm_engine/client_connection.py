@@ -302,6 +302,8 @@ class ClientConnection(asyncio.Protocol):
         """Close soon if there is no request; one that the client has already sent is still served."""
         if self.is_idle:
             self._await_last_request()
+        elif self._closing is not None:
+            self._closing.hurry()
 
     def _close_idle(self, now: float) -> None:
         """Close, unless bytes have arrived that the loop has not read yet. Reject an incomplete head."""

@@ -3,7 +3,8 @@
 A connection that waits for a request may get one just when it is closed, and that request is lost. So a
 worker that drains announces the close in each response (`Connection: close`), and waits on each connection
 whose last response did not announce it: `WorkerState.last_request` says how long. No connection is closed
-while bytes of its client are unread.
+while bytes of its client are unread, unless they are the rest of a request that has its response: a drain waits
+for those as short as for a client that is not known.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ class Closing:
         self._client = client
         self._worker = worker
         self._left: float = LINGER_BYTES
-        self._taken = -1
+        self._taken, self._end_at = -1, NEVER
 
     def linger(self, rest: float, seconds: float, min_rate: int) -> None:
         """Read the rest of a request that was not read as a whole, then close.
@@ -44,11 +45,18 @@ class Closing:
         self._left += rest
         self._checked, self._min_rate = self._left, min_rate
         self._end_at = asyncio.get_running_loop().time() + seconds
+        if self._worker.is_draining:
+            self.hurry()
         client.arm(LINGER, self._check)
         if client.transport.can_write_eof():
             with contextlib.suppress(OSError):  # the client has left; asyncio's own loop raises that here
                 client.transport.write_eof()
         client.resume()
+
+    def hurry(self) -> None:
+        """Let the client send no longer than a drain waits for requests."""
+        seconds = max(LINGER, self._worker.last_request)
+        self._end_at = min(self._end_at, asyncio.get_running_loop().time() + seconds)
 
     def _check(self, now: float) -> None:
         if now >= self._end_at or self._checked - self._left < self._min_rate * LINGER:

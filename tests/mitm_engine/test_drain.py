@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from mitmproxy import http
 
 from mitm_engine import engine
-from mitm_engine.options import Options
-from tests.mitm_engine.world import Streaming, World, gated, world
+from mitm_engine.options import Options, Terms
+from tests.mitm_engine.world import On, Streaming, World, gated, world
 from tests.support.certificates import Authority
 from tests.support.client import request, tls_client
 from tests.support.upstream import CHUNKED, chunk, sized
@@ -105,6 +106,41 @@ async def test_requests_that_were_sent_together_are_all_served_during_a_drain() 
             assert [one.closes for one in (first, second, third)] == [False, False, True]
             assert await client.ended() == b""
         assert [flow.request.path for flow in w.recorder.flows] == ["/1", "/2", "/3"]
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "during"])
+async def test_drain_does_not_wait_for_the_rest_of_a_body_that_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """Its request has its response, before the drain or during it."""
+    for module in ("closing", "client_connection", "exchange.exchange"):
+        monkeypatch.setattr(f"mitm_engine.{module}.LINGER", 0.1)
+    go = asyncio.Event()
+
+    async def reject(flow: http.HTTPFlow) -> None:
+        await go.wait()
+        flow.response = http.Response.make(401, b"no")
+
+    options = Options(drain_timeout=LONG, min_rate=100)
+    async with world(On(requestheaders=reject), options=options, terms=Terms(linger=60.0)) as w:
+        client = await w.client(request("/", "POST", b"", "Content-Length: 500000000"))
+
+        async def upload() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    await client.send(bytes(2000))
+                    await asyncio.sleep(0.01)
+
+        uploading = asyncio.ensure_future(upload())
+        await until_true(lambda: w.engine.metrics.in_flight == 1)
+        if not is_late:
+            go.set()
+            assert (await client.response()).status == 401
+        async with draining(w):
+            if is_late:
+                go.set()
+                assert (await client.response()).status == 401
+        uploading.cancel()
 
 
 async def next_round(w: World) -> None:
