@@ -286,3 +286,45 @@ def test_client_that_leaves_a_translated_stream_has_one_row_and_its_upstream_is_
         "estimated",
         True,
     )
+
+
+def test_claude_code_works_with_a_model_of_openai(world: World) -> None:
+    """Its requests have blocks of system text, cache marks, thinking, betas and an id of the session."""
+    upstream = world.model("chat", lambda _: [calls(begin(0, "Bash", '{"command":"ls"}')), *END])
+    cached = {"type": "ephemeral"}
+    body = {
+        "model": "chat",
+        "max_tokens": 32_000,
+        "stream": True,
+        "system": [
+            {"type": "text", "text": "x-anthropic-billing-header: cc_version=2; cch=1;"},
+            {"type": "text", "text": "You are Claude Code.", "cache_control": cached},
+        ],
+        "messages": [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "List the files.", "cache_control": cached}],
+            }
+        ],
+        "tools": [{"name": "Bash", "input_schema": {"type": "object"}, "cache_control": cached}],
+        "thinking": {"type": "adaptive"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "metadata": {"user_id": '{"session_id":"1"}'},
+        "temperature": 1,
+    }
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "a,b", "x-api-key": world.tenant.key}
+    url = "/v1/messages?beta=true"
+    found = world.tenant.request("POST", url, json=body, headers={**headers, "Authorization": None})
+    assert found.status_code == 200, found.text
+    names = [line[7:] for line in found.text.splitlines() if line.startswith("event: ")]
+    assert (names[0], names[-1], "error" in names) == ("message_start", "message_stop", False)
+    assert '"name":"Bash"' in found.text
+    sent, last = upstream.asked[-1], upstream.last
+    assert sent["messages"][0] == {"role": "system", "content": "You are Claude Code."}
+    assert sent["tools"][0]["function"]["name"] == "Bash"
+    assert (sent["reasoning_effort"], len(sent["prompt_cache_key"])) == ("high", 32)
+    assert (last.target, last.all("anthropic-beta"), last.all("anthropic-version")) == (
+        "/v1/chat/completions",
+        [],
+        [],
+    )
