@@ -3,8 +3,8 @@
 A connection that waits for a request may get one just when it is closed, and that request is lost. So a
 worker that drains announces the close in each response (`Connection: close`), and waits on each connection
 whose last response did not announce it: `WorkerState.last_request` says how long. No connection is closed
-while bytes of its client are unread, unless they are the rest of a request that has its response: a drain waits
-for those as short as for a client that is not known.
+while bytes of its client are unread, unless they are the rest of a request that has its response: a worker
+that drains reads those for a short time only.
 """
 
 import asyncio
