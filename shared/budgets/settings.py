@@ -177,7 +177,7 @@ class BudgetSettings(Strict):
         "p95",
         "max",
         default="p95",
-        description="The output that a request without a maximum reserves: the usual one, or the most.",
+        description="The output that a request reserves: what is usual for its key and model, or the most.",
     )
     cap_output = flag(False, "true: the maximum output of a request is lowered to what is left.")
     unpriced = choice(

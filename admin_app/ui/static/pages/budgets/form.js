@@ -143,7 +143,7 @@ function moreFields(budget) {
   return {
     at: field("Alerts at percent", at, half("/at", "Webhooks are told.", { read: percents })),
     overrun: pick("A stream when nothing is left", "overrun", OVERRUN),
-    reserve: pick("Reserve without a maximum", "reserve", RESERVE, "For calls that set none."),
+    reserve: pick("Reserve", "reserve", RESERVE, "The output of a call, before it is known."),
     on_error: pick("While Redis does not respond", "on_error", ON_ERROR),
     unpriced: pick("Calls without a known price", "unpriced", UNPRICED, "For a limit in US dollars."),
     cap_output: toggle("Cap the output", budget.cap_output,
