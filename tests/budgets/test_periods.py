@@ -87,6 +87,13 @@ def test_total_never_ends() -> None:
     assert period_of(budget("total"), 5.0) == (0, None)
 
 
+def test_total_begins_again_on_its_first_day() -> None:
+    whole = budget("total", "Europe/Berlin", starts="2026-12-01")
+    first = period_of(whole, 1_800_000_000.0).start
+    assert period_of(whole, first - 1) == (0, first)
+    assert period_of(whole, first) == (first, None)
+
+
 def test_day_without_a_midnight_begins_when_clocks_are_put_forward() -> None:
     # In Cairo, clocks went from 0:00 to 1:00 on this day.
     forward = at("2024-04-25T22:00")
