@@ -9,7 +9,7 @@ from admin_app.auth.access import caller
 from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes, renamed
 from admin_app.changes.file.request import Request, check_own
 from admin_app.changes.file.stored import StoredOwners
-from admin_app.changes.file.wanted import platform_wanted, tenant_wanted, with_file_keys
+from admin_app.changes.file.wanted import last_use, platform_wanted, tenant_wanted, with_file_keys
 from admin_app.changes.platform import forget_platform, judge_by
 from admin_app.changes.whole.document import (
     Problems,
@@ -25,6 +25,7 @@ from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.contents import PlatformContent
 from shared.config_store.records.platform import PlatformChange
 from shared.core.errors import Invalid, NamesInUse, Problem
+from shared.core.fields import timestamp_text
 from shared.core.json_pointer import escape_step
 from shared.documents.file.normal import NormalForm
 from shared.documents.file.parse import FileDocument, FileOwner
@@ -119,6 +120,8 @@ def _remarks(plan: Plan, file: FileDocument, stored: StoredOwners, request: Requ
     form = NormalForm(services().catalogue)
     for step in plan.tenants:
         yield from renamed(step.before, step.after, form, f"/document{step.at}")
+        if step.after is None:
+            yield from _in_use(step.before)
     is_partial = request.tenants is not None or file.tenants is None or not caller().is_platform
     if not request.prune or stored.is_complete or is_partial:
         return
@@ -126,6 +129,14 @@ def _remarks(plan: Plan, file: FileDocument, stored: StoredOwners, request: Requ
     if left:
         detail = f"Tenants that the file does not name stay: {left}. allow_delete_tenants deletes them."
         yield Problem("/document/tenants", detail)
+
+
+def _in_use(deleted: Snapshot) -> Iterator[Problem]:
+    """A warning if keys of a tenant that is deleted are in use."""
+    now = services().clock.now()
+    if uses := [used for key in deleted.keys if (used := last_use(key, now))]:
+        name, when = deleted.tenant.subdomain, timestamp_text(max(uses))
+        yield Problem("/document/tenants", f"{name} is deleted, and its API keys were last used at {when}.")
 
 
 def _plan_platform(

@@ -229,7 +229,7 @@ def with_file_keys(
         after = with_key(after, key)
     if prune:
         for key in [one for one in known.values() if one.name not in section]:
-            if used := _last_use(key, now):
+            if used := last_use(key, now):
                 warnings.append(_in_use(key.name, used, is_revoked=prune_used))
             if prune_used or not used:
                 after = with_key(after, replace(key, revoked=True))
@@ -237,7 +237,7 @@ def with_file_keys(
     return Keys(after, created, [*problems, *_too_many(before, after, tier, now)], warnings)
 
 
-def _last_use(key: ApiKey, now: float) -> float | None:
+def last_use(key: ApiKey, now: float) -> float | None:
     """The last use of an active key in the last 24 hours; None if there was none."""
     used = key.last_used_at
     return used if used is not None and used > now - _USED_SECONDS and key.status(now) == "active" else None

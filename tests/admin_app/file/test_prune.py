@@ -55,3 +55,15 @@ def test_tenants_are_deleted_only_if_that_is_allowed(api: Api, tenant: Tenant) -
     assert kept["warnings"][0]["detail"].startswith("Tenants that the file does not name stay: 1.")
     applied(api, acme(), prune=True, allow_delete_tenants=True)
     assert [one["subdomain"] for one in api.get("/tenants").get_json()["tenants"]] == ["acme"]
+
+
+def test_deletion_of_a_tenant_whose_keys_are_in_use_has_a_warning(
+    api: Api, tenant: Tenant, world: World
+) -> None:
+    globex = api.tenant("globex")
+    [key] = api.get(f"{globex.url}/api-keys").get_json()["api_keys"]
+    used = world.clock.now() - 60
+    world.store.touch({(globex.id, key["id"]): used})
+    [warning] = planned(api, acme(), prune=True, allow_delete_tenants=True)["warnings"]
+    told = f"globex is deleted, and its API keys were last used at {timestamp_text(used)}."
+    assert warning == {"pointer": "/document/tenants", "detail": told}
