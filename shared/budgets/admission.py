@@ -15,12 +15,14 @@ from typing import Final, NamedTuple
 from shared.budgets.compiled import LEASE_MS, Candidate, CompiledBudget, RuleBudgets
 from shared.budgets.demand import Demand
 from shared.budgets.rejections import budget_spent, price_unknown
-from shared.budgets.reservation import Hold, Reservation, SpentHold, spent_in
+from shared.budgets.reservation import CAPPED, DOWNGRADED, Hold, Reservation, SpentHold, spent_in
 from shared.core.errors import Rejection
+from shared.core.http_tokens import Fields
+from shared.limits.headers import mode_header
 from shared.limits.values import BUDGET, Decision, LimitState, Quota
 from shared.model.budgets import DOWNGRADE, USD
 from shared.model.config import ApiKey
-from shared.model.messages import Exchange, Expected, Metered
+from shared.model.messages import Exchange, Expected, Metered, encoded
 
 # The value of `reserve` that sets the most output aside.
 _MAX: Final = "max"
@@ -188,14 +190,17 @@ class BudgetAdmission:
             most = self.request.demand.most.output
             left = [self._left(hold, state) for hold, state in zip(self.holds, kept, strict=True)]
             capped = min([one for one in (*left, capped) if one is not None and one < most], default=capped)
+        model = "" if self._model == self._asked else self._model
+        output = None if capped is None else max(capped // self.request.choices, 1)
         reservation = Reservation(
             id=self.id,
             holds=self.holds,
             demand=self.request.demand,
-            model="" if self._model == self._asked else self._model,
-            max_output=None if capped is None else max(capped // self.request.choices, 1),
+            model=model,
+            max_output=output,
             is_unreserved=decision.degraded,
             states=kept,
+            headers=_told(model, output, decision) if model or output or decision.degraded else (),
         )
         self._admitted(reservation)
         return reservation
@@ -239,3 +244,13 @@ class BudgetAdmission:
         self._capped = output
         self.request = replace(request, demand=demand.capped(output))
         return True
+
+
+def _told(model: str, most_output: int | None, decision: Decision) -> Fields:
+    """The headers about the admission of a request."""
+    found = [(name.encode(), value.encode()) for name, value in mode_header(decision).items()]
+    if model:
+        found.append((DOWNGRADED, encoded(model)))
+    if most_output is not None:
+        found.append((CAPPED, b"%d" % most_output))
+    return tuple(found)

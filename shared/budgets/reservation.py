@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from shared.budgets.compiled import Candidate, CompiledBudget
 from shared.budgets.demand import Demand, amount_of
+from shared.core.http_tokens import Fields
 from shared.limits.values import Limit, LimitState
 from shared.model.budgets import CUT, REQUESTS
 from shared.usage.prices import Rates
@@ -13,8 +14,8 @@ from shared.usage.row import Usage
 
 #: The headers of a response that name the model that took the place of the one asked for, and the most output
 #: that its provider was asked for.
-DOWNGRADED: Final = "X-Gateway-Downgraded-To"
-CAPPED: Final = "X-Gateway-Max-Output"
+DOWNGRADED: Final = b"X-Gateway-Downgraded-To"
+CAPPED: Final = b"X-Gateway-Max-Output"
 
 
 class Hold(NamedTuple):
@@ -67,6 +68,7 @@ class Reservation:
         max_output: the most tokens of output that the upstream is asked for; None: as the client asks.
         is_unreserved: Redis did not take part, so nothing is reserved there.
         states: the states of the budgets when the request was admitted.
+        headers: those that tell the client how its request was changed, and how its limits were counted.
         counted: what each budget counts, by `Hold.name`; empty before the end.
     """
 
@@ -77,13 +79,8 @@ class Reservation:
     max_output: int | None = None
     is_unreserved: bool = False
     states: Sequence[LimitState] = ()
+    headers: Fields = ()
     counted: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that tell the client how its request was changed."""
-        found = {DOWNGRADED: self.model} if self.model else {}
-        return found if self.max_output is None else {**found, CAPPED: str(self.max_output)}
 
     @property
     def output(self) -> int | None:

@@ -156,7 +156,6 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
     judging = [step for group in before_sending for step in group.steps if step.uses_body]
     needs_whole = any(step.plugin.needs_whole_body() for step in judging)
     every = (*outgoing, *chain.from_iterable(stages.values()))
-    adds_headers = any(_adds_headers(entry.plugin) for entry in entries if not entry.is_shadow)
     return Plan(
         head=outgoing[:cut],
         stages=stages,
@@ -165,7 +164,8 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
         has_forced=any(entry.origin in FORCED for entry in entries),
-        sees_responses=adds_headers or bool(stages.keys() - {Stage.PRE_REQUEST}),
+        sees_responses=any(step.adds_headers for group in every for step in group.steps)
+        or bool(stages.keys() - {Stage.PRE_REQUEST}),
         has_end=Stage.POST_RESPONSE in stages
         or any(step.has_cleanup for group in every for step in group.steps),
         needs_request=any(_uses_body(group) for group in every),
@@ -242,14 +242,10 @@ def _step(stage: Stage, plugin: Plugin, entries: Sequence[ResolvedEntry]) -> Ste
         on_error=min((entry.on_error for entry in entries), key=lambda given: _LENIENCE.get(given, 0)),
         origin=entries[0].origin,
         entries=tuple(entries),
-        adds_headers=_adds_headers(plugin),
+        adds_headers=plugin.adds_headers and type(plugin).response_headers is not Plugin.response_headers,
         has_cleanup=plugin.has_cleanup and type(plugin).cleanup is not Plugin.cleanup,
         cleans_in_place=not inspect.iscoroutinefunction(plugin.cleanup),
     )
-
-
-def _adds_headers(plugin: Plugin) -> bool:
-    return type(plugin).response_headers is not Plugin.response_headers
 
 
 def _opening(group: Group) -> Group:

@@ -223,6 +223,7 @@ class Plugin:
         computes: in a thread it computes rather than waits. Few such calls run at a time, one per tenant.
         events_in_place: its stream judges only compute, in microseconds for some KiB, and run in place.
         merges_entries: all its entries in a plan become one step, by `merge`.
+        adds_headers: `response_headers` may return some. An instance may narrow it.
         has_cleanup: `cleanup` has something to release. An instance may narrow it.
         weight: the time to compile an instance, in instructions of RE2 (about 0.5 us each).
         example: settings that show what it does, as JSON. Without them, the required ones are shown.
@@ -242,6 +243,7 @@ class Plugin:
     computes: bool = False
     events_in_place: bool = False
     merges_entries: ClassVar[bool] = False
+    adds_headers: bool = True
     has_cleanup: bool = True
     weight: int = 0
     example: ClassVar[Mapping[str, Any]] = EMPTY

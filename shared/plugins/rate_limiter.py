@@ -196,6 +196,7 @@ class RateLimiter(Plugin):
         if begins:
             together._begin_admission = begins[0]
             together.reads = frozenset({"headers", "body"})
+        together.adds_headers = bool(compiled)
         together.has_cleanup = together._has_slots or together._is_metered or bool(begins)
         found = (cast(RateLimiter, entry.plugin).headers for entry in _own(entries))
         families = [one for one in found if one is not None]
@@ -244,11 +245,9 @@ class RateLimiter(Plugin):
             if isinstance(charged, Reject):
                 return charged
             limits = [*(charge.limit for charge in charged), *(hold.limit for hold in budgets.holds)]
-            if not limits:
-                return CONTINUE
-            decision = await self._acquire(limits)
+            decision = await self._acquire(limits) if limits else Decision(True, ())
             if (found := budgets.judge(decision)) is not AGAIN:
-                return self._with_budgets(decision, charged, budgets, found)
+                return self._with_budgets(decision, charged, budgets, found) if limits else CONTINUE
             exchange = budgets.changed(exchange)
             models = exchange.models
 
@@ -280,10 +279,7 @@ class RateLimiter(Plugin):
         if isinstance(verdict, Reject) or found is None:
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
         held = [hold.limit for hold in found.holds]
-        notes = {**verdict.notes, "budgets": found.states, "held": held}
-        if more := {**found.headers, **mode_header(decision)}:
-            notes["headers"] = {**cast(Mapping[str, str], verdict.notes["headers"]), **more}
-        return Continue(notes)
+        return Continue({**verdict.notes, "budgets": found.states, "held": held})
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, for admitted and rejected requests."""
@@ -316,7 +312,7 @@ class RateLimiter(Plugin):
         if self._has_chosen and decision.violated is None:
             track_values(charged, self._distinct_values, self._clock.monotonic())
         headers = rate_headers(decision, self._families)
-        if decision.degraded:
+        if decision.degraded and decision.states:
             headers |= mode_header(decision)
         if decision.violated is None:
             slots = [one.limit for one in charged if one.limit.kind == CONCURRENT] if self._has_slots else ()

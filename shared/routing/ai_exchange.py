@@ -67,6 +67,7 @@ class AiExchange(PoolExchange):
             prices and the sum also when they are not known.
         key_id: the API key of the client; empty: none.
         reservation: the holds of budgets; None: no budget counts the request.
+        admission: the headers that tell the client how budgets have changed its request.
         cutter: lets a stream pass while its budgets do; None: they do not count its output.
         translations: those of the request; None: all targets speak the API of the client.
         translated_call: how the present target is called; None: it speaks the API of the client.
@@ -95,6 +96,7 @@ class AiExchange(PoolExchange):
     cost: int | None = None
     key_id: str = ""
     reservation: Reservation | None = None
+    admission: Fields = ()
     cutter: StreamCutter | None = None
     translations: RequestTranslations | None = None
     translated_call: TranslatedCall | None = None
@@ -171,7 +173,7 @@ class AiExchange(PoolExchange):
     def demand(self) -> Demand:
         """The demand of the request as it came from the client. Worked out once, when it is asked for."""
         if self._demand is None:
-            self._demand = self.estimate(self.pool, self.asked) if self.pool is not None else NOTHING
+            self._demand = NOTHING if self.pool is None else self.estimate(self.pool, self.asked)
         return self._demand
 
     def estimate(self, pool: ModelPool, asked: str) -> Demand:
@@ -189,7 +191,7 @@ class AiExchange(PoolExchange):
 
     def admit(self, reservation: Reservation, found: tuple[Resolution, ModelPool] | None) -> None:
         """Budgets admit the request, for another model than the one asked for if one was `found`."""
-        self.reservation = reservation if reservation.holds else None
+        self.admission, self.reservation = reservation.headers, reservation if reservation.holds else None
         if found is not None:
             self.resolution, self.pool = found
             self._demand = reservation.demand
@@ -381,11 +383,11 @@ class AiExchange(PoolExchange):
         return reduce(Usage.plus, usages if usage is None else [usage, *usages])
 
     def fields(self) -> Fields:
-        """The headers that tell the client about the target, and at the end about the cost."""
+        """The headers that tell the client about its admission, the target, and at the end the cost."""
         chosen, usage = self.chosen, self.usage
         if chosen is None:
-            return ()
-        found = () if self.route.ai.hide_target else chosen.fields
+            return self.admission
+        found = self.admission + (() if self.route.ai.hide_target else chosen.fields)
         if self.translated is not None:
             report = self.translated.report(is_hidden=self.route.ai.hide_target)
             found += ((HEADER.encode(), report.encode()),)

@@ -154,7 +154,7 @@ def test_a_spent_budget_lets_another_model_take_the_place_and_counts_it() -> Non
     found = judged(one, a=0)
     assert isinstance(found, Reservation)
     assert (found.model, one.request.asked) == ("cheap", "cheap")
-    assert found.headers == {"X-Gateway-Downgraded-To": "cheap"}
+    assert found.headers == ((b"X-Gateway-Downgraded-To", b"cheap"),)
     assert amounts(one) == {"a": 50_000, "b": 300}
     assert [hold.limit.quota.limit for hold in one.holds] == [MAX_UNITS, 1_000]
     assert [hold.cuts for hold in one.holds] == [False, True]
@@ -163,7 +163,7 @@ def test_a_spent_budget_lets_another_model_take_the_place_and_counts_it() -> Non
 def test_a_request_for_the_model_of_a_downgrade_goes_on_as_it_is() -> None:
     found = judged(budget_admission(downgrading("a"), request=CHEAP, with_model=cheap), a=0)
     assert isinstance(found, Reservation)
-    assert found.headers == {}
+    assert found.headers == ()
 
 
 def test_all_other_budgets_are_asked_for_the_other_model() -> None:
@@ -227,7 +227,7 @@ def test_a_budget_lowers_the_output_to_what_it_still_buys() -> None:
     one = budget_admission(budget(cap_output=True))
     found = judged(one, bud_1=150)
     assert (found.output, found.max_output) == (50, 50)
-    assert found.headers == {"X-Gateway-Max-Output": "50"}
+    assert found.headers == ((b"X-Gateway-Max-Output", b"50"),)
     assert amounts(one) == {"bud_1": 150}
     money = budget_admission(budget(unit="usd", limit=10**9, cap_output=True))
     assert judged(money, bud_1=200_000).max_output == 50

@@ -9,6 +9,7 @@ import pytest
 
 from shared.budgets.admission import BudgetAdmission, ModelRequest
 from shared.budgets.compiled import RuleBudgets
+from shared.budgets.reservation import Reservation
 from shared.core.errors import Rejection
 from shared.limits.values import BUDGET, Decision, Limit, LimitState
 from shared.model.budgets import Budget
@@ -39,12 +40,17 @@ class BudgetGate(Gate):
         super().__init__(limiter, limits)
         rule = RuleBudgets(budgets, self.tenant, self.rule)
         self.made: list[BudgetAdmission] = []
+        self.reservations: list[Reservation] = []
 
         def begin(exchange: Exchange, id: str, now: float) -> BudgetAdmission | None:
             if exchange.metered is None:
                 return None
             asked = request or model_request()
-            self.made.append(BudgetAdmission(rule, exchange.key, asked, with_model, id=id, now=now))
+            self.made.append(
+                BudgetAdmission(
+                    rule, exchange.key, asked, with_model, id=id, now=now, admitted=self.reservations.append
+                )
+            )
             return self.made[-1]
 
         parsed = [
@@ -55,6 +61,10 @@ class BudgetGate(Gate):
         assert own.priority > 999
         self.plugin = RateLimiter.merge([*parsed, own])
         self.plugin.start(Tools(limiter, cast(Any, None), limiter._clock, redis_time=lambda: NOW))
+
+    def told(self) -> dict[bytes, bytes]:
+        """The headers about the request that was admitted last."""
+        return dict(self.reservations[-1].headers)
 
     def ask(self, *given: Any, **request: Any) -> Continue | Reject:
         return super().ask(*given, **{**FAST, "metered": Uses(300), **request})
@@ -166,7 +176,7 @@ def test_another_model_takes_the_place_and_its_own_windows_count(limiter: Memory
     )
     verdict = gate.ask()
     assert isinstance(verdict, Continue)
-    assert gate.headers(verdict)["X-Gateway-Downgraded-To"] == "cheap"
+    assert gate.told() == {b"X-Gateway-Downgraded-To": b"cheap"}
     assert gate.headers(verdict)["x-ratelimit-remaining-tokens"] == "970"
     assert states(verdict) == {"bud_1": 269}, "it is counted, and was not asked"
     assert rejected(gate.ask()).code == "rate_limit_exceeded"
@@ -174,7 +184,16 @@ def test_another_model_takes_the_place_and_its_own_windows_count(limiter: Memory
 
 def test_a_cap_is_told_in_a_header(limiter: MemoryLimiter) -> None:
     gate = BudgetGate(limiter, budget(limit=200, cap_output=True))
-    assert gate.headers(gate.ask())["X-Gateway-Max-Output"] == "100"
+    gate.ask()
+    assert gate.told() == {b"X-Gateway-Max-Output": b"100"}
+    assert not gate.plugin.adds_headers, "it is told with the target"
+
+
+def test_another_model_that_no_budget_counts_takes_the_place_too(limiter: MemoryLimiter) -> None:
+    spent = budget(scope={"model": "fast"}, limit=299, on_spent="downgrade", downgrade_to="cheap")
+    gate = BudgetGate(limiter, spent, with_model=cheap)
+    assert gate.ask() == CONTINUE
+    assert [one.model for one in gate.reservations] == ["cheap"]
 
 
 def test_the_mode_without_redis_is_that_of_the_budgets_too(limiter: MemoryLimiter) -> None:
@@ -182,12 +201,10 @@ def test_the_mode_without_redis_is_that_of_the_budgets_too(limiter: MemoryLimite
         async def acquire(self, limits: Sequence[Limit]) -> Decision:
             return (await super().acquire(limits))._replace(degraded=True)
 
-    modes = {
-        on_error: gate.headers(gate.ask())["X-Gateway-RateLimit-Mode"]
-        for on_error in ("local", "open")
-        for gate in [BudgetGate(Alone(limiter._clock), budget(on_error=on_error))]
-    }
-    assert modes == {"local": "local", "open": "open"}
+    for on_error in ("local", "open"):
+        gate = BudgetGate(Alone(limiter._clock), budget(on_error=on_error))
+        gate.ask()
+        assert gate.told() == {b"X-Gateway-RateLimit-Mode": on_error.encode()}
 
 
 def test_a_model_without_a_price_meets_no_limiter(limiter: MemoryLimiter) -> None:
