@@ -1,8 +1,8 @@
 """Periods of the calendar in a time zone, and the limit that a budget has at a time.
 
 A period begins at local midnight, so a day has 23 or 25 hours when clocks change. A week begins on Monday. A
-number of days (``30d``) repeats from the day `starts`, also before it. ``total`` has no end; what is used before
-the day `starts` is a period of its own.
+number of days (``30d``) repeats from the day `starts`, also before it. ``total`` has no end; what is used
+before the day `starts` is a period of its own.
 """
 
 import math
@@ -38,8 +38,8 @@ def period_of(budget: Budget, now: float) -> Period:
     zone = _zone(budget.timezone)
     starts = date.fromisoformat(budget.starts) if budget.starts else _EPOCH
     if budget.period == TOTAL:
-        first = _midnight(starts, zone)
-        return Period(first, None) if now >= first else Period(0, first)
+        start = _midnight(starts, zone)
+        return Period(start, None) if now >= start else Period(0, start)
     # `fromtimestamp` rounds to microseconds, which may be those of the next day.
     today = datetime.fromtimestamp(math.floor(now), zone).date()
     first, after = _bounds(budget.period, today, starts)
