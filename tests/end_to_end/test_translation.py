@@ -219,7 +219,7 @@ def events_of_response(text: str) -> list[Any]:
     return [{**one, "sequence_number": number} for number, one in enumerate(steps)]
 
 
-@pytest.mark.parametrize("model", ["chat", "claude", "responses"])
+@pytest.mark.parametrize("model", ["chat-all", "claude-all", "responses-all"])
 def test_every_client_reaches_a_model_of_every_api(world: World, model: str) -> None:
     world.model("chat", lambda one: streamed("Hi") if one.get("stream") else written("Hi"))
     world.model("claude", lambda one: events("Hi") if one.get("stream") else said("Hi"))

@@ -68,7 +68,7 @@ def world(gateway: RunningGateway, upstreams: dict[str, ModelUpstream]) -> World
             apis=apis,
             auth={"type": "header", "name": "x-api-key"} if name == "claude" else {"type": "bearer"},
             keys=[{"name": "main", "secret": SECRET}],
-            models=[{"id": name}, {"id": f"{name}-limited"}],
+            models=[{"id": name}, {"id": f"{name}-limited"}, {"id": f"{name}-all"}],
         )
     made.create("rules", path="/v1", ai={"providers": [*MODELS]})
     made.tenant.await_rule("/v1")
