@@ -25,10 +25,18 @@ from shared.translation.translation import Translation
 #: In bytes: the longest event of a stream that is translated, and the longest stream. Some translations keep
 #: the text of a response until its end.
 MAX_EVENT: Final = 8 * 1024 * 1024
+#: The longest whole response that is translated, in bytes, and the most strings, arrays, objects and commas
+#: in one or in an event: to read more would stop a worker for too long. No model makes as many.
+MAX_WHOLE: Final = 16 * 1024 * 1024
+MAX_PARTS: Final = 1_000_000
 MAX_STREAM: Final = 64 * 1024 * 1024
 # What the report names in place of the upstream's API, where the target is hidden.
 _HIDDEN: Final = "hidden"
 _BAD: Final = 502
+_PARTS: Final = (b'"', b"[", b"{", b",")
+# Shorter ones have no more parts than that.
+_LONG_EVENT: Final = 1024 * 1024
+_LONGEST_TEXT: Final = 64 * 1024  # bytes of an error that is not read as JSON
 # Headers that describe the upstream's body, or the upstream's API.
 _BODY: Final = frozenset(
     {"content-length", "transfer-encoding", "content-encoding", "content-md5", "content-digest", "etag"}
@@ -190,11 +198,12 @@ class TranslatedResponse:
             raise BadResponse(str(error)) from None
         if self._splitter is not None:
             return self.feed(content) + self.end()
-        document = json_or_none(content)
+        is_too_large = len(content) > MAX_WHOLE or _has_too_many_parts(content)
+        document = None if is_too_large else json_or_none(content)
         if self.status >= 400:
-            return self._error(self.status, content if document is None else document)
+            return self._error(self.status, content[:_LONGEST_TEXT] if document is None else document)
         if not isinstance(document, dict):
-            raise BadResponse("It is not a JSON object.")
+            raise BadResponse("It is too large." if is_too_large else "It is not a JSON object.")
         if document.get("error"):
             return self._error(_BAD, document)  # some servers send an error with the status of a success
         return write_document(self._call.translation.response(document, self._context))
@@ -212,13 +221,14 @@ class TranslatedResponse:
             made = self._translated(self._splitter.feed(piece))
         except BodyRejected:  # an event that is too long
             return self._ended()
-        return made if self._left >= 0 else made + self._ended()
+        return made if self._left >= 0 or self._is_over else made + self._ended()
 
     def end(self) -> bytes:
         """The last events for the client."""
         if self._is_over or self._splitter is None:
             return b""
-        return self._translated(self._splitter.end()) + self._ended()
+        made = self._translated(self._splitter.end())
+        return made if self._is_over else made + self._ended()
 
     def _ended(self) -> bytes:
         self._is_over = True
@@ -226,7 +236,14 @@ class TranslatedResponse:
 
     def _translated(self, events: Iterable[Event]) -> bytes:
         feed = self._events.feed
-        return self._written([made for event in events for made in feed(read_event(event.data))])
+        made: list[StreamEvent] = []
+        for event in events:
+            if len(event.raw) > _LONG_EVENT and _has_too_many_parts(event.raw):
+                self._is_over = True
+                made += self._events.end()
+                break
+            made += feed(read_event(event.data))
+        return self._written(made)
 
     def _written(self, events: Collection[StreamEvent]) -> bytes:
         client = self._client
@@ -234,6 +251,10 @@ class TranslatedResponse:
             if isinstance(event, dict) and (event.get("error") or event.get("type") in _FAILED):
                 self.has_failed = True
         return b"".join([write_event(event, client) for event in events])
+
+
+def _has_too_many_parts(body: bytes) -> bool:
+    return sum(map(body.count, _PARTS)) > MAX_PARTS
 
 
 def _with(kept: Iterable[tuple[bytes, bytes]], *fields: tuple[str, str]) -> Headers:

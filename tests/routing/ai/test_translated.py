@@ -205,3 +205,18 @@ def test_output_that_a_budget_lowers_has_room_for_no_thought() -> None:
             is_unable=False,
         ).body
         assert json.loads(body) == {"model": "m", "max_tokens": most, "thinking": expected}
+
+
+def test_response_that_would_take_long_to_read_is_not_translated() -> None:
+    one, other, stream = response(), response(OPENAI_CHAT, "anthropic"), response()
+    one.head(200, JSON)
+    many = b"[" + b"[]," * translated.MAX_PARTS + b"[]]"
+    with pytest.raises(BadResponse, match="too large"):
+        one.whole(b'{"choices":' + many + b"}")
+    with pytest.raises(BadResponse, match="too large"):
+        one.whole(b'"' + b"x" * translated.MAX_WHOLE + b'"')
+    other.head(500, JSON)
+    assert len(other.whole(b'{"error":' + many + b"}")) < 2_000
+    stream.head(200, EVENTS)
+    made = stream.feed(b"data: " + many + b"\n\n" + STREAM) + stream.end()
+    assert (made.count(b"event: error"), stream.has_failed, b"message_stop" in made) == (1, True, False)
