@@ -74,10 +74,12 @@ def test_overview_names_budgets_of_busy_tenants_of_which_little_is_left(
 
     busy, other = tenants
     near, _ = budget(busy, "near", 94), budget(busy, "far", 93)
-    budget(other, "spent", 110, on_spent="alert")
+    nano = 10**9
+    budget(other, "spent", 110 * nano, limit={"usd": "100"}, on_spent="alert")
     budget(api.tenant("quiet"), "of nobody", 100)
     shown: Any = api.get("/overview").get_json()["budgets"]
     assert [one["name"] for one in shown] == ["spent", "near"]
+    assert [shown[0][name] for name in ("limit", "used", "held")] == ["100", "110", "0.000000001"]
     assert shown[1] == {
         "tenant_id": busy.id,
         "tenant_name": "Acme",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from admin_app.ui.pages import PAGES
 from examples.demo_upstream.control import ControlledUpstream
@@ -29,7 +29,7 @@ PICTURES = [
     ("tenant-version", f"{TENANT}?tab=history&version=6"),
 ]
 #: The pages with a picture in the documentation.
-SHOWN, IMAGES = ("overview", "request", "connect", "system"), ROOT / "docs" / "images"
+SHOWN, IMAGES = ("overview", "request", "connect", "system", "tenant-budgets"), ROOT / "docs" / "images"
 
 
 @contextmanager
@@ -38,9 +38,25 @@ def seeded_gateway(folder: Path) -> Iterator[Seeded]:
     upstream = ControlledUpstream(0)
     try:
         with RunningGateway(folder, SETTINGS) as gateway:
+            _add_to_the_platform(gateway)
             yield seed(gateway, upstream)
     finally:
         upstream.close()
+
+
+def _add_to_the_platform(gateway: RunningGateway) -> None:
+    """Tokens and a webhook of the platform, which the gateways of tests do without."""
+    webhook = {"name": "on-call", "url": "http://127.0.0.1:9/hooks/gateway", "secret": "a-secret-of-the-seed"}
+    for path, document in (
+        (
+            "/platform/tokens",
+            {"name": "terraform", "scopes": ["write"], "expires_at": "2027-06-01T00:00:00Z"},
+        ),
+        ("/platform/tokens", {"name": "grafana", "scopes": ["read"]}),
+        ("/webhooks", webhook | {"events": ["breaker.opened"]}),
+    ):
+        made = gateway.call("POST", path, json=document)
+        assert made.status_code == 201, made.text
 
 
 def take(browser: Browser, seeded: Seeded, names: list[str]) -> list[str]:
@@ -57,7 +73,11 @@ def take(browser: Browser, seeded: Seeded, names: list[str]) -> list[str]:
             for name, path in PICTURES:
                 if names and name not in names:
                     continue
-                dashboard.open(seeded.path(path)).wait_for_timeout(300)
+                page = dashboard.open(seeded.path(path))
+                if name == "system":
+                    page.get_by_role("button", name="Check now").click()
+                    expect(page.locator("#checks-count")).to_contain_text("to look at", timeout=30_000)
+                page.wait_for_timeout(300)
                 dashboard.page.screenshot(path=FOLDER / f"{name}-{width}-{theme}.png", full_page=True)
                 if name in SHOWN and (width, theme) == (1440, "light"):
                     _illustrate(dashboard.page, name)

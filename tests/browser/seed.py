@@ -4,6 +4,7 @@ import math
 import random
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -11,6 +12,7 @@ import requests
 
 from examples.demo_upstream.control import ControlledUpstream
 from examples.demo_upstream.faults import Fault
+from shared.limits.values import budget_key
 from shared.records.minutes import Minutes
 from tests.records.lines import AI, line
 from tests.support.gateway import RunningGateway, TenantInUse
@@ -24,6 +26,12 @@ TENANTS = (
 )
 _CHAT = "/v1/chat/completions"
 _HOURS = 6
+#: What budgets have used and hold: nano-USD, and tokens.
+_SPENT = {
+    "Contract": (84_120_000_000, 1_200_000_000),
+    "Trial": (19_310_000_000, 40_000_000),
+    "Fast models of the first key": (1_284_311, 4_096),
+}
 
 
 @dataclass
@@ -62,13 +70,15 @@ def seed(gateway: RunningGateway, upstream: ControlledUpstream) -> Seeded:
         seeded.tenants.append(gateway.create_tenant(name=name, subdomain=subdomain, tier=tier))
     shared = {"shared": {"tenants": [one.id for one in seeded.tenants]}}  # and not with those of other tests
     _create(gateway, "/providers", _provider("openai-main", url) | shared)
-    broken = _provider("azure-eu", "http://127.0.0.1:9/v1") | {"models": [{"id": "gpt-eu"}]}
+    priced = {"id": "gpt-eu", "prices": {"input": "2.50", "output": "10.00"}}
+    broken = _provider("azure-eu", "http://127.0.0.1:9/v1") | {"models": [priced]}
     _create(gateway, "/providers", broken | shared)
     for tenant in seeded.tenants:
         seeded.rules += _rules(tenant, upstream)
     _webhook(seeded.tenants[0])
     _past(gateway, seeded)
     _calls(seeded, upstream)
+    _spend(gateway, seeded.tenants[0])
     _changes(seeded)
     return seeded
 
@@ -137,14 +147,13 @@ def _changes(seeded: Seeded) -> None:
 def _budgets(tenant: TenantInUse, rule: str) -> None:
     """Budgets of the first tenants, the platform's and their own. The calls will spend some of them."""
     keys = tenant.gateway.call("GET", f"/tenants/{tenant.id}/api-keys").json()["api_keys"]
-    money = {"unpriced": "allow"}
-    platforms = {"name": "Contract", "limit": {"usd": "250.00"}, "period": "month", **money}
+    platforms = {"name": "Contract", "limit": {"usd": "250.00"}, "period": "month"}
     chat = {"name": "Chat", "scope": {"rule": rule}, "limit": {"requests": 7}, "period": "day"}
-    trial = {"name": "Trial", "limit": {"usd": "0.0004"}, "period": "30d", "on_spent": "alert", **money}
+    trial = {"name": "Trial", "limit": {"usd": "20.00"}, "period": "30d", "on_spent": "alert"}
     fast = {
         "name": "Fast models of the first key",
         "scope": {"key": keys[0]["id"], "model": "d*"},
-        "limit": {"tokens": 200_000},
+        "limit": {"tokens": 2_000_000},
         "period": "week",
         "timezone": "Europe/Berlin",
         "on_spent": "downgrade",
@@ -155,6 +164,17 @@ def _budgets(tenant: TenantInUse, rule: str) -> None:
     for key, budget in ((None, platforms), *((tenant.key, one) for one in owned)):
         made = tenant.gateway.call("POST", f"/tenants/{tenant.id}/budgets", key=key, json=budget)
         assert made.status_code == 201, made.text
+
+
+def _spend(gateway: RunningGateway, tenant: TenantInUse) -> None:
+    """Let budgets have counted more than the calls of now."""
+    found = gateway.call("GET", f"/tenants/{tenant.id}/budgets").json()["budgets"]
+    with redis.Redis(unix_socket_path=str(gateway.folder / "valkey.sock")) as client:
+        for budget in found:
+            if used := _SPENT.get(budget["name"]):
+                begin = int(datetime.fromisoformat(budget["state"]["period_start"]).timestamp())
+                key = budget_key(tenant.id, f"{budget['id']}:{begin}")
+                client.hset(key, mapping=dict(zip(("used", "held"), used, strict=True)))
 
 
 def _webhook(tenant: TenantInUse) -> None:

@@ -1,5 +1,6 @@
 """The tab Budgets of a tenant: added, changed, increased, reset and deleted; and what others may not change."""
 
+import re
 from typing import Any
 
 import pytest
@@ -153,7 +154,12 @@ def test_key_that_only_reads_changes_no_budget(dashboard: Dashboard, tenant: Ten
 
 def test_overview_names_budgets_that_are_spent_or_nearly(dashboard: Dashboard, tenant: TenantInUse) -> None:
     shared = {"tenant_id": tenant.id, "tenant_name": "Acme", "unit": "usd", "limit": "10", "resets_at": None}
+    many = [
+        {**shared, "id": f"m{at}", "name": f"m{at}", "on_spent": "reject", "used": "10", "held": "0"}
+        for at in range(5)
+    ]
     budgets = [
+        *many,
         {**shared, "id": "b1", "name": HOSTILE, "on_spent": "reject", "used": "9.5", "held": "0.5"},
         {**shared, "id": "b2", "name": "trial", "on_spent": "alert", "used": "9.6", "held": "0"},
     ]
@@ -163,6 +169,8 @@ def test_overview_names_budgets_that_are_spent_or_nearly(dashboard: Dashboard, t
 
     dashboard.page.route("**/api/v1/overview?*", with_budgets)
     page = dashboard.open("/ui/")
+    expect(page.locator("#attention li")).to_have_count(5)
+    page.locator("#attention").get_by_role("button", name=re.compile("more$")).press("Enter")
     spent = page.locator("#attention li").filter(has_text=f"Acme: the budget {HOSTILE} is spent")
     expect(spent).to_contain_text("$9.50 of $10.00 used, $0.50 held. Calls are rejected.")
     expect(page.locator("#attention")).to_contain_text("Acme: the budget trial is used to 96%")

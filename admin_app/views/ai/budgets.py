@@ -37,8 +37,8 @@ from shared.documents.ai.budget import (
     state_document,
 )
 from shared.documents.examples import changed
-from shared.limits.headers import with_amounts
 from shared.limits.values import budget_name
+from shared.model.amounts import format_amount
 from shared.model.budgets import USD, Budget, Increase
 from shared.model.config import Snapshot
 from shared.usage.budget_store import BudgetState, BudgetStore
@@ -309,13 +309,11 @@ def nearly_spent(snapshot: Snapshot) -> Iterator[tuple[float, dict[str, Any]]]:
     for budget, limit, state in _counted(tenant.id, (*tenant.budgets, *_of_tier(snapshot)), now):
         share = (state.used + state.held) / limit if limit else 1.0
         if share >= NEARLY_SPENT:
-            amounts = {"limit": limit, "used": state.used, "held": state.held}
+            counted = {"limit": limit, "used": state.used, "held": state.held}
+            amounts = {name: format_amount(budget.unit, value) for name, value in counted.items()}
             names = {name: getattr(budget, name) for name in ("id", "name", "unit", "on_spent")}
-            ids = {"tenant_id": tenant.id, "tenant_name": tenant.name}
-            yield (
-                share,
-                {**ids, **with_amounts({**names, **amounts}), "resets_at": period_of(budget, now).end},
-            )
+            of = {"tenant_id": tenant.id, "tenant_name": tenant.name, "resets_at": period_of(budget, now).end}
+            yield share, {**of, **names, **amounts}
 
 
 def _counted(tenant_id: str, budgets: Sequence[Budget], now: float) -> list[tuple[Budget, int, BudgetState]]:

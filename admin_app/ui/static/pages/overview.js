@@ -21,7 +21,7 @@ const STATES = {
   disabled: ["", ""],
 };
 const ON_SPENT = { reject: "are rejected", alert: "still pass", downgrade: "go on with another model" };
-const MOST_TROUBLES = 6;
+const MOST_TROUBLES = 4; // that are shown at once
 const view = { window: "1h", measure: "outcome" };
 let found;
 
@@ -226,7 +226,7 @@ function troubles() {
     }
   }
   list.push(...found.overview.budgets.map(ofBudget));
-  return list.sort(([a], [b]) => a.localeCompare(b)).slice(0, MOST_TROUBLES);
+  return list.sort(([a], [b]) => a.localeCompare(b));
 }
 
 /** A budget of which little is left. */
@@ -246,12 +246,21 @@ function showAttention() {
   const nothing = h("li", {}, icon("check", "good"), h("b", {}, "Nothing."),
     h("span", {}, "All providers serve, few requests of each tenant fail or are rejected, and no budget is "
       + "nearly spent."));
-  byId("attention").replaceChildren(...(list.length ? list : [null]).map((one) => {
-    if (!one) return nothing;
-    const [tone, title, text, path] = one;
-    return h("li", {}, icon(tone === "bad" ? "warn" : "info", tone),
-      h("a", { className: "name", href: path }, title), h("span", {}, text));
-  }));
+  const shown = view.all ? list : list.slice(0, MOST_TROUBLES);
+  const lines = shown.map(([tone, title, text, path]) =>
+    h("li", {}, icon(tone === "bad" ? "warn" : "info", tone),
+      h("a", { className: "name", href: path }, title), h("span", {}, text)));
+  const rest = list.length - shown.length;
+  const more = h("button", { type: "button", className: "button small quiet", onclick: showAll },
+    `${rest} more`);
+  byId("attention").replaceChildren(
+    ...(lines.length ? lines : [nothing]), ...(rest ? [h("li", { className: "rest" }, more)] : []));
+}
+
+function showAll() {
+  view.all = true;
+  showAttention();
+  byId("attention").querySelectorAll("a")[MOST_TROUBLES].focus();
 }
 
 async function load() {
