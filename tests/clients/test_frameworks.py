@@ -65,16 +65,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     ):
         tenant = gateway.create_tenant()
 
-        def create(collection: str, **document: Any) -> None:
-            response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-            assert response.status_code == 201, response.text
-
         openai = ["openai.chat", "openai.responses", "openai.embeddings"]
         for name, port, apis, models in (
             ("first", first, openai, ["gpt-demo", "cut"]),
             ("second", second, ["anthropic.messages"], ["claude-demo"]),
         ):
-            create(
+            tenant.create(
                 "providers",
                 name=name,
                 kind="custom",
@@ -83,7 +79,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
                 keys=[{"name": "main", "secret": f"sk-{name}"}],
                 models=[{"id": model} for model in models],
             )
-        create("rules", path="/v1", ai={"providers": ["first", "second"]})
+        tenant.create("rules", path="/v1", ai={"providers": ["first", "second"]})
         tenant.await_rule("/v1")
         yield {**os.environ, "GATEWAY_URL": gateway.proxy, "GATEWAY_KEY": tenant.key}
 

@@ -35,25 +35,21 @@ class Owner:
         ):
             keys = [{"name": "main", "secret": SECRET}]
             document = {"kind": "custom", "base_url": f"{url}/v1", "apis": APIS, "keys": keys, **more}
-            self.create("providers", name=name, models=[{"id": f"{name}-model"}], **document)
+            self.tenant.create("providers", name=name, models=[{"id": f"{name}-model"}], **document)
         target = {"provider": "failing", "model": "failing-model"}
-        self.create("models", name="fragile", targets=[target], retry={"attempts": 2})
-        self.create("models", name="slow", targets=[{**target, "timeouts": {"first_byte": "200ms"}}])
+        self.tenant.create("models", name="fragile", targets=[target], retry={"attempts": 2})
+        self.tenant.create("models", name="slow", targets=[{**target, "timeouts": {"first_byte": "200ms"}}])
         ai = {"providers": ["recorder", "failing"]}
         guard = {"name": "content_validator", "settings": {"blocked_patterns": ["forbidden"]}}
         judge = {"name": "content_validator", "stage": "pre_response", "settings": guard["settings"]}
-        self.create("rules", path="/v1", ai=ai, cors={"origins": [PAGE]})
-        self.create("rules", path="/guarded", ai=ai, plugin_chain=[guard, judge])
+        self.tenant.create("rules", path="/v1", ai=ai, cors={"origins": [PAGE]})
+        self.tenant.create("rules", path="/guarded", ai=ai, plugin_chain=[guard, judge])
         mask = {**judge, "settings": {"blocked_patterns": ["forbidden"], "action": "mask"}}
-        self.create("rules", path="/masked", ai=ai, plugin_chain=[mask])
-        self.create("rules", path="/hidden", ai={**ai, "hide_target": True})
-        self.create("rules", path="/plain", target=recorder, headers={"X-Api-Key": SECRET})
-        self.create("rules", path="/own", ai={"providers": ["recorder"]}, credential="client")
+        self.tenant.create("rules", path="/masked", ai=ai, plugin_chain=[mask])
+        self.tenant.create("rules", path="/hidden", ai={**ai, "hide_target": True})
+        self.tenant.create("rules", path="/plain", target=recorder, headers={"X-Api-Key": SECRET})
+        self.tenant.create("rules", path="/own", ai={"providers": ["recorder"]}, credential="client")
         tenant.await_rule("/own")
-
-    def create(self, collection: str, **document: Any) -> None:
-        response = self.tenant.gateway.call("POST", f"/tenants/{self.tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
 
     def chat(self, path: str, model: str, text: str = "Hello", **more: Any) -> requests.Response:
         document = {"model": model, "messages": [{"role": "user", "content": text}], **more}

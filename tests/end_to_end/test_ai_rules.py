@@ -31,7 +31,7 @@ class Company:
         self._control = f"http://127.0.0.1:{control}/control"
         apis = ["openai.chat", "openai.embeddings", "anthropic.messages", "anthropic.count_tokens"]
         for name, port, secret in (("first", first, FIRST), ("second", second, SECOND)):
-            self.create(
+            self.tenant.create(
                 "providers",
                 name=name,
                 kind="custom",
@@ -40,7 +40,7 @@ class Company:
                 keys=[{"name": "main", "secret": secret}],
                 models=[{"id": "demo-small", "prices": PRICES}, {"id": "demo-large"}],
             )
-        self.create(
+        self.tenant.create(
             "models",
             name="best",
             targets=[
@@ -48,14 +48,8 @@ class Company:
                 {"provider": "second", "model": "demo-small", "priority": 1},
             ],
         )
-        self.create("rules", path="/v1", ai={"providers": ["first", "second"]})
+        self.tenant.create("rules", path="/v1", ai={"providers": ["first", "second"]})
         tenant.await_rule("/v1")
-
-    def create(self, collection: str, **document: Any) -> dict[str, Any]:
-        response = self.tenant.gateway.call("POST", f"/tenants/{self.tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-        made: dict[str, Any] = response.json()
-        return made
 
     def fail(self, fault: str, **more: Any) -> None:
         """Make the first provider fail."""
@@ -193,7 +187,7 @@ def test_no_secret_of_a_provider_is_anywhere_to_be_seen(company: Company, gatewa
 def test_a_rule_that_hides_its_targets_names_only_the_model_that_was_asked_for(
     company: Company, path: str, more: dict[str, Any]
 ) -> None:
-    company.create("rules", path="/hidden", ai={"providers": ["first", "second"], "hide_target": True})
+    company.tenant.create("rules", path="/hidden", ai={"providers": ["first", "second"], "hide_target": True})
     company.tenant.await_rule("/hidden")
     for stream in (False, True):
         body = {**CHAT, **more, "stream": stream}
@@ -221,7 +215,7 @@ def test_a_key_reads_its_own_usage_without_using_anything(company: Company) -> N
 def test_a_limit_of_a_model_counts_every_name_of_it(company: Company) -> None:
     limits = {"per_model": {"demo-small": {"limit": 2, "window": "1h"}, "*": {"limit": 50, "window": "1h"}}}
     chain = [{"name": "rate_limiter", "settings": {"limits": limits}}]
-    company.create("rules", path="/few", ai={"providers": ["first"]}, plugin_chain=chain)
+    company.tenant.create("rules", path="/few", ai={"providers": ["first"]}, plugin_chain=chain)
     company.tenant.await_rule("/few")
 
     def status(model: str) -> int:
@@ -234,7 +228,7 @@ def test_a_limit_of_a_model_counts_every_name_of_it(company: Company) -> None:
 
 
 def test_a_key_may_use_only_the_models_that_it_lists(company: Company) -> None:
-    made = company.create("api-keys", name="small", scopes=["proxy"], models=["demo-small"])
+    made = company.tenant.create("api-keys", name="small", scopes=["proxy"], models=["demo-small"])
     headers = {"Authorization": f"Bearer {made['key']}"}
     for _ in until(5):
         if company.tenant.request("GET", "/v1/models", headers=headers).status_code == 200:

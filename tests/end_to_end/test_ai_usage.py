@@ -34,12 +34,8 @@ def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
     """A tenant with a model behind the upstream."""
     tenant = gateway.create_tenant()
 
-    def create(collection: str, **document: Any) -> None:
-        response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-
     prices = {"input": "1", "output": "2"}
-    create(
+    tenant.create(
         "providers",
         name="main",
         kind="custom",
@@ -48,8 +44,8 @@ def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
         keys=[{"name": "main", "secret": "sk-main-0123456789"}],
         models=[{"id": "m", "prices": prices}, {"id": "unpriced"}],
     )
-    create("budgets", name="all", period="total", limit={"tokens": 100_000})
-    create("rules", path="/ai", ai={"providers": ["main"]})
+    tenant.create("budgets", name="all", period="total", limit={"tokens": 100_000})
+    tenant.create("rules", path="/ai", ai={"providers": ["main"]})
     tenant.await_rule("/ai")
     return tenant
 

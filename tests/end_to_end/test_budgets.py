@@ -33,11 +33,7 @@ def tenant_with(gateway: RunningGateway, upstream: Upstream) -> Create:
     def create(*budgets: dict[str, Any], apis: Sequence[str] = APIS, **rule: Any) -> TenantInUse:
         tenant = gateway.create_tenant()
 
-        def post(collection: str, **document: Any) -> None:
-            response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-            assert response.status_code == 201, response.text
-
-        post(
+        tenant.create(
             "providers",
             name="main",
             kind="custom",
@@ -51,8 +47,8 @@ def tenant_with(gateway: RunningGateway, upstream: Upstream) -> Create:
             ],
         )
         for number, budget in enumerate(budgets):
-            post("budgets", **{"name": f"b{number}", "period": "month", **budget})
-        post("rules", path="/ai", ai={"providers": ["main"]}, **rule)
+            tenant.create("budgets", **{"name": f"b{number}", "period": "month", **budget})
+        tenant.create("rules", path="/ai", ai={"providers": ["main"]}, **rule)
         tenant.await_rule("/ai")
         return tenant
 

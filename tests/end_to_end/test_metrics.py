@@ -1,7 +1,5 @@
 """What Prometheus reads of a gateway that serves calls."""
 
-from typing import Any
-
 import pytest
 import requests
 
@@ -29,11 +27,7 @@ def sample(gateway: RunningGateway, name: str, least: float) -> dict[str, float]
 def configured(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
     tenant = gateway.create_tenant()
 
-    def create(collection: str, **document: Any) -> None:
-        response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-
-    create(
+    tenant.create(
         "providers",
         name="metered",
         kind="custom",
@@ -43,7 +37,7 @@ def configured(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
         models=[{"id": "m", "prices": {"input": "1", "output": "2"}}],
     )
     limited = {"name": "rate_limiter", "settings": {"limit": 2, "window": "1h"}}
-    create("rules", path="/ai", ai={"providers": ["metered"]}, plugin_chain=[limited])
+    tenant.create("rules", path="/ai", ai={"providers": ["metered"]}, plugin_chain=[limited])
     tenant.await_rule("/ai")
     return tenant
 

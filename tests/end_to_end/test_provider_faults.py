@@ -110,10 +110,6 @@ class World:
     tenant: TenantInUse
     first: ControlledUpstream
 
-    def create(self, collection: str, **document: Any) -> None:
-        response = self.tenant.gateway.call("POST", f"/tenants/{self.tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-
     def ask(self, model: str, api: str, *, stream: bool) -> "Seen":
         asked = APIS[api]
         identity = f"{self.tenant.id}-{model}-{api}-{stream}"
@@ -170,7 +166,7 @@ def world(gateway: RunningGateway) -> Iterator[World]:
             *dict.fromkeys(("first", *SHORT), control.upstream.port).items(),
             ("second", second),
         ):
-            world.create(
+            world.tenant.create(
                 "providers",
                 name=name,
                 kind="custom",
@@ -183,20 +179,20 @@ def world(gateway: RunningGateway) -> Iterator[World]:
             more: dict[str, Any] = {"breaker": {"consecutive": 1000, "of": 1000}}
             if name in SHORT:
                 more["stream"] = {"hold_time": "500ms"}
-            world.create(
+            world.tenant.create(
                 "models",
                 name=name,
                 targets=[failing, {**failing, "provider": "second", "priority": 1}],
                 **more,
             )
-            world.create(
+            world.tenant.create(
                 "models",
                 name=f"alone-{name}",
                 targets=[failing],
                 retry={"attempts": 2, "within": "1s"},
                 **more,
             )
-        world.create("rules", path="/v1", ai={"providers": ["first", *SHORT, "second"]})
+        world.tenant.create("rules", path="/v1", ai={"providers": ["first", *SHORT, "second"]})
         world.tenant.await_rule("/v1")
         yield world
 

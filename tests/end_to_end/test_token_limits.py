@@ -24,11 +24,7 @@ def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
     """A tenant with a model behind the upstream, 1,000 tokens and 1 USD an hour."""
     tenant = gateway.create_tenant()
 
-    def create(collection: str, **document: Any) -> None:
-        response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-
-    create(
+    tenant.create(
         "providers",
         name="main",
         kind="custom",
@@ -40,7 +36,7 @@ def tenant(gateway: RunningGateway, upstream: Upstream) -> TenantInUse:
     tokens = {"limit": 1_000, "unit": "tokens", "window": "1h"}
     limits = {"global": [tokens, {"limit": "1", "unit": "usd", "window": "1h"}]}
     chain = [{"name": "rate_limiter", "settings": {"limits": limits}}]
-    create("rules", path="/ai", ai={"providers": ["main"]}, plugin_chain=chain)
+    tenant.create("rules", path="/ai", ai={"providers": ["main"]}, plugin_chain=chain)
     tenant.await_rule("/ai")
     return tenant
 

@@ -109,7 +109,7 @@ def test_a_guard_says_the_same_of_both_apis(world: World) -> None:
     guard = {"name": "content_validator", "settings": {"blocked_patterns": ["forbidden"]}}
     chain = [guard, {**guard, "stage": "pre_response"}]
     for streams in ("pass", "buffer"):
-        world.create(
+        world.tenant.create(
             "rules", path=f"/{streams}", ai={"providers": ["chat", "claude"]}, streams=streams, plugin_chain=chain
         )  # fmt: skip
     world.tenant.await_rule("/buffer")
@@ -145,7 +145,7 @@ def test_another_api_serves_where_the_first_target_fails_before_its_content(
         {"provider": "chat", "model": "chat"},
         {"provider": "claude", "model": "claude", "priority": 1},
     ]
-    world.create("models", name=name, targets=targets)
+    world.tenant.create("models", name=name, targets=targets)
     for _ in until(2.0):
         if name in world.tenant.request("GET", "/v1/models").text:
             break
@@ -170,8 +170,8 @@ def test_another_api_serves_where_the_first_target_fails_before_its_content(
 
 
 def test_a_hidden_target_stays_hidden(world: World) -> None:
-    world.create("models", name="house", targets=[{"provider": "claude", "model": "claude"}])
-    world.create("rules", path="/hidden", ai={"providers": ["claude"], "hide_target": True})
+    world.tenant.create("models", name="house", targets=[{"provider": "claude", "model": "claude"}])
+    world.tenant.create("rules", path="/hidden", ai={"providers": ["claude"], "hide_target": True})
     world.tenant.await_rule("/hidden")
     world.model("claude", lambda one: events("Hi") if one.get("stream") else said("Hi"))
     for stream in (False, True):
@@ -184,7 +184,7 @@ def test_a_hidden_target_stays_hidden(world: World) -> None:
 
 def test_a_clients_own_credential_goes_where_the_provider_wants_it(world: World) -> None:
     for name in ("chat", "claude"):
-        world.create("rules", path=f"/own-{name}", ai={"providers": [name]}, credential="client")
+        world.tenant.create("rules", path=f"/own-{name}", ai={"providers": [name]}, credential="client")
     world.tenant.await_rule("/own-claude")
     claude, chat = world.model("claude", lambda _: said("Hi")), world.model("chat", lambda _: written("Hi"))
     gateway, keys = world.tenant.gateway.proxy, {"X-Gateway-Key": world.tenant.key}
@@ -199,7 +199,7 @@ def test_a_clients_own_credential_goes_where_the_provider_wants_it(world: World)
 
 def test_a_rule_may_reject_what_would_be_dropped_and_hide_thoughts(world: World) -> None:
     translate = {"unsupported": "reject", "reasoning": "hide"}
-    world.create("rules", path="/strict", ai={"providers": ["claude"], "translate": translate})
+    world.tenant.create("rules", path="/strict", ai={"providers": ["claude"], "translate": translate})
     world.tenant.await_rule("/strict")
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
     world.model("claude", lambda _: said("", content=[thought, {"type": "text", "text": "Hi"}]))

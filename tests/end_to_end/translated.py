@@ -39,10 +39,6 @@ class World:
         url = self.tenant.gateway.proxy
         return anthropic.Anthropic(base_url=url, api_key=self.tenant.key, max_retries=0)
 
-    def create(self, collection: str, **document: Any) -> None:
-        response = self.tenant.gateway.call("POST", f"/tenants/{self.tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-
     def model(self, name: str, reply: Any) -> ModelUpstream:
         """The upstream of a provider, which responds so from now on."""
         upstream = self.upstreams[name]
@@ -60,7 +56,7 @@ def upstreams() -> Iterator[dict[str, ModelUpstream]]:
 def world(gateway: RunningGateway, upstreams: dict[str, ModelUpstream]) -> World:
     made = World(gateway.create_tenant(), upstreams)
     for name, apis in MODELS.items():
-        made.create(
+        made.tenant.create(
             "providers",
             name=name,
             kind="custom",
@@ -70,7 +66,7 @@ def world(gateway: RunningGateway, upstreams: dict[str, ModelUpstream]) -> World
             keys=[{"name": "main", "secret": SECRET}],
             models=[{"id": name}, {"id": f"{name}-limited"}, {"id": f"{name}-all"}],
         )
-    made.create("rules", path="/v1", ai={"providers": [*MODELS]})
+    made.tenant.create("rules", path="/v1", ai={"providers": [*MODELS]})
     made.tenant.await_rule("/v1")
     return made
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -64,11 +63,7 @@ def budgeted(gateway: RunningGateway) -> Iterator[TenantInUse]:
     with Upstream(respond) as upstream:
         tenant = gateway.create_tenant(tier="enterprise")
 
-        def post(collection: str, **document: Any) -> None:
-            response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-            assert response.status_code == 201, response.text
-
-        post(
+        tenant.create(
             "providers",
             name="main",
             kind="custom",
@@ -77,9 +72,11 @@ def budgeted(gateway: RunningGateway) -> Iterator[TenantInUse]:
             keys=[{"secret": "sk-main-0123456789"}],
             models=[{"id": name, "prices": {"input": "1", "output": "2"}} for name in ("wide", "tight")],
         )
-        post("budgets", name="all", period="month", limit={"usd": "1000"})
-        post("budgets", name="tight", period="total", scope={"model": "tight"}, limit={"tokens": LIMIT})
-        post("rules", path="/v1", ai={"providers": ["main"]})
+        tenant.create("budgets", name="all", period="month", limit={"usd": "1000"})
+        tenant.create(
+            "budgets", name="tight", period="total", scope={"model": "tight"}, limit={"tokens": LIMIT}
+        )
+        tenant.create("rules", path="/v1", ai={"providers": ["main"]})
         tenant.await_rule("/v1")
         yield tenant
 

@@ -90,16 +90,12 @@ def company(gateway: RunningGateway, providers: Mapping[str, Provider | Controll
     """A tenant whose model `best` has one target at each provider."""
     tenant = gateway.create_tenant(tier="enterprise")
 
-    def create(collection: str, **document: Any) -> None:
-        response = gateway.call("POST", f"/tenants/{tenant.id}/{collection}", json=document)
-        assert response.status_code == 201, response.text
-
     for name, one in providers.items():
         url = f"http://127.0.0.1:{one.port}/v1"
-        create("providers", name=name, kind="custom", base_url=url, apis=["openai.chat"])
+        tenant.create("providers", name=name, kind="custom", base_url=url, apis=["openai.chat"])
     targets = [{"provider": name, "model": "demo-small"} for name in providers]
-    create("models", name="best", targets=targets, affinity=None)
-    create("rules", path="/v1", ai={"providers": [*providers]})
+    tenant.create("models", name="best", targets=targets, affinity=None)
+    tenant.create("rules", path="/v1", ai={"providers": [*providers]})
     tenant.await_rule("/v1")
     return tenant
 

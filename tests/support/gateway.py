@@ -249,10 +249,14 @@ class TenantInUse:
     def host(self) -> str:
         return f"{self.subdomain}.example.com"
 
+    def create(self, collection: str, /, **document: Any) -> Any:
+        """Create something in a collection of the tenant, such as ``rules``, and return it as it is shown."""
+        return self.gateway.create(f"/tenants/{self.id}/{collection}", **document)
+
     def create_rule(self, path: str, target: str, **document: Any) -> dict[str, Any]:
         """Create a rule, and wait until the proxy knows it."""
         body = {"path": path, "target": target, **document}
-        rule: dict[str, Any] = self.gateway.create(f"/tenants/{self.id}/rules", **body)
+        rule: dict[str, Any] = self.create("rules", **body)
         self.await_rule(path)
         return rule
 
