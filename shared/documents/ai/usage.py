@@ -32,7 +32,7 @@ class Day(fields.Field[date]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
         try:
-            if len(value) != len("2026-12-01"):
+            if not isinstance(value, str) or len(value) != len("2026-12-01"):
                 raise ValueError
             day = date.fromisoformat(value)
         except ValueError:

@@ -273,6 +273,8 @@ def test_limits_can_be_tried_on_recorded_calls(api: Api, used: Tenant) -> None:
             "/to",
         ),
         ({"limits": {"global": {"limit": 1, "window": "1m"}}, "from": "2020-01-01"}, "/from"),
+        ({"limits": {"global": {"limit": 1, "window": "1m"}}, "from": 20261201}, "/from"),
+        ({"limits": {"global": {"limit": 1, "window": "1m"}}, "to": ["2026-12-01"] * 10}, "/to"),
         ({"limits": {"global": {"limit": "x", "unit": "usd", "window": "1m"}}}, "/limits/global/limit"),
     ],
 )
