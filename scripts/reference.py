@@ -53,6 +53,7 @@ from shared.pipeline.chain import MAX_WEIGHT
 from shared.plugins import external_validator
 from shared.plugins.content_validator import LONGEST
 from shared.providers.shipped.presets import presets
+from shared.routing.ai import translated
 from shared.services import Services, SystemClock
 from shared.settings.declare import declared
 from shared.settings.sections import Settings
@@ -291,6 +292,14 @@ def bounds_page() -> str:
         ("levels of arrays and objects in JSON", str(MAX_DEPTH)),
         ("digits of an integer in JSON", f"{MAX_DIGITS:,}"),
         ("a decoded body", f"{_size(MAX_DECODED)}, and {MAX_RATIO} times its encoded size"),
+        (
+            "a whole response that is translated",
+            f"{_size(translated.MAX_WHOLE)}, {translated.MAX_PARTS:,} parts",
+        ),
+        (
+            "a stream that is translated",
+            f"{_size(translated.MAX_STREAM)}, {_size(translated.MAX_EVENT)} per event",
+        ),
         ("the response of a validator", _size(external_validator.MAX_RESPONSE)),
         (
             "a limit",
