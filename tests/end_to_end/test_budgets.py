@@ -279,7 +279,8 @@ def test_a_burst_at_the_end_of_a_stream_is_cut_where_its_budget_is(
     assert ENDS in caught.message
     assert 900 < tokens <= 1_000
     state = budget_of(tenant, lambda state: state["used"] > 0 and state["held"] == 0)
-    assert tokens <= state["used"] <= 1_000
+    # The event that did not fit counts, too: the provider bills it.
+    assert tokens <= state["used"] <= 1_001
 
 
 def test_a_stream_gets_more_while_its_budget_has_more(tenant_with: Create, upstream: Upstream) -> None:
