@@ -13,10 +13,12 @@ from mitm_addons.observe.traces import finished_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
 from shared.core.empty import EMPTY
 from shared.core.memo import Memo
+from shared.limits.values import LimitState
 from shared.log_lines import ACCESS, FIELD_LIMIT, MODEL_BODY_LIMIT
 from shared.logs import PutLine
 from shared.metrics.spans import Finished
-from shared.model.amounts import format_amount
+from shared.model.amounts import usd
+from shared.model.budgets import USD
 from shared.model.config import ApiKey
 from shared.pipeline.run import Run
 from shared.routing.ai_exchange import AiExchange
@@ -171,17 +173,18 @@ def _budgets(run: Run, ai: AiExchange) -> list[Fields]:
     """The budgets that count the request, what it reserved, and what it used of them in the end."""
     states: Any = run.notes[LIMITER].get("budgets", ())
     counted = {} if ai.reservation is None else ai.reservation.counted_by_key
-    return [
-        {
-            "name": one.limit.name,
-            "unit": one.limit.unit,
-            "limit": format_amount(one.limit.unit, one.limit.quota.limit),
-            "remaining": format_amount(one.limit.unit, one.remaining),
-            "reserved": format_amount(one.limit.unit, one.limit.cost if counted else 0),
-            "used": format_amount(one.limit.unit, counted.get(one.limit.key, 0)),
-        }
-        for one in states
-    ]
+    return [_budget(one, counted.get(one.limit.key, 0), is_held=bool(counted)) for one in states]
+
+
+def _budget(state: LimitState, used: int, *, is_held: bool) -> Fields:
+    limit = state.limit
+    amounts: Any = (limit.quota.limit, state.remaining, limit.cost if is_held else 0, used)
+    if limit.unit == USD:
+        amounts = [usd(amount) for amount in amounts]
+    return {"name": limit.name, "unit": limit.unit, **dict(zip(_AMOUNTS, amounts, strict=True))}
+
+
+_AMOUNTS = ("limit", "remaining", "reserved", "used")
 
 
 def _targets(exchange: PoolExchange) -> list[Fields]:

@@ -83,8 +83,9 @@ class LearnedDemand:
         """Compare an estimate, before it was multiplied, with the input that the provider reported."""
         if estimate < 1 or reported < 1:
             return
-        learned = _KEPT_SHARE * self.factor(tenant, model) + (1 - _KEPT_SHARE) * reported / estimate
-        self._factors.keep((tenant, model), min(max(learned, _LEAST_FACTOR), _MOST_FACTOR))
+        name = (tenant, model)
+        learned = _KEPT_SHARE * self._factors.get(name, 1.0) + (1 - _KEPT_SHARE) * reported / estimate
+        self._factors.keep(name, min(max(learned, _LEAST_FACTOR), _MOST_FACTOR))
 
     def usual_output(self, key: str, model: str) -> int | None:
         """The output that 95 of 100 requests do not exceed; None as long as too few were seen."""

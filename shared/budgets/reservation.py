@@ -83,6 +83,11 @@ class Reservation:
     counted: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def limits(self) -> Sequence[Limit]:
+        """The limits under which the holds were acquired."""
+        return [hold.limit for hold in self.holds]
+
+    @property
     def output(self) -> int | None:
         """The tokens of output that all budgets have reserved; None if none of them counts output."""
         metered = [hold.output for hold in self.holds if hold.is_metered]

@@ -1,6 +1,7 @@
 """Limits requests, tokens and money per time window, and concurrent requests."""
 
 import asyncio
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from marshmallow import ValidationError, fields, validate
 from shared.bodies.body import model_of
 from shared.bodies.json.parse import JsonBounds
 from shared.budgets.admission import AGAIN, BudgetAdmission, Judged
+from shared.budgets.reservation import Reservation
 from shared.core.clock import Clock
 from shared.core.empty import EMPTY
 from shared.core.errors import STATUS, Invalid, Problem, Rejection
@@ -52,6 +54,7 @@ from shared.limits.values import (
     Limit,
     LimitMatch,
     LimitSpec,
+    LimitState,
     Quota,
 )
 from shared.model.budgets import METERED, TOKENS
@@ -224,7 +227,7 @@ class RateLimiter(Plugin):
         if self._is_metered or self._begin_admission is not None:
             await _estimate(exchange)
         if self._begin_admission is not None:
-            budgets = self._begin_admission(exchange, secrets.token_hex(16), self._time())
+            budgets = self._begin_admission(exchange, os.urandom(16).hex(), self._time())
             if budgets is not None:
                 return await self._budgeted(exchange, models, lease, budgets)
         charged = self._charges(exchange, models, lease)
@@ -270,16 +273,17 @@ class RateLimiter(Plugin):
         self, decision: Decision, charged: Sequence[Charge], budgets: BudgetAdmission, found: Judged
     ) -> Verdict:
         """The verdict that follows from a decision of the limiter, and from that of the budgets."""
+        if isinstance(found, Reservation) and not charged:
+            return Continue({**_noted((), decision), "budgets": found.states, "held": found.limits})
         # `_replace` would take three times as long.
         own = Decision(decision[0], decision.states[: len(charged)], *decision[2:])
         if isinstance(found, Rejection):
-            notes = {**_noted(own), "budgets": budgets.states(decision)}
+            notes = {**_noted(own.states, own), "budgets": budgets.states(decision)}
             return _rejected(found, {"headers": rate_headers(own, self._families), **notes})
         verdict = self._verdict(own, charged)
         if isinstance(verdict, Reject) or found is None:
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
-        held = [hold.limit for hold in found.holds]
-        return Continue({**verdict.notes, "budgets": found.states, "held": held})
+        return Continue({**verdict.notes, "budgets": found.states, "held": found.limits})
 
     def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
         """The state of the limits, for admitted and rejected requests."""
@@ -312,12 +316,12 @@ class RateLimiter(Plugin):
         if self._has_chosen and decision.violated is None:
             track_values(charged, self._distinct_values, self._clock.monotonic())
         headers = rate_headers(decision, self._families)
-        if decision.degraded and decision.states:
+        if decision.degraded and charged:
             headers |= mode_header(decision)
         if decision.violated is None:
             slots = [one.limit for one in charged if one.limit.kind == CONCURRENT] if self._has_slots else ()
             kept = {"charged": decision} if self._is_metered else EMPTY
-            return Continue({"headers": headers, "slots": slots, **kept, **_noted(decision)})
+            return Continue({"headers": headers, "slots": slots, **kept, **_noted(decision.states, decision)})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged)
@@ -327,7 +331,7 @@ class RateLimiter(Plugin):
             rejection_message(decision.violated, wait_ms),
             retry_headers(wait_ms),
             {"rate_limit": rejection_details(decision, decision.violated, wait_ms)},
-            {"headers": headers, **_noted(decision)},
+            {"headers": headers, **_noted(decision.states, decision)},
         )
 
     async def _model(self, exchange: Exchange) -> str:
@@ -390,6 +394,6 @@ def _unpriced(model: str) -> Reject:
     return Reject(STATUS["unpriced_model"], "unpriced_model", message)
 
 
-def _noted(decision: Decision) -> Mapping[str, object]:
+def _noted(states: Sequence[LimitState], decision: Decision) -> Mapping[str, object]:
     """The notes of a decision for the log and the metrics."""
-    return {"limits": decision.states, **({"degraded": True} if decision.degraded else EMPTY)}
+    return {"limits": states, **({"degraded": True} if decision.degraded else EMPTY)}

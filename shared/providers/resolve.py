@@ -154,18 +154,18 @@ class Resolution:
         model: the name of the `Model`; None when the name is that of a provider's model.
         targets: at least one.
         policy: how to choose among them.
+        names: the names of each target, with and without its provider, and last the one that was asked for.
     """
 
     asked: str
     model: str | None
     targets: tuple[ResolvedTarget, ...]
     policy: PoolPolicy = AI_POLICY
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of each target, with and without its provider, and last the one that was asked for."""
+    def __post_init__(self) -> None:
         found = [name for target in self.targets for name in (target.full_name, target.model)]
-        return tuple(dict.fromkeys((*found, self.asked)))
+        object.__setattr__(self, "names", tuple(dict.fromkeys((*found, self.asked))))
 
 
 class SearchOrder:
