@@ -12,7 +12,9 @@ from shared.limits.values import (
     LimitMatch,
     LimitState,
     Quota,
+    budget_begin,
     budget_key,
+    budget_name,
     decide,
 )
 from shared.model.messages import Headers, Request
@@ -136,3 +138,13 @@ def test_a_window_that_64_does_not_divide_is_never_cut_short() -> None:
     window = BucketedWindow(7_001)
     window.charge(0, 1)
     assert window.total(7_001_000) == 1
+
+
+def test_name_of_a_budget_has_the_begin_of_its_period() -> None:
+    name = budget_name("bud_1", 1_796_083_200)
+    assert (name, budget_begin(name)) == ("bud_1:1796083200", 1_796_083_200)
+    assert [budget_begin(other) for other in (budget_name("bud_1", -3_600), "bud_1", "bud_1:x")] == [
+        -3_600,
+        None,
+        None,
+    ]
