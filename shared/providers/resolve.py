@@ -127,6 +127,7 @@ class ResolvedTarget:
     Attributes:
         model: the name that the provider knows it by.
         weight, priority, timeouts: as in `shared.model.providers.ModelTarget`.
+        names: its names, with and without the provider, also those that the provider reads in the same way.
     """
 
     provider: KnownProvider
@@ -134,6 +135,12 @@ class ResolvedTarget:
     weight: int = 1
     priority: int = 0
     timeouts: RuleTimeouts = field(default_factory=RuleTimeouts)
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = self.provider.all_names(self.model)
+        found = [text for name in names for text in (f"{self.provider.name}/{name}", name)]
+        object.__setattr__(self, "names", tuple(found))
 
     @property
     def id(self) -> str:
@@ -164,7 +171,7 @@ class Resolution:
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        found = [name for target in self.targets for name in (target.full_name, target.model)]
+        found = [name for target in self.targets for name in target.names]
         object.__setattr__(self, "names", tuple(dict.fromkeys((*found, self.asked))))
 
 

@@ -51,7 +51,6 @@ class CompiledTarget:
         resolved: the model of the provider.
         model: its name as JSON.
         fields: the headers that tell the client about it.
-        names: the names of the model, with and without the provider.
         upstreams: by the path of the call, the id of the key, and whether calls are translated.
         rates: by the day and the service tier.
     """
@@ -59,7 +58,6 @@ class CompiledTarget:
     resolved: ResolvedTarget
     model: bytes
     fields: Fields
-    names: tuple[str, str]
     upstreams: BoundedDict[tuple[str, str | None, bool], Upstream]
     rates: BoundedDict[tuple[str, str], Rates | None]
 
@@ -73,14 +71,13 @@ class CompiledTarget:
             resolved=target,
             model=orjson.dumps(target.model),
             fields=fields,
-            names=(target.full_name, target.model),
             upstreams=BoundedDict(_KEPT_UPSTREAMS),
             rates=BoundedDict(_KEPT_RATES),
         )
 
     def candidate(self, asked: str) -> Candidate:
         """The target as budgets see it, for the name that was asked for."""
-        return Candidate(self.resolved.provider.name, (*self.names, asked))
+        return Candidate(self.resolved.provider.name, (*self.resolved.names, asked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

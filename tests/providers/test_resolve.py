@@ -297,3 +297,12 @@ def test_keys_without_lists_of_their_own_share_the_list_of_models_and_all_lists_
     for number in range(2 * MAX_LISTS):
         listing.allowed_names(key(deny_models=(f"m{number}",)))
     assert len(listing._shown) <= MAX_LISTS
+
+
+@pytest.mark.parametrize(
+    "asked", ["main/ gpt-5", "main/gpt-5 ", "main//gpt-5", "main/models/gpt-5", "main/gpt-5:latest"]
+)
+def test_names_of_a_target_are_also_those_that_a_provider_reads_in_the_same_way(asked: str) -> None:
+    found = resolver(known("main", ["gpt-5"], aliases=("fast",))).resolve(asked, CHAT, None)
+    assert isinstance(found, Resolution)
+    assert {"gpt-5", "main/gpt-5", "fast", "main/fast"} <= {*found.names}
