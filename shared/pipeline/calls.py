@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor, Future
-from typing import Any, cast
+from typing import Any
 
 from shared.core import tasks
 from shared.core.errors import NotCalled, PoolFull, describe_error
@@ -177,7 +177,8 @@ async def await_in_task(step: Step, view: Exchange) -> object:
     A call that is late is cancelled. So is one whose task is cancelled, and then that is raised.
     """
     global _latest
-    loop, task = asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())
+    loop = asyncio.get_running_loop()
+    task: Any = asyncio.current_task()
     if _latest.loop is not loop:
         _latest = _Deadlines(loop)
     deadlines = _latest

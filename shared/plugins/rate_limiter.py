@@ -247,7 +247,7 @@ class RateLimiter(Plugin):
             charged = self._charges(exchange, models, lease)
             if isinstance(charged, Reject):
                 return charged
-            limits = [*(charge.limit for charge in charged), *(hold.limit for hold in budgets.holds)]
+            limits = [charge.limit for charge in charged] + [hold.limit for hold in budgets.holds]
             decision = await self._acquire(limits) if limits else Decision(True, ())
             if (found := budgets.judge(decision)) is not AGAIN:
                 return self._with_budgets(decision, charged, budgets, found) if limits else CONTINUE
@@ -292,9 +292,9 @@ class RateLimiter(Plugin):
 
     def cleanup(self, exchange: Exchange) -> Awaitable[None] | None:
         """Release the slots of the exchange, and correct what was charged by what it used."""
-        notes = exchange.notes
+        notes: Mapping[str, Any] = exchange.notes
         if "held" in notes:
-            self._limiter.end(cast(Sequence[Limit], notes["held"]))
+            self._limiter.end(notes["held"])
         return self._give_back(exchange) if notes.get("slots") or "charged" in notes else None
 
     async def _give_back(self, exchange: Exchange) -> None:

@@ -190,8 +190,9 @@ def members(node: Any) -> Iterable[tuple[Any, Any]]:
 
 def _joined(parts: list[Any]) -> Iterator[Text]:
     """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
-    texts = [part for part in parts if type(part) is dict and type(part.get(text_fields.TEXT)) is str]
-    if len(texts) < 2:
+    name = text_fields.TEXT
+    texts = [part for part in parts if type(part) is dict and name in part and type(part[name]) is str]
+    if not texts[1:]:
         return
     for thought in {thought_of(part): None for part in texts}:
         same = [part for part in texts if thought_of(part) == thought]

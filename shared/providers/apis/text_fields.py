@@ -185,10 +185,10 @@ _SIGNS: Mapping[str, Any] = {
 
 
 def is_messages(document: Any) -> bool:
-    """True for a body of one of the known APIs, and for a list of such bodies."""
-    if isinstance(document, list):
-        return bool(document) and all([isinstance(item, dict) and is_messages(item) for item in document])
-    if not isinstance(document, dict):
+    """True for a body of one of the known APIs, and for a list of such bodies; it is parsed JSON."""
+    if type(document) is list:
+        return bool(document) and all([type(item) is dict and is_messages(item) for item in document])
+    if type(document) is not dict:
         return False
     for name in document:
         if name in _SIGN_TYPES:
@@ -203,7 +203,7 @@ _SENT = frozenset({"messages", "input", "prompt", "contents", "requests", "gener
 
 
 def holder_of(document: Any) -> Holder:
-    first = document[0] if isinstance(document, list) else document
+    first = document[0] if type(document) is list else document
     return RESPONSE if _SENT.isdisjoint(first) else REQUEST
 
 
@@ -220,10 +220,10 @@ def inner(holder: Holder, name: str) -> Holder:
 
 def is_given(holder: Holder, name: str, value: Any) -> bool:
     """True when the API does not define the content of that member: all strings below it are text."""
-    if not isinstance(value, dict | list):
+    if type(value) is not dict and type(value) is not list:
         return False
     if name == TOOL_INPUT:
-        return isinstance(value, dict)
+        return type(value) is dict
     return name in _FREE_ANYWHERE or (holder, name) in _FREE
 
 
@@ -251,11 +251,11 @@ SPECIAL_NAMES: Final = MEDIA_NAMES | _REPEATED | _RULES.keys()
 def is_text_member(holder: Holder, node: dict[str, Any], name: str) -> bool:
     """True when the member `name` of `node` may hold text."""
     value = node[name]
-    if name in _REPEATED and not isinstance(value, str):
+    if name in _REPEATED and type(value) is not str:
         return (holder, name) not in _TOKENS
     if name not in _RULES or holder not in _RULES[name]:
         return True
-    if isinstance(value, str):
+    if type(value) is str:
         for rule in _RULES[name][holder]:
             if (rule.types is None or _type_of(node) in rule.types) and rule.looks(value):
                 return False
