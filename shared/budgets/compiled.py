@@ -13,7 +13,7 @@ from shared.budgets.periods import effective_limit, period_of
 from shared.core.globs import matches_glob
 from shared.core.memo import BoundedDict
 from shared.limits.values import BUDGET, MAX_UNITS, Limit, Quota, budget_key, budget_name
-from shared.model.budgets import ALERT, Budget
+from shared.model.budgets import ALERT, REQUESTS, Budget
 from shared.model.config import ApiKey
 
 #: How long a reservation holds, in milliseconds, unless it is renewed: that of a worker that has died ends.
@@ -142,12 +142,14 @@ class RuleBudgets:
 
     Attributes:
         every: the budgets.
+        counts_requests: none of them counts anything else, so nobody needs to know what a request may use.
         cap_output: whether one of them may lower the output that a request asks for.
     """
 
     def __init__(self, budgets: Iterable[Budget], tenant_id: str, rule_id: str) -> None:
         compiled = [CompiledBudget(budget, tenant_id) for budget in budgets]
         self.every: Sequence[CompiledBudget] = [one for one in compiled if one.counts_rule(rule_id)]
+        self.counts_requests = all(one.budget.unit == REQUESTS for one in self.every)
         self.cap_output = any(one.budget.cap_output for one in self.every)
         self._kept = BoundedDict[tuple[str | None, str, str], Sequence[CompiledBudget]](_MAX_KEPT)
 

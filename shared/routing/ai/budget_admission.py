@@ -4,7 +4,7 @@ A budget that is spent may name another model, which is resolved as if the clien
 """
 
 from shared.budgets.admission import BudgetAdmission, ModelRequest
-from shared.budgets.demand import Demand
+from shared.budgets.demand import NOTHING, Demand
 from shared.budgets.output_cap import least_output
 from shared.budgets.reservation import Reservation
 from shared.core.errors import Rejection
@@ -43,7 +43,8 @@ def budget_admission(ai: AiExchange, key: ApiKey | None, id: str, now: float) ->
     def take(reservation: Reservation) -> None:
         ai.admit(reservation, others[reservation.model] if reservation.model else None)
 
-    request = _request(resolution, pool, ai, ai.demand)
+    demand = NOTHING if ai.route.budgets.counts_requests else ai.demand
+    request = _request(resolution, pool, ai, demand)
     return BudgetAdmission(ai.route.budgets, key, request, with_model, id=id, now=now, admitted=take)
 
 

@@ -137,6 +137,19 @@ def test_less_output_is_asked_for_where_budgets_have_less_left() -> None:
     assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
 
 
+@pytest.mark.parametrize(("unit", "is_estimated"), [("requests", False), ("tokens", True)])
+def test_what_a_request_may_use_is_estimated_only_where_a_budget_counts_it(
+    unit: str, is_estimated: bool
+) -> None:
+    one = asked()
+    one.route.budgets = RuleBudgets([budget(unit=unit)], "t1", "r")
+    wanted = budget_admission(one, None, "rid", NOW)
+    assert wanted is not None
+    assert wanted.prepare() is None
+    assert (wanted.request.demand is one.demand) == is_estimated
+    assert [hold.limit.cost > 1 for hold in wanted.holds] == [is_estimated]
+
+
 @pytest.mark.parametrize("path", ["/ai/v1/models", "/ai/v1/usage"])
 def test_a_request_that_calls_no_model_has_no_budgets(path: str) -> None:
     begun = CALLS.begin(path, route(provider(models=DECLARED)))
