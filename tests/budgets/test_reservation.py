@@ -35,6 +35,7 @@ def test_each_budget_counts_what_was_used_in_its_unit_and_only_the_target_that_s
     start = 1796083200
     assert found == {f"t:{start}": 15, f"usd:{start}": 70, f"n:{start}": 1, f"claude:{start}": 0}
     assert one.counted_by_key == {hold.limit.key: found[hold.name] for hold in one.holds}
+    assert [limit.key for limit in one.limits] == [*one.counted_by_key]
 
 
 def test_a_cost_that_turns_out_not_to_be_known_counts_as_it_was_reserved() -> None:
