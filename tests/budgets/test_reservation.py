@@ -49,6 +49,11 @@ def test_what_was_counted_is_found_by_the_key_of_the_limit() -> None:
     assert one.counted_by_key == {"bud:{t1}:t:1796083200": 15}
 
 
+def test_limits_of_a_reservation_are_those_of_its_holds() -> None:
+    one = reserved(*BUDGETS)
+    assert [(limit.name, limit.lease) for limit in one.limits] == [(x.id, "rid") for x in BUDGETS]
+
+
 def test_a_request_counts_once_however_many_calls_it_took() -> None:
     assert set(reserved(BUDGETS[2]).settle(GPT, Usage(input=10, requests=3), None).values()) == {1}
 
