@@ -25,7 +25,7 @@ class Conversation:
         turns: the messages of Anthropic's API.
     """
 
-    __slots__ = ("_mid_system", "_notes", "_order", "system", "turns")
+    __slots__ = ("_mid_system", "_notes", "_order", "_results", "system", "turns")
 
     def __init__(self, caps: Caps, notes: Notes) -> None:
         self.system: list[Document] = []
@@ -34,6 +34,8 @@ class Conversation:
         self._notes = notes
         # The ids of the calls of the last turn of the assistant.
         self._order: list[str] = []
+        # The results for the present turn of the user. They get their order when all have come.
+        self._results: list[Document] = []
 
     def add(self, message: Document, pointer: str) -> None:
         """Add a message of chat. Raises `Untranslatable`."""
@@ -43,9 +45,9 @@ class Conversation:
             case "user":
                 self._append("user", self._blocks(message, pointer))
             case "assistant":
-                self._append("assistant", self._marked(self._said(message, pointer), message))
-                calls = message.get("tool_calls") or ()
-                self._order = [call_id(call["id"]) for call in calls]
+                self._append("assistant", self._marked(said := self._said(message, pointer), message))
+                if said:
+                    self._order = [call_id(call["id"]) for call in message.get("tool_calls") or ()]
             case "tool":
                 self._add_result(self._result(message, pointer))
             case "function":
@@ -77,6 +79,7 @@ class Conversation:
         if blocks and self.turns and self.turns[-1]["role"] == role:
             self.turns[-1]["content"] += blocks
         elif blocks:
+            self._place_results()
             self.turns.append({"role": role, "content": blocks})
 
     def _said(self, message: Document, pointer: str) -> list[Document]:
@@ -119,15 +122,19 @@ class Conversation:
     def _add_result(self, result: Document) -> None:
         if not self.turns or self.turns[-1]["role"] != "user":
             self.turns.append({"role": "user", "content": []})
-        content = self.turns[-1]["content"]
-        count = next((at for at, block in enumerate(content) if block["type"] != _RESULT), len(content))
-        order = {id_: number for number, id_ in enumerate(self._order)}
-        results = [*content[:count], result]
-        results.sort(key=lambda one: order.get(one["tool_use_id"], len(order)))
-        content[:count] = results
+        self._results.append(result)
+
+    def _place_results(self) -> None:
+        """Put the results at the beginning of their turn, in the order of their calls."""
+        if self._results:
+            order = {id_: number for number, id_ in enumerate(self._order)}
+            self._results.sort(key=lambda one: order.get(one["tool_use_id"], len(order)))
+            self.turns[-1]["content"][:0] = self._results
+            self._results = []
 
     def close(self, caps: Caps) -> None:
         """Check the end: the API takes no space after what the model is to continue, and no empty request."""
+        self._place_results()
         if self.turns and self.turns[-1]["role"] == "assistant":
             if caps.get("prefill") is False:
                 self._notes.reject("prefill", "/messages", _NO_PREFILL)

@@ -392,3 +392,15 @@ def test_message_that_chat_does_not_have_is_rejected_where_it_is_wrong(message: 
 def test_messages_that_are_no_list_are_rejected(messages: Any) -> None:
     with pytest.raises(Untranslatable, match=re.escape("/messages: Must be a list.")):
         translate(messages=messages)
+
+
+def test_very_many_results_are_one_turn_in_the_order_of_the_calls() -> None:
+    numbers = range(20_000)
+    turns = translated(USER, calls(*map(call, numbers)), *map(result, reversed(numbers)))["messages"]
+    assert [one["tool_use_id"] for one in turns[-1]["content"]] == [f"call_{number}" for number in numbers]
+
+
+def test_message_of_the_model_that_says_nothing_leaves_the_results_in_their_order() -> None:
+    silent = {"role": "assistant", "content": " "}
+    turns = translated(USER, calls(call(1), call(2)), result(2), silent, result(1))["messages"]
+    assert [one["tool_use_id"] for one in turns[-1]["content"]] == ["call_1", "call_2"]
