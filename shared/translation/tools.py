@@ -78,16 +78,17 @@ class ToolIds:
 
     def __init__(self, token: str, prefix: str = "toolu_") -> None:
         self._made = f"{prefix}{token[:24]}"
-        self._given: dict[str, None] = {}
+        # The number of the last call with each id.
+        self._given: dict[str, int] = {}
 
     def make(self, given: Any) -> str:
         """The id of the next call, which has that one or none."""
         first = given if isinstance(given, str) and given else self._made
-        unique, number = first, 1
+        unique, number = first, self._given.get(first, 1)
         while unique in self._given:
             number += 1
             unique = f"{first}_{number}"
-        self._given[unique] = None
+        self._given[first], self._given[unique] = number, 1
         return unique
 
 

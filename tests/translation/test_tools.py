@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from shared.translation.tools import NAME, arguments_of, chat_id, input_of, messages_id, short_name
+from shared.translation.tools import (
+    NAME,
+    ToolIds,
+    arguments_of,
+    chat_id,
+    input_of,
+    messages_id,
+    short_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,15 @@ def test_response_without_an_id_gets_one() -> None:
         "msg_tok",
         "msg_tok",
     )
+
+
+def test_ids_of_very_many_calls_with_one_id_differ() -> None:
+    ids = ToolIds("tok")
+    made = [ids.make("call") for _ in range(50_000)]
+    assert len(set(made)) == len(made)
+    assert (made[1], made[-1]) == ("call_2", "call_50000")
+
+
+def test_id_that_was_made_for_another_call_is_not_given_again() -> None:
+    ids = ToolIds("tok")
+    assert [ids.make(given) for given in ("a_2", "a", "a", "a_2", "a")] == ["a_2", "a", "a_3", "a_2_2", "a_4"]
