@@ -7,7 +7,9 @@ from shared.translation.notes import Document
 from shared.translation.tools import input_of
 
 THOUGHT: Final = "thought"
-_LOOKED_AT: Final = 65_536  # characters of arguments
+# Characters of the arguments of a call: the longest that are looked at, and all that are read for it.
+_LONGEST: Final = 65_536
+_LOOKED_AT: Final = 4 * 1024 * 1024
 # The members with a text, and what it is, in the order in which the texts are read.
 _TEXTS: Final = (
     ("reasoning_content", THOUGHT),
@@ -80,14 +82,55 @@ def is_another(call: KnownCall, piece: CallPiece) -> bool:
     return bool(piece.name and call.name and (piece.id or call.is_complete))
 
 
-def are_complete(arguments: str) -> bool:
-    """Whether the arguments that have come are an object. Of very long ones it is not known before the end.
+class Arguments:
+    """The arguments of a call, which come in pieces.
 
-    They are looked at with each piece, which would take the longer the more have come.
-
-    >>> are_complete('{"city": "Rome"}'), are_complete('{"city": "Rome"')
-    (True, False)
+    >>> arguments = Arguments()
+    >>> arguments.add('{"city": "Ro')
+    >>> arguments.is_complete
+    False
+    >>> arguments.add('me"}')
+    >>> arguments.is_complete
+    True
     """
-    if len(arguments) > _LOOKED_AT:
-        return False
-    return arguments.rstrip().endswith("}") and input_of(arguments) is not None
+
+    __slots__ = ("_end", "_left", "_pieces", "_size", "_was_complete")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = 0
+        self._end = ""  # the last character that is no space
+        self._left = _LOOKED_AT
+        # None: it is not known of the pieces that have come.
+        self._was_complete: bool | None = False
+
+    def add(self, piece: str) -> None:
+        """Add a piece."""
+        if piece:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            self._end = piece.rstrip()[-1:] or self._end
+            self._was_complete = None
+
+    @property
+    def text(self) -> str:
+        """All that have come."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return "".join(self._pieces)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether they are an object. Of very long ones it is not known before the end.
+
+        They are read after each piece that may be the last one, so that takes the longer the more have come.
+        """
+        if self._was_complete is None:
+            self._was_complete = self._are_object()
+        return self._was_complete
+
+    def _are_object(self) -> bool:
+        if self._end != "}" or self._size > min(self._left, _LONGEST):
+            return False
+        self._left -= self._size
+        return input_of(self.text) is not None

@@ -8,7 +8,7 @@ calls may come in any order, and none is lost.
 from collections import deque
 from typing import Any, Final
 
-from shared.translation.chunks import are_complete
+from shared.translation.chunks import Arguments
 from shared.translation.framing import StreamEvent
 from shared.translation.notes import Document
 from shared.translation.tools import ToolIds
@@ -36,30 +36,27 @@ class Block:
         is_open: the client knows of it.
     """
 
-    __slots__ = ("_arguments", "_is_complete", "id", "is_open", "kind", "name", "source", "waiting")
+    __slots__ = ("_arguments", "id", "is_open", "kind", "name", "source", "waiting")
 
     def __init__(self, kind: str, source: str) -> None:
         self.kind = kind
         self.source = source
-        self.id = self.name = self.waiting = self._arguments = ""
+        self.id = self.name = ""
+        self.waiting: list[str] = []
         self.is_open = False
-        self._is_complete: bool | None = None
+        self._arguments = Arguments()
 
     def add(self, piece: str) -> None:
         """Add a piece of its text or its arguments."""
-        self.waiting += piece
+        if piece:
+            self.waiting.append(piece)
         if self.kind == CALL:
-            self._arguments += piece
-            self._is_complete = None
+            self._arguments.add(piece)
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing follows when another block has begun: a text, or arguments that are an object."""
-        if self.kind != CALL:
-            return True
-        if self._is_complete is None:
-            self._is_complete = are_complete(self._arguments)
-        return self._is_complete
+        return self.kind != CALL or self._arguments.is_complete
 
 
 class Blocks:
@@ -109,8 +106,9 @@ class Blocks:
             made.append(_event("content_block_start", self._index, content_block=self._start(block)))
         if block.waiting:
             kind, name = _DELTAS.get(block.kind, ("input_json_delta", "partial_json"))
-            made.append(_event("content_block_delta", self._index, delta={"type": kind, name: block.waiting}))
-            block.waiting = ""
+            delta = {"type": kind, name: "".join(block.waiting)}
+            made.append(_event("content_block_delta", self._index, delta=delta))
+            block.waiting = []
         return made
 
     def _start(self, block: Block) -> Document:

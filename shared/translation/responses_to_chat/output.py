@@ -6,7 +6,7 @@ open until another item begins; calls are open until the end, since their pieces
 
 from typing import Final, NamedTuple
 
-from shared.translation.chunks import are_complete
+from shared.translation.chunks import Arguments
 from shared.translation.framing import StreamEvent
 from shared.translation.notes import ClientTool, Document, Notes
 from shared.translation.responses_to_chat.calls import (
@@ -91,7 +91,8 @@ class Call:
     __slots__ = ("arguments", "id", "index", "members", "name", "tool")
 
     def __init__(self) -> None:
-        self.id = self.name = self.arguments = ""
+        self.id = self.name = ""
+        self.arguments = Arguments()
         self.index: int | None = None
         self.members: Document = {}
         self.tool = ClientTool(FUNCTION, "")
@@ -99,7 +100,7 @@ class Call:
     @property
     def is_complete(self) -> bool:
         """Whether its arguments are an object."""
-        return are_complete(self.arguments)
+        return self.arguments.is_complete
 
 
 class Output:
@@ -161,12 +162,12 @@ class Output:
 
     def continue_call(self, call: Call, piece: str) -> None:
         """Add a piece of the arguments of a call. What comes before its name waits."""
-        call.arguments += piece
+        call.arguments.add(piece)
         if call.index is None:
             if not call.name:
                 return
             self._open_call(call)
-            piece = call.arguments
+            piece = call.arguments.text
         if piece and call.tool.kind == FUNCTION:
             self.add("response.function_call_arguments.delta", {**_place(call), "delta": piece})
 
@@ -230,12 +231,12 @@ class Output:
         return call_item(call.tool, arguments, {**call.members, "status": status}, notes)
 
     def _end_call(self, call: Call, status: str) -> None:
-        if call.tool.kind == FUNCTION and not call.arguments.strip():
+        if call.tool.kind == FUNCTION and not call.arguments.text.strip():
             self.continue_call(call, NO_ARGUMENTS)
-        item = self._call_item(call, call.arguments, status, self._notes)
+        item = self._call_item(call, call.arguments.text, status, self._notes)
         place = _place(call)
         if call.tool.kind == FUNCTION:
-            self.add("response.function_call_arguments.done", {**place, "arguments": call.arguments})
+            self.add("response.function_call_arguments.done", {**place, "arguments": call.arguments.text})
         elif call.tool.kind == CUSTOM:
             # Its text stands in JSON, so it comes in one piece.
             self.add("response.custom_tool_call_input.delta", {**place, "delta": item["input"]})
