@@ -112,6 +112,8 @@ RESPONSES: Final = Api(
         "request.text.format.schema",
         "request.prompt.variables",
         "response.output[].tools[].input_schema",
+        # A command has variables, and a model of another API reads all of it.
+        f"{_ITEM}.action",
     ),
     json=(f"{_ITEM}.arguments", "event.arguments"),
     numbers=("event.(output_index|content_index|summary_index)",),

@@ -56,6 +56,8 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET
         {"choices": [{"message": {"function_call": {"arguments": r'{"a":"n\u0065edle"}'}}}]},
         {"output": [{"type": "function_call", "arguments": r'"n\u0065edle"'}]},
         {"content": [{"type": "tool_use", "input": {"id": "needle"}}]},
+        {"input": [{"type": "local_shell_call", "action": {"needle": 1}}]},
+        {"output": [{"type": "local_shell_call", "action": {"env": {"needle": "x"}}}]},
     ],
 )
 def test_text_is_found_wherever_the_apis_put_it(document: dict[str, Any]) -> None:
