@@ -4,13 +4,15 @@ from typing import Final
 
 from mitmproxy import http
 
-from mitm_addons.flows import FlowState, head_of, set_body, set_head
+from mitm_addons.flows import FlowState, UpstreamCall, head_of, set_body, set_head
 from shared.core.errors import Rejection
 from shared.http.forwarding import client_head
 from shared.http.sent_secrets import SentSecrets
 from shared.model.messages import Headers
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
+from shared.routing.ai.translated import TranslatedResponse
 from shared.routing.ai_calls import AiCalls
+from shared.routing.ai_exchange import AiExchange
 
 _MAX_ID: Final = 256  # bytes of an upstream's request id
 
@@ -44,9 +46,10 @@ def read_head(calls: AiCalls, state: FlowState, response: http.Response, limits:
 
 def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
     """Put the body for the client in the place of one that was collected."""
-    if state.call.secrets is not None and not response.stream:
-        _remove_secrets(response, state.call.secrets)
     ai = state.ai
+    translated = None if ai is None else ai.translated
+    if state.call.secrets is not None and not response.stream:
+        _remove_secrets(response, state.call.secrets, translated)
     if ai is None:
         return
     whole = None if response.stream else response.data.content
@@ -54,14 +57,37 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
     if isinstance(body, Rejection):
         state.pending_rejection = state.pending_rejection or body
     elif body is not None and body is not whole:
+        if translated is not None:
+            response.data.status_code = translated.status
+            if translated.status >= 400:
+                body = _without_secrets(state.call, ai, translated, whole or b"", body)
         set_body(response, body)
-        if ai.translated is not None:
-            response.data.status_code = ai.translated.status
 
 
-def _remove_secrets(response: http.Response, secrets: SentSecrets) -> None:
+def _remove_secrets(
+    response: http.Response, secrets: SentSecrets, translated: TranslatedResponse | None
+) -> None:
     """Take what the upstream repeats of the secrets that it got out of the body of its error."""
     body = response.data.content or b""
-    left = secrets.removed_from_body(body, head_of(response).all("content-encoding"))
+    head = head_of(response) if translated is None else translated.upstream_headers
+    left = secrets.removed_from_body(body, head.all("content-encoding"))
     if left != body:
         set_body(response, left)
+
+
+def _without_secrets(
+    call: UpstreamCall, ai: AiExchange, translated: TranslatedResponse, whole: bytes, body: bytes
+) -> bytes:
+    """The body of an error, which was translated from `whole`, without the secrets.
+
+    They are still there in one with the status of a success, and where the JSON had escapes.
+    """
+    secrets = call.secrets or (None if call.upstream is None else call.upstream.sent_secrets())
+    if secrets is None:
+        return body
+    if call.secrets is None:
+        # The translation cuts a long text, maybe in a secret.
+        left = secrets.removed_from_body(whole, translated.upstream_headers.all("content-encoding"))
+        again = ai.for_client(left)
+        body = body if isinstance(again, Rejection) else again
+    return secrets.removed(body)

@@ -1,5 +1,6 @@
 """SDKs and coding agents whose model is at a provider that speaks another API."""
 
+import gzip
 import json
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.end_to_end.translated import (
     written,
 )
 from tests.support.models import CUT
+from tests.support.upstream import sized
 from tests.support.wait import until
 from tests.translation.test_sdks import SCHEMA, TURN, weather_of_anthropic, weather_of_openai
 
@@ -129,6 +131,38 @@ def test_error_of_openai_has_the_shape_and_the_status_of_anthropic(world: World)
         client.messages.create(model="chat", max_tokens=9, messages=TURN)
     assert (caught.value.status_code, caught.value.type) == (529, "overloaded_error")
     assert "Busy." in caught.value.message
+
+
+REPEATED = json.dumps({"error": {"message": f"The key {SECRET} is wrong."}}).encode()
+LONG = json.dumps({"error": {"message": "x" * 1000 + SECRET}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "fields", "expected"),
+    [
+        (REPEATED, "422 Unprocessable Entity", (), 422),
+        (gzip.compress(REPEATED), "422 Unprocessable Entity", ("Content-Encoding: gzip",), 422),
+        (REPEATED.replace(b"sk-", b"\\u0073k-"), "422 Unprocessable Entity", (), 422),
+        (REPEATED, "200 OK", (), 502),
+        (gzip.compress(REPEATED), "200 OK", ("Content-Encoding: gzip",), 502),
+        (LONG, "422 Unprocessable Entity", (), 422),
+        (LONG, "200 OK", (), 502),
+    ],
+    ids=["plain", "gzip", "escapes", "success", "gzip-success", "cut", "cut-success"],
+)
+def test_error_that_repeats_the_secret_of_the_gateway_is_translated_without_it(
+    world: World, body: bytes, status: str, fields: tuple[str, ...], expected: int
+) -> None:
+    upstream = world.model("claude", lambda _: said("Hi"))
+    upstream.responds(sized(body, status, "Content-Type: application/json", *fields))
+    asked = {"model": "claude", "messages": TURN}
+    found = world.tenant.request("POST", "/v1/chat/completions", json=asked)
+    assert upstream.last.get("x-api-key") == SECRET
+    assert (found.status_code, "[redacted]" in found.text, "sk-provider" in found.text) == (
+        expected,
+        True,
+        False,
+    )
 
 
 def test_response_that_is_not_of_its_api_is_not_half_translated(world: World) -> None:

@@ -150,11 +150,12 @@ class TranslatedResponse:
         status: the status for the client.
         is_streamed: the events are translated as they arrive.
         has_failed: the stream that the client got has ended with an error.
+        upstream_headers: the head of the upstream, which describes the body that is translated.
     """
 
     __slots__ = (
-        *("_call", "_client", "_context", "_events", "_headers", "_is_over", "_left", "_splitter"),
-        *("api", "has_failed", "is_streamed", "status"),
+        *("_call", "_client", "_context", "_events", "_is_over", "_left", "_splitter"),
+        *("api", "has_failed", "is_streamed", "status", "upstream_headers"),
     )
 
     def __init__(self, call: TranslatedCall, client: str, context: Context) -> None:
@@ -168,11 +169,11 @@ class TranslatedResponse:
         self._events = call.translation.events(self._context)
         self._splitter: EventSplitter | None = None
         self._left = MAX_STREAM
-        self._headers, self.status = Headers(), 200
+        self.upstream_headers, self.status = Headers(), 200
 
     def head(self, status: int, headers: Headers) -> Headers:
         """The headers for the client, from the head of the upstream."""
-        self._headers, self.status = headers, status
+        self.upstream_headers, self.status = headers, status
         kept = [field for field in headers.fields if field[0].decode("latin-1").lower() not in _BODY]
         if status >= 400:
             self.status = self._call.translation.error(status, b"").status
@@ -193,7 +194,7 @@ class TranslatedResponse:
     def whole(self, body: bytes) -> bytes:
         """The response for the client, once all of it has come. Raises `BadResponse`."""
         try:
-            content = DecodedBody.of(self._headers, body).content
+            content = DecodedBody.of(self.upstream_headers, body).content
         except BodyRejected as error:
             raise BadResponse(str(error)) from None
         if self._splitter is not None:
