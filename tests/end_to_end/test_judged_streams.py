@@ -226,7 +226,7 @@ class TestPluginsOfOthers:
         entry = {
             "name": "reader_on_streams",
             "stage": "pre_response",
-            "timeout": "100ms",
+            "timeout": "500ms",
             "settings": {"act": act},
         }
         path = f"/others/{act}/{on_error}"
