@@ -359,8 +359,8 @@ def rows_of(tenant: TenantInUse) -> list[dict[str, Any]]:
     raise AssertionError
 
 
-def leave(tenant: TenantInUse, upstream: Upstream, *, after: bytes, then: bytes) -> None:
-    """Leave a stream after some bytes; its upstream sends the others a moment later."""
+def leave(tenant: TenantInUse, upstream: Upstream, *, after: bytes, then: bytes) -> threading.Event:
+    """Leave a stream after some bytes. Its upstream sends the others when the event is set."""
     left = threading.Event()
     upstream.plays(
         [*REQUEST, send(STREAM + chunk(after)), wait(left), send(chunk(then) + b"0\r\n\r\n"), hang]
@@ -370,7 +370,7 @@ def leave(tenant: TenantInUse, upstream: Upstream, *, after: bytes, then: bytes)
         received = b""
         while received.count(b" tok") < after.count(b" tok"):
             received += response.raw.read1(65_536)
-    left.set()
+    return left
 
 
 @pytest.mark.parametrize("events", [1, 3])
@@ -378,8 +378,9 @@ def test_a_client_that_leaves_has_one_row_which_its_budget_counts(
     tenant_with: Create, upstream: Upstream, events: int
 ) -> None:
     tenant = tenant_with({"limit": {"tokens": 1_000}})
-    leave(tenant, upstream, after=delta(" tok") * events, then=LAST)
+    left = leave(tenant, upstream, after=delta(" tok") * events, then=LAST)
     [row] = rows_of(tenant)
+    left.set()
     assert row["source"] == "estimated"
     assert row["usage"]["output"] == events
     used = row["usage"]["input"] + row["usage"]["output"]
@@ -391,7 +392,7 @@ def test_a_response_is_read_on_after_its_client_left_so_that_its_usage_is_known(
     tenant_with: Create, upstream: Upstream
 ) -> None:
     tenant = tenant_with({"limit": {"tokens": 10_000}}, drain_on_disconnect="5s")
-    leave(tenant, upstream, after=delta(" tok"), then=LAST)
+    leave(tenant, upstream, after=delta(" tok"), then=LAST).set()
     [row] = rows_of(tenant)
     # mitmproxy's core closes the connection to the upstream.
     source, output = ("reported", 5_000) if tenant.gateway.engine == "express" else ("estimated", 1)
