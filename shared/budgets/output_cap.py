@@ -21,6 +21,7 @@ _MEMBERS: Final[Mapping[str, Sequence[str]]] = {
 # The kinds of providers whose newest models know the second name of a chat only.
 _NEW_NAMES: Final = frozenset({"openai", "azure"})
 _LEAST: Final[Mapping[str, int]] = {OPENAI_RESPONSES: 16}
+_LEAST_THOUGHT: Final = 1024
 
 
 def least_output(api: str, document: Any) -> int | None:
@@ -31,10 +32,14 @@ def least_output(api: str, document: Any) -> int | None:
     """
     if api not in _MEMBERS or not isinstance(document, dict):
         return None
-    # Anthropic rejects a request whose output has no room for its reasoning.
+    return max(_LEAST.get(api, 1), _thought(document) + 1)
+
+
+def _thought(document: Mapping[str, Any]) -> int:
+    """The tokens for reasoning. Anthropic rejects a request whose output has no room for them."""
     thinking = document.get("thinking")
     thought = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
-    return max(_LEAST.get(api, 1), thought + 1 if isinstance(thought, int) else 0)
+    return thought if isinstance(thought, int) else 0
 
 
 def with_most_output(body: bytes, document: Mapping[str, Any], most: int, *, api: str, kind: str) -> bytes:
@@ -52,4 +57,8 @@ def with_most_output(body: bytes, document: Mapping[str, Any], most: int, *, api
         asked = document.get(name)
         if not isinstance(asked, int) or asked > most:
             body = with_member(body, name, b"%d" % most)
+    if api == ANTHROPIC_MESSAGES and _thought(document) >= most:
+        # The client spoke another API, and asked for an effort.
+        fits = b'{"type":"enabled","budget_tokens":%d}' % (most - 1)
+        body = with_member(body, "thinking", fits if most > _LEAST_THOUGHT else b'{"type":"disabled"}')
     return body

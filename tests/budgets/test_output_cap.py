@@ -54,3 +54,20 @@ def test_the_member_that_bounds_the_output_is_lowered(
 )
 def test_some_requests_cannot_ask_for_less(api: str, document: Any, least: int | None) -> None:
     assert least_output(api, document) == least
+
+
+@pytest.mark.parametrize(
+    ("most", "thinking"),
+    [
+        (5_000, {"type": "enabled", "budget_tokens": 4_096}),
+        (2_000, {"type": "enabled", "budget_tokens": 1_999}),
+        (1_024, {"type": "disabled"}),
+    ],
+)
+def test_reasoning_that_a_translation_asked_for_keeps_room_for_the_output(
+    most: int, thinking: dict[str, Any]
+) -> None:
+    document = {"max_tokens": 8_000, "thinking": {"type": "enabled", "budget_tokens": 4_096}}
+    body = json.dumps(document).encode()
+    sent = with_most_output(body, document, most, api="anthropic.messages", kind="anthropic")
+    assert json.loads(sent) == {"max_tokens": most, "thinking": thinking}
