@@ -185,6 +185,10 @@ class Context:
     model: str = ""
     input_tokens: int = 0
 
+    def shown_id(self, given: Any) -> Any:
+        """The id of the upstream's response; None where `model` hides it: the form of an id names its API."""
+        return None if self.model else given
+
 
 #: The capabilities of a model, by the names of `shared.providers.shipped.caps`. What is absent is unknown.
 type Caps = Mapping[str, Any]

@@ -178,6 +178,7 @@ def test_a_hidden_target_stays_hidden(world: World) -> None:
         body = {"model": "house", "messages": TURN, "stream": stream, "seed": 1}
         found = world.tenant.request("POST", "/hidden/v1/chat/completions", json=body)
         assert (found.status_code, '"house"' in found.text, "claude" in found.text) == (200, True, False)
+        assert "msg_" not in found.text
         assert found.headers["x-gateway-translated"] == "hidden; dropped=seed"
         assert not {"x-gateway-provider", "x-gateway-model"} & {name.lower() for name in found.headers}
 

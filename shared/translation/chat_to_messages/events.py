@@ -84,7 +84,7 @@ class Events:
     def _begin(self, event: Document) -> list[StreamEvent]:
         self._usage.add(event)
         message = _object(event.get("message"))
-        self._head["id"] = chat_id(message.get("id"), self._context.token)
+        self._head["id"] = chat_id(self._context.shown_id(message.get("id")), self._context.token)
         self._head["model"] = self._context.model or str(message.get("model") or "")
         return [self._chunk({"role": "assistant", "content": ""})]
 

@@ -28,7 +28,7 @@ def response(document: Document, context: Context) -> Document:
     if not is_known:
         context.notes.change("stop_reason")
     completion = {
-        "id": chat_id(document.get("id"), context.token),
+        "id": chat_id(context.shown_id(document.get("id")), context.token),
         "object": "chat.completion",
         "created": context.now,
         "model": context.model or str(document.get("model") or ""),

@@ -97,7 +97,7 @@ class Events:
             return []
         self._is_started = True
         response = _object(event.get("response"))
-        self._head["id"] = chat_id(response.get("id"), self._context.token)
+        self._head["id"] = chat_id(self._context.shown_id(response.get("id")), self._context.token)
         self._head["model"] = self._context.model or str(response.get("model") or "")
         return [self._chunk({"role": "assistant", "content": ""})]
 

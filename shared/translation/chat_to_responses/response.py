@@ -35,7 +35,7 @@ def response(document: Document, context: Context) -> Document:
     if logprobs:
         choice["logprobs"] = {"content": logprobs, "refusal": None}
     completion = {
-        "id": chat_id(document.get("id"), context.token),
+        "id": chat_id(context.shown_id(document.get("id")), context.token),
         "object": "chat.completion",
         "created": context.now,
         "model": context.model or str(document.get("model") or ""),

@@ -83,7 +83,7 @@ class Events:
     def _begin(self, event: Document) -> list[StreamEvent]:
         self._is_started = True
         message: Document = {
-            "id": messages_id(event.get("id"), self._context.token),
+            "id": messages_id(self._context.shown_id(event.get("id")), self._context.token),
             "type": "message",
             "role": "assistant",
             "model": self._context.model or str(event.get("model") or ""),

@@ -36,7 +36,7 @@ def response(document: Document, context: Context) -> Document:
     if reason is None:
         raise BadResponse("The response of the upstream did not end as its API says.")
     return {
-        "id": messages_id(document.get("id"), context.token),
+        "id": messages_id(context.shown_id(document.get("id")), context.token),
         "type": "message",
         "role": "assistant",
         "model": context.model or str(document.get("model") or ""),

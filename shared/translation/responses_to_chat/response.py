@@ -45,7 +45,7 @@ def frame(document: Document, context: Context) -> Document:
     tier = document.get("service_tier")
     repeated = {**REPEATED, **context.notes.repeated}
     return {
-        "id": responses_id(document.get("id"), context.token),
+        "id": responses_id(context.shown_id(document.get("id")), context.token),
         "object": "response",
         "created_at": context.now,
         "status": "in_progress",

@@ -76,7 +76,7 @@ def test_stream_begins_once_whatever_comes_first() -> None:
     made = chunks(*[{**CREATED, "type": f"response.{kind}"} for kind in ("queued", "in_progress")], end())
     assert len(made) == 3
     bare = run(Events(context(model="fast")), [end()])
-    assert (bare[0]["id"], bare[0]["model"], bare[-1]) == ("chatcmpl-resp_1", "fast", DONE)
+    assert (bare[0]["id"], bare[0]["model"], bare[-1]) == (f"chatcmpl-{TOKEN}", "fast", DONE)
 
 
 def test_calls_are_numbered_and_their_pieces_may_come_in_any_order() -> None:
