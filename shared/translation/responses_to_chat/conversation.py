@@ -58,15 +58,28 @@ ITEMS: Final[Mapping[str, Member]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Turn:
-    """A message of chat, the results of its calls, and their pictures, for which a result has no place."""
+    """A message of chat and what follows it.
+
+    Attributes:
+        message: the message.
+        results: those of its calls.
+        media: the pictures of the results, which have no place for them.
+        said, thoughts: the texts of the model, of which its message is made at the end.
+    """
 
     message: Document
     results: list[Document] = field(default_factory=list)
     media: list[Document] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
 
     def messages(self) -> list[Document]:
+        if self.said:
+            self.message["content"] = _BETWEEN.join(self.said)
+        if self.thoughts:
+            self.message["reasoning_content"] = "".join(self.thoughts)
         media = [{"role": "user", "content": self.media}] if self.media else []
         return [self.message, *self.results, *media]
 
@@ -117,7 +130,7 @@ class Conversation:
         return joined(list(parts_of(item.get("content"), pointer, self._notes)), self._caps)
 
     def _append(self, role: str, content: list[Document] | str | None) -> _Turn:
-        turn = _Turn({"role": role, "content": content})
+        turn = _Turn(message={"role": role, "content": content})
         self._turns.append(turn)
         return turn
 
@@ -128,12 +141,9 @@ class Conversation:
 
     def _say(self, text: str) -> None:
         turn = self._open_turn()
-        if turn is None or (turn.message["content"] is not None and "tool_calls" not in turn.message):
-            self._append(_ASSISTANT, text)
-        elif turn.message["content"] is None:
-            turn.message["content"] = text
-        else:
-            turn.message["content"] += _BETWEEN + text
+        if turn is None or (turn.said and "tool_calls" not in turn.message):
+            turn = self._append(_ASSISTANT, None)
+        turn.said.append(text)
 
     def _think(self, item: Document, pointer: str) -> None:
         name = "summary" if item.get("summary") else "content"
@@ -142,8 +152,7 @@ class Conversation:
             self._notes.lose("reasoning")
             return
         turn = self._open_turn() or self._append(_ASSISTANT, None)
-        thought = texts_of(item[name], f"{pointer}/{name}", self._notes)
-        turn.message["reasoning_content"] = turn.message.get("reasoning_content", "") + thought
+        turn.thoughts.append(texts_of(item[name], f"{pointer}/{name}", self._notes))
 
     def _call(self, item: Document, pointer: str) -> None:
         call = chat_call(item, pointer)

@@ -306,3 +306,9 @@ def test_input_that_is_neither_a_text_nor_a_list_of_items_is_rejected(given: Any
 
 def test_input_without_a_message_is_rejected() -> None:
     assert pointer_of(input=[]) == "/input"
+
+
+def test_very_many_texts_of_the_model_beside_a_call_are_one_message() -> None:
+    spoken = {"role": "assistant", "content": "y" * 100}
+    found = messages(say(text()), CALL, *[spoken] * 50_000)
+    assert len(found[1]["content"]) == 50_000 * 102 - 2
