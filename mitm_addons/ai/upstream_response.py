@@ -41,6 +41,8 @@ def read_head(calls: AiCalls, state: FlowState, response: http.Response, limits:
     if ai is not None and ai.translated is not None:
         head = ai.translated.head(status, head)
         response.data.status_code = ai.translated.status
+        if upstream is not None:
+            ai.translated.sent_secrets = upstream.sent_secrets
     set_head(response, head)
 
 

@@ -165,6 +165,19 @@ def test_error_that_repeats_the_secret_of_the_gateway_is_translated_without_it(
     )
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "responses"])
+def test_stream_that_fails_with_the_secret_of_the_gateway_is_translated_without_it(
+    world: World, path: str
+) -> None:
+    error = {"type": "error", "error": {"type": "api_error", "message": f"The key {SECRET} is wrong."}}
+    world.model("claude", lambda _: [*events("Hi")[:3], error])
+    asked = (
+        {"model": "claude", "messages": TURN} if path != "responses" else {"model": "claude", "input": "Hi"}
+    )
+    found = world.tenant.request("POST", f"/v1/{path}", json={**asked, "stream": True})
+    assert ("[redacted]" in found.text, SECRET in found.text) == (True, False)
+
+
 def test_response_that_is_not_of_its_api_is_not_half_translated(world: World) -> None:
     world.model("claude", lambda _: {"content": "not a list", "role": "assistant"})
     with world.openai as client, pytest.raises(openai.APIStatusError) as caught:

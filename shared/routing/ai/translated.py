@@ -13,6 +13,7 @@ from shared.bodies.event_splitter import EventSplitter, event_splitter
 from shared.bodies.json.lenient import json_or_none
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
+from shared.http.sent_secrets import SentSecrets
 from shared.model.event import Event
 from shared.model.messages import Headers
 from shared.providers.calls import PATHS, ApiCall
@@ -151,11 +152,12 @@ class TranslatedResponse:
         is_streamed: the events are translated as they arrive.
         has_failed: the stream that the client got has ended with an error.
         upstream_headers: the head of the upstream, which describes the body that is translated.
+        sent_secrets: what is taken out of an error in a stream.
     """
 
     __slots__ = (
         *("_call", "_client", "_context", "_events", "_is_over", "_left", "_splitter"),
-        *("api", "has_failed", "is_streamed", "status", "upstream_headers"),
+        *("api", "has_failed", "is_streamed", "sent_secrets", "status", "upstream_headers"),
     )
 
     def __init__(self, call: TranslatedCall, client: str, context: Context) -> None:
@@ -170,6 +172,7 @@ class TranslatedResponse:
         self._splitter: EventSplitter | None = None
         self._left = MAX_STREAM
         self.upstream_headers, self.status = Headers(), 200
+        self.sent_secrets: Callable[[], SentSecrets | None] = lambda: None
 
     def head(self, status: int, headers: Headers) -> Headers:
         """The headers for the client, from the head of the upstream."""
@@ -247,11 +250,15 @@ class TranslatedResponse:
         return self._written(made)
 
     def _written(self, events: Collection[StreamEvent]) -> bytes:
-        client = self._client
-        for event in events:
-            if isinstance(event, dict) and (event.get("error") or event.get("type") in _FAILED):
-                self.has_failed = True
-        return b"".join([write_event(event, client) for event in events])
+        return b"".join([self._bytes(event) for event in events])
+
+    def _bytes(self, event: StreamEvent) -> bytes:
+        data = write_event(event, self._client)
+        if isinstance(event, dict) and (event.get("error") or event.get("type") in _FAILED):
+            self.has_failed = True
+            secrets = self.sent_secrets()
+            return data if secrets is None else secrets.removed(data)
+        return data
 
 
 def _has_too_many_parts(body: bytes) -> bool:
