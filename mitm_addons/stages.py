@@ -40,7 +40,7 @@ from shared.core.errors import Rejection
 from shared.http.forwarding import plugin_view
 from shared.http.media_type import IS_STREAM
 from shared.http.passing import filtered
-from shared.http.sent_secrets import SecretRemover
+from shared.http.sent_secrets import ErrorSecretRemover, SecretRemover
 from shared.model.config import Scope
 from shared.model.messages import Exchange, Headers, Response, first_value
 from shared.pipeline.calls import DONE, Done, after
@@ -243,6 +243,8 @@ class Stages:
         if state.call.secrets is not None:
             stream = filtered(SecretRemover(state.call.secrets), stream)
             set_head(response, _unsized(head_of(response)))
+        elif is_stream and ai is not None and ai.translated is None and state.call.upstream is not None:
+            stream = filtered(ErrorSecretRemover(state.call.upstream.sent_secrets), stream)
         if self.may_wait and ai is not None and ai.translated is not None:
             stream = in_turns(stream)
         response.stream = stream

@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitm_addons.flows import FlowState, UpstreamCall, head_of, set_body, set_head
 from shared.core.errors import Rejection
 from shared.http.forwarding import client_head
-from shared.http.sent_secrets import SentSecrets
+from shared.http.sent_secrets import SentSecrets, tells_error
 from shared.model.messages import Headers
 from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
 from shared.routing.ai.translated import TranslatedResponse
@@ -50,6 +50,8 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
     """Put the body for the client in the place of one that was collected."""
     ai = state.ai
     translated = None if ai is None else ai.translated
+    if ai is not None and translated is None and not response.stream:
+        _expect_secrets(state.call, response)
     if state.call.secrets is not None and not response.stream:
         _remove_secrets(response, state.call.secrets, translated)
     if ai is None:
@@ -64,6 +66,12 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
             if translated.status >= 400:
                 body = _without_secrets(state.call, ai, translated, whole or b"", body)
         set_body(response, body)
+
+
+def _expect_secrets(call: UpstreamCall, response: http.Response) -> None:
+    """Find the secrets that a response may repeat: also one with an error and the status of a success."""
+    if call.secrets is None and call.upstream is not None and tells_error(response.data.content or b""):
+        call.secrets = call.upstream.sent_secrets()
 
 
 def _remove_secrets(

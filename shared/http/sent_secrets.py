@@ -1,8 +1,9 @@
 """Take what the gateway sends to an upstream as a secret out of what the upstream repeats of it."""
 
 import json
-from collections.abc import Iterable
-from typing import Self
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
 from shared.core.http_tokens import MASK, Fields
@@ -13,6 +14,9 @@ from shared.http.content_coding import coding_of, decode, encode
 _SHORTEST_KEY = 8
 _SHORTEST_WORD = 12
 _MASK = MASK.encode()
+# The member that tells an error. In a text of JSON its quotes would have escapes.
+_TELLS_ERROR: Final = re.compile(rb'"error"(?!\s*:\s*null)')
+_ERROR_LENGTH: Final = len(b'"error"')
 
 
 class SentSecrets:
@@ -89,6 +93,40 @@ class SecretRemover:
         """The bytes that are left, when the body has ended."""
         rest, self._rest = self._rest, b""
         return rest
+
+
+class ErrorSecretRemover:
+    """Takes secrets out of a stream from its first error on. What is before it passes as it comes.
+
+    `secrets` finds them, once there is an error.
+    """
+
+    __slots__ = ("_end", "_find", "_remover")
+
+    def __init__(self, secrets: Callable[[], SentSecrets | None]) -> None:
+        self._find = secrets
+        self._end = b""
+        self._remover: SecretRemover | None = None
+
+    def feed(self, piece: bytes) -> bytes:
+        """The bytes that may be sent now."""
+        if self._remover is not None:
+            return self._remover.feed(piece)
+        seen = self._end + piece
+        self._end = seen[1 - _ERROR_LENGTH :]
+        if _TELLS_ERROR.search(seen) is None or (secrets := self._find()) is None:
+            return piece
+        self._remover = SecretRemover(secrets)
+        return self._remover.feed(piece)
+
+    def end(self) -> bytes:
+        """The bytes that are left, when the stream has ended."""
+        return b"" if self._remover is None else self._remover.end()
+
+
+def tells_error(body: bytes) -> bool:
+    """Whether a body of JSON has a member that tells an error."""
+    return _TELLS_ERROR.search(body) is not None
 
 
 def _forms(secret: str) -> Iterable[bytes]:

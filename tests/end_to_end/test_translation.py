@@ -165,16 +165,17 @@ def test_error_that_repeats_the_secret_of_the_gateway_is_translated_without_it(
     )
 
 
-@pytest.mark.parametrize("path", ["chat/completions", "responses"])
-def test_stream_that_fails_with_the_secret_of_the_gateway_is_translated_without_it(
-    world: World, path: str
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "messages"])
+@pytest.mark.parametrize("is_stream", [True, False], ids=["stream", "whole"])
+def test_success_that_tells_an_error_reaches_no_client_with_the_secret_of_the_gateway(
+    world: World, path: str, is_stream: bool
 ) -> None:
     error = {"type": "error", "error": {"type": "api_error", "message": f"The key {SECRET} is wrong."}}
-    world.model("claude", lambda _: [*events("Hi")[:3], error])
+    world.model("claude", lambda _: [*events("Hi")[:3], error] if is_stream else error)
     asked = (
         {"model": "claude", "messages": TURN} if path != "responses" else {"model": "claude", "input": "Hi"}
     )
-    found = world.tenant.request("POST", f"/v1/{path}", json={**asked, "stream": True})
+    found = world.tenant.request("POST", f"/v1/{path}", json={**asked, "stream": is_stream})
     assert ("[redacted]" in found.text, SECRET in found.text) == (True, False)
 
 

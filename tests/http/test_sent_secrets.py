@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http.sent_secrets import SecretRemover, SentSecrets
+from shared.http.sent_secrets import ErrorSecretRemover, SecretRemover, SentSecrets
 
 KEY = 'sk-a/b+c="é'
 SECRETS = SentSecrets.of(KEY, ["Basic dXNlcjpwYXNzd29yZA==", "a secret value", "2023-06-01"])
@@ -29,6 +29,25 @@ def test_what_is_no_beginning_of_a_secret_is_not_held_back() -> None:
     remover = SecretRemover(SECRETS)
     assert remover.feed(b"data: {}\n\n") == b"data: {}\n\n"
     assert (remover.feed(b"see sk-a/"), remover.end()) == (b"see ", b"sk-a/")
+
+
+@given(st.lists(st.integers(0, 30 + len(TEXT)), max_size=6).map(sorted))
+def test_a_stream_loses_its_secrets_from_its_first_error_on_wherever_it_is_cut(cuts: list[int]) -> None:
+    begin = b'data: {"error":{"message":"'
+    text = begin + TEXT
+    remover = ErrorSecretRemover(lambda: SECRETS)
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert b"".join(map(remover.feed, pieces)) + remover.end() == begin + LEFT
+
+
+@pytest.mark.parametrize("begin", [b'{"error":null,"text":"', b'{"text":"an \\"error\\" '])
+def test_a_stream_without_an_error_passes_as_it_comes(begin: bytes) -> None:
+    remover = ErrorSecretRemover(lambda: SECRETS)
+    assert (remover.feed(begin + KEY.encode()), remover.end()) == (begin + KEY.encode(), b"")
+
+
+def test_a_stream_of_an_upstream_that_gets_no_secret_passes_as_it_comes() -> None:
+    assert ErrorSecretRemover(lambda: None).feed(b'{"error":1}') == b'{"error":1}'
 
 
 @pytest.mark.parametrize(
