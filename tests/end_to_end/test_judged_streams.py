@@ -226,7 +226,7 @@ class TestPluginsOfOthers:
         entry = {
             "name": "reader_on_streams",
             "stage": "pre_response",
-            "timeout": "500ms",
+            "timeout": "300ms",
             "settings": {"act": act},
         }
         path = f"/others/{act}/{on_error}"
@@ -238,7 +238,7 @@ class TestPluginsOfOthers:
             assert response.content == PLAIN.stream(["a", "b"])
             assert "content-length" in response.headers
             return
-        status, body, complete = told(judged, f"{path}/tell", PLAIN, "a", "b", "c", size=20)
+        status, body, complete = told(judged, f"{path}/tell", PLAIN, "a", "b", "c", size=20, X_Pause="0.05")
         assert status == 200
         if on_error == "open" and act != "reject":
             assert (body, complete) == (PLAIN.stream(["a", "b", "c"]), True)

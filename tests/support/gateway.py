@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -207,11 +208,13 @@ class RunningGateway:
     def create(self, url: str, /, **document: Any) -> Any:
         """Create what `document` describes, as the platform, and return it as it is shown.
 
-        On a busy machine Redis may take longer than the admin API waits. Then nothing was written.
+        On a busy machine Redis may take longer than the admin API waits, so the call is repeated. Its key makes
+        sure that this is done once.
         """
+        once = {"Idempotency-Key": uuid.uuid4().hex}
         for _ in until(5.0):
-            response = self.call("POST", url, json=document)
-            if response.status_code != 503 or response.json()["code"] != "store_down":
+            response = self.call("POST", url, json=document, headers=once)
+            if response.status_code != 503 or response.json()["code"] not in ("store_down", "store_unsure"):
                 break
         assert response.status_code == 201, response.text
         return response.json()

@@ -120,12 +120,14 @@ async def echo(peer: Peer) -> None:
         head += f"Content-Encoding: {coding}\r\n"
     head += f"Content-Length: {len(body)}\r\n" if is_sized else "Transfer-Encoding: chunked\r\n"
     await peer.write(f"{head}\r\n".encode())
+    # Events that arrive together are judged together.
+    pause = float(request.get("x-pause") or 0.005)
     await asyncio.sleep(0.05 if size else 0)
     for start in range(0, len(body), size or len(body)):
         piece = body[start : start + (size or len(body))]
         await peer.write(piece if is_sized else chunk(piece))
         if size:
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(pause)
     if request.get("x-open"):
         await peer.until_gone()
         raise ConnectionAbortedError
