@@ -228,11 +228,12 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_the_whole_response()
 async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
-        await asyncio.sleep(1.3)
+        await asyncio.sleep(1.4)
         await peer.exactly(18_000_000)
+        await asyncio.sleep(0.8)
         await peer.write(sized())
 
-    async with world(script=script, terms=Terms(Timeouts(first_byte=1.0))) as w:
+    async with world(script=script, terms=Terms(Timeouts(first_byte=2.0))) as w:
         client = await w.client()
         sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(18_000_000))))
         assert (await client.response()).status == 200
