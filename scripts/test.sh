@@ -47,7 +47,7 @@ if [ "$#" = 0 ]; then
     set -m  # else Ctrl-C would not end it
     "$bin/python" -m pytest -q --cov --cov-report=term --cov-fail-under=100 "${covering[@]}" >"$pure" 2>&1 &
     set +m
-    trap 'kill -INT -- -$! 2>/dev/null; rm -f "$pure"' EXIT
+    trap 'kill -INT -- -$! 2>/dev/null || true; rm -f "$pure"' EXIT
     trap 'exit 130' INT
     code=0
     # A test that hangs fails with its traceback, and ends the run.
