@@ -225,6 +225,8 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_the_whole_response()
         assert len((await client.response()).body) == 400_000
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 async def test_the_first_byte_timeout_begins_when_the_request_is_out() -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
