@@ -8,13 +8,13 @@ from typing import Any, Final
 from shared.translation.chat_to_messages.messages import conversation_of
 from shared.translation.chat_to_messages.thinking import think
 from shared.translation.chat_to_messages.tools import tools_of
+from shared.translation.generation import NO_SCHEMA, note_usage_asked, sampling_of
 from shared.translation.members import (
     DROPPED,
     Member,
     mapped,
     mapped_members,
     must_be,
-    number,
     rejected,
     texts,
 )
@@ -93,8 +93,7 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
         think(sent, kept["reasoning_effort"], caps, notes)
     if kept.get("stream") is True:
         sent["stream"] = True
-    options = kept.get("stream_options")
-    notes.include_usage = isinstance(options, dict) and options.get("include_usage") is True
+    note_usage_asked(kept, notes)
     _limit_marks(sent, notes)
     return sent, notes
 
@@ -107,12 +106,7 @@ def _max_tokens(kept: Document, caps: Caps) -> int:
 
 
 def _sampling(kept: Document, caps: Caps, notes: Notes) -> Document:
-    names = [name for name in ("temperature", "top_p") if name in kept]
-    found: Document = {name: number(kept[name], f"/{name}") for name in names}
-    if caps.get("sampling") is False:
-        for name in found:
-            notes.drop(name)
-        return {}
+    found = sampling_of(kept, ("temperature", "top_p"), caps, notes)
     if found.get("temperature", 0) > 1:
         notes.change("temperature")
         found["temperature"] = 1
@@ -141,8 +135,7 @@ def _format(value: Any, caps: Caps, notes: Notes, system: list[Document]) -> Doc
         case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
             if caps.get("structured") is not False:
                 return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
-            detail = "This model keeps to no schema. Use a tool with the schema, and tool_choice."
-            notes.reject("response_format", "/response_format", detail)
+            notes.reject("response_format", "/response_format", NO_SCHEMA)
             return {}
     raise Untranslatable("/response_format", "Use text, json_object, or json_schema with a schema.")
 

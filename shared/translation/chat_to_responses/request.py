@@ -10,7 +10,8 @@ from typing import Any, Final
 from shared.translation.chat_to_responses.items import input_of_messages
 from shared.translation.chat_to_responses.tools import tools_of
 from shared.translation.efforts import known_effort
-from shared.translation.members import DROPPED, Member, mapped, mapped_members, must_be, number, rejected
+from shared.translation.generation import NO_SCHEMA, most_output, note_usage_asked, sampling_of
+from shared.translation.members import DROPPED, Member, mapped, mapped_members, must_be, rejected
 from shared.translation.notes import DEFAULTS, Caps, Document, Notes, Settings, Untranslatable
 
 # Members that are the same in both APIs.
@@ -70,7 +71,7 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
         "model": kept.get("model"),
         **input_of_messages(kept.get("messages"), notes),
         **_max_tokens(kept, caps, notes),
-        **_sampling(kept, caps, notes),
+        **sampling_of(kept, ("temperature", "top_p"), caps, notes),
         **tools_of(kept, notes),
         **_text(kept, caps, notes),
         **_effort(kept, caps, notes),
@@ -80,8 +81,7 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
     }
     if kept.get("stream") is True:
         sent["stream"] = True
-    options = kept.get("stream_options")
-    notes.include_usage = isinstance(options, dict) and options.get("include_usage") is True
+    note_usage_asked(kept, notes)
     return sent, notes
 
 
@@ -89,22 +89,7 @@ def _max_tokens(kept: Document, caps: Caps, notes: Notes) -> Document:
     name = "max_completion_tokens" if "max_completion_tokens" in kept else "max_tokens"
     if name not in kept:
         return {}
-    most = must_be(int, kept[name], f"/{name}")
-    if most > (allowed := caps.get("max_output", most)):
-        notes.change(name)
-        most = allowed
-    return {"max_output_tokens": most}
-
-
-def _sampling(kept: Document, caps: Caps, notes: Notes) -> Document:
-    found: Document = {
-        name: number(kept[name], f"/{name}") for name in ("temperature", "top_p") if name in kept
-    }
-    if caps.get("sampling") is not False:
-        return found
-    for name in found:
-        notes.drop(name)
-    return {}
+    return {"max_output_tokens": most_output(kept, name, caps, notes)}
 
 
 def _text(kept: Document, caps: Caps, notes: Notes) -> Document:
@@ -125,8 +110,7 @@ def _format(value: Any, caps: Caps, notes: Notes) -> Document:
                 names = ("name", "description", "schema", "strict")
                 found = {name: schema[name] for name in names if schema.get(name) is not None}
                 return {"format": {"type": "json_schema", **found}}
-            detail = "This model keeps to no schema. Use a tool with the schema, and tool_choice."
-            notes.reject("response_format", "/response_format", detail)
+            notes.reject("response_format", "/response_format", NO_SCHEMA)
             return {}
     raise Untranslatable(
         "/response_format", "Use text, json_object, or json_schema with a name and a schema."

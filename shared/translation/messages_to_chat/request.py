@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.translation.efforts import COMMON_EFFORTS, EFFORTS, nearest_effort
+from shared.translation.generation import NO_SCHEMA, chat_max_tokens, chat_stream, sampling_of
 from shared.translation.members import (
     DROPPED,
     Member,
     mapped,
     mapped_members,
     must_be,
-    number,
     rejected,
     texts,
 )
@@ -21,11 +21,8 @@ from shared.translation.messages_to_chat.tools import tools_of
 from shared.translation.notes import DEFAULTS, Caps, Document, Notes, Settings, Untranslatable
 
 _MAX_STOPS: Final = 4
-_SAMPLING: Final = ("temperature", "top_p", "top_k")
 # Servers whose chat has top_k beside OpenAI's members.
 _TOP_K: Final = frozenset({"vllm", "ollama", "llamacpp", "lmstudio"})
-# Those that have deprecated max_tokens.
-_NEW_MAX: Final = frozenset({"openai", "azure"})
 _NONE: Final = "none"
 _MEDIUM_BUDGET: Final = 2048
 _HIGH_BUDGET: Final = 8192
@@ -71,14 +68,14 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
     sent: Document = {
         "model": kept.get("model"),
         "messages": messages_of(kept, caps, notes),
-        **_max_tokens(kept, caps, settings, notes),
+        **chat_max_tokens(kept, "max_tokens", caps, settings, notes),
         **_sampling(kept, caps, settings, notes),
         **_stop(kept, notes),
         **tools_of(kept, notes),
         **_format(output.get("format"), caps, notes),
         **_effort(kept, output, caps, notes),
         **_user(kept, settings),
-        **_stream(kept, caps),
+        **chat_stream(kept, caps),
     }
     for name in output:
         if name not in ("format", "effort"):
@@ -86,24 +83,11 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
     return sent, notes
 
 
-def _max_tokens(kept: Document, caps: Caps, settings: Settings, notes: Notes) -> Document:
-    if "max_tokens" not in kept:
-        return {}
-    most = must_be(int, kept["max_tokens"], "/max_tokens")
-    if most > (allowed := caps.get("max_output", most)):
-        notes.change("max_tokens")
-        most = allowed
-    name = "max_completion_tokens" if settings.kind in _NEW_MAX else "max_tokens"
-    return {caps.get("max_tokens_field", name): most}
-
-
 def _sampling(kept: Document, caps: Caps, settings: Settings, notes: Notes) -> Document:
-    found: Document = {name: number(kept[name], f"/{name}") for name in _SAMPLING if name in kept}
-    lacks = _SAMPLING if caps.get("sampling") is False else () if settings.kind in _TOP_K else ("top_k",)
-    for name in lacks:
-        if name in found:
-            notes.drop(name)
-            del found[name]
+    found = sampling_of(kept, ("temperature", "top_p", "top_k"), caps, notes)
+    if "top_k" in found and settings.kind not in _TOP_K:
+        notes.drop("top_k")
+        del found["top_k"]
     return found
 
 
@@ -122,8 +106,7 @@ def _format(value: Any, caps: Caps, notes: Notes) -> Document:
             if caps.get("structured") is not False:
                 named = {"name": "output", "schema": schema, "strict": True}
                 return {"response_format": {"type": "json_schema", "json_schema": named}}
-            detail = "This model keeps to no schema. Use a tool with the schema, and tool_choice."
-            notes.reject("output_config.format", "/output_config/format", detail)
+            notes.reject("output_config.format", "/output_config/format", NO_SCHEMA)
             return {}
     raise Untranslatable("/output_config/format", "Use json_schema with a schema.")
 
@@ -173,11 +156,3 @@ def _user(kept: Document, settings: Settings) -> Document:
         return {}
     name = must_be(str, user, "/metadata/user_id").encode(errors="surrogatepass")
     return {"prompt_cache_key": hmac.new(settings.secret, name, hashlib.sha256).hexdigest()[:_KEY_LENGTH]}
-
-
-def _stream(kept: Document, caps: Caps) -> Document:
-    if kept.get("stream") is not True:
-        return {}
-    if caps.get("stream_usage") is False:
-        return {"stream": True}
-    return {"stream": True, "stream_options": {"include_usage": True}}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.translation.efforts import known_effort
+from shared.translation.generation import NO_SCHEMA, chat_max_tokens, chat_stream, sampling_of
 from shared.translation.members import (
     DROP,
     DROPPED,
@@ -14,15 +15,12 @@ from shared.translation.members import (
     mapped,
     mapped_members,
     must_be,
-    number,
     rejected,
 )
 from shared.translation.notes import DEFAULTS, Caps, Document, Notes, Settings, Untranslatable
 from shared.translation.responses_to_chat.conversation import messages_of
 from shared.translation.responses_to_chat.tools import is_mapped, tools_of
 
-# Servers that have deprecated max_tokens.
-_NEW_MAX: Final = frozenset({"openai", "azure"})
 # Members that are the same in both APIs.
 _SAME: Final = (
     "moderation",
@@ -101,8 +99,8 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
     sent: Document = {
         "model": kept.get("model"),
         "messages": messages_of(kept, caps, notes),
-        **_max_tokens(kept, caps, settings, notes),
-        **_sampling(kept, caps, notes),
+        **chat_max_tokens(kept, "max_output_tokens", caps, settings, notes),
+        **sampling_of(kept, ("temperature", "top_p"), caps, notes),
         **tools,
         **_text(must_be(dict, kept.get("text", {}), "/text"), caps, notes),
         **_reasoning(must_be(dict, kept.get("reasoning", {}), "/reasoning"), caps, notes),
@@ -113,28 +111,6 @@ def request(document: Document, caps: Caps, settings: Settings = DEFAULTS) -> tu
         **_stream(kept, caps, notes),
     }
     return sent, notes
-
-
-def _max_tokens(kept: Document, caps: Caps, settings: Settings, notes: Notes) -> Document:
-    if "max_output_tokens" not in kept:
-        return {}
-    most = must_be(int, kept["max_output_tokens"], "/max_output_tokens")
-    if most > (allowed := caps.get("max_output", most)):
-        notes.change("max_output_tokens")
-        most = allowed
-    name = "max_completion_tokens" if settings.kind in _NEW_MAX else "max_tokens"
-    return {caps.get("max_tokens_field", name): most}
-
-
-def _sampling(kept: Document, caps: Caps, notes: Notes) -> Document:
-    found: Document = {
-        name: number(kept[name], f"/{name}") for name in ("temperature", "top_p") if name in kept
-    }
-    if caps.get("sampling") is not False:
-        return found
-    for name in found:
-        notes.drop(name)
-    return {}
 
 
 def _text(text: Document, caps: Caps, notes: Notes) -> Document:
@@ -156,8 +132,7 @@ def _format(value: Any, caps: Caps, notes: Notes) -> Document:
                 names = ("name", "description", "schema", "strict")
                 schema = {name: value[name] for name in names if value.get(name) is not None}
                 return {"response_format": {"type": "json_schema", "json_schema": schema}}
-            detail = "This model keeps to no schema. Use a tool with the schema, and tool_choice."
-            notes.reject("text.format", "/text/format", detail)
+            notes.reject("text.format", "/text/format", NO_SCHEMA)
             return {}
     raise Untranslatable("/text/format", "Use text, json_object, or json_schema with a name and a schema.")
 
@@ -203,11 +178,7 @@ def _stream(kept: Document, caps: Caps, notes: Notes) -> Document:
     options = must_be(dict, kept.get("stream_options", {}), "/stream_options")
     if options.get("include_obfuscation") is True:
         notes.drop("stream_options.include_obfuscation", "/stream_options/include_obfuscation")
-    if kept.get("stream") is not True:
-        return {}
-    if caps.get("stream_usage") is False:
-        return {"stream": True}
-    return {"stream": True, "stream_options": {"include_usage": True}}
+    return chat_stream(kept, caps)
 
 
 def _drop_others(value: Document, name: str, known: tuple[str, ...], notes: Notes) -> None:
