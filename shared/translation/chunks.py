@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
-from shared.translation.notes import Document
-from shared.translation.tools import input_of
+from shared.providers.apis.events import DONE
+from shared.translation.framing import StreamEvent
+from shared.translation.notes import Context, Document
+from shared.translation.tools import chat_id, input_of
 
 THOUGHT: Final = "thought"
 # Characters of the arguments of a call: the longest that are looked at, and all that are read for it.
@@ -37,6 +39,38 @@ def texts_of_delta(delta: Document) -> Iterator[tuple[str, str]]:
         if piece and not (kind == THOUGHT and has_thought):
             has_thought |= kind == THOUGHT
             yield kind, piece
+
+
+class ChunkMaker:
+    """Makes the chunks of one stream, for a client of chat."""
+
+    __slots__ = ("_context", "_head")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        # The members of every chunk.
+        self._head: Document = {
+            "id": chat_id(None, context.token),
+            "object": "chat.completion.chunk",
+            "created": context.now,
+            "model": context.model,
+        }
+
+    def first(self, given: Document) -> Document:
+        """The first chunk, with the id and the model of what the upstream has given."""
+        self._head["id"] = chat_id(self._context.shown_id(given.get("id")), self._context.token)
+        self._head["model"] = self._context.model or str(given.get("model") or "")
+        return self.chunk({"role": "assistant", "content": ""})
+
+    def chunk(self, delta: Document, finish: str | None = None) -> Document:
+        """A chunk with a delta, and why the response ended."""
+        return {**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+    def last(self, usage: Document | None) -> list[StreamEvent]:
+        """What follows the chunk with the reason of the end: the usage, if the client has asked for it."""
+        if usage is None or not self._context.notes.include_usage:
+            return [DONE]
+        return [{**self._head, "choices": [], "usage": usage}, DONE]
 
 
 class CallPiece(NamedTuple):

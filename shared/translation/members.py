@@ -82,3 +82,13 @@ def texts(value: Any, pointer: str) -> list[str]:
     """The texts of a list. Raises `Untranslatable`."""
     items = must_be(list, value, pointer)
     return [must_be(str, item, f"{pointer}/{index}") for index, item in enumerate(items)]
+
+
+def object_of(value: Any) -> Document:
+    """The value, if it is an object; else an empty one. For what upstreams send."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[Document]:
+    """The objects of a list; none of anything else. For what upstreams send."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

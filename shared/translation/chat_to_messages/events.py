@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from shared.providers.apis.events import DONE
 from shared.providers.calls import ANTHROPIC_MESSAGES
 from shared.translation.chat_to_messages.response import stop_explanation
+from shared.translation.chunks import ChunkMaker
 from shared.translation.errors import chat_error, chat_protocol_error, status_of
 from shared.translation.framing import PING, Letters, StreamEvent
+from shared.translation.members import object_of
 from shared.translation.notes import EXPOSE, Context, Document
 from shared.translation.stops import finish_reason
-from shared.translation.tools import arguments_of, chat_id
+from shared.translation.tools import arguments_of
 from shared.translation.usage import chat_usage
 from shared.usage.reported import ReportedUsage
 
@@ -25,9 +26,9 @@ class Events:
     __slots__ = (
         "_arguments",
         "_context",
-        "_head",
         "_is_over",
         "_letters",
+        "_maker",
         "_stop",
         "_stop_details",
         "_tools",
@@ -38,13 +39,7 @@ class Events:
         self._context = context
         self._usage = ReportedUsage(ANTHROPIC_MESSAGES, context.settings.kind)
         self._letters = Letters()
-        # The members of every chunk.
-        self._head: Document = {
-            "id": chat_id(None, context.token),
-            "object": "chat.completion.chunk",
-            "created": context.now,
-            "model": context.model,
-        }
+        self._maker = ChunkMaker(context)
         # The numbers of the calls, by the numbers of their blocks, and those with arguments.
         self._tools: dict[int, int] = {}
         self._arguments: set[int] = set()
@@ -72,9 +67,6 @@ class Events:
         self._is_over = True
         return [error]
 
-    def _chunk(self, delta: Document, finish: str | None = None) -> Document:
-        return {**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-
     def _error(self, event: Document) -> list[StreamEvent]:
         return self._fail(chat_error(status_of(event), event).document)
 
@@ -83,13 +75,10 @@ class Events:
 
     def _begin(self, event: Document) -> list[StreamEvent]:
         self._usage.add(event)
-        message = _object(event.get("message"))
-        self._head["id"] = chat_id(self._context.shown_id(message.get("id")), self._context.token)
-        self._head["model"] = self._context.model or str(message.get("model") or "")
-        return [self._chunk({"role": "assistant", "content": ""})]
+        return [self._maker.first(object_of(event.get("message")))]
 
     def _begin_block(self, event: Document) -> list[StreamEvent]:
-        index, block = _index(event), _object(event.get("content_block"))
+        index, block = _index(event), object_of(event.get("content_block"))
         match block:
             case {"type": "tool_use", "id": str(id_), "name": str(name)}:
                 number = self._tools[index] = len(self._tools)
@@ -98,14 +87,14 @@ class Events:
                     self._arguments.add(index)
                 function = {"name": name, "arguments": arguments}
                 call = {"index": number, "id": id_, "type": "function", "function": function}
-                return [self._chunk({"tool_calls": [call]})]
+                return [self._maker.chunk({"tool_calls": [call]})]
             case {"type": "text" | "thinking" as kind}:
                 return self._text(index, kind, block.get(kind))
         self._context.notes.lose(str(block.get("type")))
         return []
 
     def _delta(self, event: Document) -> list[StreamEvent]:
-        index, delta = _index(event), _object(event.get("delta"))
+        index, delta = _index(event), object_of(event.get("delta"))
         kind = str(delta.get("type"))
         if kind in _DELTAS:
             return self._text(index, _DELTAS[kind], delta.get(_DELTAS[kind]))
@@ -115,7 +104,7 @@ class Events:
             if piece:
                 self._arguments.add(index)
                 call = {"index": self._tools[index], "function": {"arguments": piece}}
-                return [self._chunk({"tool_calls": [call]})]
+                return [self._maker.chunk({"tool_calls": [call]})]
         elif kind == "citations_delta":
             self._context.notes.lose("citations")
         return []
@@ -124,19 +113,19 @@ class Events:
         if not isinstance(piece, str) or (kind == "thinking" and self._context.settings.reasoning != EXPOSE):
             return []
         piece = self._letters.join(index, piece)
-        return [self._chunk({_NAMES[kind]: piece})] if piece else []
+        return [self._maker.chunk({_NAMES[kind]: piece})] if piece else []
 
     def _end_block(self, event: Document) -> list[StreamEvent]:
         index = _index(event)
         if index not in self._tools or index in self._arguments:
             return []
         call = {"index": self._tools[index], "function": {"arguments": "{}"}}
-        return [self._chunk({"tool_calls": [call]})]
+        return [self._maker.chunk({"tool_calls": [call]})]
 
     def _remember_stop(self, event: Document) -> list[StreamEvent]:
         # There may be several of these events, and a later one need not repeat what an earlier one said.
         self._usage.add(event)
-        delta = _object(event.get("delta"))
+        delta = object_of(event.get("delta"))
         self._stop = delta.get("stop_reason") or self._stop
         self._stop_details = delta.get("stop_details") or self._stop_details
         return []
@@ -147,12 +136,9 @@ class Events:
         if not is_known:
             self._context.notes.change("stop_reason")
         words = stop_explanation({"stop_reason": self._stop, "stop_details": self._stop_details})
-        made: list[StreamEvent] = [] if words is None else [self._chunk({"refusal": words})]
-        made.append(self._chunk({}, reason))
-        usage = chat_usage(self._usage.units()) if self._context.notes.include_usage else None
-        if usage is not None:
-            made.append({**self._head, "choices": [], "usage": usage})
-        return [*made, DONE]
+        made: list[StreamEvent] = [] if words is None else [self._maker.chunk({"refusal": words})]
+        made.append(self._maker.chunk({}, reason))
+        return [*made, *self._maker.last(chat_usage(self._usage.units()))]
 
 
 _HANDLERS: Final[Mapping[str, Callable[[Events, Document], list[StreamEvent]]]] = {
@@ -165,10 +151,6 @@ _HANDLERS: Final[Mapping[str, Callable[[Events, Document], list[StreamEvent]]]] 
     "ping": Events._ping,
     "error": Events._error,
 }
-
-
-def _object(value: Any) -> Document:
-    return value if isinstance(value, dict) else {}
 
 
 def _index(event: Document) -> int:

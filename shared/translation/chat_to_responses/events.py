@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from shared.providers.apis.events import DONE
 from shared.providers.calls import OPENAI_RESPONSES
-from shared.translation.chat_to_responses.response import BETWEEN, called, citations_of, finish_of, objects_of
+from shared.translation.chat_to_responses.response import BETWEEN, called, citations_of, finish_of
+from shared.translation.chunks import ChunkMaker
 from shared.translation.errors import chat_error, chat_protocol_error, status_of
 from shared.translation.framing import PING, Letters, StreamEvent
+from shared.translation.members import object_of, objects_of
 from shared.translation.notes import EXPOSE, Context, Document
-from shared.translation.tools import ToolIds, chat_id
+from shared.translation.tools import ToolIds
 from shared.translation.usage import chat_usage
 from shared.usage.reported import ReportedUsage
 
@@ -26,11 +27,11 @@ class Events:
         "_calls",
         "_context",
         "_count",
-        "_head",
         "_ids",
         "_is_over",
         "_is_started",
         "_letters",
+        "_maker",
         "_sent",
         "_thought",
         "_usage",
@@ -41,13 +42,7 @@ class Events:
         self._usage = ReportedUsage(OPENAI_RESPONSES, context.settings.kind)
         self._letters = Letters()
         self._ids = ToolIds(context.token, "call_")
-        # The members of every chunk.
-        self._head: Document = {
-            "id": chat_id(None, context.token),
-            "object": "chat.completion.chunk",
-            "created": context.now,
-            "model": context.model,
-        }
+        self._maker = ChunkMaker(context)
         # The number and the kind of each call, by the number of its item or its id.
         self._calls: dict[int | str, tuple[int, str]] = {}
         self._count = 0
@@ -87,19 +82,13 @@ class Events:
         return self._fail(chat_error(status_of(given), given).document)
 
     def _failed(self, event: Document) -> list[StreamEvent]:
-        return self._fail(self._error_of(_object(event.get("response"))))
-
-    def _chunk(self, delta: Document, finish: str | None = None) -> Document:
-        return {**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        return self._fail(self._error_of(object_of(event.get("response"))))
 
     def _begin(self, event: Document) -> list[StreamEvent]:
         if self._is_started:
             return []
         self._is_started = True
-        response = _object(event.get("response"))
-        self._head["id"] = chat_id(self._context.shown_id(response.get("id")), self._context.token)
-        self._head["model"] = self._context.model or str(response.get("model") or "")
-        return [self._chunk({"role": "assistant", "content": ""})]
+        return [self._maker.first(object_of(event.get("response")))]
 
     def _text(self, event: Document) -> list[StreamEvent]:
         return self._say("content", event.get("delta"), event)
@@ -114,7 +103,7 @@ class Events:
         piece = self._letters.join(name, piece)
         if not piece:
             return []
-        chunk = self._chunk({name: piece})
+        chunk = self._maker.chunk({name: piece})
         if event.get("logprobs"):
             logprobs = [_with_bytes(token) for token in objects_of(event["logprobs"])]
             chunk["choices"][0]["logprobs"] = {"content": logprobs, "refusal": None}
@@ -132,14 +121,14 @@ class Events:
         self._thought = part
         self._sent.add(part[0])
         piece = self._letters.join(_THOUGHT, BETWEEN + piece if last not in (None, part) else piece)
-        return [self._chunk({_THOUGHT: piece})] if piece else []
+        return [self._maker.chunk({_THOUGHT: piece})] if piece else []
 
     def _cite(self, event: Document) -> list[StreamEvent]:
         found = list(citations_of([event.get("annotation")], self._context))
-        return [self._chunk({"annotations": found})] if found else []
+        return [self._maker.chunk({"annotations": found})] if found else []
 
     def _add_item(self, event: Document) -> list[StreamEvent]:
-        item, index = _object(event.get("item")), _index(event)
+        item, index = object_of(event.get("item")), _index(event)
         if item.get("type") not in _CALLS:
             return []
         tool = called(item)
@@ -150,7 +139,7 @@ class Events:
         id_ = self._ids.make(item.get("call_id"))
         if any(value for name, value in tool[kind].items() if name != "name"):
             self._sent.add(index)
-        return [self._chunk({"tool_calls": [{"index": number, "id": id_, **tool}]})]
+        return [self._maker.chunk({"tool_calls": [{"index": number, "id": id_, **tool}]})]
 
     def _argue(self, event: Document) -> list[StreamEvent]:
         return self._call_with(_index(event), event.get("delta"))
@@ -164,11 +153,11 @@ class Events:
             return []
         self._sent.add(index)
         text = "arguments" if kind == "function" else "input"
-        return [self._chunk({"tool_calls": [{"index": number, kind: {text: piece}}]})]
+        return [self._maker.chunk({"tool_calls": [{"index": number, kind: {text: piece}}]})]
 
     def _end_item(self, event: Document) -> list[StreamEvent]:
         """The chunks of an item that came at once, without pieces."""
-        item, index = _object(event.get("item")), _index(event)
+        item, index = object_of(event.get("item")), _index(event)
         kind = item.get("type")
         made: list[StreamEvent] = []
         if kind in _CALLS and index not in self._calls:
@@ -191,7 +180,7 @@ class Events:
         return made
 
     def _finish(self, event: Document) -> list[StreamEvent]:
-        response = _object(event.get("response"))
+        response = object_of(event.get("response"))
         self._usage.add(event)
         status = str(event.get("type")).removeprefix("response.")
         made = self._begin(event)
@@ -200,12 +189,9 @@ class Events:
             for index, item in enumerate(objects_of(response.get("output"))):
                 made += self._end_item({"output_index": index, "item": item})
         finish = finish_of({**response, "status": status}, self._context, has_tools=bool(self._calls))
-        made.append(self._chunk({}, finish))
+        made.append(self._maker.chunk({}, finish))
         self._is_over = True
-        usage = chat_usage(self._usage.units()) if self._context.notes.include_usage else None
-        if usage is not None:
-            made.append({**self._head, "choices": [], "usage": usage})
-        return [*made, DONE]
+        return [*made, *self._maker.last(chat_usage(self._usage.units()))]
 
 
 _HANDLERS: Final[Mapping[str, Callable[[Events, Document], list[StreamEvent]]]] = {
@@ -228,16 +214,12 @@ _HANDLERS: Final[Mapping[str, Callable[[Events, Document], list[StreamEvent]]]] 
 }
 
 
-def _object(value: Any) -> Document:
-    return value if isinstance(value, dict) else {}
-
-
 def _index(event: Document) -> int | str:
     """The number of the item that an event is about; its id, if a server does not number them."""
     index = event.get("output_index")
     if isinstance(index, int):
         return index
-    id_ = event.get("item_id") or _object(event.get("item")).get("id")
+    id_ = event.get("item_id") or object_of(event.get("item")).get("id")
     return id_ if isinstance(id_, str) else ""
 
 

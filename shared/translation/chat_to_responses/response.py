@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from shared.providers.calls import OPENAI_RESPONSES
-from shared.translation.members import Member, mapped
+from shared.translation.members import Member, mapped, objects_of
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.stops import finish_of_status
 from shared.translation.tools import ToolIds, chat_id
@@ -136,8 +136,3 @@ def citations_of(annotations: Any, context: Context) -> Iterator[Document]:
             yield {"type": "url_citation", "url_citation": fields}
         else:
             context.notes.lose("annotations")
-
-
-def objects_of(value: Any) -> list[Document]:
-    """The objects of a list."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from shared.translation.members import objects_of
 from shared.translation.notes import Document
 
 IN_PROGRESS: Final = "in_progress"
@@ -48,11 +49,11 @@ def annotations_of(given: Any) -> Iterator[Document]:
 def logprobs_of(given: Any) -> list[Document]:
     """The probabilities of the tokens of a choice of chat, each with its bytes."""
     tokens = given.get("content") if isinstance(given, dict) else None
-    return [{**_logprob(token), "top_logprobs": _others(token)} for token in _objects(tokens)]
+    return [{**_logprob(token), "top_logprobs": _others(token)} for token in objects_of(tokens)]
 
 
 def _others(token: Document) -> list[Document]:
-    return [_logprob(other) for other in _objects(token.get("top_logprobs"))]
+    return [_logprob(other) for other in objects_of(token.get("top_logprobs"))]
 
 
 def _logprob(token: Document) -> Document:
@@ -66,7 +67,3 @@ def without_bytes(logprobs: list[Document]) -> list[Document]:
 
 def _bare(token: Document) -> Document:
     return {"token": token["token"], "logprob": token["logprob"]}
-
-
-def _objects(given: Any) -> list[Document]:
-    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
