@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from shared.providers.apis.events import DONE
 from shared.translation.framing import StreamEvent
-from shared.translation.notes import Context, Document
+from shared.translation.notes import BadResponse, Context, Document
 from shared.translation.tools import chat_id, input_of
 
 THOUGHT: Final = "thought"
@@ -19,6 +19,14 @@ _TEXTS: Final = (
     ("content", "content"),
     ("refusal", "refusal"),
 )
+
+
+def first_choice(document: Document) -> tuple[Document, Document]:
+    """The first choice of a whole response, and its message. Raises `BadResponse`."""
+    match document.get("choices"):
+        case [{"message": dict(message)} as choice, *_]:
+            return choice, message
+    raise BadResponse("The response of the upstream has no choice with a message.")
 
 
 def text_parts(content: Any) -> Iterable[str]:

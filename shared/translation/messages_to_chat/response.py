@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from shared.providers.calls import OPENAI_CHAT
-from shared.translation.chunks import text_parts
+from shared.translation.chunks import first_choice, text_parts
 from shared.translation.members import DROP, DROPPED, Member, mapped
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.stops import stop_reason
@@ -25,11 +25,7 @@ MESSAGE: Final[Mapping[str, Member]] = {
 
 def response(document: Document, context: Context) -> Document:
     """The message for the client. Raises `BadResponse`."""
-    match document.get("choices"):
-        case [{"message": dict(message)} as choice, *_]:
-            pass
-        case _:
-            raise BadResponse("The response of the upstream has no choice with a message.")
+    choice, message = first_choice(document)
     content = [*_thoughts(message, context), *_texts(message, context)]
     calls = list(_calls(message, context))
     reason = stop_reason(choice.get("finish_reason"), has_tools=bool(calls))

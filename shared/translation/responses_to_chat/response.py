@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from shared.providers.calls import OPENAI_CHAT
-from shared.translation.chunks import text_parts
+from shared.translation.chunks import first_choice, text_parts
 from shared.translation.members import DROPPED, Member, mapped
 from shared.translation.notes import EXPOSE, BadResponse, Context, Document
 from shared.translation.responses_to_chat.calls import FUNCTION, NO_ARGUMENTS, call_item, client_tool, item_id
@@ -63,11 +63,7 @@ def frame(document: Document, context: Context) -> Document:
 
 def response(document: Document, context: Context) -> Document:
     """The response for the client. Raises `BadResponse`."""
-    match document.get("choices"):
-        case [{"message": dict(message)} as choice, *_]:
-            pass
-        case _:
-            raise BadResponse("The response of the upstream has no choice with a message.")
+    choice, message = first_choice(document)
     end = response_end(choice.get("finish_reason"))
     if end is None:
         raise BadResponse("The response of the upstream did not end as its API says.")
