@@ -152,10 +152,10 @@ def admin_api_page() -> str:
         "## Changes\n",
         "Changes of different objects never disturb each other. To change only what you have read, send its "
         "`ETag` as `If-Match`: if it was modified since, the status is 412.",
-        "A POST that creates something takes an `Idempotency-Key` (1 to 255 printable characters). Sent "
-        "again within 24 hours, it changes nothing and gets the same response, with `Idempotent-Replayed: "
-        "true`. Errors are not kept, so a rejected call can be corrected and sent again. The newest "
-        f"{MAX_KEPT:,} responses of a tenant are kept, and as many of the platform.",
+        "A POST that creates something, or resets a budget, takes an `Idempotency-Key` (1 to 255 printable "
+        "characters). Sent again within 24 hours, it changes nothing and gets the same response, with "
+        "`Idempotent-Replayed: true`. Errors are not kept, so a rejected call can be corrected and sent "
+        f"again. The newest {MAX_KEPT:,} responses of a tenant are kept, and as many of the platform.",
         "PUT and PATCH accept what was read, read-only fields included. null stands for the default of a "
         "field. A new key is shown once, as `key` and `api_key`.",
     )

@@ -16,7 +16,7 @@ from typing import Any
 from flask import Response, g, request
 
 from admin_app.auth.access import caller
-from admin_app.context import services
+from admin_app.context import new_id, services
 from admin_app.http.errors import ApiError
 from shared.config_store.idempotency import MAX_KEPT, Claim
 from shared.config_store.layout import PLATFORM_ID
@@ -90,6 +90,20 @@ def claim_of[T](respond: Respond[T] | None) -> Claim[T] | None:
         return None
     owner = caller().tenant_id or PLATFORM_ID
     return Claim(call.name, call.claim, lambda after: call.finish(respond(after)), owner)
+
+
+def keep_response(made: Response) -> Response:
+    """Keep the response of a call that has changed something else than the configuration, and return it."""
+    claim: Claim[Response] | None = claim_of(lambda _: made)
+    if claim is not None:
+        services().store.finish(claim, made)
+    return made
+
+
+def same_id(kind: str) -> str:
+    """An id of what a call makes outside the configuration: the same one if the call is sent again."""
+    call: IdempotentCall | None = g.get("call")
+    return new_id(kind) if call is None else f"{kind}_{call.name}"
 
 
 def _call(key: str) -> IdempotentCall:

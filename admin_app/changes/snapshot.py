@@ -70,15 +70,19 @@ def _write(
     return repeat(tenant_id, attempt)
 
 
-def note_event(tenant_id: str, summary: str) -> None:
-    """Add an entry to the audit log of a tenant, with a write of its record as it is."""
-    edit = replace(edit_of([], {}), summary=summary)
+def note_event(tenant_id: str, summarize: Callable[[Snapshot], str]) -> Snapshot:
+    """Add an entry to the audit log of a tenant, with a write of its record as it is.
 
-    def attempt() -> None:
+    `summarize` is given the tenant as it is then, and may reject. Returns that tenant.
+    """
+
+    def attempt() -> Snapshot:
         before = find_tenant(tenant_id)
+        edit = replace(edit_of([], {}), summary=summarize(before))
         services().store.write(before, before, edit=edit)
+        return before
 
-    repeat(tenant_id, attempt)
+    return repeat(tenant_id, attempt)
 
 
 def write(

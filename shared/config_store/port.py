@@ -223,6 +223,10 @@ class ConfigStore(Protocol):
         """Give up a claim that no change has replaced."""
         ...
 
+    def finish[T](self, claim: Claim[T], after: T) -> None:
+        """Replace a claim whose call has changed something else, as long as the claim stands."""
+        ...
+
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
         """The ids of the tenant and the key with that hash."""
         ...

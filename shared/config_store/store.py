@@ -1,5 +1,6 @@
 """The configuration store in Redis, as the admin API uses it. Its keys are listed in `layout`."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +31,7 @@ from shared.config_store.records.platform import (
 )
 from shared.config_store.records.reader import ContentReader
 from shared.config_store.records.stored import StoredContents
-from shared.config_store.records.tenants import CHANGED, Change, ScriptCall, taken, write_call
+from shared.config_store.records.tenants import CHANGED, Change, ScriptCall, claim_member, taken, write_call
 from shared.config_store.records.together import Together, Written, owner_changes, together_call
 from shared.config_store.redis_errors import redis_errors
 from shared.config_store.tokens import RedisTokens
@@ -88,7 +89,7 @@ class RedisStore:
         self._together = client.register_script(layout.script("versions", "together"))
         self._leftovers = Leftovers(client, server_of)
         self._claim = client.register_script(layout.script("claim"))
-        self._release = client.register_script(layout.script("release"))
+        self._release = client.register_script(layout.script("versions", "release"))
 
     @property
     def history(self) -> RedisHistory:
@@ -290,6 +291,11 @@ class RedisStore:
     def release(self, name: str, value: str) -> None:
         with redis_errors():
             self._release([layout.idempotency_key(name)], [value])
+
+    def finish[T](self, claim: Claim[T], after: T) -> None:
+        with redis_errors():
+            kept = json.dumps(claim_member(claim, after))
+            self._release([layout.idempotency_key(claim.name)], [claim.value, kept])
 
     def find_key(self, key_hash: str) -> tuple[str, str] | None:
         before = self._known.seen

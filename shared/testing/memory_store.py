@@ -227,6 +227,11 @@ class MemoryStore:
             if self._claimed(name) == value:
                 del self._claims[name]
 
+    def finish[T](self, claim: Claim[T], after: T) -> None:
+        with self._lock:
+            if self._claimed(claim.name) == claim.value:
+                self._finish(claim, after)
+
     def _claimed(self, name: str) -> str | None:
         value, until = self._claims.get(name, (None, 0.0))
         return value if self._clock.now() < until else None
@@ -250,11 +255,8 @@ class MemoryStore:
         start = parse_cursor(cursor)
         later = [(number, tenant) for tenant, number in list(self._order.items()) if number > start]
         page = later[:limit]
-        found = (self.read(tenant) for _, tenant in page)
-        more = len(later) > limit
-        return Page(
-            tuple(snapshot for snapshot in found if snapshot), format_cursor(page[-1][0]) if more else None
-        )
+        found = tuple(one for _, tenant in page if (one := self.read(tenant)))
+        return Page(found, format_cursor(page[-1][0]) if len(later) > limit else None)
 
     def is_empty(self) -> bool:
         return self.revision == 0

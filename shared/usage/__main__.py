@@ -16,6 +16,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from shared.config_store import layout
 from shared.config_store.client import open_everywhere
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import GatewayError
@@ -38,7 +39,7 @@ def main() -> None:
         ("repair", "make budgets what their rows give; ends with 1 if something is left"),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("--tenant", help="the id of one tenant; without it, it is done for all")
+        command.add_argument("--tenant", help="the subdomain or id of one tenant; default: all")
     arguments = parser.parse_args()
     try:
         settings = load_settings_or_exit()
@@ -55,19 +56,23 @@ def main() -> None:
 def _for_each[Found](
     do: Callable[[TenantLedger, BudgetStore, Iterable[str]], Found],
     address: RedisAddress,
-    tenant_id: str | None,
+    tenant: str | None,
 ) -> Iterator[Found]:
-    """Do something with the ledger and the budgets of each tenant that has any, or of one."""
+    """Do something with the ledger and the budgets of each tenant that has any, or of one.
+
+    `tenant` is its subdomain, or its id; the ledger of one that was deleted has an id only.
+    """
     with open_everywhere(address.options) as client, redis_errors():
+        tenant_id = tenant and (client.hget(layout.SUBDOMAINS, tenant.lower()) or tenant.encode()).decode()
         reader, store = UsageReader(client), BudgetStore(client)
         budgets = store.names(tenant_id)
         for one in [tenant_id] if tenant_id else sorted({*reader.tenants(), *budgets}):
             yield do(TenantLedger(reader, store, one), store, budgets.get(one, ()))
 
 
-def _repair_all(settings: Settings, address: RedisAddress, tenant_id: str | None) -> int:
+def _repair_all(settings: Settings, address: RedisAddress, tenant: str | None) -> int:
     """Repair budgets, and note that in the audit log. Returns the status of the command."""
-    found = list(_for_each(_repair, address, tenant_id))
+    found = list(_for_each(_repair, address, tenant))
     repaired = [one.repaired for one in found if one.repaired]
     if repaired:
         summary = f"repaired {sum(repaired)} budgets of {len(repaired)} tenants by the ledger"

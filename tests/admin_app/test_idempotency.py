@@ -253,5 +253,5 @@ def test_document_names_the_header_where_it_counts(api: Api) -> None:
         ),
         *("createPlatformProvider", "createPlatformProviderKey", "rotatePlatformProviderKey"),
         *("createPlatformModel", "createPlatformToken", "rotatePlatformToken", "applyPlan"),
-        *("createWebhook", "createPlatformWebhook"),
+        *("createWebhook", "createPlatformWebhook", "resetBudget"),
     }

@@ -60,7 +60,13 @@ def test_store_is_accepted_and_checked_by_the_programs_of_this_machine(tmp_path:
     accepted = run_command(*GW, "accept-store", "-o", "json", env=env)
     assert accepted.returncode == 0, accepted.stderr
     assert json.loads(accepted.stdout)["lines"][0].startswith("Accepted the store")
-    for arguments in (("audit", "verify"), ("ledger", "check"), ("ledger", "repair"), ("rotate-secrets",)):
+    for arguments in (
+        ("audit", "verify"),
+        ("ledger", "check"),
+        ("ledger", "check", "-t", "acme"),
+        ("ledger", "repair"),
+        ("rotate-secrets",),
+    ):
         ended = run_command(*GW, *arguments, env=env)
         assert ended.returncode == 0, ended.stderr
     wrong = run_command(*GW, "accept-store", env={**env, "GATEWAY__SERVER__ADMIN_PORT": "none"})

@@ -261,6 +261,22 @@ class TestClaims:
         store.release("call", "mine")
         assert store.claim("call", "theirs") is None
 
+    def test_claim_is_replaced_without_a_change(
+        self, store: ConfigStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tenants, "MAX_KEPT", 1)
+        monkeypatch.setattr(memory_store, "MAX_KEPT", 1)
+        for name in ("first", "second"):
+            store.claim(name, "mine")
+            store.finish(self.claim("mine", name), a_tenant("acme"))
+        found = [store.claim(name, "theirs") for name in ("first", "second")]
+        assert found == [None, "made id-acme version 1"]
+
+    def test_claim_that_is_gone_is_not_replaced(self, store: ConfigStore) -> None:
+        store.claim("call", "theirs")
+        store.finish(self.claim("mine"), a_tenant("acme"))
+        assert store.claim("call", "mine") == "theirs"
+
     @pytest.mark.parametrize("claimed_by", [None, "theirs"])
     def test_change_whose_claim_is_gone_is_rejected(self, store: ConfigStore, claimed_by: str | None) -> None:
         if claimed_by:

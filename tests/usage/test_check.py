@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from shared.config_store import layout
 from shared.usage.__main__ import main
 from shared.usage.aggregates import Combination, sums_of
 from shared.usage.check.sums import check_sums
@@ -88,6 +89,15 @@ def test_a_sum_and_a_cost_that_differ_are_shown_and_end_with_2(
     assert "calls=2" in output
     assert check("--tenant", "globex")[0] == 0
     assert check("--tenant", "acme")[0] == 2
+
+
+def test_tenant_is_named_by_its_subdomain_or_its_id(running: Server, client: Redis, check: Check) -> None:
+    write(running, row(1, tenant="tenant_1", time=NOON), row(2, tenant="tenant_2", time=NOON))
+    client.hset(layout.SUBDOMAINS, "acme", "tenant_1")
+    for name, tenant_id in (("acme", "tenant_1"), ("Acme", "tenant_1"), ("tenant_2", "tenant_2")):
+        assert check("--tenant", name)[1].splitlines() == [
+            f"{tenant_id}: 1 rows; sums are compared from {day_of(NOON)} on."
+        ]
 
 
 def test_a_damaged_row_is_named_and_the_others_are_compared(

@@ -10,7 +10,7 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, caller, requires
 from admin_app.auth.field_access import check_owner, own_kind
-from admin_app.changes.idempotency import idempotent
+from admin_app.changes.idempotency import idempotent, keep_response, same_id
 from admin_app.changes.snapshot import change_tenant, check_maximum, find_tenant, note_event, tier_maximum
 from admin_app.changes.whole.budget import changed_budget
 from admin_app.changes.whole.budget_warnings import BudgetWarnings
@@ -147,7 +147,10 @@ class BudgetIncrease(MethodView):
     @blueprint.reads(IncreaseInput, example=examples.INCREASE)
     @blueprint.responses(200, BudgetChanged, example=changed(examples.BUDGET_READ))
     def post(self, sent: dict[str, Any], tenant_id: str, budget_id: str) -> Response:
-        """Add to the limit of a budget for a time: without `until`, for the rest of the period"""
+        """Add to the limit of a budget for a time: without `until`, for the rest of the period
+
+        `If-Match` takes the `ETag` of the budget.
+        """
         now = services().clock.now()
 
         def respond(after: Snapshot) -> Response:
@@ -160,13 +163,14 @@ class BudgetIncrease(MethodView):
         budget, amount = _find(after, budget_id), sent["amount"].value
         # The increase is stored. Its row is for readers of the ledger only.
         with suppress(StoreDown), services().reading(BudgetStore) as store:
-            store.note_increase(tenant_id, _name(budget, now), amount=amount, **_author(now))
+            store.note_increase(tenant_id, _name(budget, now), amount=amount, **_author(now, new_id("row")))
         return respond(after)
 
 
 @blueprint.route("/tenants/<tenant_id>/budgets/<budget_id>/reset")
 class BudgetReset(MethodView):
     @requires(Access.ADMIN)
+    @idempotent
     @blueprint.operation("resetBudget")
     @blueprint.reads(ResetInput, example={})
     @blueprint.responses(200, BudgetRead, example=examples.BUDGET_READ)
@@ -174,15 +178,20 @@ class BudgetReset(MethodView):
         """Let a budget begin again: nothing is used of its present period
 
         What is reserved for running calls stays. A row of the ledger says what was used. The platform may
-        also reset a budget of the tier.
+        also reset a budget of the tier. `If-Match` takes the `ETag` of the budget.
         """
         now = services().clock.now()
-        budget = _find(find_tenant(tenant_id), budget_id, of_tier=True)
-        _check_owner(budget)
-        note_event(tenant_id, f"budget {budget.name} reset")
+
+        def summary(before: Snapshot) -> str:
+            budget = _find(before, budget_id, of_tier=True)
+            _check_owner(budget)
+            check_match(budget_document(budget))
+            return f"budget {budget.name} reset"
+
+        budget = _find(note_event(tenant_id, summary), budget_id, of_tier=True)
         with services().reading(BudgetStore) as store:
-            store.reset(tenant_id, _name(budget, now), **_author(now))
-        return response(budget_document(budget), extra=_states(tenant_id, [budget])[0])
+            store.reset(tenant_id, _name(budget, now), **_author(now, same_id("row")))
+        return keep_response(response(budget_document(budget), extra=_states(tenant_id, [budget])[0]))
 
 
 def _check_owner(budget: Budget) -> None:
@@ -334,9 +343,9 @@ class _Author(TypedDict):
     now: float
 
 
-def _author(now: float) -> _Author:
+def _author(now: float, row_id: str) -> _Author:
     """What a row of the ledger says of a change."""
-    return {"actor": caller().actor, "row_id": new_id("row"), "now": now}
+    return {"actor": caller().actor, "row_id": row_id, "now": now}
 
 
 def _name(budget: Budget, now: float) -> str:

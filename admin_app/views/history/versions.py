@@ -231,7 +231,7 @@ def _note_pin(owner: str, summary: str) -> None:
     if owner == PLATFORM_ID:
         services().store.tokens.add_event(replace(edit_of([], {}), summary=summary))
     else:
-        note_event(owner, summary)
+        note_event(owner, lambda _: summary)
 
 
 def _rolled_back(owner: str, outcome: Outcome) -> Response:

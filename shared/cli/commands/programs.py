@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from shared.cli.context import Gw, command, output_option, pass_gw
+from shared.cli.context import Gw, command, output_option, pass_gw, tenant_option
 from shared.cli.failures import Exit, Failure
 from shared.core.process.data_files import LOCAL, check_writable, lock_file
 from shared.settings import Settings, load_settings
@@ -143,28 +143,33 @@ def ledger() -> None:
 
 
 @ledger.command("check")
-@click.option("--tenant-id", help="The id of one tenant; without it, all are compared.")
+@tenant_option
 @output_option
 @pass_gw
-def check(gw: Gw, tenant_id: str | None) -> Exit:
+def check(gw: Gw, tenant: str | None) -> Exit:
     """Compare the ledger with the sums made of it, and with budgets. Ends with 2 if they differ.
 
-    It reads the store, so it runs on a machine of the gateway only.
+    Without `--tenant`, those of all tenants. It reads the store, so it runs on a machine of the gateway only.
     """
-    return run_module(gw, "shared.usage", "check", *(["--tenant", tenant_id] if tenant_id else []))
+    return _of_ledger(gw, "check", tenant)
 
 
 @ledger.command("repair")
-@click.option("--tenant-id", help="The id of one tenant; without it, the budgets of all are repaired.")
+@tenant_option
 @output_option
 @pass_gw
-def repair(gw: Gw, tenant_id: str | None) -> Exit:
+def repair(gw: Gw, tenant: str | None) -> Exit:
     """Make each budget in which `gw ledger check` finds a difference what its rows and leases give.
 
-    Requests go on meanwhile. What a budget has used stays if older rows are missing. Ends with 1 if
-    something is left. It changes the store, so it runs on a machine of the gateway only.
+    Without `--tenant`, those of all tenants. Requests go on meanwhile. What a budget has used stays if older
+    rows are missing. Ends with 1 if something is left. It changes the store, so it runs on a machine of the
+    gateway only.
     """
-    return run_module(gw, "shared.usage", "repair", *(["--tenant", tenant_id] if tenant_id else []))
+    return _of_ledger(gw, "repair", tenant)
+
+
+def _of_ledger(gw: Gw, name: str, tenant: str | None) -> Exit:
+    return run_module(gw, "shared.usage", name, *(["--tenant", tenant] if tenant else []))
 
 
 COMMANDS = (up, down, accept_store, rotate_secrets, ledger)

@@ -233,14 +233,19 @@ def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T |
     if known:
         members["known"] = {"id": known.id, "generation": known.generation, "revision": known.revision}
     if claim and after is not None:
-        members["claim"] = {
-            "value": claim.value,
-            "result": claim.finish(after),
-            "kept_ms": KEPT_SECONDS * 1000,
-            "calls": layout.calls_key(claim.caller),
-            "most": MAX_KEPT,
-        }
+        members["claim"] = claim_member(claim, after)
     return members
+
+
+def claim_member[T](claim: Claim[T], after: T) -> dict[str, Any]:
+    """The response of a call with an Idempotency-Key, and for how long it is kept."""
+    return {
+        "value": claim.value,
+        "result": claim.finish(after),
+        "kept_ms": KEPT_SECONDS * 1000,
+        "calls": layout.calls_key(claim.caller),
+        "most": MAX_KEPT,
+    }
 
 
 def content_members(owner: str, content: ContentChange[Any], edit: Edit, kept: Kept) -> dict[str, Any]:

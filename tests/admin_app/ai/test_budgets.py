@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from admin_app.changes.idempotency import HEADER, REPLAYED
+from shared.core.errors import StoreDown
 from shared.documents.ai import examples
 from tests.admin_app.world import NOW, TOKEN, Api, Tenant, World, error_of, make_world, pointers
 
@@ -430,6 +432,61 @@ class TestReset:
         assert (row["name"], row["amount"], row["actor"]) == (name, -200 * 10**9, "platform")
         [entry, *_] = api.get(f"/audit?tenant={tenant.id}").get_json()["entries"]
         assert (entry["operation"], entry["summary"]) == ("resetBudget", "budget monthly reset")
+
+    def test_reset_sent_again_changes_nothing_and_gets_the_same_response(
+        self, api: Api, tenant: Tenant, budgets: str, world: World
+    ) -> None:
+        made = api.create(budgets, BUDGET)
+        name = f"{made['id']}:1798761600"
+        world.budgets.counted[name] = (200 * 10**9, 0, 0)
+        first = api.post(f"{budgets}/{made['id']}/reset", {}, headers={HEADER: "once"})
+        world.budgets.counted[name] = (7 * 10**9, 0, 0)
+        again = api.post(f"{budgets}/{made['id']}/reset", {}, headers={HEADER: "once"})
+        assert (again.status_code, again.data) == (200, first.data)
+        assert again.headers[REPLAYED] == "true"
+        assert world.budgets.counted[name] == (7 * 10**9, 0, 0)
+        assert len(world.budgets.noted) == 1
+        entries = api.get(f"/audit?tenant={tenant.id}").get_json()["entries"]
+        assert [one["operation"] for one in entries].count("resetBudget") == 1
+
+    def test_reset_that_failed_half_way_is_the_same_reset_when_it_is_sent_again(
+        self, api: Api, budgets: str, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The ledger makes a change of one id once."""
+        made = api.create(budgets, BUDGET)
+
+        def lost(*_: object) -> None:
+            raise StoreDown("Redis is away.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(world.store, "finish", lost)
+            assert api.post(f"{budgets}/{made['id']}/reset", {}, headers={HEADER: "a"}).status_code == 503
+        assert api.post(f"{budgets}/{made['id']}/reset", {}, headers={HEADER: "a"}).status_code == 200
+        assert api.post(f"{budgets}/{made['id']}/reset", {}, headers={HEADER: "b"}).status_code == 200
+        [first, again, other] = [row["row_id"] for row in world.budgets.noted]
+        assert first == again != other
+
+    @pytest.mark.parametrize(("change", "sent"), [("reset", {}), ("increase", {"usd": "5"})])
+    def test_change_of_a_budget_that_was_modified_since_is_412(
+        self, api: Api, budgets: str, world: World, change: str, sent: Any
+    ) -> None:
+        made = api.create(budgets, BUDGET)
+        one = f"{budgets}/{made['id']}"
+        match = {"If-Match": api.get(one).headers["ETag"]}
+        api.patch(one, {"cap_output": True})
+        rejected = api.post(f"{one}/{change}", sent, headers=match)
+        assert error_of(rejected) == (412, "precondition_failed")
+        assert world.budgets.noted == []
+        match = {"If-Match": api.get(one).headers["ETag"]}
+        assert api.post(f"{one}/{change}", sent, headers=match).status_code == 200
+
+    def test_increase_sent_again_is_added_once(self, api: Api, budgets: str, world: World) -> None:
+        made = api.create(budgets, BUDGET)
+        sent = [
+            api.post(f"{budgets}/{made['id']}/increase", {"usd": "5"}, headers={HEADER: "x"}) for _ in "ab"
+        ]
+        assert sent[0].data == sent[1].data
+        assert len(sent[1].get_json()["increases"]) == len(world.budgets.noted) == 1
 
     def test_increase_is_a_row_of_the_ledger(self, api: Api, budgets: str, world: World) -> None:
         made = api.create(budgets, BUDGET)
