@@ -308,6 +308,7 @@ class AiCalls:
         """The exchange is over, however it ended. `is_sent` is as in `AiExchange.settle`."""
         if exchange.usage is None:
             exchange.settle(self.clock.now(), is_complete=False, is_sent=is_sent)
+        exchange.ids = None  # it refers to the exchange
         exchange.end()
 
 

@@ -109,7 +109,8 @@ class PoolExchange(ABC):
             self.share()
 
     def end(self) -> None:
-        """The exchange is over, however it ended. May be called again."""
+        """The exchange is over, however it ended, and lets go of the flow. May be called again."""
+        self.send = None
         if self.attempts is not None:
             self.attempts.end()
 
