@@ -14,6 +14,7 @@ from mitm_engine.wire_error import LATE_HEAD, WireError
 if TYPE_CHECKING:
     from mitm_engine.pool import Pool
 
+_LARGE = 65_536  # bytes of a body that is not copied to be sent with its head; a transport pauses above them
 _CUT = WireError(
     "upstream_protocol_error", "The upstream closed before its response was complete.", cause="reset"
 )
@@ -102,19 +103,38 @@ class UpstreamConnection(asyncio.Protocol):
         if self.is_closed:
             self._failure = self._failure or _CUT
             return
-        if len(body) > 65536:
+        if len(body) > _LARGE:
             self._keep_last_records()
             self.transport.write(head)
             self.transport.write(body)
         else:
             self.transport.write(head + body)
 
+    @property
+    def unsent(self) -> int:
+        """The bytes that were written, and that the kernel has not taken yet."""
+        below = 0 if self.below_tls is None else self.below_tls.get_write_buffer_size()
+        return below + self.transport.get_write_buffer_size()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether most of the request still waits to be sent. The loop's TLS does not pause its writer."""
+        return self.is_paused or (self.below_tls is not None and not self.is_closed and self.unsent > _LARGE)
+
     async def written(self) -> None:
-        """Wait until the transport has sent most of the request. Raises `WireError`."""
-        while self.is_paused and not self.has_response:
+        """Wait until most of the request is sent. Raises `WireError`.
+
+        Under TLS `check_written` has to be called now and then.
+        """
+        while self.is_sending and not self.has_response:
             self._raise_failure()
             self._drained = self._pool.loop.create_future()
             await self._drained
+
+    def check_written(self) -> None:
+        """End the wait of `written` if there is nothing to wait for."""
+        if not self.is_sending and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     async def head(self) -> ResponseReader:
         """Wait for the head of the response. Raises `WireError`."""

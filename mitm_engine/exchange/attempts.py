@@ -25,7 +25,7 @@ from mitm_engine.exchange.upload import Upload
 from mitm_engine.http1.heads import request_head
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import Key, UpstreamConnection
-from mitm_engine.wire_error import LATE_CONNECT, LATE_POLICY, WireError
+from mitm_engine.wire_error import LATE_CONNECT, LATE_POLICY, LATE_READER, WireError
 from shared.core.http_tokens import NO_BODY, WITH_BODY
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 _IDEMPOTENT = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE")  # RFC 9110, 9.2.2
 _SCHEMES = (b"http", b"https")
+_CHECKS = 4  # in the time for which an upstream may read nothing
 _WITH_BODY = tuple(method.encode() for method in WITH_BODY)
 # The codes of errors after which another upstream may do better. All others are the client's or the addons'.
 _OF_UPSTREAM = (
@@ -62,8 +63,10 @@ class UpstreamExchange:
         "_flow",
         "_held",
         "_is_silent",
+        "_moved",
         "_now",
         "_since",
+        "_unsent",
         "_waiter",
         "_worker",
         "terms",
@@ -133,11 +136,8 @@ class UpstreamExchange:
                 client.reads_on = 0.0 if self.upload is not None else terms.reads_on
                 if self.upload is not None:
                     self.upload.begin(upstream)
-                elif upstream.is_paused:
-                    await upstream.written()
-                    client.arm(terms.timeouts.first_byte, upstream.end_late)
-                    if self._attempt is not None:
-                        self._since = self._now()
+                elif upstream.is_sending:
+                    await self._send_rest(upstream)
                 await upstream.head()
                 return upstream
             except WireError as error:
@@ -145,6 +145,33 @@ class UpstreamExchange:
                     raise
             self.drop()
             reused = None
+
+    async def _send_rest(self, upstream: UpstreamConnection) -> None:
+        """Wait until the upstream has read most of the request: the timeout of its response begins then.
+
+        An upstream that reads nothing for as long fails.
+        """
+        self._unsent, self._moved = upstream.unsent, self._worker.pool.loop.time()
+        self._arm_check()
+        await upstream.written()
+        self._client.arm(self.terms.timeouts.first_byte, upstream.end_late)
+        if self._attempt is not None:
+            self._since = self._now()
+
+    def _arm_check(self) -> None:
+        self._client.arm(self.terms.timeouts.first_byte / _CHECKS, self._check_reading)
+
+    def _check_reading(self, now: float) -> None:
+        upstream = self.upstream
+        if upstream is None or upstream.is_closed:
+            return
+        if (unsent := upstream.unsent) < self._unsent:
+            self._unsent, self._moved = unsent, now
+        elif now - self._moved >= self.terms.timeouts.first_byte:
+            upstream.fail(LATE_READER)
+            return
+        upstream.check_written()
+        self._arm_check()
 
     def _may_repeat(self, upstream: UpstreamConnection, error: WireError) -> bool:
         """Return whether to send it again: a server may close an idle connection at any time."""

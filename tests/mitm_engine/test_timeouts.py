@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.certificates import Authority
 from tests.support.client import request, tls_client
 from tests.support.ports import black_hole
 from tests.support.upstream import CHUNKED, Peer, Script, chunk, hang, responding, sized
+from tests.support.wait import until_true
 
 SHORT = 0.3
 
@@ -223,6 +225,49 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_the_whole_response()
             await client.read(2000)
             await asyncio.sleep(0.02)
         assert len((await client.response()).body) == 400_000
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+async def test_a_request_is_late_only_when_the_upstream_reads_nothing_of_it(
+    is_tls: bool, tmp_path: Path
+) -> None:
+    reads = [asyncio.Event(), asyncio.Event()]
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        for go in reads:
+            await go.wait()
+            await peer.exactly(3_000_000)
+        await peer.until_gone()
+
+    authority = Authority(tmp_path)
+    tls = authority.server_context("localhost") if is_tls else None
+    terms = Terms(Timeouts(first_byte=600.0), trust=str(authority.file) if is_tls else None)
+    async with world(script=script, terms=terms, tls=tls, host="localhost") as w:
+        client = await w.client()
+        sending = asyncio.ensure_future(client.send(request("/", "POST", bytes(18_000_000))))
+        await until_true(lambda: bool(w.upstream.peers) and _unsent(w) > 0)
+        [connection] = w.engine._worker.connections.values()
+        for number, go in enumerate(reads, 1):
+            go.set()
+            await until_true(partial(_has_read, w, _unsent(w)))
+            # Each time later than the timeout after the time before.
+            connection.expire(asyncio.get_running_loop().time() + 1000.0 * number)
+            assert not w.recorder.count("error")
+        connection.expire(asyncio.get_running_loop().time() + 5000.0)
+        assert (await client.response()).status == 504
+        assert "read the request too slowly" in w.recorder.failure()
+        await sending
+
+
+def _unsent(w: World) -> int:
+    """The bytes of a request that its upstream has not read yet, and that the kernel has not taken."""
+    [upstream] = w.engine._worker.pool._counted
+    return upstream.unsent
+
+
+def _has_read(w: World, unsent: int) -> bool:
+    return _unsent(w) < unsent
 
 
 @pytest.mark.slow
