@@ -16,6 +16,7 @@ from shared.model.pools import Hold as PoolHold
 from shared.model.pools import RetryOn
 from shared.providers.headers import SHOULD_RETRY
 from shared.providers.retry_after import wait_of
+from shared.routing.ai.translated import RequestTranslations
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.pool_exchange import PoolExchange
 from shared.upstreams import commit
@@ -109,11 +110,7 @@ class PoolAttempts:
             return _STEPS[step]
         outcome = _failed_start(exchange, start, piece)
         again = self._again(exchange, exchange.attempts, outcome)
-        if again is False and outcome.kind is RetryOn.TIMEOUT:
-            raise WireError("upstream_timeout", cause="timeout")
-        if isinstance(again, bool):
-            return HeldStep.AGAIN if again else HeldStep.COMMIT
-        return _step(again)
+        return _held(again, outcome) if isinstance(again, bool) else _held_later(again, outcome)
 
     def _again(
         self, exchange: PoolExchange, attempts: Attempts, outcome: Outcome, *, may_bill: bool = True
@@ -125,6 +122,8 @@ class PoolAttempts:
         if exchange.is_judged:
             return False  # the silence or the error of a response that goes to the client all the same
         if isinstance(exchange, AiExchange):
+            if outcome.kind and exchange.translations is not None and exchange.translations.waiting:
+                return self._again_later(exchange, exchange.translations, attempts, outcome, may_bill)
             exchange.is_hard = may_bill and outcome.kind in (RetryOn.RESET, RetryOn.TIMEOUT)
         now = self.clock.monotonic()
         following = attempts.after(outcome, now)
@@ -138,6 +137,19 @@ class PoolAttempts:
         exchange.attempt = following
         exchange.forward(now)
         return _after(following.delay) if following.delay else True
+
+    async def _again_later(
+        self,
+        exchange: AiExchange,
+        translations: RequestTranslations,
+        attempts: Attempts,
+        outcome: Outcome,
+        may_bill: bool,
+    ) -> bool:
+        """`_again` for a long request, of which the next target may speak another API."""
+        await translations.translate(translations.waiting)
+        again = self._again(exchange, attempts, outcome, may_bill=may_bill)
+        return again if isinstance(again, bool) else await again
 
     def _without_asking(self, exchange: AiExchange) -> bool:
         """Send the request to the same target as it came: its server may not know how to report usage."""
@@ -185,5 +197,11 @@ async def _after(seconds: float) -> bool:
     return True
 
 
-async def _step(again: Awaitable[bool]) -> HeldStep:
-    return HeldStep.AGAIN if await again else HeldStep.COMMIT
+def _held(again: bool, outcome: Outcome) -> HeldStep:
+    if not again and outcome.kind is RetryOn.TIMEOUT:
+        raise WireError("upstream_timeout", cause="timeout")
+    return HeldStep.AGAIN if again else HeldStep.COMMIT
+
+
+async def _held_later(again: Awaitable[bool], outcome: Outcome) -> HeldStep:
+    return _held(await again, outcome)

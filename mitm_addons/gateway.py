@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from mitm_addons.admission import Admission
 from mitm_addons.ai.budget_watch import BudgetWatch
@@ -31,6 +32,7 @@ from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.http.trace_context import Tracing
 from shared.logs import LogWriter
 from shared.metrics.span_queue import SpanQueue
+from shared.pipeline.fair_queue import FairQueue
 from shared.pipeline.pool import PluginPool
 from shared.pipeline.trace import TraceSampler
 from shared.records.recorder import Recorder, open_recorder
@@ -80,11 +82,11 @@ class Adapter:
 async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -> AsyncIterator[list[object]]:
     """Make the addons and what works behind them, until the context ends."""
     settings, clock, random_bytes = services.settings, services.clock, services.random_bytes
-    pools = [_pool(threads) for threads in (settings.plugins.threads, _SHADOW_THREADS)]
     async with (
         services.data_plane(adapter.worker) as plane,
         exporting(services) as spans,
         asyncio.TaskGroup() as group,
+        _threads(services) as threads,
     ):
         last_used = LastUsed(plane.source)
         recorder = open_recorder(services.address.options, settings.records.per_tenant, limit_document)
@@ -112,7 +114,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                     _tracing(services),
                 ),
                 adapter.concurrency,
-                _stages(services, plane, adapter, health=health, pools=pools, watch=watch),
+                _stages(services, plane, adapter, health=health, threads=threads, watch=watch),
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
@@ -125,12 +127,31 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
             for task in writing:
                 task.cancel()
             await asyncio.gather(last_used.flush(), recorder.close(), heartbeats.close())
-            for one in pools:
-                one.shutdown(wait=False, cancel_futures=True)
 
 
-def _pool(threads: int) -> PluginPool:
-    return PluginPool(threads, threads * _QUEUED_PER_THREAD)
+class _Threads(NamedTuple):
+    """The threads of a worker: for plugins, for those in shadow mode, and for long translations."""
+
+    plugins: PluginPool
+    shadow: PluginPool
+    translations: FairQueue
+
+
+@contextlib.asynccontextmanager
+async def _threads(services: Services) -> AsyncIterator[_Threads]:
+    settings = services.settings
+    plugins, shadow = [
+        PluginPool(threads, threads * _QUEUED_PER_THREAD)
+        for threads in (settings.plugins.threads, _SHADOW_THREADS)
+    ]
+    # It takes turns with the event loop, which more than one thread would only slow down.
+    translations = FairQueue(1, waiting=settings.limits.in_flight)
+    try:
+        yield _Threads(plugins, shadow, translations)
+    finally:
+        for one in (plugins, shadow):
+            one.shutdown(wait=False, cancel_futures=True)
+        translations.close()
 
 
 def _access_log(services: Services, log: LogWriter, recorder: Recorder, spans: SpanQueue | None) -> AccessLog:
@@ -155,15 +176,16 @@ def _stages(
     adapter: Adapter,
     *,
     health: SharedHealth,
-    pools: Sequence[PluginPool],
+    threads: _Threads,
     watch: BudgetWatch,
 ) -> Stages:
     clock, records = services.clock, services.settings.records
     return adapter.stages(
         clock,
-        *pools,
+        threads.plugins,
+        threads.shadow,
         services.settings.limits.response_body,
-        _forwarding(services, plane, health),
+        _forwarding(services, plane, health, threads.translations),
         Ledger(plane.settler.add, services.random_bytes, plane.settler.release, watch.note),
         # Chooses the requests that are traced for their records.
         TraceSampler(records.traces if records.per_tenant else 0),
@@ -200,8 +222,10 @@ def _heartbeats(services: Services, plane: DataPlane, adapter: Adapter, log: Log
     )
 
 
-def _forwarding(services: Services, plane: DataPlane, health: SharedHealth) -> Forwarding:
-    calls = AiCalls(services.clock, random.random, health.tell, plane.bindings)
+def _forwarding(
+    services: Services, plane: DataPlane, health: SharedHealth, translations: FairQueue
+) -> Forwarding:
+    calls = AiCalls(services.clock, random.random, health.tell, plane.bindings, in_turns=translations.submit)
     return Forwarding(
         services.clock, services.instance, calls, OwnUsage(plane.key_usage.usage, services.clock)
     )

@@ -21,7 +21,14 @@ from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai.client_body import read_model, take_body
 from shared.routing.ai.request_body import is_stored
-from shared.routing.ai.translated import RequestTranslations, TranslatedResponse
+from shared.routing.ai.translated import (
+    MAX_IN_PLACE,
+    InThread,
+    RequestTranslations,
+    TranslatedCall,
+    TranslatedResponse,
+    Untranslated,
+)
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import AiRoute, ModelPool
 from shared.routing.pool_exchange import ChosenUpstream, Tell, tell_no_worker
@@ -32,14 +39,10 @@ from shared.stored.store import Bindings
 from shared.translation.notes import Context
 from shared.upstreams.attempt import Ended
 from shared.upstreams.attempts import Attempts
-from shared.upstreams.choose import Fits
-from shared.upstreams.target import Target
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 
 _JSON = ("Content-Type", "application/json")
-# Characters of a reason, in which clients may name members.
-_LONGEST_REASON = 200
 _ESTIMATED = ("X-Gateway-Estimated", "1")
 # Two numbers below it, written in 13 digits each, make the ids that an upstream does not give.
 _HALF_TOKEN = 1 << 52
@@ -60,6 +63,7 @@ class AiCalls:
         tell: tells other workers what the attempts of a request have shown.
         bindings: what providers have stored for tenants; None: nothing is known.
         learned: what requests used, for the estimates of the next ones.
+        in_turns: runs a function of a tenant in a thread; None: all runs on the event loop.
     """
 
     clock: Clock
@@ -67,6 +71,7 @@ class AiCalls:
     tell: Tell = tell_no_worker
     bindings: Bindings | None = None
     learned: LearnedDemand = field(default_factory=lambda: LearnedDemand.of(MAX_LEARNED))
+    in_turns: InThread | None = None
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
@@ -155,7 +160,7 @@ class AiCalls:
         """The upstream for a request that plugins have let through, and its body for that upstream.
 
         Or the response, where the gateway responds itself. The upstream of a request that names stored things
-        has to be awaited.
+        has to be awaited, and so has that of a long one that is translated.
         """
         if exchange.call.api == USAGE:
             return _usage(key, request)
@@ -172,7 +177,10 @@ class AiCalls:
             ids = stored_ids(exchange.document)
             if ids and len(exchange.route.translated(pool, OPENAI_RESPONSES)) < len(pool.targets):
                 return self._choose_knowing(exchange, pool, key, request, ids)
-        return self._choose(exchange, pool, request)
+        try:
+            return self._choose(exchange, pool, request)
+        except Untranslated as waiting:
+            return self._choose_later(exchange, pool, request, waiting)
 
     async def _choose_knowing(
         self, exchange: AiExchange, pool: ModelPool, key: ApiKey | None, request: Request, ids: Sequence[str]
@@ -188,7 +196,19 @@ class AiCalls:
         if isinstance(pin, Rejection):
             return pin
         exchange.pin = pin
-        return self._choose(exchange, pool, request)
+        return await self._choose_later(exchange, pool, request)
+
+    async def _choose_later(
+        self, exchange: AiExchange, pool: ModelPool, request: Request, waiting: Untranslated | None = None
+    ) -> Chosen:
+        """`_choose`, with a long request translated in a thread for each call on which the choice depends."""
+        while True:
+            if waiting is not None:
+                await waiting.translate()
+            try:
+                return self._choose(exchange, pool, request)
+            except Untranslated as another:
+                waiting = another
 
     def _choose(self, exchange: AiExchange, pool: ModelPool, request: Request) -> Chosen:
         if exchange.call.api == ANTHROPIC_COUNT_TOKENS:
@@ -208,8 +228,7 @@ class AiCalls:
         if pool.fit is not None:
             fits = pool.fit.judge(exchange.call.api, exchange.document, len(exchange.body))
         if exchange.call.id is None and (calls := exchange.route.translated(pool, exchange.call.api)):
-            exchange.translations = RequestTranslations(calls, exchange.document)
-            fits = _translatable(exchange.translations, fits)
+            fits = self._translations(exchange, calls).fitting(fits)
         exchange.attempts = Attempts(
             pool.pool,
             pool.budget,
@@ -224,9 +243,19 @@ class AiCalls:
         if isinstance(attempt, Ended):
             usable = [target for target in pool.pool.targets if pin is None or target.id in pin.targets]
             if fits is not None and all(lacks := [*map(fits, usable)]):
-                return _untranslatable(exchange, usable) or unfit(exchange.asked, lacks)
+                rejection = exchange.translations and exchange.translations.rejection(exchange.asked, usable)
+                return rejection or unfit(exchange.asked, lacks)
             return ended(attempt, exchange.asked)
         return exchange.begin_attempt(pool, attempt, now)
+
+    def _translations(self, exchange: AiExchange, calls: Mapping[str, TranslatedCall]) -> RequestTranslations:
+        """The translations of the request, also of one that has waited for its translation."""
+        if exchange.translations is None:
+            in_thread = None
+            if self.in_turns is not None and len(exchange.body) > MAX_IN_PLACE:
+                in_thread = partial(self.in_turns, exchange.tenant_id)
+            exchange.translations = RequestTranslations(calls, exchange.document, in_thread)
+        return exchange.translations
 
     def begin_response(self, exchange: AiExchange, status: int, headers: Headers) -> Rejection | None:
         """Record the head of a target's response, and begin to read its usage.
@@ -310,31 +339,6 @@ class AiCalls:
             exchange.settle(self.clock.now(), is_complete=False, is_sent=is_sent)
         exchange.ids = None  # it refers to the exchange
         exchange.end()
-
-
-def _translatable(translations: RequestTranslations, fits: Fits | None) -> Fits:
-    """`fits`, and a target that cannot get the request by its API does not fit."""
-
-    def reason(target: Target) -> str:
-        if fits is not None and (lack := fits(target)):
-            return lack
-        error = translations.error(target.id)
-        if error is None:
-            return ""
-        return f"cannot express {error.pointer or '/'}: {error.detail}"[:_LONGEST_REASON]
-
-    return reason
-
-
-def _untranslatable(exchange: AiExchange, targets: Sequence[Target]) -> Rejection | None:
-    """The error when the request cannot be translated for a target; None if it can for all of them."""
-    for target in targets:
-        error = None if exchange.translations is None else exchange.translations.error(target.id)
-        if error is not None:
-            where = error.pointer or "/"
-            text = f"The API of the model {exchange.asked} cannot express {where} of the body. {error.detail}"
-            return make_rejection("untranslatable", text)
-    return None
 
 
 def _not_read() -> Rejection:

@@ -95,13 +95,14 @@ class Attempts:
     # The driver calls these.
 
     def first(self, now: float) -> Attempt | Ended:
-        """The first attempt."""
+        """The first attempt. If `fits` raises, nothing has changed, and it may be asked for again."""
+        planned, wait = self._pool.only if self._pinned is None else None, None
+        if planned is None or not planned.is_open(now) or (self._fits and self._fits(planned.target)):
+            planned, wait = self._other_target(now)
+        if planned is None:
+            return self._no_target(wait)
         self._budget.request(now)
-        planned = self._pool.only if self._pinned is None else None
-        if planned is not None and planned.is_open(now) and not (self._fits and self._fits(planned.target)):
-            return self._begin(planned, now)
-        planned, wait = self._other_target(now)
-        return self._no_target(wait) if planned is None else self._begin(planned, now)
+        return self._begin(planned, now)
 
     def served(self, now: float, status: int = 200) -> None:
         """The first content of the response, or all of it, goes to the client."""
