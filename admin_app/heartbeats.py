@@ -13,7 +13,7 @@ from shared.core.errors import StoreDown, StoreLost
 from shared.core.process.failures import Failures
 from shared.http.readiness import STORE_LOST
 from shared.services import Services
-from shared.workers.heartbeat import EVERY_SECONDS, Heartbeat, Plane
+from shared.workers.heartbeat import NEWS_SECONDS, Heartbeat, Plane
 from shared.workers.store import HeartbeatStore
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class OwnHeartbeats:
     def _run(self) -> None:
         while True:
             self._tell()
-            if self._ending.wait(EVERY_SECONDS):
+            if self._ending.wait(NEWS_SECONDS):
                 return
 
     def _tell(self) -> None:

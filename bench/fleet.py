@@ -1,6 +1,7 @@
 """`python -m bench.fleet`: what workers and their requests cost the store, and so a fleet of 100 machines.
 
-A worker that is idle polls for changes and tells that it lives. The store is one Valkey.
+A worker that is idle tells that it lives. All workers together look for changes about once per second, so
+what a worker costs is the difference between many of them and few. The store is one Valkey.
 """
 
 import sys
@@ -22,7 +23,8 @@ from bench.load import CONNECTIONS, Call, await_rule, drive
 from bench.programs import BenchFailed, Running, free_port
 from bench.results import read_results
 
-_WORKERS = 4
+# Few workers, and many.
+_WORKERS = (2, 6)
 #: Kinds of requests, by the text that pages show.
 KINDS = ("a plain request", "a request with a limit", "a call of a model by a rule for AI")
 
@@ -82,17 +84,16 @@ def measure(seconds: float) -> dict[str, Cost]:
 
 
 def _idle(bench: Bench, meter: Meter, folder: Path, stack: ExitStack, seconds: float) -> Cost:
-    """What each of several workers costs the store per second, beside none."""
+    """What a worker costs the store per second, beside others."""
     costs = []
-    for workers in (0, _WORKERS):
-        if workers:
-            proxy = Running(bench.gateway.proxy("idle", free_port(), workers=workers), folder, stack)
-            proxy.wait()
-            machine.await_idle(proxy.pid)
+    for workers in (_WORKERS[0], _WORKERS[1] - _WORKERS[0]):
+        proxy = Running(bench.gateway.proxy(f"idle-{workers}", free_port(), workers=workers), folder, stack)
+        proxy.wait()
+        machine.await_idle(proxy.pid)
         with meter():
             time.sleep(seconds)
         costs.append(meter.found)
-    return costs[1].beside(costs[0]).per(_WORKERS * seconds)
+    return costs[1].beside(costs[0]).per((_WORKERS[1] - _WORKERS[0]) * seconds)
 
 
 def _per_request(meter: Meter, port: int, call: Call, seconds: float) -> Cost:

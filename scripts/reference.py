@@ -327,7 +327,7 @@ def _times() -> list[tuple[str, str]]:
     return [
         ("a change reaches every worker", "0.1 s as a rule, 2 s at most while Redis responds"),
         ("a revoked key is rejected", "the same"),
-        ("a worker looks for changes", f"every {settings.cache.config_ttl:g} s"),
+        ("the workers together check for changes", f"every {settings.cache.config_ttl:g} s"),
         ("a worker hears that a target or a key fails", "0.1 s as a rule"),
         ("what two tenants see counts for all", f"if they see it within {WINDOW_SECONDS:g} s"),
         ("the subdomain of a deleted tenant is free again", quarantine),

@@ -273,7 +273,7 @@ class Services:
         keeper = SnapshotKeeper(
             source,
             self.disk,
-            gateways.last_good,
+            gateways,
             self.clock,
             known=self.known,
             mode=self.address.mode,

@@ -16,12 +16,14 @@ from shared.http.readiness import OK, Probed
 from shared.redis_client.open import open_connection
 from shared.redis_client.protocol import ErrorReply
 from shared.services import DataPlane, Services
-from shared.workers.heartbeat import EVERY_SECONDS, FORGET, KEYS, TELL, Heartbeat, Plane
+from shared.workers.heartbeat import EVERY_SECONDS, FORGET, KEYS, NEWS_SECONDS, TELL, Heartbeat, Plane
 
 logger = logging.getLogger(__name__)
 
 # Seconds that a call may take. The next one follows soon.
 _DEADLINE: Final = 1.0
+# Seconds between two looks for news of this worker.
+_LOOK_SECONDS: Final = 0.5
 
 
 class OwnHeartbeats:
@@ -46,13 +48,18 @@ class OwnHeartbeats:
     async def run(self) -> None:
         """Tell until canceled."""
         while True:
-            await self.tell()
-            await asyncio.sleep(EVERY_SECONDS)
+            told = self.look()
+            await self.tell(told)
+            await asyncio.sleep(NEWS_SECONDS)
+            for _ in range(round((EVERY_SECONDS - NEWS_SECONDS) / _LOOK_SECONDS)):
+                if self.look().news != told.news:
+                    break
+                await asyncio.sleep(_LOOK_SECONDS)
 
-    async def tell(self) -> None:
+    async def tell(self, heartbeat: Heartbeat) -> None:
         """Tell once. Nothing is told while Redis is away, which others log."""
         try:
-            await self._connection.run(TELL, KEYS, self.look().arguments)
+            await self._connection.run(TELL, KEYS, heartbeat.arguments)
         except ErrorReply as error:
             if self._failures.is_new(error):
                 logger.warning("This worker is not shown among the workers: %s", error)

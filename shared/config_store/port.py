@@ -256,6 +256,16 @@ class ConfigStore(Protocol):
         ...
 
 
+#: What `ConfigSource.watch` calls.
+type OnChange = Callable[[str], None]
+type OnReconnect = Callable[[], None]
+type OnTold = Callable[[int | None], None]
+
+
+def ignore(_: int | None) -> None:
+    """Do nothing with what other workers tell."""
+
+
 class ConfigSource(Protocol):
     """The configuration as a worker of the proxy reads it. Asynchronous.
 
@@ -285,11 +295,16 @@ class ConfigSource(Protocol):
         """
         ...
 
-    async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+    async def watch(self, changed: OnChange, reconnected: OnReconnect, told: OnTold = ignore) -> None:
         """Call `changed` with the id of each tenant that changes, or ``platform``. Runs until canceled.
 
-        `reconnected` is called when messages may have been lost.
+        `reconnected` is called when messages may have been lost. `told` is called with what other workers
+        `tell`: the number of the newest change; None when they use a store in another state.
         """
+        ...
+
+    async def tell(self, number: int) -> None:
+        """Tell all other workers the number of the newest change, which was just read."""
         ...
 
     async def note_faults(self, faults: Mapping[str, str], now: float) -> None:

@@ -1,28 +1,36 @@
 """The configuration as a proxy worker reads it from Redis."""
 
 import asyncio
+import logging
+import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from redis import RedisError, ResponseError
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from shared.alerts.alert import rule_faulted
 from shared.alerts.stream import ADD, note_of
 from shared.config_store import layout
+from shared.config_store.cache.checks import ToldCheck, sign_of
 from shared.config_store.client import TIMEOUT, ask_state
 from shared.config_store.identity import ADOPTION_KEYS, KnownStore, StoreState
+from shared.config_store.port import OnChange, OnReconnect, OnTold, ignore
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import discovering, parse_discovered
 from shared.config_store.records.stored import Ask, Done, Reading, StoredContents, advance
 from shared.config_store.records.tenants import ScriptCall, parse_state, touch_call
 from shared.config_store.redis_errors import redis_errors
+from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from shared.redis_client.channel import listen_on
 from shared.redis_client.primary import open_async
 from shared.secrets.api_keys import all_hashes
+
+logger = logging.getLogger(__name__)
 
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
@@ -58,6 +66,9 @@ class RedisSource:
         self._notice = notice
         self._jitter = jitter
         self._known = known or KnownStore()
+        self._name = os.urandom(8).hex()
+        self._store = ""  # what the store said about itself last
+        self._failures = Failures()
         self._adopt = client.register_script(layout.script("adopt"))
         self._read = client.register_script(layout.script("read"))
         self._read_platform = client.register_script(layout.script("read_platform"))
@@ -102,11 +113,28 @@ class RedisSource:
                 await self._adopt(ADOPTION_KEYS, arguments)
                 return await self.changes(since)
         self._known.check(found, before)
+        self._store = sign_of(found)
         return int(number or 0), [tenant_id.decode() for tenant_id in tenants]
 
-    async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+    async def tell(self, number: int) -> None:
+        try:
+            await self._client.publish(layout.CHANNEL, ToldCheck(self._name, number, self._store).message)
+        except RedisError as error:  # then they check themselves
+            if isinstance(error, ResponseError) and self._failures.is_new(error):
+                logger.warning("Other workers are not told that there are no changes: %s", error)
+
+    async def watch(self, changed: OnChange, reconnected: OnReconnect, told: OnTold = ignore) -> None:
         def received(message: bytes) -> None:
-            changed(message.decode(errors="replace"))
+            text = message.decode(errors="replace")
+            try:
+                check = ToldCheck.parse(text)
+            except ValueError as error:
+                logger.debug("A message about changes is ignored: %s", error)
+                return
+            if check is None:
+                changed(text)
+            elif check.teller != self._name:
+                told(check.number if check.store == self._store else None)
 
         await listen_on(self._client, layout.CHANNEL, received, reconnected, self._jitter)
 

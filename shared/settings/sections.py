@@ -229,7 +229,9 @@ class Limits:
 class Cache:
     """The cache of each worker. Durations are in seconds."""
 
-    config_ttl: float = setting(seconds, "1s", "Maximum time between two checks for changes.")
+    config_ttl: float = setting(
+        seconds, "1s", "Time between two checks for changes, which the workers of all machines share."
+    )
     cleanup_interval: float = setting(
         seconds, "60s", "Time between two removals of unused tenants and counters."
     )

@@ -9,7 +9,7 @@ from shared.config_store.cursor import format_cursor, parse_cursor
 from shared.config_store.history.edit import Edit
 from shared.config_store.idempotency import CLAIM_LOST, CLAIMED_SECONDS, KEPT_SECONDS, MAX_KEPT, Claim
 from shared.config_store.layout import PLATFORM_ID
-from shared.config_store.port import Page, newest_within
+from shared.config_store.port import OnChange, OnReconnect, OnTold, Page, ignore, newest_within
 from shared.config_store.records.platform import PLATFORM_CHANGED, PlatformChange, discovering
 from shared.config_store.records.tenants import CHANGED, Change, taken
 from shared.config_store.records.together import PlatformWrite, Together, Written
@@ -372,7 +372,10 @@ class MemorySource:
     async def changes(self, since: int) -> tuple[int, Sequence[str]]:
         return self._store.changes(since)
 
-    async def watch(self, changed: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+    async def tell(self, number: int) -> None:
+        """Do nothing: there are no other workers."""
+
+    async def watch(self, changed: OnChange, reconnected: OnReconnect, told: OnTold = ignore) -> None:
         loop = asyncio.get_running_loop()
 
         def announce(tenant_id: str) -> None:

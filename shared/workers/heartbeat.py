@@ -19,11 +19,13 @@ from shared.core.empty import EMPTY
 from shared.redis_client.script import Script
 
 KEYS: Final = ("wrk:{live}", "wrk:{live}:beats")
-#: The time from one heartbeat to the next, and that for which one counts.
-EVERY_SECONDS: Final = 2.0
-LASTS_SECONDS: Final = 6.0
-#: How long a worker may lack the newest change. It looks for changes every second.
-BEHIND_SECONDS: Final = 5.0
+#: The time from one heartbeat to the next: the longest one, and that after which `Heartbeat.news` are told.
+EVERY_SECONDS: Final = 5.0
+NEWS_SECONDS: Final = 2.0
+#: The time for which a heartbeat counts.
+LASTS_SECONDS: Final = 3 * EVERY_SECONDS
+#: How long a worker may lack the newest change, as its heartbeats show it.
+BEHIND_SECONDS: Final = 5.0 + EVERY_SECONDS
 
 #: The scripts that write and read heartbeats.
 TELL, READ = (Script.of(Path(__file__).parent / "lua" / f"{name}.lua") for name in ("tell", "read"))
@@ -95,6 +97,11 @@ class Heartbeat:
     def arguments(self) -> tuple[str | int, ...]:
         """The arguments of `TELL`."""
         return self.id, orjson.dumps(self, default=dict).decode(), round(LASTS_SECONDS * 1000), _MAX_REMOVED
+
+    @property
+    def news(self) -> tuple[object, ...]:
+        """What operators want to know soon when it changes."""
+        return self.revision, self.draining, self.trouble
 
     @classmethod
     def parse(cls, told: bytes) -> Self:

@@ -1,11 +1,10 @@
 """Compiled tenants in the memory of a worker, kept up to date in the background.
 
-A known tenant is found by a dict look-up. Redis publishes changes. Besides, the worker checks the list of
-changes every `config_ttl` seconds, in case a message was lost. The old snapshot stays in use while a tenant
-is read again, while Redis is down, and when the new one cannot be read. A tenant that is not in memory then
-comes from the snapshot on disk. A document with a part that does not compile never replaces the last good
-one. Tenants are compiled in a thread, so that no request waits for the rules of another tenant.
-
+A known tenant is found by a dict look-up. Redis publishes changes. Besides, a worker checks the list of
+changes every `config_ttl` seconds, in case a message was lost, and tells the others. The old snapshot stays
+in use while a tenant is read again, while Redis is down, and when the new one cannot be read. A tenant that
+is not in memory then comes from the snapshot on disk. A document with a part that does not compile never
+replaces the last good one. Tenants are compiled in a thread, so that no request waits for rules of others.
 Tenants are compiled with the platform's document. When that changes, the tenants that it concerns are
 compiled again, a few at a time; each serves its old form until then.
 """
@@ -17,7 +16,8 @@ from collections.abc import Callable, Hashable
 from itertools import islice
 from typing import Any
 
-from shared.config_store.cache.lru import Compiled, Current, GatewayLru, NegativeCache
+from shared.config_store.cache.checks import Checks
+from shared.config_store.cache.lru import Compiled, Current, GatewayLru, Owners
 from shared.config_store.cache.platform import InThread, PlatformCache, compiled_together
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.port import ConfigSource
@@ -36,7 +36,7 @@ _SLICE = 100
 _FULL_RELOAD_PAUSE = 5.0  # seconds between two reloads of all tenants, however often the connection is lost
 _NEVER = 2**53  # a number that no change reaches, to read the newest number alone
 
-_CHECK, _WATCH, _SWEEP = "check for changes", "watch", "sweep"
+_CHECK, _CHECKS, _SOON, _WATCH, _SWEEP = "check for changes", "checks", "soon", "watch", "sweep"
 _PLATFORM, _RECOMPILE = "platform", "second compilation"
 
 logger = logging.getLogger(__name__)
@@ -72,19 +72,20 @@ class GatewayCache[G: Compiled, P]:
         self._compiler = compiler
         self._clock = clock
         self._config_ttl = config_ttl
+        self._checks = Checks(config_ttl, self._check_to_tell, source.tell)
         self._cleanup_interval = cleanup_interval
         self._max_idle_time = max_idle_time
         self._gateways: GatewayLru[G] = GatewayLru(max_entries)
         self._platform = PlatformCache(source, compile_platform, disk, in_thread)
         self._outdated: dict[str, None] = {}  # tenants to compile again with the new platform, in order
         self._held_back: set[str] = set()  # tenants whose newest document is not in use
-        self._missing = NegativeCache()
+        self._owners = Owners(source, clock)
         self._tasks = SingleFlight(self._failed)
         self._stale: set[str] = set()
-        self._all_stale = False
-        self._full_reload_from = clock.monotonic()
-        self._seen: int | None = None
+        self._all_stale, self._full_reload_from = False, clock.monotonic()
         self._failures = Failures()
+        #: The number of the newest change at the last successful check; None before the first.
+        self.seen: int | None = None
         #: The time of the last successful check for changes (monotonic seconds); None before the first.
         self.last_config_check: float | None = None
         #: The last check after which no tenant in memory lacked a change; None before the first.
@@ -104,9 +105,9 @@ class GatewayCache[G: Compiled, P]:
         if self._disk is not None:
             self.is_informed = bool(await asyncio.to_thread(self._disk.meta))
         first = self._tasks.join(_CHECK, self.check)
-        watch = functools.partial(self._source.watch, self._changed, self._reconnected)
+        watch = functools.partial(self._source.watch, self._changed, self._reconnected, self._told)
         self._tasks.repeat(_WATCH, watch, self._config_ttl)
-        self._tasks.repeat(_CHECK, self.check, self._config_ttl)
+        self._tasks.join(_CHECKS, self._checks.keep)
         self._tasks.repeat(_SWEEP, self.sweep, self._cleanup_interval)
         await asyncio.wait({first})
 
@@ -139,13 +140,16 @@ class GatewayCache[G: Compiled, P]:
     async def check(self) -> None:
         """Check for changes, and read the changed tenants in memory again. Raises `StoreDown`."""
         started = self._clock.monotonic()
-        number, changed = await self._source.changes(_NEVER if self._seen is None else self._seen)
+        number, changed = await self._source.changes(_NEVER if self.seen is None else self.seen)
         # Then the tenants in memory may be older than this check, or from another Redis.
-        self._all_stale |= self._seen is None or number < self._seen or self.trouble is not None
-        self._seen = number
-        self._note_success(started)
+        self._all_stale |= self.seen is None or number < self.seen or self.trouble is not None
+        self.seen = number
+        if self.trouble is not None:
+            logger.info("The configuration can be read again.")
+        self.last_config_check, self.trouble, self.is_lost, self.is_informed = started, None, False, True
+        self._failures.end(_CHECK)
         if changed:
-            self._missing = NegativeCache()
+            self._owners.forget()
         urgent = [tenant_id for tenant_id in changed if self._mark(tenant_id)]
         if self._all_stale and started >= self._full_reload_from:
             self._all_stale = False
@@ -231,19 +235,9 @@ class GatewayCache[G: Compiled, P]:
             return gateway
 
     async def _owner(self, kind: str, text: str) -> str | None:
-        name = (kind, text)
-        if self._missing.holds(name, self._clock.monotonic()):
+        if self._owners.has_none(name := (kind, text)):
             return None
-        return await self._result(self._tasks.join(name, lambda: self._look_up(kind, text)))
-
-    async def _look_up(self, kind: str, text: str) -> str | None:
-        # A change meanwhile starts a new cache: then the reply may be outdated and is not kept.
-        missing = self._missing
-        look_up = self._source.tenant_of_key if kind == "key" else self._source.tenant_of_subdomain
-        tenant_id = await look_up(text)
-        if tenant_id is None:
-            missing.add((kind, text), self._clock.monotonic())
-        return tenant_id
+        return await self._result(self._tasks.join(name, lambda: self._owners.look_up(name)))
 
     async def _refresh(self, task: asyncio.Task[Any]) -> None:
         """Wait for a read. Raises `StoreDown` only, since that concerns all tenants."""
@@ -255,10 +249,7 @@ class GatewayCache[G: Compiled, P]:
         return self._tasks.join(("tenant", tenant_id), lambda: self._read(tenant_id))
 
     async def _read(self, tenant_id: str) -> G | None:
-        """Read, compile and keep a tenant; again when it changed meanwhile.
-
-        The compiled tenant is kept even then: frequent changes must not keep an old one in use.
-        """
+        """Read, compile and keep a tenant, even one that changed meanwhile; then again."""
         gateway = None
         self._stale.add(tenant_id)
         while tenant_id in self._stale:
@@ -353,9 +344,24 @@ class GatewayCache[G: Compiled, P]:
             self._platform.is_stale = True
             self._join_platform()
             return
-        self._missing = NegativeCache()
+        self._owners.forget()
         if self._mark(tenant_id):
             self._join_read(tenant_id)
+
+    def _told(self, number: int | None) -> None:
+        """Take the check of another worker, which saw that change as the newest, for an own one."""
+        if self.trouble is not None or _CHECK in self._tasks:
+            return
+        if number is None or number != self.seen:
+            self._tasks.join(_SOON, self._checks.soon)
+        elif not (self._all_stale or self._stale or self._platform.is_stale or self._outdated):
+            self._checks.told()
+            self.last_config_check = now = self._clock.monotonic()
+            self.current = Current(number, now)
+
+    async def _check_to_tell(self) -> int | None:
+        await asyncio.wait({self._tasks.join(_CHECK, self.check)})
+        return None if self.trouble is not None else self.seen
 
     def _mark(self, tenant_id: str) -> bool:
         """Mark a tenant as changed. False when it is neither in memory nor being read."""
@@ -365,7 +371,7 @@ class GatewayCache[G: Compiled, P]:
         return True
 
     def _reconnected(self) -> None:
-        self._missing = NegativeCache()
+        self._owners.forget()
         self._all_stale = True
         self._tasks.join(_CHECK, self.check)
 
@@ -374,12 +380,6 @@ class GatewayCache[G: Compiled, P]:
         if (error := task.exception()) is not None:
             raise StoreDown(f"The configuration cannot be read: {error}") from error
         return task.result()
-
-    def _note_success(self, now: float) -> None:
-        if self.trouble is not None:
-            logger.info("The configuration can be read again.")
-        self.last_config_check, self.trouble, self.is_lost, self.is_informed = now, None, False, True
-        self._failures.end(_CHECK)
 
     def _failed(self, name: Hashable, error: BaseException) -> None:
         """Handle the failure of any task. The tenants in memory stay; each failure is logged once."""

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from shared.config_store.port import ConfigSource
+from shared.core.clock import Clock
 from shared.model.config import ApiKey, Snapshot
 from shared.secrets.api_keys import match_hash
 
@@ -137,3 +139,30 @@ class NegativeCache:
 
     def holds(self, name: tuple[str, str], now: float) -> bool:
         return self._until.get(name, now) > now
+
+
+class Owners:
+    """The tenants of subdomains and keys, as the store says, and the names that no tenant has."""
+
+    def __init__(self, source: ConfigSource, clock: Clock) -> None:
+        self._look_ups = {"key": source.tenant_of_key, "subdomain": source.tenant_of_subdomain}
+        self._clock = clock
+        self._missing = NegativeCache()
+
+    def forget(self) -> None:
+        """Forget which names no tenant has: one may have it now."""
+        self._missing = NegativeCache()
+
+    def has_none(self, name: tuple[str, str]) -> bool:
+        """Whether no tenant has a name, which is a kind and a text."""
+        return self._missing.holds(name, self._clock.monotonic())
+
+    async def look_up(self, name: tuple[str, str]) -> str | None:
+        """The id of the tenant that has a name. Raises `StoreDown`."""
+        # A change meanwhile starts a new cache: then the reply may be outdated and is not kept.
+        missing = self._missing
+        kind, text = name
+        tenant_id = await self._look_ups[kind](text)
+        if tenant_id is None:
+            missing.add(name, self._clock.monotonic())
+        return tenant_id

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import batched
 from typing import Any
 
+from shared.config_store.cache.gateways import GatewayCache
 from shared.config_store.identity import KnownStore
 from shared.config_store.layout import FORMAT, PLATFORM_ID
 from shared.config_store.port import ConfigSource
@@ -16,7 +17,6 @@ from shared.core.clock import Clock
 from shared.core.errors import BadRecord, GatewayError, StoreDown
 from shared.core.process.data_files import lock_file
 from shared.core.process.failures import Failures
-from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
 
 _BATCH = 100  # tenants that are written in one transaction
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotKeeper:
-    """Writes each changed tenant to `disk`, in the version that `last_good` returns, and the platform.
+    """Writes each changed tenant to `disk`, in the version that is good for `cache`, and the platform.
 
     It also stores why the newest version of one cannot be used. `known` is the store that `source`
     reads, and `mode` its mode. `workers` returns the number of workers of all machines, which is stored, too.
@@ -35,7 +35,7 @@ class SnapshotKeeper:
         self,
         source: ConfigSource,
         disk: SnapshotFile,
-        last_good: Callable[[Snapshot], Awaitable[tuple[Snapshot, str]]],
+        cache: GatewayCache[Any, Any],
         clock: Clock,
         *,
         known: KnownStore,
@@ -44,7 +44,7 @@ class SnapshotKeeper:
     ) -> None:
         self._source = source
         self._disk = disk
-        self._last_good = last_good
+        self._cache = cache
         self._clock = clock
         self._known = known
         self._mode = mode
@@ -59,7 +59,7 @@ class SnapshotKeeper:
             try:
                 if self._lock is None:
                     self._lock = lock_file(self._disk.path.with_suffix(".lock"))
-                if self._lock is not None:
+                if self._lock is not None and not self._is_up_to_date():
                     await self.update()
                     self._failures.end()
             except StoreDown:
@@ -68,6 +68,11 @@ class SnapshotKeeper:
                 if self._failures.is_new(error):
                     logger.error("The snapshot %s cannot be written: %s", self._disk.path, error)
             await asyncio.sleep(pause)
+
+    def _is_up_to_date(self) -> bool:
+        """Whether the file has all that the cache knows to be in the store."""
+        number = self._cache.seen
+        return self._cache.trouble is None and number is not None and self._stored == self._meta(number)
 
     async def update(self) -> None:
         """Write what changed since the last update. Raises `StoreDown`, OSError or sqlite3.Error."""
@@ -120,7 +125,7 @@ class SnapshotKeeper:
                     drop.append(tenant_id)
                     faults[tenant_id] = ""
                 else:
-                    good, faults[tenant_id] = await self._last_good(snapshot)
+                    good, faults[tenant_id] = await self._cache.last_good(snapshot)
                     put.append(good)
             is_last = number == len(batches)
             stored = after if is_last else before

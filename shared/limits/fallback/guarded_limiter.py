@@ -24,8 +24,8 @@ from shared.redis_client.protocol import ErrorReply, raise_store_down
 #: Seconds between two probes of a Redis that does not respond.
 PROBE_EVERY = 0.5
 
-# Seconds between two counts of the workers.
-_COUNT_EVERY = 2.0
+# Seconds between two counts of the workers: as long as their number stays, and after it has changed.
+_COUNT_EVERY, _COUNT_AGAIN = 5.0, 2.0
 # Entries that one slice of a sweep looks at, and windows that are charged at a time when Redis is back.
 _SLICE = 256
 
@@ -274,13 +274,15 @@ class GuardedLimiter:
         now = self._clock.monotonic()
         if not self._name or now < self._count_from:
             return
-        self._count_from = now + _COUNT_EVERY
+        self._count_from = now + _COUNT_AGAIN
         try:
             self._position, counted = await self._remote.count_workers(self._name)
         except StoreDown:
             self._is_uncounted = True
             raise
-        self._share.workers = max(self._own_workers, counted)
+        before, self._share.workers = self._share.workers, max(self._own_workers, counted)
+        if self._share.workers == before:
+            self._count_from = now + _COUNT_EVERY
         self._is_uncounted = False
 
     async def _push(self, concerns: Concerns) -> None:

@@ -51,7 +51,10 @@ WORKERS = Script.of(_FOLDER / "workers.lua")
 #: The workers of all machines by the time of their last sign of life.
 WORKERS_KEY = "wrk:alive"
 # Seconds for which a worker counts.
-_ALIVE_SECONDS = 10
+_ALIVE_SECONDS = 15
+# Workers among which each has a position of its own. Among more, where all names would have to be compared,
+# each position is about as frequent.
+_MAX_POSITIONS = 64
 
 
 class RedisLimiter:
@@ -136,7 +139,9 @@ class RedisLimiter:
 
     async def count_workers(self, name: str) -> Turn:
         """Note that the worker of that name lives. Returns its position among the workers of all machines."""
-        return Turn(*await self._connection.run(WORKERS, [WORKERS_KEY], [name, _ALIVE_SECONDS]))
+        return Turn(
+            *await self._connection.run(WORKERS, [WORKERS_KEY], [name, _ALIVE_SECONDS, _MAX_POSITIONS])
+        )
 
     async def leave(self, name: str) -> None:
         """Note that the worker of that name ends."""

@@ -56,7 +56,7 @@ def machine(tmp_path: Path, runner: asyncio.Runner) -> Iterator[Machine]:
     world.use_disk(disk)
     known = KnownStore(SecretIds(("pepper",), ("key",)), STATE)
     keeper = SnapshotKeeper(
-        world.source, disk, world.cache.last_good, world.clock, known=known, mode=EXTERNAL, workers=lambda: 4
+        world.source, disk, world.cache, world.clock, known=known, mode=EXTERNAL, workers=lambda: 4
     )
     yield Machine(world, disk, keeper, known)
     runner.run(world.cache.close())
@@ -325,3 +325,20 @@ async def test_snapshot_loses_the_platform_of_another_store(machine: Machine) ->
     machine.keeper._stored = None
     await machine.keeper.update()
     assert machine.disk.platform() is None
+
+
+async def test_keeper_asks_nothing_while_the_cache_knows_of_no_change(machine: Machine) -> None:
+    world = machine.world
+    acme = world.create("acme")
+    keeping = asyncio.ensure_future(machine.keeper.run(0.001))
+    await until_true(lambda: machine.disk.tenants() == {"id-acme"})
+    await world.cache.check()
+    await asyncio.sleep(0.02)
+    world.source.calls.clear()
+    await asyncio.sleep(0.02)
+    assert world.source.calls == []
+    world.write(acme, renamed(acme, "Acme"))
+    await world.cache.check()
+    await until_true(lambda: "read" in world.source.calls)
+    keeping.cancel()
+    await asyncio.wait({keeping})

@@ -101,7 +101,7 @@ async def test_worker_without_redis_serves_the_providers_of_the_platform_from_di
     worker = Worker(valkey_socket, disk)
     await worker.cache.start()
     keeper = SnapshotKeeper(
-        worker.source, disk, worker.cache.last_good, worker.clock, known=KnownStore(), mode="x", workers=int
+        worker.source, disk, worker.cache, worker.clock, known=KnownStore(), mode="x", workers=int
     )
     await keeper.update()
     await worker.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -130,3 +131,15 @@ async def test_full_memory_of_redis_is_seen_and_ends(running: Server) -> None:
             store.config_set("maxmemory", "0")
             limiter._count_from = 0.0
             await until_true(lambda: not limiter.is_alone)
+
+
+async def test_positions_are_spread_when_workers_are_too_many_to_compare_names(running: Server) -> None:
+    remote = open_redis_limiter(at(running))
+    turns = [await remote.count_workers(f"worker-{number}") for number in range(200)]
+    turns = [await remote.count_workers(f"worker-{number}") for number in range(200)]
+    await remote.close()
+    assert {turn.workers for turn in turns} == {200}
+    assert all(0 <= turn.number < 200 for turn in turns)
+    eighths = Counter(turn.number % 8 for turn in turns)  # `RetryQueues` uses so much of a position
+    assert min(eighths.values()) >= 10
+    assert len(eighths) == 8

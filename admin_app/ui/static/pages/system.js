@@ -112,7 +112,7 @@ const workerTable = dataTable({
   ],
   none: {
     title: "No worker has told of itself.",
-    text: "Workers do so every 2 s. Start the proxy, or look at its log.",
+    text: "Workers do so every 5 s. Start the proxy, or look at its log.",
   },
 });
 
