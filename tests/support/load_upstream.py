@@ -1,6 +1,6 @@
 """An upstream for loads: a program of its own, so that it is fast and takes nothing from the test's process.
 
-Tests start it by `LoadUpstream`. ``python -m tests.support.load_upstream [CERTIFICATE]``
+Tests start it by `LoadUpstream`. ``python -m tests.support.load_upstream [ADDRESS [CERTIFICATE]]``
 prints its port and serves until its input ends. The path's parts after ``/v1`` choose the response:
 
     ok                 a small JSON document
@@ -123,9 +123,10 @@ class Served(asyncio.Protocol):
 class LoadUpstream:
     """Runs until the end of the block; with a `certificate` (a PEM file with its key) it speaks TLS."""
 
-    def __init__(self, certificate: Path | None = None) -> None:
+    def __init__(self, certificate: Path | None = None, address: str = "127.0.0.1") -> None:
         self.scheme = "https" if certificate else "http"
-        self._arguments = [str(certificate)] if certificate else []
+        self.address = address
+        self._arguments = [address, *([str(certificate)] if certificate else [])]
         self.port = 0
 
     @property
@@ -135,7 +136,7 @@ class LoadUpstream:
     @property
     def url(self) -> str:
         """The target of a rule on ``/v1``."""
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.address}:{self.port}"
 
     def __enter__(self) -> "LoadUpstream":
         self._process = subprocess.Popen(
@@ -163,12 +164,12 @@ class LoadUpstream:
         return int(requests.get(f"{self.url}/v1/{what}", timeout=10, verify=False).text)
 
 
-async def main(certificate: str = "") -> None:
+async def main(address: str = "127.0.0.1", certificate: str = "") -> None:
     loop, tls = asyncio.get_running_loop(), None
     if certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate)
-    server = await loop.create_server(Served, "127.0.0.1", 0, ssl=tls, backlog=4096)
+    server = await loop.create_server(Served, address, 0, ssl=tls, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
