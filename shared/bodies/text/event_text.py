@@ -48,9 +48,10 @@ class EventText:
         pieces: continue texts of the response.
         texts: are complete in this event.
         ended: beginnings of the places of texts that are complete with this event.
+        kind: the kind of its document (`events.kind_of`).
     """
 
-    __slots__ = ("_event", "_holder", "_is_json", "_unquoted", "ended", "pieces", "texts")
+    __slots__ = ("_event", "_holder", "_is_json", "_unquoted", "ended", "kind", "pieces", "texts")
 
     def __init__(self, event: Event, *, bounds: JsonBounds = BOUNDS, document: Any = None) -> None:
         """Read an event, or its `document` when it is parsed already.
@@ -59,6 +60,7 @@ class EventText:
         """
         self._event = event
         self._is_json = False
+        self.kind = events.OTHER
         self._holder: list[Any] = []
         self._unquoted: list[str] = []  # the parsed string, if it had escapes
         self.pieces: list[Piece] = []
@@ -82,7 +84,7 @@ class EventText:
 
     def _read_document(self, document: Any) -> None:
         self._holder = [document]
-        kind = events.kind_of(document)
+        self.kind = kind = events.kind_of(document)
         if kind in (events.WHOLE, events.SENT):
             holder = text_fields.EVENT if kind == events.WHOLE else text_fields.REQUEST
             self.texts += message_texts(document, holder)
@@ -117,8 +119,8 @@ class EventText:
                 self._find(child, kind, place, holder)
 
     def _is_text(self, node: dict[str, Any], key: str, child: str, holder: Holder) -> bool:
-        if (holder, key) in text_fields.LABELS:
-            return not text_fields.IS_LABEL[child]
+        if (labels := text_fields.LABELS.get((holder, key))) is not None:
+            return not labels[child]
         return self._may_be_text(node, key, holder)
 
     def _may_be_text(self, node: dict[str, Any], key: str, holder: Holder) -> bool:

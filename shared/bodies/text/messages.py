@@ -12,7 +12,7 @@ from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.providers.apis import text_fields
 from shared.providers.apis.events import thought_of
-from shared.providers.apis.text_fields import Holder
+from shared.providers.apis.text_fields import JSON_MEMBERS, LABELS, SPECIAL_NAMES, Holder
 
 
 @final
@@ -127,11 +127,15 @@ def _find(node: Any, holder: Holder, found: list[_Member | Text]) -> None:
     """Add the texts in an array or object of a known body. Parsed JSON has no subclasses of its types."""
     if type(node) is dict:
         for name, child in node.items():
-            if name not in text_fields.SPECIAL_NAMES or _may_be_text(holder, node, name, found):
-                if type(child) is str:
-                    found.append((node, name, name in text_fields.JSON_MEMBERS))
-                elif type(child) is dict or type(child) is list:
-                    _find_in_member(holder, name, child, found)
+            kind = type(child)
+            if name in SPECIAL_NAMES:
+                labels = LABELS.get((holder, name)) if kind is str else None
+                if not _may_be_text(holder, node, name, found) if labels is None else labels[child]:
+                    continue
+            if kind is str:
+                found.append((node, name, name in JSON_MEMBERS))
+            elif kind is dict or kind is list:
+                _find_in_member(holder, name, child, found)
     elif type(node) is list:
         _find_in_list(node, holder, found)
 

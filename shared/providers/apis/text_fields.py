@@ -56,9 +56,9 @@ def _is_role(value: str) -> bool:
     return value in ROLES
 
 
-# The events of a stream repeat their labels: the id, the model.
-IS_LABEL: Final[Memo[str, bool]] = Memo(is_label)
-_is_label = IS_LABEL.__getitem__
+# The events of a stream repeat their labels: the id, the model. Messages repeat their roles.
+_LABELS, _ROLES = Memo(is_label), Memo(_is_role)
+_is_label = _LABELS.__getitem__
 
 _Table = Mapping[str, Mapping[Holder, tuple[_Rule, ...]]]
 
@@ -236,14 +236,15 @@ MEDIA_NAMES: Final = frozenset(
 )
 
 
-#: Places and names of members that are text unless `IS_LABEL` holds for it.
-LABELS: Final = frozenset(
-    (holder, name)
+#: By place and name: members that are text unless the value is a label or a role, and whether it is.
+LABELS: Final[Mapping[tuple[Holder, str], Memo[str, bool]]] = {
+    (holder, name): labels
     for name, at in _RULES.items()
     if name not in MEDIA_NAMES | _REPEATED
     for holder, rules in at.items()
-    if rules == (_Rule(_is_label, None, False),)
-)
+    for looks, labels in ((_is_label, _LABELS), (_is_role, _ROLES))
+    if rules == (_Rule(looks, None, False),)
+}
 #: The names of members that are text in some places or with some values only; all others are text.
 SPECIAL_NAMES: Final = MEDIA_NAMES | _REPEATED | _RULES.keys()
 

@@ -51,6 +51,48 @@ def test_long_json_is_read_as_short_json(value: Any, spaced: bool) -> None:
         assert parse_json(body) == value
 
 
+TOKENS = [
+    b'"a"',
+    b'"b"',
+    rb'"\u0022"',
+    rb'"\""',
+    rb'"\\"',
+    b"1",
+    b"0.5",
+    b"-0",
+    b"18446744073709551616",
+    b"1e999",
+]
+MEMBERS = st.sampled_from([b'"a":', b'"b":', rb'"\u0061":', rb'"\\":', b'"a" : '])
+
+
+@given(
+    st.recursive(
+        st.sampled_from([*TOKENS, rb'"\ud800"', rb'"\ud83d\ude00"', b"null", b"NaN"]),
+        lambda inner: (
+            st.lists(inner, max_size=4).map(lambda some: b"[%b]" % b", ".join(some))
+            | st.lists(st.tuples(MEMBERS, inner).map(b"".join), max_size=4).map(
+                lambda some: b"{%b}" % b",".join(some)
+            )
+        ),
+        max_leaves=20,
+    ),
+    st.integers(1, 30),
+    st.integers(1, 5),
+)
+def test_a_long_body_is_read_or_rejected_as_by_the_decoder(body: bytes, parts: int, depth: int) -> None:
+    def result(**changes: int) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in changes.items():
+                patch.setattr(strict_json, name, value)
+            try:
+                return repr(parse_json(body, JsonBounds(depth, parts)))
+            except ValueError as error:
+                return str(error)
+
+    assert result(SLICE=0, _PROBE=2) == result(SLICE=0, _SHORT=0)
+
+
 @given(VALUES)
 def test_a_dumped_document_is_the_same_document(value: Any) -> None:
     assert parse_json(dump_json(value)) == value
