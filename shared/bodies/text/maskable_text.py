@@ -18,16 +18,16 @@ MASK = "*"
 class Part:
     """A string in a document, at `holder[key]`, and the masks that are to be written into it."""
 
-    __slots__ = ("_holder", "_key", "_marks")
+    __slots__ = ("_holder", "_marks", "key")
 
     def __init__(self, holder: Any, key: Any) -> None:
         self._holder: dict[Any, str] | list[str] = holder
-        self._key = key
+        self.key = key
         self._marks: dict[int, tuple[int, str]] = {}
 
     @property
     def text(self) -> str:
-        return self._holder[self._key]
+        return self._holder[self.key]
 
     def mark(self, start: int, end: int, mask: str) -> None:
         """Let `write` replace the characters from `start` up to `end` by `mask`."""
@@ -45,7 +45,7 @@ class Part:
                 # The matches of two patterns may overlap.
                 written += (text[at:start], mask[max(at - start, 0) :])
                 at = end
-        self._holder[self._key] = "".join((*written, text[at:]))
+        self._holder[self.key] = "".join((*written, text[at:]))
         return bool(written)
 
 

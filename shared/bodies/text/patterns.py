@@ -29,6 +29,9 @@ _SET_MEMORY = 16 * 1024 * 1024
 # The most weight of the pattern for partial matches, and the most size of the list that it is made for. It
 # takes at most 15 ms to compile; five times as much of either would take 0.4 s (measured).
 _MAX_PARTIAL_WEIGHT, _MAX_PARTIAL_SIZE = 20_000, 5_000
+# The most weight and size of a list whose whole and partial matches are looked for at once: it takes a
+# millisecond to compile.
+_MAX_EITHER = 2_000
 # The number of lists that stay compiled while no one uses them: the admin API compiles each list that it
 # checks. The largest take 1 MB (measured).
 _CACHE_SIZE = 64
@@ -176,6 +179,8 @@ class Patterns:
         bound.
         """
         raw, size = text.encode(errors="replace"), len(text)
+        if self._either is not None and self._either.search(raw).start() == len(raw):
+            return size, ()  # as in most pieces
         least = size - self._reach
         start = least if least > start else start
         if self._partial is not None:
@@ -184,8 +189,8 @@ class Patterns:
         return start, self._found_in(raw)
 
     def make_ready(self) -> None:
-        """Compile the pattern for partial matches, which may take some milliseconds."""
-        _ = self._partial
+        """Compile the patterns for streams, which may take some milliseconds."""
+        _ = self._partial, self._either
 
     @cached_property
     def _partial_source(self) -> str:
@@ -198,12 +203,26 @@ class Patterns:
     @cached_property
     def _partial(self) -> "re2._Regexp | None":
         """Matches the longest partial match at the end of a text. None when it takes too long to compile."""
-        if not self._partial_source:
+        return _compiled(rf"(?:{self._partial_source}|)\z") if self._partial_source else None
+
+    @cached_property
+    def _either(self) -> "re2._Regexp | None":
+        """Matches the first whole match of a text, or a partial one at its end; else nothing, at its end.
+
+        Without the assertions there may be more whole matches. None when it takes too long to compile.
+        """
+        if not self._partial_source or self.weight > _MAX_EITHER:
             return None
-        try:
-            return re2.compile(rf"(?:{self._partial_source}|)\z", _options(_SET_MEMORY))
-        except re2.error:
-            return None
+        whole = "|".join([shape.whole for shape in self._shapes if shape is not None])
+        return _compiled(rf"(?:{whole})|(?:{self._partial_source}|)\z")
+
+
+def _compiled(source: str) -> "re2._Regexp | None":
+    """Compile a pattern for streams. None when it is too large."""
+    try:
+        return re2.compile(source, _options(_SET_MEMORY))
+    except re2.error:
+        return None
 
 
 def _gathered(texts: Sequence[str]) -> Iterator[Sequence[str]]:

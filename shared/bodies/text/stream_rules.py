@@ -11,8 +11,9 @@ from math import inf
 
 from shared.bodies.json.parse import BOUNDS, JsonBounds
 from shared.bodies.text.event_text import EventText, Piece
-from shared.bodies.text.maskable_text import MaskableText
+from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.bodies.text.patterns import Match
+from shared.bodies.text.repeated_event import Around, RepeatedEvent, around_text, repeated_event
 from shared.bodies.text.rules import MAX_MASKED, TextRules, blocked_text, missing_text
 from shared.bodies.text.stream_search import StreamSearch
 from shared.http.body_rejected import BodyRejected, body_too_long
@@ -47,9 +48,9 @@ class _Passage:
         settled = self._blocked.settled
         return settled if settled > self._released else self._released
 
-    def add(self, piece: Piece) -> int:
+    def add(self, text: str, part: Part | None) -> int:
         """Add a piece. Return how many characters must be safe before it may be sent."""
-        self._read(self._text.add(piece.text, piece.part))
+        self._read(self._text.add(text, part))
         return self._text.reach
 
     def _read(self, text: str) -> None:
@@ -101,10 +102,13 @@ class _Passage:
 
 @dataclass(slots=True)
 class _HeldEvent:
-    """An event, and the number of characters of each passage that must be safe before it is sent."""
+    """An event, and the number of characters of each passage that must be safe before it is sent.
+
+    `text` are its texts; None for a repeated event, in which nothing is masked.
+    """
 
     event: Event
-    text: EventText
+    text: EventText | None
     needs: list[tuple[_Passage, int]]
 
     @property
@@ -130,6 +134,9 @@ class TextJudge:
         self._queue: deque[_HeldEvent] = deque()
         self._queued = 0
         self._newest: Event | None = None
+        self._around: Around | None = None
+        self._repeated: RepeatedEvent | None = None
+        self._repeated_passages: list[_Passage] = []
         self._missing = set(range(len(rules.required))) if rules else set()
 
     @property
@@ -145,20 +152,13 @@ class TextJudge:
             raise body_too_long(self._max_size)
         if self._rules is None or (event.data is None and not self._queue):
             return [event]
-        read = read or EventText(event, bounds=self._bounds)
-        for text in read.texts:
-            self._missing -= self._rules.judge_text(text)
-        needs = [
-            ((passage := self._passage(self._rules, place, piece)), passage.add(piece))
-            for piece in read.pieces
-            for place in piece.places
-        ]
+        if (repeated := self._repeated_text(event)) is not None:
+            needs = [(passage, passage.add(repeated, None)) for passage in self._repeated_passages]
+        else:
+            read = read or EventText(event, bounds=self._bounds)
+            needs = self._read(event, read, self._rules)
         if event.data is not None:
             self._newest = event
-        for ended in read.ended:
-            for (place, _), passage in self._passages.items():
-                if place[: len(ended)] == ended:
-                    passage.mark_over()
         if self._missing:
             self._missing -= {number for passage, _ in needs for number in passage.found}
         held = _HeldEvent(event, read, needs)
@@ -167,6 +167,40 @@ class TextJudge:
         self._queue.append(held)
         self._queued += size
         return self._free()
+
+    def _repeated_text(self, event: Event) -> str | None:
+        """The only text of an event that repeats all else; None for another event."""
+        if self._repeated is None or event.data is None:
+            return None
+        return self._repeated.text_in(event.data)
+
+    def _read(self, event: Event, read: EventText, rules: TextRules) -> list[tuple[_Passage, int]]:
+        """Judge the texts of an event. Return what its pieces need."""
+        for text in read.texts:
+            self._missing -= rules.judge_text(text)
+        needs = [
+            ((passage := self._passage(rules, place, piece)), passage.add(piece.text, piece.part))
+            for piece in read.pieces
+            for place in piece.places
+        ]
+        for ended in read.ended:
+            for (place, _), passage in self._passages.items():
+                if place[: len(ended)] == ended:
+                    passage.mark_over()
+        if not rules.masks:
+            self._look_for_repetition(event, read, rules)
+        return needs
+
+    def _look_for_repetition(self, event: Event, read: EventText, rules: TextRules) -> None:
+        """Note what is around the text of an event. What is there twice is in the next ones, too."""
+        before, self._around = self._around, around_text(event, read)
+        if self._around is None or self._around != before:
+            return
+        found = repeated_event(event, self._around, self._bounds)
+        if found is not None:
+            piece = found.piece
+            self._repeated = found
+            self._repeated_passages = [self._passage(rules, place, piece) for place in piece.places]
 
     def end(self) -> list[Event]:
         sent = self.finish()
@@ -211,5 +245,7 @@ class TextJudge:
         return self._sent(first)
 
     def _sent(self, held: _HeldEvent) -> Event:
-        can_mask = self._rules is not None and self._rules.masks and (held.needs or held.text.texts)
-        return held.text.masked() if can_mask else held.event
+        text = held.text
+        if text is None or self._rules is None or not self._rules.masks or not (held.needs or text.texts):
+            return held.event
+        return text.masked()
