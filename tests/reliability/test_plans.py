@@ -33,7 +33,7 @@ from tests.support.wait import await_true
 
 EDIT = Edit(actor="platform")
 TENANTS = 20
-KILLS = 20
+KILLS = 50
 
 
 def connected(socket: str) -> redis.Redis:

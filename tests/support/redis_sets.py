@@ -17,6 +17,8 @@ from shared.config_store import layout
 from shared.redis_client.slots import SLOTS, slot_of
 from shared.redis_client.topology import TOPOLOGY, ClusterNodes, Sentinels
 from tests.support.ports import free_port
+from tests.support.redis_guard import Guard
+from tests.support.valkey_server import redis_7
 from tests.support.wait import await_true
 
 #: The name under which sentinels know the primary.
@@ -30,18 +32,23 @@ _QUICK = ("--repl-diskless-sync-delay", "0")
 class Node:
     """One server on a port of its own, with its files in `folder`. It begins when it is started."""
 
-    def __init__(self, folder: Path, *options: str, kind: str = "server") -> None:
+    def __init__(self, folder: Path, *options: str, kind: str = "server", guard: Guard | None = None) -> None:
         """`kind` is `server`, `sentinel` or `cluster`."""
         folder.mkdir()
         self.port, self.bus = free_port(), free_port()
         self.folder = folder
-        self.client = redis.Redis(port=self.port, socket_timeout=5)
+        options = (*(guard.options(kind) if guard else ()), *options)
+        self.client = redis.Redis(
+            "127.0.0.1", self.port, socket_timeout=5, **(guard.client(kind) if guard else {})
+        )
         config = folder / "node.conf"
         config.write_text("")  # sentinels write theirs
-        own = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "")
+        ports = ("--port", "0", "--tls-port", str(self.port)) if guard else ("--port", str(self.port))
+        own = (*ports, "--bind", "127.0.0.1", "--dir", str(folder), "--save", "")
         log = ("--logfile", str(folder / "node.log"))
         kinds = {"sentinel": ("--sentinel",), "cluster": ("--cluster-port", str(self.bus))}
-        self._command = [str(get_binary_path()), str(config), *own, *log, *options, *kinds.get(kind, ())]
+        binary = redis_7() if guard else str(get_binary_path())
+        self._command = [binary, str(config), *own, *log, *options, *kinds.get(kind, ())]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -114,6 +121,7 @@ class SentinelSet:
 
     servers: Sequence[Node]
     sentinels: Sequence[Node]
+    guard: Guard | None = None
 
     @property
     def primary(self) -> Node:
@@ -143,6 +151,7 @@ class SentinelSet:
             "GATEWAY__REDIS__MODE": "sentinel",
             "GATEWAY__REDIS__SENTINELS": ",".join(node.name for node in self.sentinels),
             "GATEWAY__REDIS__SENTINEL_MASTER": MASTER,
+            **(self.guard.environment if self.guard else {}),
         }
 
     def await_switch(self, before: Node) -> Node:
@@ -188,15 +197,18 @@ class SentinelSet:
 
 
 @contextmanager
-def sentinel_set(folder: Path, *options: str, replicas: int = 1) -> Iterator[SentinelSet]:
+def sentinel_set(
+    folder: Path, *options: str, replicas: int = 1, guard: Guard | None = None
+) -> Iterator[SentinelSet]:
     """A primary, replicas in sync with it, and three sentinels; `options` are those of the servers."""
     options = (*_QUICK, *options)
-    primary = Node(folder / "server-0", *options)
+    primary = Node(folder / "server-0", *options, guard=guard)
     others = [
-        Node(folder / f"server-{number}", *options, "--replicaof", f"127.0.0.1 {primary.port}")
+        Node(folder / f"server-{number}", *options, "--replicaof", f"127.0.0.1 {primary.port}", guard=guard)
         for number in range(1, replicas + 1)
     ]
-    sentinels = [Node(folder / f"sentinel-{number}", kind="sentinel") for number in range(3)]
+    sentinels = [Node(folder / f"sentinel-{number}", kind="sentinel", guard=guard) for number in range(3)]
+    login = {"auth-user": "gateway-sentinel", "auth-pass": "gateway-sentinel"} if guard else {}
     with _running(primary, *others, *sentinels):
         for sentinel in sentinels:
             client = sentinel.client
@@ -204,9 +216,10 @@ def sentinel_set(folder: Path, *options: str, replicas: int = 1) -> Iterator[Sen
             for name, value in (
                 ("down-after-milliseconds", int(_DOWN_AFTER * 1000)),
                 ("failover-timeout", 2_000),
+                *login.items(),
             ):
                 client.sentinel_set(MASTER, name, value)
-        found = SentinelSet([primary, *others], sentinels)
+        found = SentinelSet([primary, *others], sentinels, guard)
         found.await_replicas()
         yield found
 
@@ -217,6 +230,7 @@ class ClusterSet:
 
     servers: Sequence[Node]
     primaries: int = 3
+    guard: Guard | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -230,6 +244,7 @@ class ClusterSet:
         return {
             "GATEWAY__REDIS__MODE": "cluster",
             "GATEWAY__REDIS__NODES": ",".join(node.name for node in self.servers[: self.primaries]),
+            **(self.guard.environment if self.guard else {}),
         }
 
     def owner(self, key: str) -> Node:
@@ -295,7 +310,7 @@ class ClusterSet:
         raise LookupError("No node responds.")
 
     @classmethod
-    def joined(cls, servers: Sequence[Node], primaries: int) -> Self:
+    def joined(cls, servers: Sequence[Node], primaries: int, guard: Guard | None = None) -> Self:
         """Servers that run, made a Cluster."""
         first = servers[0]
         for number, node in enumerate(servers):
@@ -305,7 +320,7 @@ class ClusterSet:
                 node.run("CLUSTER", "ADDSLOTSRANGE", begin, end - 1)
             if number:
                 first.run("CLUSTER", "MEET", *node.address, node.bus)
-        found = cls(servers, primaries)
+        found = cls(servers, primaries, guard)
         for number, node in enumerate(servers[primaries:]):
             leader = servers[number % primaries]
             await_true(lambda node=node, leader=leader: _follows(node, leader))
@@ -326,15 +341,17 @@ def _follows(node: Node, leader: Node) -> bool:
 
 
 @contextmanager
-def cluster_set(folder: Path, *options: str, primaries: int = 3, replicas: int = 0) -> Iterator[ClusterSet]:
+def cluster_set(
+    folder: Path, *options: str, primaries: int = 3, replicas: int = 0, guard: Guard | None = None
+) -> Iterator[ClusterSet]:
     """A Cluster whose slots are spread evenly; the first `replicas` of the primaries have one each."""
     own = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *_QUICK)
     servers = [
-        Node(folder / f"node-{number}", *own, *options, kind="cluster")
+        Node(folder / f"node-{number}", *own, *options, kind="cluster", guard=guard)
         for number in range(primaries + replicas)
     ]
     with _running(*servers):
-        yield ClusterSet.joined(servers, primaries)
+        yield ClusterSet.joined(servers, primaries, guard)
 
 
 def await_gone(node: Node, seconds: float = 20) -> None:
