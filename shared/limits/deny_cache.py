@@ -24,10 +24,11 @@ class DenyCache:
 
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
-        self._rejections: dict[tuple[str, ...], _Rejection] = {}
+        #: Empty as long as nobody was rejected, as is usual.
+        self.rejections: dict[tuple[str, ...], _Rejection] = {}
 
     def __len__(self) -> int:
-        return len(self._rejections)
+        return len(self.rejections)
 
     def put(self, decision: Decision, now: float) -> None:
         """Repeat a rejection until there is room. A concurrent limit can have room at any time."""
@@ -36,16 +37,16 @@ class DenyCache:
         if any(limit.kind == CONCURRENT for limit in full):
             return
         key = tuple([state.limit.key for state in decision.states])
-        self._rejections.pop(key, None)
-        self._rejections[key] = _Rejection(now, now + min(wait, MAX_SECONDS), decision.states)
-        if len(self._rejections) > self._max_entries:
-            del self._rejections[next(iter(self._rejections))]
+        self.rejections.pop(key, None)
+        self.rejections[key] = _Rejection(now, now + min(wait, MAX_SECONDS), decision.states)
+        if len(self.rejections) > self._max_entries:
+            del self.rejections[next(iter(self.rejections))]
 
     def find(self, limits: Sequence[Limit], now: float) -> Decision | None:
         """The rejection that still holds for these limits, with the waits that are left."""
-        if not self._rejections:
+        if not self.rejections:
             return None
-        rejection = self._rejections.get(tuple([limit.key for limit in limits]))
+        rejection = self.rejections.get(tuple([limit.key for limit in limits]))
         if rejection is None or not rejection.since <= now < rejection.until:
             return None
         pairs = list(zip(limits, rejection.states, strict=True))
@@ -56,9 +57,9 @@ class DenyCache:
 
     def sweep(self, now: float, most: int) -> bool:
         """Drop the ended ones among the `most` oldest rejections. False when there was none."""
-        over = [key for key, rejection in islice(self._rejections.items(), most) if rejection.until <= now]
+        over = [key for key, rejection in islice(self.rejections.items(), most) if rejection.until <= now]
         for key in over:
-            del self._rejections[key]
+            del self.rejections[key]
         return bool(over)
 
 

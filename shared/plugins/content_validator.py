@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import DecodedBody, names_without_case
+from shared.bodies.body import DecodedBody, has_plain_json, names_without_case
 from shared.bodies.event_splitter import event_splitter, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.json.schema import SchemaError, compile_schema, first_error
@@ -43,6 +43,7 @@ from shared.providers.apis.text_fields import SENT_NAMES
 # The largest body in bytes, and the largest `Patterns.size`, to judge in place: at most 5 ms (measured). A
 # thread would keep the interpreter as long.
 _QUICK, _LIGHT = 16_384, 10_000
+_JSON = MediaType.parse("application/json")
 _TYPE = re.compile(rf"{TOKEN}/{TOKEN}")
 _RANGES = "Write a media type such as application/json, or all of a kind, such as text/*."
 # The most entries of a list: each is looked up in every body.
@@ -155,6 +156,7 @@ class ContentValidator(Plugin):
         self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
         self._reads_text = bool(self._rules.blocked or self._rules.required)
         self._reads_json = self._demands_json or self._reads_text or self.max_json_depth < MAX_DEPTH
+        self._takes_json = self._reads_json and (not self._types or _JSON.is_one_of(self._types))
         self._is_light = (
             self._schema is None and self._rules.blocked.size + self._rules.required.size <= _LIGHT
         )
@@ -179,6 +181,8 @@ class ContentValidator(Plugin):
     def pre_request(self, exchange: Exchange) -> Verdict:
         request = exchange.request
         try:
+            if request.body and self._takes_json and has_plain_json(request.headers):
+                return self._judge_plain(request.body)
             return self._judge(request.headers, request.body, self._judge_request)
         except BodyRejected as error:
             return Reject(STATUS[error.code], error.code, str(error))
@@ -208,20 +212,15 @@ class ContentValidator(Plugin):
         return None
 
     def warnings(self) -> Sequence[Problem]:
-        types = [
+        found = [
             Problem(f"/allowed_types/{number}", f"No body has the type {allowed}. {_RANGES}")
             for number, allowed in enumerate(self.allowed_types)
             if not _TYPE.fullmatch(_range(allowed.lower()))
         ]
-        return [
-            *types,
-            *(
-                Problem(f"{pointer}/{number}", warning)
-                for pointer, sources, _ in self._lists()
-                for number, source in enumerate(sources)
-                if (warning := ascii_warning(source))
-            ),
-        ]
+        for pointer, sources, _ in self._lists():
+            warned = [(number, ascii_warning(source)) for number, source in enumerate(sources)]
+            found += [Problem(f"{pointer}/{number}", warning) for number, warning in warned if warning]
+        return found
 
     def pre_response_events(self, exchange: Exchange) -> EventJudge | Verdict:
         headers = Headers() if exchange.response is None else exchange.response.headers
@@ -252,6 +251,12 @@ class ContentValidator(Plugin):
             opened.media_type.must_be_readable()
         content = judge(opened) if self._reads_json else opened.content
         return CONTINUE if content == opened.content else Patch(body=encode(content, opened.coding))
+
+    def _judge_plain(self, body: bytes) -> Verdict:
+        """Judge a request in JSON, UTF-8 and no coding, as most are: all else about its head is known."""
+        self._check_size(body)
+        content = self._judge_document(DecodedBody(_JSON, "identity", body), self._rules, judge_request)
+        return CONTINUE if content == body else Patch(body=content)
 
     def _check_type(self, headers: Headers, body: bytes | None) -> MediaType | None:
         """Return the type, if it had to be read."""
@@ -311,15 +316,8 @@ class ContentValidator(Plugin):
 
     def _check_structure(self, document: Any) -> None:
         has_all = self._top is not None and isinstance(document, dict) and self._top.issubset(document)
-        missing = (
-            ()
-            if has_all
-            else [
-                name
-                for name, path in zip(self.required_fields, self._paths, strict=True)
-                if get_at(document, path) is MISSING
-            ]
-        )
+        named = () if has_all else zip(self.required_fields, self._paths, strict=True)
+        missing = [name for name, path in named if get_at(document, path) is MISSING]
         if missing:
             raise BodyRejected("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
         fault = None if self._schema is None else first_error(self._schema, document)

@@ -67,6 +67,16 @@ def test_headers_are_required_and_blocked(settings: Any, request_: Any, expected
     assert ((outcome.status, outcome.code) if isinstance(outcome, Reject) else None) == expected
 
 
+def test_user_agents_that_come_again_get_the_same_verdict_and_few_are_kept() -> None:
+    plugin = SecurityValidator.parse({"blocked_user_agents": ["(?i)badbot"]})
+    agents = [f"{name}/{number}" for name in ("BadBot", "curl") for number in range(100)] * 2
+    agents += ["x" * 300 + "badbot", "x" * 300] * 2
+    rejected = [isinstance(plugin.pre_request(exchange(user_agent=agent)), Reject) for agent in agents]
+    assert rejected == ["badbot" in agent.lower() for agent in agents]
+    assert len(plugin._known_agents) <= 64
+    assert max(len(agent) for known in plugin._known_agents for agent in known) <= 256
+
+
 @pytest.mark.parametrize(
     ("settings", "client", "passes"),
     [

@@ -144,7 +144,7 @@ class Patterns:
             return set()
         if len(texts) > 1 and self._can_join:
             texts = [text for some in _gathered(texts) for text in self._suspected(some)]
-        return {number for text in texts for number in self.found_in(text)}
+        return {number for text in texts for number in self._found_in(text.encode(errors="replace"))}
 
     def _suspected(self, texts: Sequence[str]) -> Sequence[str]:
         """Return none of `texts` if nothing matches in all of them together, as is usual."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from functools import partial
 from itertools import batched
+from typing import Any
 
 from shared.core.clock import Clock
 from shared.core.errors import StoreDown
@@ -107,22 +108,17 @@ class GuardedLimiter:
         self._flights.repeat(_TEND, self.tend, self._probe_every)
         self._flights.repeat(_SWEEP, self.sweep, self._cleanup_interval)
 
-    async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        """Charge all the limits, or none.
+    async def acquire(self, limits: Sequence[Limit], *, is_more: bool = False) -> Decision:
+        """Charge all the limits, or none. With `is_more` it is what `extend` does.
 
         Raises `StoreDown` only for a limit that is ``closed``, and a budget whose share is spent.
         """
-        rejected = self._denied.find(limits, self._clock.monotonic())
+        may_be_denied = self._denied.rejections and not is_more
+        rejected = self._denied.find(limits, self._clock.monotonic()) if may_be_denied else None
         if rejected is not None:
             return rejected
         # Redis may have charged the limits although it did not respond.
-        return await self._acquire(limits, failed=self._leases.abandon)
-
-    async def extend(self, limits: Sequence[Limit]) -> Decision:
-        """Reserve more in budgets. Raises `StoreDown` as `acquire` does; what was reserved before stays."""
-        return await self._acquire(limits, failed=_keep)
-
-    async def _acquire(self, limits: Sequence[Limit], failed: Callable[[Sequence[Limit]], None]) -> Decision:
+        failed = _keep if is_more else self._leases.abandon
         breaker = self._breaker or self._breakers.of(limits)
         if breaker.is_open:
             return self._acquire_alone(limits, StoreDown("Redis does not respond."))
@@ -145,6 +141,10 @@ class GuardedLimiter:
         else:
             self._denied.put(decision, self._clock.monotonic())
         return decision
+
+    def extend(self, limits: Sequence[Limit]) -> Coroutine[Any, Any, Decision]:
+        """Reserve more in budgets. Raises `StoreDown` as `acquire` does; what was reserved before stays."""
+        return self.acquire(limits, is_more=True)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge. Raises `StoreDown` as `acquire` does."""

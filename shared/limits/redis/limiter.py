@@ -71,9 +71,9 @@ class RedisLimiter:
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip."""
-        allowed, now, states, charged = await self._call(limits, _ACQUIRE)
+        allowed, now, states, charged = _read(limits, await self._call(limits, _ACQUIRE))
         if allowed:
-            return Decision(True, states, charged_at=now)
+            return Decision(True, states, None, 0, False, now)
         return decide(states)._replace(charged=charged, decided_at=now)
 
     # A lease that holds something holds more then.
@@ -81,11 +81,11 @@ class RedisLimiter:
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
         """The decision of `acquire` now, without a charge; the states are those before a charge."""
-        return decide((await self._call(limits, _PEEK))[2])
+        return decide(_read(limits, await self._call(limits, _PEEK))[2])
 
     async def charge(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
         """Charge all the limits, whether there is room or not."""
-        return (await self._call(limits, _FORCE))[2]
+        return _read(limits, await self._call(limits, _FORCE))[2]
 
     def end(self, limits: Sequence[Limit]) -> None:
         """Do nothing: leases are not renewed here."""
@@ -165,27 +165,30 @@ class RedisLimiter:
         """Close the connection."""
         await self._connection.close()
 
-    async def _call(self, limits: Sequence[Limit], charge: int) -> _Reply:
+    def _call(self, limits: Sequence[Limit], charge: int) -> asyncio.Future[Any]:
+        """The future reply of the script."""
         keys: list[str] = []
         arguments: list[str | int] = [self._now(), charge]
         for limit in limits:
-            arguments += [limit.kind, limit.quota.limit, limit.quota.window_ms * 1000]
+            quota = limit.quota
             if limit.kind == BUDGET:
                 keys += budget_keys(limit.key)
-                arguments += [limit.lease, limit.cost, limit.resets_at]
+                own: tuple[str | int, ...] = limit.lease, limit.cost, limit.resets_at
             else:
                 keys.append(limit.key)
-                arguments.append(limit.lease if limit.kind == CONCURRENT else limit.cost)
-        allowed, now, *figures = await self._connection.run(LIMITER, keys, arguments)
-        ends = 2 * len(limits)
-        pairs = zip(limits, figures[:ends:2], figures[1:ends:2], strict=True)
-        states = [LimitState(limit, left, reset) for limit, left, reset in pairs]
-        charged = {
-            limit.key: dict(batched(one, 2))
-            for limit, one in zip(limits, figures[ends:], strict=False)
-            if one
-        }
-        return bool(allowed), now, states, charged
+                own = (limit.lease if limit.kind == CONCURRENT else limit.cost,)
+            arguments += (limit.kind, quota.limit, quota.window_ms * 1000, *own)
+        return self._connection.run(LIMITER, keys, arguments)
+
+
+def _read(limits: Sequence[Limit], reply: Sequence[Any]) -> _Reply:
+    allowed, now, *figures = reply
+    ends = 2 * len(limits)
+    pairs = zip(limits, figures[:ends:2], figures[1:ends:2], strict=True)
+    states = [LimitState(limit, left, reset) for limit, left, reset in pairs]
+    charges = zip(limits, figures[ends:], strict=False)
+    charged = {limit.key: dict(batched(one, 2)) for limit, one in charges if one}
+    return bool(allowed), now, states, charged
 
 
 def open_redis_limiter(
