@@ -389,10 +389,8 @@ class MemorySource:
             self._store.listeners.remove(announce)
 
     async def note_faults(self, faults: Mapping[str, str], now: float) -> None:
-        for tenant_id, why in faults.items():
-            self._store.noted_faults.pop(tenant_id, None)
-            if why:
-                self._store.noted_faults[tenant_id] = why
+        noted = {**self._store.noted_faults, **faults}
+        self._store.noted_faults = {tenant_id: why for tenant_id, why in noted.items() if why}
 
     async def touch(self, used: Mapping[tuple[str, str], float]) -> None:
         self._store.touch(used)
