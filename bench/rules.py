@@ -67,11 +67,12 @@ def measure(rounds: int, count: int) -> list[Target]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         gateway, port = Gateway(folder / "gateway", free_port()), free_port()
-        admin, proxy = [
-            Running(program, folder, stack) for program in (gateway.admin(), gateway.proxy("proxy", port))
-        ]
-        for one in (admin, proxy):
-            one.wait()
+        # The first program starts Redis, whose CPU time counts with the admin process.
+        admin = Running(gateway.admin(), folder, stack)
+        admin.wait()
+        proxy = Running(gateway.proxy("proxy", port), folder, stack)
+        proxy.wait()
+        machine.await_idle(proxy.pid)
         client = stack.enter_context(closing(Client(gateway.admin_port, "localhost")))
         saving = Saving(client, port, admin.pid, proxy.pid)
         saving("warm-up", 2 * _EDGE)
@@ -107,24 +108,31 @@ class Saving(NamedTuple):
         """Create a tenant with `count` rules."""
         body = {"name": name, "subdomain": name, "tier": "enterprise"}
         tenant = _created(self.admin, "/api/v1/tenants", body)
-        times, marks = [], dict[int, float]()
-        with closing(Client(self.port, f"{name}.example.com")) as client:
-            used = machine.cpu_seconds(self.proxy_pid)
-            for number in range(count):
-                if number in (0, _EDGE, count - _EDGE):
-                    marks[number] = machine.cpu_seconds(self.admin_pid)
-                # Nothing listens on port 9, so a rule that is known responds with an error of the upstream.
-                rule = {"path": f"/rule-{number}", "target": "http://127.0.0.1:9", "public": True}
-                began = time.perf_counter()
-                _created(self.admin, f"/api/v1/tenants/{tenant['id']}/rules", rule)
-                times.append(time.perf_counter() - began)
-                if number == 0:
-                    _await(client, "/rule-0")
-            saved, end = time.perf_counter(), machine.cpu_seconds(self.admin_pid)
-            _await(client, f"/rule-{count - 1}")
-            served, worker = time.perf_counter() - saved, machine.cpu_seconds(self.proxy_pid) - used
+        times, marks, used = [], dict[int, float](), machine.cpu_seconds(self.proxy_pid)
+        for number in range(count):
+            if number in (0, _EDGE, count - _EDGE):
+                marks[number] = machine.cpu_seconds(self.admin_pid)
+            # Nothing listens on port 9, so a rule that is known responds with an error of the upstream.
+            rule = {"path": f"/rule-{number}", "target": "http://127.0.0.1:9", "public": True}
+            began = time.perf_counter()
+            _created(self.admin, f"/api/v1/tenants/{tenant['id']}/rules", rule)
+            times.append(time.perf_counter() - began)
+            if number == 0:
+                self._await(name, "/rule-0")
+        saved, end = time.perf_counter(), machine.cpu_seconds(self.admin_pid)
+        self._await(name, f"/rule-{count - 1}")
+        served, worker = time.perf_counter() - saved, machine.cpu_seconds(self.proxy_pid) - used
         admin = (marks[_EDGE] - marks[0], end - marks[count - _EDGE], end - marks[0])
         return Saved(times, admin, worker, served)
+
+    def _await(self, tenant: str, path: str) -> None:
+        """Return when the proxy knows the rule of a path. Raises `BenchFailed`."""
+        deadline = time.perf_counter() + _SERVED_SECONDS
+        with closing(Client(self.port, f"{tenant}.example.com")) as client:
+            while client("GET", path)[0] == http.HTTPStatus.NOT_FOUND:
+                if time.perf_counter() > deadline:
+                    raise BenchFailed(f"The rule {path} is not served.")
+                time.sleep(_POLL_SECONDS)
 
 
 def _created(admin: Client, path: str, body: Any) -> Any:
@@ -132,15 +140,6 @@ def _created(admin: Client, path: str, body: Any) -> Any:
     if status != http.HTTPStatus.CREATED:
         raise BenchFailed(f"POST {path}: {status} {document}")
     return document
-
-
-def _await(client: Client, path: str) -> None:
-    """Return when the proxy knows the rule of a path."""
-    deadline = time.perf_counter() + _SERVED_SECONDS
-    while client("GET", path)[0] == http.HTTPStatus.NOT_FOUND:
-        if time.perf_counter() > deadline:
-            raise BenchFailed(f"The rule {path} is not served.")
-        time.sleep(_POLL_SECONDS)
 
 
 @click.command()
