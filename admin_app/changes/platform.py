@@ -1,7 +1,7 @@
 """The document of the platform: read once per attempt of a change, and written without losing another one."""
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from flask import g
 
@@ -9,10 +9,11 @@ from admin_app.changes.attempts import Restored, edit_of, log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of
 from admin_app.context import services
 from shared.config_store.layout import PLATFORM_ID
-from shared.config_store.records.contents import PlatformContent
+from shared.config_store.records.contents import PlatformContent, unshared
 from shared.documents.history.differences import content_differences, names_of
 from shared.model.config import Tenant
-from shared.model.providers import PlatformDocument
+from shared.model.providers import Model, PlatformDocument, Provider
+from shared.model.webhooks import Webhook
 
 
 def platform() -> PlatformDocument:
@@ -57,20 +58,23 @@ def write_platform(
 ) -> PlatformDocument:
     """Write one change, and log it. Raises as the store."""
     contents = [PlatformContent.of(one) for one in (before, after)]
-    edit = edit_of(content_differences(*contents), names_of(*contents), restored)
+    differences = content_differences(*contents)
+    edit = edit_of(differences, names_of(differences, *contents), restored)
     stored = services().store.write_platform(before, after, edit=edit, claim=claim_of(respond))
-    old, new = ai_items(before), ai_items(stored)
-    changed = [one for one in {*old, *new} if old.get(one) != new.get(one)]
+    changed = changed_ids(ai_things(before), ai_things(stored))
     if before.prices != stored.prices:
         changed.append("prices")
     log_change(PLATFORM_ID, stored.version, changed)
     return stored
 
 
-def ai_items(owned: Tenant | PlatformDocument) -> dict[str, object]:
-    """The providers and webhooks of an owner by their ids, and its models by their names."""
-    return {
-        **{provider.id: provider for provider in owned.providers},
-        **{model.name: model for model in owned.models},
-        **{webhook.id: webhook for webhook in owned.webhooks},
-    }
+def ai_things(owned: Tenant | PlatformDocument) -> Sequence[Provider | Model | Webhook]:
+    """The providers, models and webhooks of an owner."""
+    return (*owned.providers, *owned.models, *owned.webhooks)
+
+
+def changed_ids(before: Sequence[Any], after: Sequence[Any]) -> list[str]:
+    """The ids of the things that differ; of models, the names."""
+    parts = unshared(before, after)
+    old, new = ({one.name if isinstance(one, Model) else one.id: one for one in some} for some in parts)
+    return [one for one in {**old, **new} if old.get(one) != new.get(one)]

@@ -10,16 +10,16 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from shared.config_store.layout import PLATFORM_ID
-from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.codec import decode, encode, encode_around
 from shared.core.process.data_files import whole_file
 from shared.core.process.failures import Failures
-from shared.model.config import Snapshot
+from shared.model.config import Rule, Snapshot
 from shared.model.providers import PlatformDocument
 from shared.secrets.api_keys import all_hashes
 
@@ -36,6 +36,8 @@ CREATE INDEX by_tenant ON keys (tenant);
 """
 _BY_SUBDOMAIN = "SELECT id, checksum, snapshot FROM tenants WHERE subdomain = ?"
 _BY_KEY = "SELECT id, checksum, snapshot FROM tenants WHERE id = (SELECT tenant FROM keys WHERE hash = ?)"
+# Rules of a tenant whose texts a writer keeps, and those of all tenants: one has about 1.5 KB.
+_MANY, _MAX_TEXTS = 50, 20_000
 _BY_ID = "SELECT id, checksum, snapshot FROM tenants WHERE id = ?"
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class SnapshotFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._failures = Failures()
+        self._texts = RuleTexts()
 
     def meta(self) -> Mapping[str, Any]:
         """The last `meta` of `write`; empty when there is no usable file."""
@@ -111,7 +114,7 @@ class SnapshotFile:
                 _remove(database, tenant_id)
             for snapshot in put:
                 _remove(database, snapshot.tenant.id)
-                _insert(database, snapshot)
+                _insert(database, snapshot, self._texts(snapshot))
             stored = {"meta": json.dumps({**meta, "layout": _LAYOUT})}
             if platform is not None:
                 text = encode(platform)
@@ -161,8 +164,36 @@ class SnapshotFile:
             logger.error("%s cannot be used: %s", self.path, error)
 
 
-def _insert(database: sqlite3.Connection, snapshot: Snapshot) -> None:
-    tenant, text = snapshot.tenant, encode(snapshot)
+class RuleTexts:
+    """The rules of tenants as JSON. Those of tenants with many that were written last are kept."""
+
+    def __init__(self, most: int = _MAX_TEXTS) -> None:
+        self._most = most
+        self._count = 0
+        self._kept: dict[str, Mapping[int, tuple[Rule, str]]] = {}
+
+    def __call__(self, snapshot: Snapshot) -> Sequence[str]:
+        """The rules of a tenant, each as JSON. Of many rules, only those that changed are encoded."""
+        if len(snapshot.rules) < _MANY:
+            return [encode(rule) for rule in snapshot.rules]
+        known = self._take(snapshot.tenant.id)
+        # A rule that is kept stays in memory, so no other one has its identity.
+        texts = {id(rule): known.get(id(rule)) or (rule, encode(rule)) for rule in snapshot.rules}
+        self._kept[snapshot.tenant.id] = texts
+        self._count += len(texts)
+        while self._count > self._most and len(self._kept) > 1:
+            self._take(next(iter(self._kept)))
+        return [text for _, text in texts.values()]
+
+    def _take(self, tenant_id: str) -> Mapping[int, tuple[Rule, str]]:
+        """Forget the texts of a tenant, and return them."""
+        texts = self._kept.pop(tenant_id, {})
+        self._count -= len(texts)
+        return texts
+
+
+def _insert(database: sqlite3.Connection, snapshot: Snapshot, rules: Sequence[str]) -> None:
+    tenant, text = snapshot.tenant, encode_around(snapshot, "rules", rules)
     row = (tenant.id, tenant.subdomain, _checksum(tenant.id, text), text)
     database.execute("INSERT INTO tenants VALUES (?, ?, ?, ?)", row)
     owned = [(key.hash, tenant.id) for key in snapshot.keys]

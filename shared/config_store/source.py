@@ -21,7 +21,7 @@ from shared.config_store.port import OnChange, OnReconnect, OnTold, ignore
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import discovering, parse_discovered
 from shared.config_store.records.stored import Ask, Done, Reading, StoredContents, advance
-from shared.config_store.records.tenants import ScriptCall, parse_state, touch_call
+from shared.config_store.records.tenants import ScriptCall, parse_state, root_size, touch_call
 from shared.config_store.redis_errors import redis_errors
 from shared.core.process.failures import Failures
 from shared.model.config import Snapshot
@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
 _MAX_CONNECTIONS, _POOL_TIMEOUT = 8, 2.0
-# Parts that are decoded between two requests, in about a millisecond.
+# What is decoded between two requests, in about a millisecond: parts, and the bytes of a root.
 _FEW_PARTS = 16
+_SHORT_ROOT = 32_768
 
 
 #: Called with the ids of the tenants and providers that were read, before they are compiled.
@@ -85,7 +86,7 @@ class RedisSource:
         snapshot = await self._finish(self._contents.tenant(tenant_id), tenant_id)
         if snapshot is None:
             return None
-        owners = [tenant_id] if any(rule.targets for rule in snapshot.rules) else []
+        owners = [tenant_id] if any([rule.targets for rule in snapshot.rules]) else []
         owners += [provider.id for provider in snapshot.tenant.providers]
         if owners:
             await self._notice(owners)
@@ -173,7 +174,7 @@ class RedisSource:
         step = advance(reading)
         while not isinstance(step, Done):
             reply = await self._ask(record, step)
-            if _is_short(record, step):
+            if _is_short(record, step, reply):
                 step = advance(reading, reply)
             else:
                 step = await asyncio.to_thread(advance, reading, reply)
@@ -208,9 +209,11 @@ class RedisSource:
         return None if found is None else found.decode(errors="replace").partition(" ")[0]
 
 
-def _is_short(record: str, ask: Ask) -> bool:
+def _is_short(record: str, ask: Ask, reply: Any) -> bool:
     """Whether requests may wait until the reply is parsed: not for many parts, nor for the root of many."""
-    return record != layout.PLATFORM_ID if isinstance(ask, ScriptCall) else len(ask) <= _FEW_PARTS
+    if isinstance(ask, ScriptCall):
+        return record != layout.PLATFORM_ID and root_size(reply) <= _SHORT_ROOT
+    return len(ask) <= _FEW_PARTS
 
 
 def open_source(

@@ -192,10 +192,15 @@ class Compiler:
         tenant = snapshot.tenant
         keys = {key.hash: key for key in snapshot.keys}
         kept = _kept_routes(snapshot, platform, before)
+        # Of many rules most are compiled, so no function is called for them.
+        found = map(kept.get, map(id, snapshot.rules))
         router = Router.build(
-            kept.get(id(rule)) or self._compiled(snapshot, platform, rule) for rule in snapshot.rules
+            [
+                route or self._compiled(snapshot, platform, rule)
+                for route, rule in zip(found, snapshot.rules, strict=True)
+            ]
         )
-        has_cors = tenant.cors is not None or any(route.cors for route in router.routes())
+        has_cors = tenant.cors is not None or any([route.cors for route in router.routes()])
         tier = self.tiers.get(tenant.tier, Tier(tenant.tier))
         return Gateway(snapshot, tier, keys, router, has_cors=has_cors, platform=platform)
 

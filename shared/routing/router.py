@@ -109,11 +109,10 @@ class Router:
                 table.setdefault(route.rule.path, []).append(route)
         return cls(exact, prefixes)
 
-    def routes(self) -> Iterator["Route"]:
+    def routes(self) -> Sequence["Route"]:
         """All routes, in no particular order."""
-        for table in (self.exact, self.prefixes):
-            for routes in table.values():
-                yield from routes
+        tables = (self.exact, self.prefixes)
+        return [route for table in tables for routes in table.values() for route in routes]
 
     def match_path(self, path: str) -> Sequence["Route"]:
         """The routes of the longest rule path that matches on a segment boundary; empty if none does.

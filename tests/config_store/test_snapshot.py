@@ -4,12 +4,15 @@ import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from shared.config_store.snapshot import SnapshotFile
-from shared.model.config import Snapshot
+from shared.config_store import snapshot
+from shared.config_store.records.codec import encode
+from shared.config_store.snapshot import RuleTexts, SnapshotFile
+from shared.model.config import Rule, Snapshot
 from shared.model.providers import Discovered, PlatformDocument
 from tests.config_store.configurations import a_full_tenant, a_tenant, with_tenant
 from tests.config_store.test_platform import FAST, a_full_provider
@@ -50,6 +53,43 @@ def test_replaced_and_dropped_tenants_lose_their_old_names(disk: SnapshotFile) -
     assert [disk.find("subdomain", name) for name in ("acme", "gone")] == [None, None]
     assert [disk.find("key", f"pepper:{name}") for name in ("acme", "gone")] == [None, None]
     assert disk.find("key", "pepper:new") == disk.find("subdomain", "new")
+
+
+def with_rules(count: int, name: str = "acme") -> Snapshot:
+    rules = (Rule(f"rule_{number}", f"/{number}", "https://u.example") for number in range(count))
+    return a_tenant(name, rules=tuple(rules))
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_tenant_whose_rules_change_is_found_as_it_was_written_last(disk: SnapshotFile, count: int) -> None:
+    acme = with_rules(count)
+    first, *others = acme.rules
+    changed = replace(first, target="https://v.example")
+    for rules in (acme.rules, (changed, *others), (*others, changed), tuple(others), acme.rules):
+        written = replace(acme, rules=rules)
+        disk.write(META, [written], [])
+        assert disk.find("id", "id-acme") == written
+
+
+def test_only_changed_rules_of_many_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[object] = []
+
+    def note(value: object) -> str:
+        encoded.append(value)
+        return encode(value)
+
+    monkeypatch.setattr(snapshot, "encode", note)
+    texts, acme = RuleTexts(most=100), with_rules(60)
+    texts(acme)
+    encoded.clear()
+    changed = replace(acme.rules[7], active=False)
+    after = replace(acme, rules=(*acme.rules[:7], changed, *acme.rules[8:]))
+    assert texts(after) == [encode(rule) for rule in after.rules]
+    assert encoded == [changed]
+    texts(with_rules(60, "other"))  # more than are kept
+    encoded.clear()
+    texts(after)
+    assert len(encoded) == 60
 
 
 def test_stored_platform_is_found_until_it_is_dropped(disk: SnapshotFile) -> None:

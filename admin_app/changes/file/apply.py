@@ -107,7 +107,7 @@ def _edit(step: Step, file: FromFile) -> Edit:
     states = (step.before, step.after)
     if step.at == f"/{PLATFORM_ID}":
         states = tuple(PlatformContent.of(one) for one in states)  # type: ignore[assignment]
-    return edit_of(step.differences, names_of(*states), file=file)
+    return edit_of(step.differences, names_of(step.differences, *states), file=file)
 
 
 def _kept(plan_id: str) -> tuple[Request, Mapping[str, int]]:

@@ -207,7 +207,7 @@ def _diff(owner: str, version: str, against: int | None) -> Response:
         {
             "version": note.version,
             "against": against,
-            "summary": summary(differences, names_of(before, content)),
+            "summary": summary(differences, names_of(differences, before, content)),
             "differences": first,
             "cut": len(first) < len(differences),
         }

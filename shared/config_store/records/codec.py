@@ -8,7 +8,7 @@ Members that were added later may be missing where they have a default.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -18,13 +18,25 @@ from typing import Any, get_args, get_origin, get_type_hints
 from shared.model.sealed import Sealed
 
 _Decoder = Callable[[Any], Any]
-# A document of the platform has thousands of these.
-_PLAIN = frozenset({str, int, float, bool})
+# A document of the platform has thousands of these, and the root of a tenant a name per rule.
+_PLAIN = frozenset({str, int, float, bool, NoneType})
+_WRAPPED = ({"sealed"}, {"plain"})
 
 
 def encode(value: object) -> str:
     """A dataclass of the model as JSON."""
     return json.dumps(_encode(value), separators=(",", ":"))
+
+
+def encode_around(value: object, field: str, members: Iterable[str]) -> str:
+    """A dataclass as JSON, whose `field` has members that are JSON already.
+
+    Many members are not one long call, so that other threads run meanwhile.
+    """
+    kind: Any = type(value)
+    texts = {name: encode(getattr(value, name)) for name in _names(kind) or () if name != field}
+    texts[field] = f"[{','.join(members)}]"
+    return "{" + ",".join([f'"{name}":{text}' for name, text in texts.items()]) + "}"
 
 
 def decode[T](kind: type[T], text: str | bytes) -> T:
@@ -38,24 +50,29 @@ def decode[T](kind: type[T], text: str | bytes) -> T:
 
 
 @cache
-def _names(kind: Any) -> Sequence[str]:
-    return tuple(field.name for field in fields(kind))
+def _names(kind: Any) -> Sequence[str] | None:
+    """The fields of a dataclass; None for another type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 def _encode(value: Any) -> Any:
-    if value is None or type(value) in _PLAIN:
+    kind: Any = type(value)
+    if kind in _PLAIN:
         return value
     if isinstance(value, Sealed):
         return {"sealed": value.text}
-    if is_dataclass(value):
-        kind: Any = type(value)
-        return {name: _encode(getattr(value, name)) for name in _names(kind)}
+    if (names := _names(kind)) is not None:
+        return _encode_members({name: getattr(value, name) for name in names})
     if isinstance(value, Mapping):
-        members = {name: _encode(member) for name, member in value.items()}
-        return {"plain": members} if set(value) in ({"sealed"}, {"plain"}) else members
+        members = _encode_members(value)
+        return {"plain": members} if len(value) == 1 and set(value) in _WRAPPED else members
     if isinstance(value, list | tuple):
-        return [_encode(member) for member in value]
+        return [member if type(member) in _PLAIN else _encode(member) for member in value]
     return value
+
+
+def _encode_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: member if type(member) in _PLAIN else _encode(member) for name, member in members.items()}
 
 
 def _decode_any(value: Any) -> Any:
@@ -85,12 +102,22 @@ def _decoder(hint: Any) -> _Decoder:
     if get_origin(hint) is tuple:
         return _tuple_of(_decoder(arguments[0]))
     if get_origin(hint) is Mapping:
+        if arguments[1] is str:
+            return _decode_texts
         return _decode_settings if arguments[1] is Any else _mapping_of(_decoder(arguments[1]))
     if get_origin(hint) is UnionType:
         return _or_none(_decoder(next(kind for kind in arguments if kind is not NoneType)))
     if is_dataclass(hint):
         return _record_of(hint)
     return hint if issubclass(hint, StrEnum) else _exactly(hint)
+
+
+def _decode_texts(value: Any) -> Any:
+    """A mapping of texts, such as the names of thousands of parts: no function is called per member."""
+    members = _members(value)
+    for kind in {*map(type, members.values())} - {str}:
+        raise ValueError(f"Must be str, not {kind.__name__}.")
+    return members
 
 
 def _decode_settings(value: Any) -> Any:

@@ -4,8 +4,9 @@ Each rule, provider, model, budget and webhook is a part, and so are the prices 
 root has all else, and the names of the parts by their ids, in order.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 from shared.config_store.layout import PLATFORM_ID
@@ -28,6 +29,16 @@ KINDS: Mapping[str, Any] = {
 }
 # The id of the one part that has the prices.
 _ALL = "all"
+_BY_ID, _BY_NAME = attrgetter("id"), attrgetter("name")
+# The id of a part of each kind.
+_IDS: Mapping[str, Callable[[Any], str]] = {
+    "rules": _BY_ID,
+    "providers": _BY_ID,
+    "models": _BY_NAME,
+    "budgets": _BY_ID,
+    "webhooks": _BY_ID,
+    "prices": lambda _: _ALL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +76,10 @@ class Document:
             webhooks=tenant.webhooks,
         )
 
-    def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
-        """The parts of one kind, each with its id."""
-        return [(id_of(part), part) for part in getattr(self, kind)]
+    def parts(self, kind: str) -> Sequence[Part]:
+        """The parts of one kind."""
+        parts: Sequence[Part] = getattr(self, kind)
+        return parts
 
     def bare(self) -> Self:
         """What is left without the parts."""
@@ -87,11 +99,12 @@ class PlatformContent:
     def of(cls, document: PlatformDocument) -> Self:
         return cls(document.providers, document.models, document.prices, document.webhooks)
 
-    def parts(self, kind: str) -> Sequence[tuple[str, Part]]:
-        """The parts of one kind, each with its id."""
+    def parts(self, kind: str) -> Sequence[Part]:
+        """The parts of one kind."""
         if kind == "prices":
-            return [(_ALL, self.prices)] if self.prices else []
-        return [(id_of(part), part) for part in getattr(self, kind)]
+            return [self.prices] if self.prices else []
+        parts: Sequence[Part] = getattr(self, kind)
+        return parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,11 +184,19 @@ def _places(root: AnyRoot) -> Iterator[tuple[str, str, str]]:
 
 
 def _found(root: AnyRoot, parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {kind: tuple(parts[name] for name in getattr(root, kind).values()) for kind in root.kinds}
+    return {kind: tuple(map(parts.__getitem__, getattr(root, kind).values())) for kind in root.kinds}
 
 
-def id_of(part: Part) -> str:
-    """What a part is called in its content."""
-    if isinstance(part, Rule | Provider | Budget | Webhook):
-        return part.id
-    return part.name if isinstance(part, Model) else _ALL
+def ids_of(kind: str, parts: Sequence[Part]) -> Iterator[str]:
+    """The id of each part, by which its content names it."""
+    return map(_IDS[kind], parts)
+
+
+def unshared[T](before: Sequence[T], after: Sequence[T]) -> tuple[list[T], list[T]]:
+    """The things, such as parts, that only `before` has, and those that only `after` has, in order.
+
+    Objects are compared by identity. No function is called per object: a tenant has thousands of rules.
+    """
+    old, new = dict(zip(map(id, before), before, strict=True)), dict(zip(map(id, after), after, strict=True))
+    gone, come = old.keys() - new.keys(), new.keys() - old.keys()
+    return [one for key, one in old.items() if key in gone], [one for key, one in new.items() if key in come]

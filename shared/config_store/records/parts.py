@@ -8,7 +8,7 @@ import hmac
 import threading
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from shared.config_store.records.contents import (
     Part,
     PlatformRoot,
     Root,
-    id_of,
+    ids_of,
 )
 
 _ROOT = "root"
@@ -78,7 +78,7 @@ class PartNames:
         if not self.fits(name, owner, kind, text):
             raise ValueError(f"the part {part_id} of its {kind} is not the one that was stored.")
         part: Part = decode(KINDS[kind], text)
-        if id_of(part) != part_id:
+        if [*ids_of(kind, [part])] != [part_id]:
             raise ValueError(f"the part {part_id} of its {kind} has another id.")
         return part
 
@@ -95,11 +95,12 @@ class Held[C: Content]:
     root: AnyRoot
     content: C
 
-    def parts(self) -> Iterator[tuple[str, Part]]:
-        """The name of each part, and the part."""
+    def parts(self) -> dict[str, Part]:
+        """The parts by their names."""
+        found: dict[str, Part] = {}
         for kind in self.root.kinds:
-            parts = (part for _, part in self.content.parts(kind))
-            yield from zip(getattr(self.root, kind).values(), parts, strict=False)
+            found.update(zip(getattr(self.root, kind).values(), self.content.parts(kind), strict=False))
+        return found
 
 
 class HeldContents:
@@ -176,35 +177,40 @@ def split[C: Content](names: PartNames, writing: Writing[C], before: Held[C] | N
     """
     content = writing.content
     kind_of_root: Any = Root if isinstance(content, Document) else PlatformRoot
-    known = dict(before.parts()) if before else {}
-    named = {id(part): name for name, part in known.items()}
+    known = before.parts() if before else {}
+    old = tuple(known)
+    named = dict(zip(map(id, known.values()), old, strict=True))
     new: dict[str, str] = {}
-    places: dict[str, dict[str, str]] = {kind: {} for kind in kind_of_root.kinds}
-    for kind, place in places.items():
+
+    def name_of(kind: str, part: Part) -> str:
+        text = encode(part)
+        name = names(writing.owner, kind, text.encode())
+        if name not in known:
+            # As it will be read, whatever the writer had.
+            new[name], known[name] = text, decode(KINDS[kind], text)
+        return name
+
+    places: dict[str, dict[str, str]] = {}
+    for kind in kind_of_root.kinds:
         parts = content.parts(kind)
-        for part_id, part in parts:
-            name = named.get(id(part))
-            if name is None:
-                text = encode(part)
-                name = names(writing.owner, kind, text.encode())
-                if name not in known:
-                    # As it will be read, whatever the writer had.
-                    new[name], known[name] = text, decode(KINDS[kind], text)
-            place[part_id] = name
-        if len(place) != len(parts):
+        # Of many parts few are new, so no function is called for the others.
+        found = map(named.get, map(id, parts))
+        held = [name or name_of(kind, part) for name, part in zip(found, parts, strict=True)]
+        places[kind] = dict(zip(ids_of(kind, parts), held, strict=True))
+        if len(places[kind]) != len(parts):
             raise ValueError(f"Two {kind} of {writing.owner} have the same id.")
     used = {name for place in places.values() for name in place.values()}
     root = kind_of_root(
         **({"document": _bare(content, before)} if isinstance(content, Document) else {}),
         **places,
-        dropped=tuple(name for name in named.values() if name not in used),
+        dropped=tuple(name for name in old if name not in used),
         actor=writing.actor,
         written_at=writing.written_at,
     )
     text = encode(root)
     name = names.root(writing.owner, text.encode())
-    held = Held(version=writing.version, name=name, root=root, content=root.join(known))
-    return Split(held=held, text=text, new=new)
+    as_read = Held(version=writing.version, name=name, root=root, content=root.join(known))
+    return Split(held=as_read, text=text, new=new)
 
 
 def _bare(document: Document, before: Held[Any] | None) -> Document:

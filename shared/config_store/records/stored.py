@@ -85,7 +85,7 @@ class StoredContents:
             return None
         held = self._held.get(owner)
         try:
-            parts = yield from self._parts(owner, root, dict(held.parts()) if held else {})
+            parts = yield from self._parts(owner, root, held.parts() if held else {})
         except ValueError as error:
             raise BadRecord(f"The version {number} of {owner} cannot be read: {error}") from error
         return None if parts is None else root.join(parts)
@@ -161,7 +161,7 @@ class StoredContents:
         """Read and hold a content. None when a part that its root names is not there."""
         before = self._held.get(owner)
         root = self._names.decode_root(owner, name, text, kind_of_root(owner))
-        parts = yield from self._parts(owner, root, dict(before.parts()) if before else {})
+        parts = yield from self._parts(owner, root, before.parts() if before else {})
         if parts is None:
             return None
         return self._put(owner, Held(version=version, name=name, root=root, content=root.join(parts)))

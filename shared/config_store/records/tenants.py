@@ -298,6 +298,11 @@ def parse_state(reply: Any) -> StoreState | None:
     return StoreState.parse(dict(batched(identity, 2)), revision)
 
 
+def root_size(reply: Any) -> int:
+    """The bytes of the root in a reply of ``read.lua``; 0 where it has none."""
+    return len(reply[1][1]) if len(reply) > 1 else 0
+
+
 class StoredTenant(NamedTuple):
     """The reply of ``read.lua`` about a tenant that is there: its record by names, and what stands beside."""
 

@@ -4,12 +4,13 @@ Lists of things with ids are by id, so a pointer stays right when others are add
 A secret is never shown: ``{"set": true}``, with ``changed`` when another one was stored.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
-from shared.config_store.records.contents import Content, Document, PlatformContent
+from shared.config_store.records.contents import Content, Document, PlatformContent, ids_of, unshared
 from shared.core.json_pointer import escape_step, parse_path
 from shared.documents.ai.budget import budget_document
 from shared.documents.ai.model import model_document
@@ -35,15 +36,15 @@ def content_differences(before: Content | None, after: Content | None) -> list[D
     found: list[Difference] = []
     if not platform:
         found += _differences("", _settings(before), _settings(after))
-        found += _items("rules", _by_id(before, "rules"), _by_id(after, "rules"), rule_document)
+        found += _parts("rules", before, after, rule_document)
     for kind, document in (("providers", provider_document), ("models", model_document)):
-        dump: _Dump = partial(document, is_platforms=platform)
-        found += _items(kind, _by_id(before, kind), _by_id(after, kind), dump)
-    found += _items("webhooks", _by_id(before, "webhooks"), _by_id(after, "webhooks"), webhook_document)
+        found += _parts(kind, before, after, partial(document, is_platforms=platform))
+    found += _parts("webhooks", before, after, webhook_document)
     if not platform:
-        found += _items("budgets", _by_id(before, "budgets"), _by_id(after, "budgets"), budget_document)
+        found += _parts("budgets", before, after, budget_document)
     else:
-        found += _items("prices", _by_id(before, "prices"), _by_id(after, "prices"), lambda one: one)
+        old, new = (one.prices if isinstance(one, PlatformContent) else {} for one in (before, after))
+        found += _items("prices", old, new, lambda one: one)
     return found
 
 
@@ -58,14 +59,11 @@ def snapshot_differences(before: Snapshot | None, after: Snapshot | None, now: f
     ]
 
 
-def _by_id(content: Content | None, kind: str) -> Mapping[str, Any]:
-    """The things of a kind by what they are called."""
-    if content is None:
-        return {}
-    if kind == "prices":
-        prices: Mapping[str, Any] = getattr(content, kind)
-        return prices
-    return dict(content.parts(kind))
+def _parts(kind: str, before: Content | None, after: Content | None, dump: _Dump) -> Iterator[Difference]:
+    """The differences of the parts of a kind. Those that are the same objects are not looked at."""
+    parts = unshared(*(one.parts(kind) if one else () for one in (before, after)))
+    old, new = (dict(zip(ids_of(kind, some), some, strict=True)) for some in parts)
+    return _items(kind, old, new, dump)
 
 
 def _settings(content: Any) -> Mapping[str, Any]:
@@ -83,10 +81,10 @@ def _state(snapshot: Snapshot | None) -> Mapping[str, Any]:
 def _items(
     kind: str, before: Mapping[str, Any], after: Mapping[str, Any], dump: _Dump
 ) -> Iterator[Difference]:
-    """The differences of things with ids. Those that are the same objects are not looked at."""
+    """The differences of things by their ids."""
     for one in {**before, **after}:
         old, new = before.get(one), after.get(one)
-        if old is new or old == new:
+        if old == new:
             continue
         path = f"/{kind}/{escape_step(one)}"
         if old is None:
@@ -209,17 +207,31 @@ def summary(differences: Sequence[Difference], names: Mapping[str, str]) -> str:
     return text if len(text) <= MAX_SUMMARY else f"{text[: MAX_SUMMARY - 1]}…"
 
 
-def names_of(*states: Snapshot | Content | None) -> Mapping[str, str]:
-    """The names of the things of some states, for `summary`."""
+# The members whose names a summary shows, and the name.
+_NAMES: Mapping[str, Callable[[Any], str]] = {
+    "rules": attrgetter("path"),
+    "providers": attrgetter("name"),
+    "budgets": attrgetter("name"),
+    "webhooks": attrgetter("name"),
+    "api_keys": attrgetter("name"),
+}
+
+
+def names_of(differences: Iterable[Difference], *states: Snapshot | Content | None) -> Mapping[str, str]:
+    """The names of the things that differ between some states, for `summary`."""
+    changed = {tuple(parse_path(one["path"])[:2]) for one in differences}
     found: dict[str, str] = {}
-    for state in states:
-        if state is None:
-            continue
-        content: Any = Document.of(state) if isinstance(state, Snapshot) else state
-        found |= {f"/rules/{rule.id}": rule.path for rule in getattr(content, "rules", ())}
-        found |= {f"/providers/{provider.id}": provider.name for provider in content.providers}
-        found |= {f"/budgets/{one.id}": one.name for one in getattr(content, "budgets", ())}
-        found |= {f"/webhooks/{webhook.id}": webhook.name for webhook in content.webhooks}
-        if isinstance(state, Snapshot):
-            found |= {f"/api_keys/{key.id}": key.name for key in state.keys}
+    for kind, name_of in _NAMES.items():
+        ids = {one[1] for one in changed if one[0] == kind and len(one) > 1}
+        for state in states if ids else ():
+            things = _things(state, kind)
+            found |= {f"/{kind}/{escape_step(one.id)}": name_of(one) for one in things if one.id in ids}
     return found
+
+
+def _things(state: Snapshot | Content | None, kind: str) -> Sequence[Any]:
+    """The things of a kind with ids; none where a state has no such kind."""
+    if isinstance(state, Snapshot):
+        return state.keys if kind == "api_keys" else _things(Document.of(state), kind)
+    things: Sequence[Any] = getattr(state, kind, ())
+    return things

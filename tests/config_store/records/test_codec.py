@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config_store.records.codec import decode, encode
+from shared.config_store.records.codec import decode, encode, encode_around
 from shared.config_store.records.contents import Document, Root
 from shared.config_store.records.tenants import Version
 from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Stage
@@ -68,6 +68,12 @@ KEYS = st.builds(
 @given(DOCUMENTS.map(lambda document: Version(document, "key:1", 1.5)) | KEYS)
 def test_every_document_and_key_comes_back(record: Version | ApiKey) -> None:
     assert decode(type(record), encode(record)) == record
+
+
+@given(DOCUMENTS)
+def test_document_around_rules_that_are_encoded_alone_comes_back(document: Document) -> None:
+    text = encode_around(document, "rules", map(encode, document.rules))
+    assert decode(Document, text) == document
 
 
 def test_stored_secret_is_distinguished_from_a_setting_of_the_same_form() -> None:

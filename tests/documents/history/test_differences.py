@@ -20,13 +20,18 @@ from shared.documents.history.differences import (
 )
 from shared.documents.rule import rule_document
 from shared.model.budgets import Budget, BudgetScope
-from shared.model.config import ApiKey, PluginConfig, Rule, Scope
+from shared.model.config import ApiKey, PluginConfig, Rule, Scope, Snapshot
 from shared.model.providers import Model, ModelTarget, Provider, ProviderKey
 from shared.model.sealed import Sealed
 from tests.config_store.configurations import a_full_tenant, a_tenant, an_api_key, with_tenant
 
 RULE = Rule("rule_1", "/v1", "https://u.example", headers={"Authorization": Sealed("v1.a")}, updated_at=1.0)
 PROVIDER = Provider("prv_1", "own", "openai", keys=(ProviderKey(id="pk_1", name="k", secret=Sealed("v1.k")),))
+
+
+def summary_of(differences: Sequence[Difference], *states: Snapshot | Content | None) -> str:
+    return summary(differences, names_of(differences, *states))
+
 
 SETTINGS = st.dictionaries(
     st.sampled_from(["a", "b/c", "~"]),
@@ -137,12 +142,10 @@ def test_change_of_a_budget_names_its_members() -> None:
         {"op": "change", "path": "/budgets/bud_1/limit/usd", "before": "250", "after": "300"},
         {"op": "change", "path": "/budgets/bud_1/on_error", "before": "local", "after": "open"},
     ]
-    assert summary(content_differences(was, now), names_of(was, now)) == (
+    assert summary_of(content_differences(was, now), was, now) == (
         "budget monthly changed (scope, limit, on_error)"
     )
-    assert (
-        summary(content_differences(now, replace(now, budgets=())), names_of(now)) == "budget monthly removed"
-    )
+    assert summary_of(content_differences(now, replace(now, budgets=())), now) == "budget monthly removed"
 
 
 @given(DOCUMENTS)
@@ -218,20 +221,20 @@ def test_platforms_differ_in_providers_models_and_prices() -> None:
 def test_summary_says_in_one_line_what_changed(after: dict[str, Any], said: str) -> None:
     was: Content = Document("Acme", "basic", None, {}, (), rules=(RULE,))
     now = replace(was, **after)
-    assert summary(content_differences(was, now), names_of(was, now)) == said
+    assert summary_of(content_differences(was, now), was, now) == said
 
 
 def test_summary_of_a_key_names_it() -> None:
     was = a_tenant("acme")
     revoked = replace(was, keys=(replace(was.keys[0], revoked=True, scopes=(Scope.READ,)),))
-    assert summary(snapshot_differences(was, revoked, 0.0), names_of(was, revoked)) == (
+    assert summary_of(snapshot_differences(was, revoked, 0.0), was, revoked) == (
         "API key acme changed (scopes, status)"
     )
 
 
 def test_summary_of_a_price_names_its_model_as_it_is_written() -> None:
     was, now = (PlatformContent(prices={"openai/m": {"input": price}}) for price in "12")
-    assert summary(content_differences(was, now), names_of(was, now)) == "price openai/m changed (input)"
+    assert summary_of(content_differences(was, now), was, now) == "price openai/m changed (input)"
 
 
 def test_long_summary_is_cut() -> None:
