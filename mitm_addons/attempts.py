@@ -39,11 +39,6 @@ TARGET_RETRIES: Final = Retries(statuses=frozenset(), judges_all=False, decision
 # A whole body has as much time between two pieces as it has without a policy.
 _WHOLE: Final = Hold(commit.MAX_COLLECTED, math.inf)
 
-_STEPS: Final = {
-    commit.Step.HOLD: HeldStep.HOLD,
-    commit.Step.COMMIT: HeldStep.COMMIT,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class PoolAttempts:
@@ -104,10 +99,11 @@ class PoolAttempts:
         if piece and exchange.held is not None:
             exchange.held.append(piece)
         step = commit.Step.AGAIN if piece is None else start.feed(piece) if piece else start.end()
-        if step is not commit.Step.AGAIN:
-            if step is commit.Step.COMMIT:
-                exchange.held = None
-            return _STEPS[step]
+        if step is commit.Step.COMMIT:
+            exchange.held = None
+            return HeldStep.COMMIT
+        if step is commit.Step.HOLD:
+            return HeldStep.HOLD
         outcome = _failed_start(exchange, start, piece)
         again = self._again(exchange, exchange.attempts, outcome)
         return _held(again, outcome) if isinstance(again, bool) else _held_later(again, outcome)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Final
 
 from mitmproxy import http
@@ -50,7 +51,8 @@ class Ledger:
         note: Note = _note_nothing,
     ) -> None:
         self._add, self._release, self._note = add, release, note
-        self._random_bytes = random_bytes
+        # Makes ids of rows: half of one is random, and each row has another number.
+        self._begin, self._numbers = random_bytes(10).hex(), count()
         self._silent = BoundedDict[tuple[str, str], float](_MAX_SILENT)
 
     def add(self, flow: http.HTTPFlow, state: FlowState, ai: AiExchange) -> None:
@@ -71,7 +73,7 @@ class Ledger:
         key, first = admitted.key, state.sent.first
         self._add(
             LedgerRow(
-                id=self._random_bytes(16).hex() if reserved is None else reserved.id,
+                id=f"{self._begin}{next(self._numbers):012x}" if reserved is None else reserved.id,
                 time=state.over_at,
                 request_id=state.request_id,
                 tenant=admitted.gateway.snapshot.tenant.id,
@@ -84,15 +86,15 @@ class Ledger:
                 model_asked=resolution.asked,
                 model=target.model,
                 api=ai.call.api,
-                status=flow.response.status_code if flow.response else 0,
+                status=flow.response.data.status_code if flow.response else 0,
                 stream=state.sent.is_events,
                 usage=usage,
                 cost_nano=ai.cost,
                 rates={} if ai.rates is None else ai.rates.for_call(usage),
                 attempts=ai.attempts.number if ai.attempts else 1,
                 abandoned=ai.abandoned,
-                duration_ms=round(1000 * (state.over - state.started)),
-                first_ms=None if first is None else round(1000 * (first - state.started)),
+                duration_ms=int(1000 * (state.over - state.started) + 0.5),
+                first_ms=None if first is None else int(1000 * (first - state.started) + 0.5),
                 budgets=counted,
                 is_unreserved=reserved is not None and reserved.is_unreserved,
             )

@@ -15,6 +15,7 @@ from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 
 _MAX_ID: Final = 256  # bytes of an upstream's request id
+_ERROR: Final = b'"error"'
 
 
 def read_head(calls: AiCalls, state: FlowState, response: http.Response, limits: str) -> None:
@@ -50,7 +51,12 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
     """Put the body for the client in the place of one that was collected."""
     ai = state.ai
     translated = None if ai is None else ai.translated
-    if ai is not None and translated is None and not response.stream:
+    if (
+        ai is not None
+        and translated is None
+        and not response.stream
+        and _ERROR in (response.data.content or b"")
+    ):
         _expect_secrets(state.call, response)
     if state.call.secrets is not None and not response.stream:
         _remove_secrets(response, state.call.secrets, translated)
@@ -58,9 +64,11 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
         return
     whole = None if response.stream else response.data.content
     body = calls.end_response(ai, whole)
+    if body is whole:
+        return
     if isinstance(body, Rejection):
         state.pending_rejection = state.pending_rejection or body
-    elif body is not None and body is not whole:
+    elif body is not None:
         if translated is not None:
             response.data.status_code = translated.status
             if translated.status >= 400:

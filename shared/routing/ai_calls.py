@@ -168,7 +168,7 @@ class AiCalls:
         if pool is None:
             return self._models(exchange, key, request)
         # What no plugin has seen was read by `resolve`.
-        if request is not exchange.request or not isinstance(exchange.document, dict):
+        if request is not exchange.request or type(exchange.document) is not dict:
             try:
                 take_body(exchange, request)
             except BodyRejected as error:
@@ -264,7 +264,7 @@ class AiCalls:
         """
         if exchange.attempts is None:
             return None
-        now, target = self.clock.monotonic(), exchange.target
+        now, chosen = self.clock.monotonic(), exchange.chosen
         if exchange.translated_call is not None:
             exchange.translated = self.translated(exchange)
         if status >= 400:
@@ -272,9 +272,10 @@ class AiCalls:
             is_ours = status == 401 and not exchange.route.is_clients
             return make_rejection("no_provider_key", headers={SHOULD_RETRY: "false"}) if is_ours else None
         exchange.serve(status, now)
-        if target is None:
+        if chosen is None:
             return None
-        if exchange.unasked and exchange.unasked == target.provider.provider.id:
+        provider = chosen.resolved.provider.provider
+        if exchange.unasked and exchange.unasked == provider.id:
             # It serves the same request unasked. A rejection alone could be the client's doing.
             exchange.route.states.unable.add(exchange.unasked, now)
         if exchange.call.id is not None:
@@ -282,7 +283,7 @@ class AiCalls:
                 self.bindings.remove(exchange.tenant_id, exchange.call.id)
             return None
         if exchange.upstream_api in USAGE_FIELDS:
-            exchange.meter = UsageMeter(exchange.upstream_api, target.provider.provider.kind)
+            exchange.meter = UsageMeter(exchange.upstream_api, provider.kind)
         is_kept = exchange.call.api == exchange.upstream_api == OPENAI_RESPONSES
         if is_kept and is_stored(exchange.document) and self.bindings is not None:
             exchange.ids = ResponseIds(partial(self._bind, exchange, self.bindings))

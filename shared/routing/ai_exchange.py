@@ -63,8 +63,8 @@ class AiExchange(PoolExchange):
         pin: the targets that know what the request names; None: any may serve it.
         deletes: the request deletes the stored response that its path names.
         ids: reads the ids under which the provider stores the response; None: it stores nothing.
-        usage, rates, cost: what was used, at which prices, and the sum in nano-USD. None before the end; the
-            prices and the sum also when they are not known.
+        usage, rates, cost, cost_usd: what was used, at which prices, and the sum in nano-USD and as decimal
+            text. None before the end; the prices and the sum also when they are not known.
         key_id: the API key of the client; empty: none.
         reservation: the holds of budgets; None: no budget counts the request.
         admission: the headers that tell the client how budgets have changed its request.
@@ -94,6 +94,7 @@ class AiExchange(PoolExchange):
     usage: Usage | None = None
     rates: Rates | None = None
     cost: int | None = None
+    cost_usd: str | None = None
     key_id: str = ""
     reservation: Reservation | None = None
     admission: Fields = ()
@@ -218,12 +219,15 @@ class AiExchange(PoolExchange):
         """The body for a target: with its name of the model, and asking for a stream's usage."""
         resolved, document, body = chosen.resolved, self.document, self.body
         if self.form_model is not None:
-            start, end = self.form_model
-            return body[:start] + resolved.model.encode() + body[end:]
+            return body[: self.form_model.start] + resolved.model.encode() + body[self.form_model.end :]
         if self.translations is not None and self.translated_call is not None:
             document, body, _ = self.translations.of(self.translated_call)
-        if not isinstance(document, dict) or self.call.id is not None:
+        if type(document) is not dict or self.call.id is not None:
             return body
+        is_free = self.reservation is None and not document.get("stream")
+        if is_free and document.get("model") == resolved.model:
+            self.asks_usage = False
+            return body  # as it came
         provider = resolved.provider.provider
         body, self.asks_usage = sent_body(
             body,
@@ -326,6 +330,7 @@ class AiExchange(PoolExchange):
         if usage is not None and self._demand is not None and is_complete and not self.abandoned:
             self._learn(self._demand, usage)
         self.usage = self._with_abandoned(usage) if self.abandoned else usage
+        self.cost_usd = None if self.cost is None else usd(self.cost)
 
     def _learn(self, demand: Demand, usage: Usage) -> None:
         """Compare what was expected with what the provider reported."""
@@ -369,11 +374,6 @@ class AiExchange(PoolExchange):
         is_kept = self.call.api == OPENAI_RESPONSES and is_in_background(self.document)
         return is_kept and finish in ("", "queued", "in_progress")
 
-    @property
-    def cost_usd(self) -> str | None:
-        """The cost as decimal text; None if it is not known."""
-        return None if self.cost is None else usd(self.cost)
-
     def _with_abandoned(self, usage: Usage | None) -> Usage:
         """The usage with that of the abandoned calls, whose costs are added to `cost`."""
         costs = sum([call.cost_nano or 0 for call in self.abandoned])
@@ -395,6 +395,6 @@ class AiExchange(PoolExchange):
             found += self.attempt_fields()
         if usage is not None:
             found += ((b"X-Gateway-Usage-Source", usage.source.encode()),)
-            if (cost := self.cost_usd) is not None:
-                found += ((b"X-Gateway-Cost", cost.encode()),)
+            if self.cost_usd is not None:
+                found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
         return found

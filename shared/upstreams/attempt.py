@@ -46,7 +46,8 @@ class PlannedCall:
         """Whether nothing bars the call now."""
         if self.state.breaker.until is not None:
             return False
-        return self.key_state is None or (self.key_state.is_good and now < self._expires)
+        state = self.key_state
+        return state is None or (state.rejected_until is None and not state.cooling and now < self._expires)
 
 
 class Attempt(NamedTuple):

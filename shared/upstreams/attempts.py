@@ -111,8 +111,9 @@ class Attempts:
             raise RuntimeError("No attempt is under way.")
         self._is_served = True
         call.served(now)
-        if planned.key_state is not None:
-            planned.key_state.succeeded(planned.target.model, now, is_trial=self._is_key_trial)
+        key_state = planned.key_state
+        if key_state is not None and (self._is_key_trial or key_state.cooling):
+            key_state.succeeded(planned.target.model, now, is_trial=self._is_key_trial)
             self._is_key_trial = False
         self._note(planned, now, "", status)
 
@@ -270,6 +271,6 @@ class Attempts:
 
     def _note(self, planned: PlannedCall, now: float, why: str, status: int) -> None:
         key, began = planned.key, self._began
-        ms = 0 if now < began else round((now - began) * 1000)
+        ms = 0 if now < began else int((now - began) * 1000 + 0.5)
         key_id = None if key is None else key.id
         self.trace.append(TracedAttempt(planned.target.id, key_id, status, why, ms, began))

@@ -28,7 +28,7 @@ from shared.core.http_tokens import Fields
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.event import Event
-from shared.model.messages import first_value
+from shared.model.messages import LOWER
 from shared.providers.apis.events import DONE
 from shared.providers.calls import (
     ANTHROPIC_COUNT_TOKENS,
@@ -149,10 +149,15 @@ class WholeBody:
         """Judge the response with these headers, which is not a stream. None for an API without JSON."""
         if api not in _JSON_APIS:
             return None
-        text = first_value(fields, "content-length")
-        length = int(text) if text.isdigit() else 0
-        is_plain = not first_value(fields, "content-encoding")
-        return cls(length if length <= MAX_COLLECTED else 0, is_plain=is_plain)
+        length, coding = b"", b""
+        for written, value in fields:  # both at once: this is done for each response
+            name = LOWER[written]
+            if name == "content-length":
+                length = length or value
+            elif name == "content-encoding":
+                coding = coding or value
+        size = int(length) if length.isdigit() else 0
+        return cls(size if size <= MAX_COLLECTED else 0, is_plain=not coding)
 
     def feed(self, piece: bytes) -> Step:
         """Judge one more piece. Call it until it returns something else than HOLD."""

@@ -40,9 +40,8 @@ class PeakEwma:
 
     def arrived(self, call: int, now: float) -> None:
         """Take the time to the first content of a call as a sample."""
-        began = self._waiting.pop(call, None)
-        if began is not None:
-            self._add(now - began, now)
+        if call in self._waiting:
+            self._add(now - self._waiting.pop(call), now)
 
     def failed(self, call: int, now: float, timeout: float) -> None:
         """Take a failed call as one that lasted its whole `timeout`."""

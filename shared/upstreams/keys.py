@@ -41,10 +41,11 @@ class KeyState:
     Attributes:
         name: names it among the states of all workers: another secret in place of the key's is another state.
         rejected_until: when the trials begin of a key that the provider rejected; None: it was not.
+        cooling: by model, when it cools no longer, and the number of doublings; ``""`` is for all models.
         reason: the last failure in a few words; empty before the first.
     """
 
-    __slots__ = ("__weakref__", "_cooling", "_delay", "_trying", "name", "reason", "rejected_until")
+    __slots__ = ("__weakref__", "_delay", "_trying", "cooling", "name", "reason", "rejected_until")
 
     def __init__(self, name: str = "", trial_delay: float = 0.0) -> None:
         """`trial_delay` is how long this worker waits with its trial, in seconds."""
@@ -53,22 +54,22 @@ class KeyState:
         self.reason = ""
         self._delay = trial_delay
         self._trying = False
-        self._cooling: dict[str, tuple[float, int]] = {}  # by model: the end, and the number of doublings
+        self.cooling: dict[str, tuple[float, int]] = {}
 
     def wait(self, model: str, now: float) -> float:
         """The seconds until a call may use the key for `model`; 0 when it may now."""
-        if self.rejected_until is None and not self._cooling:
+        if self.rejected_until is None and not self.cooling:
             return 0.0
         trial = -math.inf if self.rejected_until is None else self.rejected_until + self._delay - now
         if trial <= 0 and self._trying:
             trial = _TRIAL_SECONDS
-        until = max(self._cooling.get(model, _NEVER)[0], self._cooling.get(_EVERY_MODEL, _NEVER)[0])
+        until = max(self.cooling.get(model, _NEVER)[0], self.cooling.get(_EVERY_MODEL, _NEVER)[0])
         return max(trial, until - now, 0.0)
 
     @property
     def is_good(self) -> bool:
         """Whether any call may use the key now, and none of them is a trial."""
-        return self.rejected_until is None and not self._cooling
+        return self.rejected_until is None and not self.cooling
 
     def begin(self) -> bool:
         """Note that a call begins. Returns True when it is the trial of a rejected key."""
@@ -80,8 +81,8 @@ class KeyState:
         """End a call that the provider accepted: the key is good again."""
         if is_trial:
             self.rejected_until, self._trying = None, False
-        if self._cooling and self._cooling.get(model, _NEVER)[0] <= now:
-            self._cooling.pop(model, None)
+        if self.cooling and self.cooling.get(model, _NEVER)[0] <= now:
+            self.cooling.pop(model, None)
 
     def abandoned(self, *, is_trial: bool) -> None:
         """End a call that says nothing about the key."""
@@ -103,7 +104,7 @@ class KeyState:
             return self.cool_until(_EVERY_MODEL, now + QUOTA_SECONDS, now)
         if wait:
             return self.cool_until(model, now + wait, now)
-        until, doublings = self._cooling.get(model, _NEVER)
+        until, doublings = self.cooling.get(model, _NEVER)
         if until > now:
             return None  # of several calls at a time that found the limit, only the first doubles the wait
         return self.cool_until(model, now + min(2.0**doublings, MAX_BACKOFF_SECONDS), now, doublings + 1)
@@ -116,17 +117,17 @@ class KeyState:
 
     def cool_until(self, model: str, until: float, now: float, doublings: int | None = None) -> float | None:
         """Do not use the key for `model` until then; empty: for any. Returns that time if it is news."""
-        if model not in self._cooling and len(self._cooling) >= _MAX_MODELS:
+        if model not in self.cooling and len(self.cooling) >= _MAX_MODELS:
             self._forget(now)
-        known, before = self._cooling.get(model, _NEVER)
-        self._cooling[model] = max(known, until), before if doublings is None else min(doublings, 6)
+        known, before = self.cooling.get(model, _NEVER)
+        self.cooling[model] = max(known, until), before if doublings is None else min(doublings, 6)
         return until if until >= known + _SAME_SECONDS else None
 
     def _forget(self, now: float) -> None:
         """Make room for one model: drop those that no longer cool, else the one that was kept for longest."""
-        over = [model for model, (until, _) in self._cooling.items() if until <= now]
-        for model in over or [next(iter(self._cooling))]:
-            del self._cooling[model]
+        over = [model for model, (until, _) in self.cooling.items() if until <= now]
+        for model in over or [next(iter(self.cooling))]:
+            del self.cooling[model]
 
 
 _NEVER = (-math.inf, 0)

@@ -73,18 +73,22 @@ class Usage:
 UNITS: Final = tuple(one.name for one in fields(Usage) if one.name != "source")
 
 
+#: The length of a day in UTC, in seconds since the Unix epoch.
+DAY_SECONDS: Final = 86_400
+
+
 def day_of(time: float) -> str:
     """The day in UTC of a time in seconds since the Unix epoch.
 
     >>> day_of(1_796_126_400)
     '2026-12-01'
     """
-    return _day(int(time // 86_400))
+    return _day(int(time // DAY_SECONDS))
 
 
 @lru_cache(512)
 def _day(number: int) -> str:
-    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(number * DAY_SECONDS, UTC).strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

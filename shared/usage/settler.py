@@ -23,7 +23,7 @@ from shared.usage.aggregates import COUNTERS, Combination, CombinationCap, Total
 from shared.usage.keys import batch_key, ledger_key, sums_keys
 from shared.usage.ledger_bound import LedgerBound
 from shared.usage.pending import PendingBatches
-from shared.usage.row import LedgerRow
+from shared.usage.row import DAY_SECONDS, LedgerRow
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +81,9 @@ class _Batch:
     def leases(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield the name of the budget, the lease, the amount, and 1 if it counts without a lease."""
         for row in self.rows:
-            for name, amount in row.budgets.items():
-                yield name, row.id, amount, int(row.is_unreserved)
+            if row.budgets:
+                for name, amount in row.budgets.items():
+                    yield name, row.id, amount, int(row.is_unreserved)
         for released in self.released:
             for name in released.budgets:
                 yield name, released.lease, 0, 0
@@ -154,11 +155,13 @@ class Settler:
 
     def add(self, row: LedgerRow) -> None:
         """Take a row; it is written within a moment."""
-        if len(self._waiting) >= MAX_WAITING:
+        size = len(self._waiting)
+        if size >= MAX_WAITING:
             self.dropped += 1
             return
         self._waiting.append(row)
-        self._came.set()
+        if not size:  # else it is set, or `run` is about to write
+            self._came.set()
 
     def release(self, tenant_id: str, lease: str, budgets: Sequence[str]) -> None:
         """Settle with nothing what a request without a row reserved; `budgets` are names as in its row."""
@@ -261,18 +264,22 @@ class Settler:
         await self.connection.close()
 
     def _new_batches(self) -> list[_Batch]:
-        rows: dict[tuple[str, str], list[LedgerRow]] = {}
-        while self._waiting:
-            row = self._waiting.popleft()
-            rows.setdefault((row.tenant, row.day), []).append(row)
+        alike: dict[tuple[str, int], list[LedgerRow]] = {}
+        for row in self._waiting:
+            name = row.tenant, int(row.time // DAY_SECONDS)
+            if name in alike:
+                alike[name].append(row)
+            else:
+                alike[name] = [row]
+        self._waiting.clear()
         released: dict[str, list[_Release]] = {}
         while self._released:
             tenant_id, one = self._released.popleft()
             released.setdefault(tenant_id, []).append(one)
         return [
             *(
-                self._batch(tenant, day, some)
-                for (tenant, day), all_rows in rows.items()
+                self._batch(tenant, all_rows[0].day, some)
+                for (tenant, _), all_rows in alike.items()
                 for some in batched(all_rows, _MAX_BATCH)
             ),
             *(
@@ -289,12 +296,16 @@ class Settler:
         return _Batch(id=self.random_id(), tenant=tenant, day=day, rows=rows, sums=sums, released=released)
 
     def _sums(self, tenant: str, day: str, rows: Sequence[LedgerRow]) -> Mapping[Combination, Totals]:
-        alike: dict[Combination, list[LedgerRow]] = {}
+        alike: dict[tuple[str, ...], list[LedgerRow]] = {}
         for row in rows:
-            alike.setdefault(Combination.of(row), []).append(row)
+            name = row.key, row.user, row.rule, row.provider, row.model
+            if name in alike:
+                alike[name].append(row)
+            else:
+                alike[name] = [row]
         sums: dict[Combination, Totals] = {}
-        for name, some in alike.items():
-            add_to(sums, self._cap.apply(tenant, day, name), Totals.of(*some))
+        for some in alike.values():
+            add_to(sums, self._cap.apply(tenant, day, Combination.of(some[0])), Totals.of(*some))
         return sums
 
     async def _write(self, batch: _Batch) -> None:
@@ -308,7 +319,8 @@ class Settler:
             keys += budget_keys(budget_key(batch.tenant, budget))
         counts = [len(COUNTERS), len(batch.rows), len(leases) // 4]
         arguments: list[str | int] = [batch.known_ms, _SUMS_SECONDS, *counts]
-        arguments += [*(row.encoded() for row in batch.rows), *leases]
+        arguments += [row.encoded() for row in batch.rows]
+        arguments += leases
         for name, totals in batch.sums.items():
             arguments += [name.field, *totals.numbers]
         size, *used = await self.connection.run(SETTLE, keys, arguments)

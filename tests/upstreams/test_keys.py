@@ -179,7 +179,7 @@ def test_state_of_models_that_clients_invent_stays_small() -> None:
     assert state.wait("invented 499", 0.0) == 1000.0
     assert state.wait("invented 0", 0.0) == 0
     state.cool_until("after they cooled", 3000.0, 2000.0)
-    assert len(state._cooling) == 1
+    assert len(state.cooling) == 1
 
 
 #: Seconds that floating point adds exactly.

@@ -11,7 +11,6 @@ from shared.bodies.text.whole_body import MAX_PARTS
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.model.messages import Headers, Request
-from shared.providers.apis.text_fields import model_in
 from shared.routing.ai_exchange import AiExchange
 
 _MODEL_PART: Final = b'\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
@@ -31,7 +30,8 @@ def read_model(exchange: AiExchange, request: Request) -> str:
             return field.content.decode()
         document = document_with_model(request)
     exchange.document, exchange.body = document, request.body or b""
-    return model_in(document)
+    name = document["model"] if type(document) is dict and "model" in document else None
+    return name if type(name) is str else ""
 
 
 def _decoded(request: Request) -> Request:
