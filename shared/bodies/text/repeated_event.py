@@ -12,6 +12,11 @@ from shared.model.event import Event
 from shared.providers.apis.events import OTHER
 from shared.providers.apis.text_fields import SPECIAL_NAMES
 
+# Members with text that decides nothing about others: a name of a file tells how its content is read.
+_NAMES: Final = (
+    frozenset({"content", "text", "delta", "response", "refusal", "reasoning", "reasoning_content"})
+    | {"thinking", "arguments", "partial_json", "transcript"}
+) - SPECIAL_NAMES
 # A text that stands for all that are written as they are read.
 _PROBE: Final = "any text"
 
@@ -75,4 +80,4 @@ def _only_piece(read: EventText) -> Piece | None:
     if len(read.pieces) != 1 or read.texts or read.ended or read.kind == OTHER:
         return None
     piece = read.pieces[0]
-    return None if piece.part.key in SPECIAL_NAMES else piece
+    return piece if piece.part.key in _NAMES else None

@@ -117,6 +117,7 @@ def test_only_the_text_may_differ_and_only_without_escapes() -> None:
         '{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}',
         '{"choices":[{"delta":{"role":"a b"}}]}',
         '{"type":"a b"}',
+        '{"candidates":[{"content":{"parts":[{"inlineData":{"filename":"a.b","data":"c2VjcmV0"}}]}}]}',
         r'{"choices":[{"delta":{"content":"\u0061"}}]}',
         "[DONE]",
         "a",
