@@ -1,12 +1,14 @@
 """What a plan changes, thing by thing, with places in the file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from shared.core.errors import Problem
 from shared.core.json_pointer import escape_step, parse_path
 from shared.documents.fields import READ_ONLY
 from shared.documents.file.normal import NormalForm
+from shared.documents.file.parse import MOVED
 from shared.documents.history.differences import Difference
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
@@ -22,6 +24,7 @@ COMPARED: Final = 200
 _OPS: Final = {"add": "create", "remove": "delete", "change": "update"}
 
 type PlanChange = dict[str, Any]
+type _Compared = tuple[str, Sequence[Any], Sequence[Any], Callable[[Any], Mapping[str, Any]]]
 
 
 def names_by_id(*states: Snapshot | PlatformDocument | None) -> Mapping[str, str]:
@@ -85,20 +88,11 @@ def summary_of(changes: Iterable[PlanChange]) -> dict[str, int]:
     return counts
 
 
-def renamed(before: Snapshot | None, after: Snapshot | None, form: NormalForm, at: str) -> Iterator[Problem]:
-    """A warning for each new thing of a tenant that is like one that goes: a name is what identifies it."""
-    if before is None or after is None:
-        return
-    pairs: tuple[tuple[str, Any, Any, Callable[[Any], Mapping[str, Any]]], ...] = (
-        ("rules", before.rules, after.rules, form.rule),
-        ("providers", before.tenant.providers, after.tenant.providers, form.provider),
-        ("models", before.tenant.models, after.tenant.models, form.model),
-        (
-            *("budgets", before.tenant.budgets, after.tenant.budgets),
-            lambda one: form.budget(one, after),
-        ),
-    )
-    for kind, old, new, shown in pairs:
+def renamed[Owner: (Snapshot, PlatformDocument)](
+    before: Owner, after: Owner, form: NormalForm, at: str
+) -> Iterator[Problem]:
+    """A warning for each new thing of an owner that is like one that goes: a name is what identifies it."""
+    for kind, old, new, shown in _compared(before, after, form):
         stored, wanted = {one.id for one in old}, {one.id for one in new}
         gone = [one for one in old if one.id not in wanted]
         made = [one for one in new if one.id not in stored] if gone else []
@@ -107,8 +101,25 @@ def renamed(before: Snapshot | None, after: Snapshot | None, form: NormalForm, a
             own = shown(one)
             likeness, name = max((_likeness(other, own), name) for name, other in known.items())
             if likeness >= _ALIKE:
-                detail = f"Renamed? It is like {name}, which is deleted: its id, secrets and usage end."
-                yield Problem(f"{at}/{kind}/{escape_step(one.name)}", detail)
+                detail = f"Renamed? It is like {name}, which is deleted"
+                if kind != "models":  # which have no id
+                    line = f"{MOVED}: {{{kind}: {{{name}: {one.name}}}}}"
+                    detail += f" with its id, secrets and usage. {line} keeps them"
+                yield Problem(f"{at}/{kind}/{escape_step(one.name)}", f"{detail}.")
+
+
+def _compared(before: Any, after: Any, form: NormalForm) -> Iterator[_Compared]:
+    """The sections of an owner that are compared."""
+    if isinstance(before, PlatformDocument):
+        provider, model = partial(form.provider, is_platforms=True), partial(form.model, is_platforms=True)
+        yield "providers", before.providers, after.providers, provider
+        yield "models", before.models, after.models, model
+        return
+    old, new = before.tenant, after.tenant
+    yield "rules", before.rules, after.rules, form.rule
+    yield "providers", old.providers, new.providers, form.provider
+    yield "models", old.models, new.models, form.model
+    yield "budgets", old.budgets, new.budgets, partial(form.budget, snapshot=after)
 
 
 def _likeness(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

@@ -7,9 +7,16 @@ from typing import Any, NamedTuple
 
 from admin_app.auth.access import caller
 from admin_app.changes.file.changes import PlanChange, named, names_by_id, plan_changes, renamed
+from admin_app.changes.file.moved import check_moved
 from admin_app.changes.file.request import Request, check_own
 from admin_app.changes.file.stored import StoredOwners
-from admin_app.changes.file.wanted import last_use, platform_wanted, tenant_wanted, with_file_keys
+from admin_app.changes.file.wanted import (
+    last_use,
+    name_of,
+    platform_wanted,
+    tenant_wanted,
+    with_file_keys,
+)
 from admin_app.changes.platform import forget_platform, judge_by
 from admin_app.changes.whole.document import (
     Problems,
@@ -118,9 +125,10 @@ def _check_size(count: int) -> None:
 def _remarks(plan: Plan, file: FileDocument, stored: StoredOwners, request: Request) -> Iterator[Problem]:
     """Warnings about what the file does not name."""
     form = NormalForm(services().catalogue)
-    for step in plan.tenants:
-        yield from renamed(step.before, step.after, form, f"/document{step.at}")
-        if step.after is None:
+    for step in plan.steps:
+        if step.before is not None and step.after is not None:
+            yield from renamed(step.before, step.after, form, f"/document{step.at}")
+        elif step.before is not None:
             yield from _in_use(step.before)
     is_partial = request.tenants is not None or file.tenants is None or not caller().is_platform
     if not request.prune or stored.is_complete or is_partial:
@@ -145,6 +153,8 @@ def _plan_platform(
     if file.platform is None:
         return
     before, now = stored.platform, services().clock.now()
+    with problems.below("/document/platform"):
+        plan.warnings += _below("/document/platform", check_moved(file.platform.moved, before))
     wanted = platform_wanted(
         file.platform,
         before,
@@ -172,6 +182,8 @@ def _plan_tenant(
 ) -> None:
     before, now, at = stored.tenants.get(subdomain), services().clock.now(), f"/tenants/{subdomain}"
     basis = before or Snapshot(Tenant(stored.ids[subdomain], "", "", created_at=now))
+    with problems.below(f"/document{at}"):
+        plan.warnings += _below(f"/document{at}", check_moved(file.moved, basis))
     keys = with_file_keys(basis, file, prune=request.prune, prune_used=request.prune_keys, now=now)
     basis = keys.snapshot
     wanted = tenant_wanted(file, basis, subdomain, prune=request.prune, now=now)
@@ -228,7 +240,7 @@ def _delete_tenants(plan: Plan, stored: StoredOwners, subdomains: Iterable[str])
 def _in_file(wanted: Any, at: str) -> Iterator[None]:
     """Give problems of an owner their places in the file."""
     names = {
-        f"/{kind}/{part_id}": f"/{kind}/{escape_step(part.basis.name)}"
+        f"/{kind}/{part_id}": f"/{kind}/{escape_step(name_of(part))}"
         for kind in ("rules", "providers", "budgets", "webhooks")
         for part_id, part in getattr(wanted, kind).items()
     }
@@ -243,6 +255,10 @@ def _in_file(wanted: Any, at: str) -> Iterator[None]:
     except ApiError as error:
         problems = moved(error.problems) or [Problem(at, error.detail)]
         raise ApiError(error.code, error.detail, problems, status=error.status) from None
+
+
+def _below(at: str, found: Iterable[Problem]) -> Warnings:
+    return problem_documents(replace(one, pointer=at + one.pointer) for one in found)
 
 
 def _moved(warnings: Warnings, names: Mapping[str, str], at: str) -> Warnings:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from admin_app.auth.access import caller
 from admin_app.auth.field_access import PROVIDER_FIELDS, RULE_FIELDS, TENANT_FIELDS, may_change, own_kind
+from admin_app.changes.file.moved import with_moved_keys
 from admin_app.changes.file.secrets import (
     provider_with_stored,
     rule_with_stored,
@@ -45,8 +46,8 @@ def tenant_wanted(file: FileOwner, before: Snapshot, subdomain: str, *, prune: b
 
     tenant = before.tenant
     rules = [
-        _part(entry, stored, RULE_FIELDS, lambda sent, one: rule_with_stored(sent, one, tenant.id))
-        for entry, stored in _paired(file.rules, before.rules, rule, prune)
+        _part(pair, RULE_FIELDS, lambda sent, one: rule_with_stored(sent, one, tenant.id))
+        for pair in _paired("rules", file, before.rules, rule, prune)
     ]
     owned = _owned(file, tenant, tenant.id, prune=prune, now=now)
     fields = _tenant(file.tenant, before, subdomain)
@@ -54,17 +55,17 @@ def tenant_wanted(file: FileOwner, before: Snapshot, subdomain: str, *, prune: b
         owned,
         tenant=fields,
         rules={part.basis.id: part for part in rules},
-        budgets=_budgets(file, before, [part.basis for part in rules], prune=prune, now=now),
+        budgets=_budgets(file, before, rules, prune=prune, now=now),
     )
 
 
 def _budgets(
-    file: FileOwner, before: Snapshot, rules: Iterable[Rule], *, prune: bool, now: float
+    file: FileOwner, before: Snapshot, rules: Iterable[Part[Rule]], *, prune: bool, now: float
 ) -> Mapping[str, Part[Budget]]:
     """The budgets of a tenant. Those of the platform stay, if the caller is the tenant."""
     ids = {
         "key": {key.name: key.line for key in file_keys(before.keys)},
-        "rule": {rule.name: rule.id for rule in rules},
+        "rule": {name_of(part): part.basis.id for part in rules},
     }
 
     def budget(name: str, sent: Mapping[str, Any]) -> Budget:
@@ -81,8 +82,9 @@ def _budgets(
 
     stored = before.tenant.budgets
     kept = {one.name for one in stored if not may_change(one)}
-    section = {**dict.fromkeys(kept, _STORED), **(file.budgets or {})} if prune else file.budgets
-    parts = [_part(entry, one, (), with_ids) for entry, one in _paired(section, stored, budget, prune)]
+    if prune:
+        file = replace(file, budgets={**dict.fromkeys(kept, _STORED), **(file.budgets or {})})
+    parts = [_part(pair, (), with_ids) for pair in _paired("budgets", file, stored, budget, prune)]
     return {part.basis.id: part for part in parts}
 
 
@@ -93,7 +95,7 @@ def platform_wanted(
     owned = _owned(file, before, PLATFORM, prune=prune, now=now)
     prices = {**({} if prune else before.prices), **(file.prices or {})}
     providers = {
-        provider_id: part._replace(sent=_shared(part.sent, f"/platform/providers/{part.basis.name}", find))
+        provider_id: part._replace(sent=_shared(part.sent, f"/platform/providers/{name_of(part)}", find))
         for provider_id, part in owned.providers.items()
     }
     models = {
@@ -114,19 +116,20 @@ def _owned(
     def webhook(name: str, _: Mapping[str, Any]) -> Webhook:
         return Webhook(id=new_id("hook"), name=name, url="", created_at=now)
 
+    def model(name: str, _: Mapping[str, Any]) -> Model:
+        return Model(name, (), created_at=now)
+
     parts = [
-        _part(entry, stored, PROVIDER_FIELDS, lambda sent, one: provider_with_stored(sent, one, owner))
-        for entry, stored in _paired(file.providers, before.providers, provider, prune)
+        _part(pair, PROVIDER_FIELDS, lambda sent, one: provider_with_stored(sent, one, owner))
+        for pair in _paired("providers", file, before.providers, provider, prune)
     ]
     made = [
-        _part(entry, stored, (), lambda sent, _: dict(sent))
-        for entry, stored in _paired(
-            file.models, before.models, lambda name, _: Model(name, (), created_at=now), prune
-        )
+        _part(pair, (), lambda sent, _: dict(sent))
+        for pair in _paired("models", file, before.models, model, prune)
     ]
     hooks = [
-        _part(entry, stored, (), lambda sent, one: webhook_with_stored(sent, one, owner))
-        for entry, stored in _paired(file.webhooks, before.webhooks, webhook, prune)
+        _part(pair, (), lambda sent, one: webhook_with_stored(sent, one, owner))
+        for pair in _paired("webhooks", file, before.webhooks, webhook, prune)
     ]
     return Wanted(
         providers={part.basis.id: part for part in parts},
@@ -135,35 +138,49 @@ def _owned(
     )
 
 
+class _Pair[Item](NamedTuple):
+    """A thing that there will be: its name, its entry, and the stored thing or a new one."""
+
+    name: str
+    entry: Entry | None
+    basis: Item
+
+
 def _paired[Item: (Rule, Provider, Model, Budget, Webhook)](
-    section: Mapping[str, Entry] | None,
+    kind: str,
+    file: FileOwner,
     stored: Iterable[Item],
     make: Callable[[str, Mapping[str, Any]], Item],
     prune: bool,
-) -> list[tuple[Entry | None, Item]]:
-    """The things that there will be, each with its entry: the stored ones first, then the new ones."""
-    entries = section or {}
-    known = {one.name: one for one in stored}
-    found: list[tuple[Entry | None, Item]] = []
-    for name, one in known.items():
-        if name in entries or not prune:
-            found.append((entries.get(name), one))
+) -> list[_Pair[Item]]:
+    """The things of a section that there will be: the stored ones first, then the new ones."""
+    entries: Mapping[str, Entry] = getattr(file, kind) or {}
+    moved = file.moved.get(kind, EMPTY)
+    known = {moved.get(one.name, one.name): one for one in stored}
+    found = [
+        _Pair(name, entries.get(name), one) for name, one in known.items() if name in entries or not prune
+    ]
     for name, entry in entries.items():
         if name not in known:
-            found.append((entry, make(name, entry.sent or {})))
+            found.append(_Pair(name, entry, make(name, entry.sent or {})))
     return found
 
 
+def name_of[Item: (Rule, Provider, Model, Budget, Webhook)](part: Part[Item]) -> str:
+    """The name that a thing will have."""
+    return str(part.sent.get("name", part.basis.name))
+
+
 def _part[Item: (Rule, Provider, Model, Budget, Webhook)](
-    entry: Entry | None,
-    basis: Item,
+    pair: _Pair[Item],
     platforms: Iterable[str],
     with_stored: Callable[[Mapping[str, Any], Item], dict[str, Any]],
 ) -> Part[Item]:
     """The part of an entry. Without one, or if it is stored so, nothing is sent."""
+    name, entry, basis = pair
     if entry is None or entry.sent is None:
         return Part({}, basis)
-    return Part({**with_stored(_writable(entry, platforms), basis), "name": basis.name}, basis)
+    return Part({**with_stored(_writable(entry, platforms), basis), "name": name}, basis)
 
 
 def _tenant(entry: Entry, before: Snapshot, subdomain: str) -> Mapping[str, Any]:
@@ -212,8 +229,8 @@ def with_file_keys(
     section = file.api_keys
     if section is None:
         return Keys(before)
-    after, created, problems, warnings = before, [], [], []
-    known = {key.name: key for key in file_keys(before.keys)}
+    after, created, problems, warnings = with_moved_keys(before, file.moved), [], [], []
+    known = {key.name: key for key in file_keys(after.keys)}
     for name, entry in section.items():
         if entry.sent is None:
             continue

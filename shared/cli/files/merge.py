@@ -10,7 +10,7 @@ from shared.cli.failures import Failure
 from shared.cli.files.yaml_text import Fault, Place, place_of, read_text
 from shared.core.json_pointer import Path as Steps
 from shared.core.json_pointer import parse_path
-from shared.documents.file.parse import FORMAT, PLATFORM_SECTIONS, TENANT_SECTIONS
+from shared.documents.file.parse import FORMAT, MOVED, PLATFORM_SECTIONS, TENANT_SECTIONS
 
 #: The most bytes of all files together; the admin API takes no more.
 MAX_BYTES: Final = 32_000_000
@@ -78,9 +78,11 @@ def _is_merged(steps: Steps) -> bool:
         case ("platform",) | ("tenants",) | ("tenants", _):
             return True
         case ("platform", section):
-            return section in (*PLATFORM_SECTIONS, "prices")
+            return section in (*PLATFORM_SECTIONS, "prices", MOVED)
         case ("tenants", _, section):
-            return section in TENANT_SECTIONS
+            return section in (*TENANT_SECTIONS, MOVED)
+        case ("platform", section, _) | ("tenants", _, section, _):
+            return section == MOVED
     return False
 
 

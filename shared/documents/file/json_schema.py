@@ -1,13 +1,22 @@
 """The JSON Schema of a file, for editors. It is made of the schemas that read a file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from marshmallow import Schema
 
 from shared.documents.ai.provider_model import PlatformPrices
 from shared.documents.fields import SET
-from shared.documents.file.parse import FORMAT, PLATFORM_SECTIONS, TENANT, TENANT_SECTIONS, VERSION
+from shared.documents.file.parse import (
+    FORMAT,
+    MOVED,
+    PLATFORM_MOVED,
+    PLATFORM_SECTIONS,
+    TENANT,
+    TENANT_MOVED,
+    TENANT_SECTIONS,
+    VERSION,
+)
 from shared.documents.plugin_config import MAX_ENTRIES, PluginConfigInput, RequiredPluginInput
 from shared.pipeline.plugin import Plugin
 from shared.plugin_tools.json_schema import json_schema
@@ -25,8 +34,10 @@ def file_schema(catalogue: Mapping[str, type[Plugin]]) -> Json:
     tenant = _object(TENANT)
     tenant["properties"][_REQUIRED] = _required(catalogue)
     tenant["properties"] |= {kind: _map(_ref(f"tenant_{kind}")) for kind in TENANT_SECTIONS}
+    tenant["properties"][MOVED] = _moved(TENANT_MOVED)
     prices = _object(PlatformPrices())["properties"]
     platform = {kind: _map(_ref(f"platform_{kind}")) for kind in PLATFORM_SECTIONS} | prices
+    platform[MOVED] = _moved(PLATFORM_MOVED)
     members = {FORMAT: {"const": VERSION}, "platform": _ref("platform"), "tenants": _map(_ref("tenant"))}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -84,6 +95,13 @@ def _settings(kind: type[Plugin]) -> Json:
         secret = document["properties"][name]
         secret["additionalProperties"] = {"anyOf": [secret.get("additionalProperties", True), _KEEP]}
     return document
+
+
+def _moved(kinds: Iterable[str]) -> Json:
+    """The other names of stored things."""
+    names = {kind: _map({"type": "string", "description": "The new name."}) for kind in kinds}
+    description = "Stored things that get other names, and keep their ids: by section, old: new."
+    return {**_closed(names), "type": ["object", "null"], "description": description}
 
 
 def _map(items: Json) -> Json:

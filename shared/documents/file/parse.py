@@ -1,7 +1,7 @@
 """Reads the document of a file: every problem at once, each with its place as a JSON pointer."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -55,6 +55,10 @@ PLATFORM_SECTIONS: Final[Mapping[str, Schema]] = {
     "webhooks": PlatformWebhookEntry(),
 }
 TENANT: Final = TenantEntry()
+#: The member that gives stored things other names, and the sections of which it may do so.
+MOVED: Final = "moved"
+TENANT_MOVED: Final = ("rules", "providers", "budgets", "webhooks", "api_keys")
+PLATFORM_MOVED: Final = ("providers", "webhooks")
 _PRICES = PlatformPrices()
 _SUBDOMAIN = TenantInput().fields["subdomain"]
 _MAP = "Must be an object."
@@ -81,6 +85,7 @@ class FileOwner:
         tenant: the fields of a tenant; empty for the platform.
         rules, providers, models, budgets, webhooks, api_keys: the entries by their names.
         prices: those of the platform.
+        moved: by section, the names that stored things have, with those that they get.
     """
 
     tenant: Entry = _NO_ENTRY
@@ -91,6 +96,7 @@ class FileOwner:
     webhooks: Mapping[str, Entry] | None = None
     api_keys: Mapping[str, Entry] | None = None
     prices: Mapping[str, Mapping[str, str]] | None = None
+    moved: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class FileDocument(NamedTuple):
@@ -138,19 +144,21 @@ class _Reader:
 
     def _platform(self, written: object, stored: Mapping[str, Any]) -> FileOwner:
         at = "/platform"
-        members = self._members(written, at, (*PLATFORM_SECTIONS, "prices"))
+        members = self._members(written, at, (*PLATFORM_SECTIONS, "prices", MOVED))
         owner = FileOwner(**self._sections(members, at, PLATFORM_SECTIONS, stored))
+        owner = replace(owner, moved=self._moved(members.get(MOVED), at, PLATFORM_MOVED, owner))
         if "prices" not in members:
             return owner
         loaded = self._load(_PRICES, {"prices": members["prices"] or {}}, at)
         return replace(owner, prices=loaded.get("prices", {}))
 
     def _tenant(self, written: object, at: str, stored: Mapping[str, Any]) -> FileOwner:
-        members = self._members(written, at, (*TENANT.fields, *TENANT_SECTIONS))
+        members = self._members(written, at, (*TENANT.fields, *TENANT_SECTIONS, MOVED))
         own = {name: value for name, value in members.items() if name in TENANT.fields}
         is_stored = bool(stored) and own == {name: stored[name] for name in TENANT.fields if name in stored}
         entry = Entry(own, None if is_stored else self._load(TENANT, own, at))
-        return FileOwner(tenant=entry, **self._sections(members, at, TENANT_SECTIONS, stored))
+        owner = FileOwner(tenant=entry, **self._sections(members, at, TENANT_SECTIONS, stored))
+        return replace(owner, moved=self._moved(members.get(MOVED), at, TENANT_MOVED, owner))
 
     def _sections(
         self,
@@ -168,6 +176,43 @@ class _Reader:
             for kind, schema in sections.items()
             if kind in members
         }
+
+    def _moved(
+        self, written: object, at: str, kinds: Iterable[str], owner: FileOwner
+    ) -> Mapping[str, Mapping[str, str]]:
+        """The other names of things, by sections. Each thing is in the file by its new name only."""
+        at = f"{at}/{MOVED}"
+        return {
+            kind: self._named(
+                *(one, f"{at}/{kind}", _NAMES[kind].deserialize),
+                partial(self._new_name, kind, getattr(owner, kind) or EMPTY, {}),
+            )
+            for kind, one in self._members(written, at, kinds).items()
+        }
+
+    def _new_name(
+        self,
+        kind: str,
+        section: Mapping[str, Entry],
+        taken: dict[str, str],
+        old: str,
+        written: object,
+        at: str,
+    ) -> str:
+        """The new name of the thing `old`. `taken` has the old names by the new ones until now."""
+        try:
+            new = str(_NAMES[kind].deserialize(written))
+        except ValidationError as error:
+            self._add(*problems_of(error.messages, at))
+            return old
+        if old in section:
+            self._add(Problem(at, f"{kind} has {old}, too. Remove it there, or this line."))
+        elif new not in section:
+            self._add(Problem(at, f"{kind} has no {new}. Add it there, or correct the new name."))
+        elif new in taken:
+            self._add(Problem(at, f"{taken[new]} gets the name {new}, too. Remove one of them."))
+        taken[new] = old
+        return new
 
     def _entry(self, schema: Schema, stored: Mapping[str, Any], name: str, written: object, at: str) -> Entry:
         own = EMPTY if written is None else written

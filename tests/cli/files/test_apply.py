@@ -136,6 +136,20 @@ def test_thing_under_another_name_is_told_as_probably_renamed(shell: Shell, file
     file.write_text(FILE.replace("other: {", "another: {"))
     warned = shell.run("diff", "-f", file, "--prune").err
     assert "warning: gateway.yaml:13:7: tenants.acme.rules.another: Renamed? It is like other" in warned
+    assert "moved: {rules: {other: another}} keeps them." in warned
+
+
+def test_thing_that_is_moved_to_another_name_keeps_its_id(shell: Shell, file: Path, api: Api) -> None:
+    apply(shell, file)
+    ids = [one["id"] for one in shell.run("get", "rules", "-t", "acme", "-o", "json").json["rules"]]
+    moved = "    moved: {rules: {other: another}}\n    rules:\n"
+    file.write_text(FILE.replace("other: {", "another: {").replace("    rules:\n", moved))
+    diff = shell.run("diff", "-f", file, "--prune")
+    assert (diff.code, diff.err) == (2, "")
+    assert '~ tenants.acme.rules.another\n    ~ /name: "other" -> "another"\n' in diff.out
+    assert apply(shell, file, "--prune")["summary"] == {"create": 0, "update": 1, "delete": 0}
+    assert [one["id"] for one in shell.run("get", "rules", "-t", "acme", "-o", "json").json["rules"]] == ids
+    assert shell.run("diff", "-f", file, "--prune").code == 0
 
 
 def test_keys_in_use_are_revoked_only_on_demand(shell: Shell, file: Path, api: Api, world: World) -> None:

@@ -33,6 +33,21 @@ def test_owners_and_sections_of_several_files_are_merged(folder: Path) -> None:
     assert str(document.faults[0]) == "more/b.yml:2:30: tenants.acme.rules.b.path: It is wrong."
 
 
+def test_other_names_of_several_files_are_merged(folder: Path) -> None:
+    (folder / "a.yaml").write_text(
+        "platform: {moved: {providers: {a: b}}}\ntenants: {acme: {moved: {rules: {a: b}}}}\n"
+    )
+    (folder / "b.yaml").write_text(
+        "platform: {moved: {providers: {c: d}}}\ntenants: {acme: {moved: {rules: {c: d}, budgets: {e: f}}}}\n"
+    )
+    document = read_files(["a.yaml", "b.yaml"], {})
+    assert document.faults == []
+    assert document.value == {
+        "platform": {"moved": {"providers": {"a": "b", "c": "d"}}},
+        "tenants": {"acme": {"moved": {"rules": {"a": "b", "c": "d"}, "budgets": {"e": "f"}}}},
+    }
+
+
 def test_thing_of_two_files_is_told_with_both_places(folder: Path) -> None:
     (folder / "a.yaml").write_text("tenants:\n  acme:\n    rules: {a: {path: /a}}\n    name: A\n")
     (folder / "b.yaml").write_text("tenants:\n  acme:\n    rules: {a: {path: /b}}\n    name: A\n")

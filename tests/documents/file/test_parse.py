@@ -114,6 +114,36 @@ class TestProblems:
         assert list(problems(sent)) == ["/tenants/acme/providers/own/keys/0/secret"]
 
 
+class TestMoved:
+    def test_names_that_change_are_read_by_section(self) -> None:
+        moved = {"rules": {"talk": "chat"}, "api_keys": None}
+        [acme] = (
+            parse_file(example(tenants={"acme": {**EXAMPLE["tenants"]["acme"], "moved": moved}})).tenants
+            or {}
+        ).values()
+        assert acme.moved == {"rules": {"talk": "chat"}, "api_keys": {}}
+
+    @pytest.mark.parametrize(
+        ("moved", "where", "told"),
+        [
+            ({"rules": {"chat": "search"}}, "rules/chat", "rules has chat, too."),
+            ({"rules": {"old": "gone"}}, "rules/old", "rules has no gone."),
+            ({"rules": {"a": "chat", "b": "chat"}}, "rules/b", "a gets the name chat, too."),
+            ({"rules": {"a": "B c"}}, "rules/a", ""),
+            ({"rules": {"A b": "chat"}}, "rules/A b", ""),
+            ({"rules": {"a": 5}}, "rules/a", ""),
+            ({"rules": ["a"]}, "rules", "Must be an object."),
+            ({"models": {"a": "b"}}, "models", "Unknown field"),
+            ([], "", "Must be an object."),
+        ],
+    )
+    def test_names_that_cannot_change_are_told(self, moved: Any, where: str, told: str) -> None:
+        found = problems(example(tenants__acme__moved=moved))
+        [(pointer, detail)] = found.items()
+        assert pointer == f"/tenants/acme/moved/{where}".rstrip("/")
+        assert detail.startswith(told)
+
+
 class TestNormalForm:
     def test_defaults_are_left_out_and_secrets_are_hidden(self) -> None:
         acme = shown(EXAMPLE)["tenants"]["acme"]
@@ -160,10 +190,16 @@ class TestJsonSchema:
             ("tenants__acme__plugin_chain", [{"name": "rate_limiter", "settings": {"limt": 5}}]),
             ("tenants__acme__plugin_chain", [{"name": "nothing"}]),
             ("tenants__acme__required_plugins", {"rate_limiter": {"settings": {"limt": 5}}}),
+            ("tenants__acme__moved", {"models": {"a": "b"}}),
+            ("platform__moved", {"rules": {"a": "b"}}),
         ],
     )
     def test_what_is_wrong_is_wrong_in_an_editor(self, place: str, value: Any) -> None:
         assert not validator().is_valid(example(**{place: value}))
+
+    def test_other_names_are_valid(self) -> None:
+        sent = example(tenants__acme__moved={"rules": {"a": "chat"}, "webhooks": None}, platform__moved=None)
+        assert [str(one) for one in validator().iter_errors(sent)] == []
 
     @given(document=FILES)
     def test_what_can_be_applied_is_valid(self, document: Any) -> None:
