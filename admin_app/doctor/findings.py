@@ -73,6 +73,20 @@ def _of_redis(redis: Redis) -> Iterator[Finding]:
         yield Finding("redis.user", Level.OK, "The admin API is not Redis' user default.")
 
 
+def of_rights(spare: Sequence[str]) -> Iterator[Finding]:
+    """Whether the user of the admin API may do more than it needs; see `RightsReader`."""
+    if spare:
+        detail = f"The user of the admin API may do more than it needs: {', '.join(spare)}."
+        fix = "Give it the rules of gateway-admin in deploy/redis/users.acl, and the proxy those of its own."
+        yield Finding("redis.rights", Level.WARNING, detail, fix)
+        return
+    detail = (
+        "The user of the admin API may not manage users, read settings, run any script or use keys of other "
+        "programs. Redis does not tell it its rules, so nothing else was compared."
+    )
+    yield Finding("redis.rights", Level.OK, detail)
+
+
 def _of_admin(settings: Settings) -> Iterator[Finding]:
     if settings.admin.token is None:
         fix = "Set GATEWAY_ADMIN_TOKEN."

@@ -2,7 +2,7 @@
 
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -17,6 +17,10 @@ from shared.core.errors import OutsideError, TargetForbidden
 from shared.model.providers import Provider
 from shared.net.policy import Policy
 from shared.net.resolve import resolve
+from shared.records.figures import quantile, total
+from shared.records.keys import ALL
+from shared.records.minutes import FIRST_MS
+from shared.records.reader import RecordReader
 from shared.settings import Settings
 
 #: The least good free space of `data_dir`.
@@ -25,6 +29,7 @@ MIN_FREE_BYTES: Final = 1_000_000_000
 MAX_PROVIDERS: Final = 50
 _AT_ONCE: Final = 10
 _RESOLVE_SECONDS: Final = 3.0
+_MINUTES: Final = 60
 
 
 def of_machine(settings: Settings) -> Iterator[Finding]:
@@ -67,30 +72,44 @@ def _of_name(domain: str) -> Finding:
     return Finding("dns", Level.OK, f"*.{domain} has an address.")
 
 
-def of_providers(providers: Iterable[Provider]) -> Iterator[Finding]:
+def of_providers(providers: Iterable[Provider], calls: Mapping[str, int]) -> Iterator[Finding]:
     """Whether each provider of the platform responds, with a certificate and a key that are right.
 
-    It is asked for its list of models, which costs nothing.
+    It is asked for its list of models, which costs nothing. `calls` are the figures of calls of the last
+    hour (`shared.records.minutes`), which tell how long content takes.
     """
     enabled = [one for one in providers if one.enabled][:MAX_PROVIDERS]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        calls = [pool.submit(copy_context().run, _of_provider, one) for one in enabled]
-        for call in calls:
-            yield call.result()
+        asked = [pool.submit(copy_context().run, _of_provider, one, calls) for one in enabled]
+        for one in asked:
+            yield one.result()
 
 
-def _of_provider(provider: Provider) -> Finding:
+def _of_provider(provider: Provider, calls: Mapping[str, int]) -> Finding:
     found = check_provider(provider, Owner().name)
     check = f"provider {provider.name}"
     if found["ok"]:
-        return Finding(check, Level.OK, f"It responds in {found['milliseconds']} ms.")
+        detail = f"It responds in {found['milliseconds']} ms. {_first_content(provider, calls)}"
+        return Finding(check, Level.OK, detail)
     if found["error"] == NO_LIST:
-        return Finding(check, Level.OK, "It has no list of models, so it was not called.")
+        detail = f"It has no list of models, so it was not called. {_first_content(provider, calls)}"
+        return Finding(check, Level.OK, detail)
     fix = "Correct its address and its keys on the page Providers, or disable it."
     return Finding(check, Level.ERROR, str(found["error"]), fix)
+
+
+def _first_content(provider: Provider, calls: Mapping[str, int]) -> str:
+    """How long its models took to begin. Nothing is measured by calls that would cost something."""
+    half, most = (quantile(calls, provider.id, FIRST_MS, share) for share in (0.5, 0.95))
+    if half is None or most is None:
+        return "No call of the last hour tells its time to the first content."
+    return f"Of the calls of the last hour, half began within {half:.0f} ms, and 95 % within {most:.0f} ms."
 
 
 def of_services() -> Iterator[Finding]:
     """What is to be said of this machine and of the providers of the platform."""
     yield from of_machine(services().settings)
-    yield from of_providers(services().store.read_platform().providers)
+    minute = int(services().clock.now() // 60)
+    with services().reading(RecordReader) as reader:
+        calls = total(reader.calls(ALL, range(minute - _MINUTES + 1, minute + 1)))
+    yield from of_providers(services().store.read_platform().providers, calls)

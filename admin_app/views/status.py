@@ -9,7 +9,7 @@ from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
 from admin_app.context import services
-from admin_app.doctor.findings import Finding, of_replicas, of_settings, of_status
+from admin_app.doctor.findings import Finding, of_replicas, of_rights, of_settings, of_status
 from admin_app.doctor.machine import of_services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
@@ -22,6 +22,7 @@ from shared.documents.status import DOCTOR, SETTINGS, STATUS, DoctorOutput, Sett
 from shared.http.readiness import UNAVAILABLE
 from shared.settings import Settings
 from shared.workers.heartbeat import Heartbeat, WorkerState
+from shared.workers.rights import RightsReader
 from shared.workers.status import Status, StatusReader
 from shared.workers.store import Fleet
 
@@ -88,7 +89,11 @@ class Doctor(MethodView):
         own = services()
         status = _read()
         found = [*of_settings(own.settings), *of_status(status, own.clock.now())]
-        found += [*of_replicas(own.settings.redis, status.server), *of_services()]
+        redis = own.settings.redis
+        if not redis.is_local:
+            with own.reading(RightsReader) as reader:
+                found += of_rights(reader.spare())
+        found += [*of_replicas(redis, status.server), *of_services()]
         return response(_DOCTOR.dump({"findings": list(map(Finding._asdict, found))}))
 
 

@@ -46,6 +46,7 @@ from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
 from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.reader import RowPage, UsageReader
+from shared.workers.rights import RightsReader
 from shared.workers.status import Server, Status, StatusReader
 from shared.workers.store import Fleet
 from tests.records.lines import AI, line
@@ -141,6 +142,15 @@ class NoWorkers:
         )
 
 
+class SpareRights:
+    """What the user of Redis may do above what it needs."""
+
+    rights: Sequence[str] = ()
+
+    def spare(self) -> Sequence[str]:
+        return self.rights
+
+
 @dataclass
 class CountedBudgets:
     """What budgets have counted, as a test says: by their names in the ledger."""
@@ -193,6 +203,7 @@ class World:
             UsageReader: NoUsage,
             RecordReader: OneRecord,
             StatusReader: NoWorkers,
+            RightsReader: SpareRights,
             Deliveries: NoDeliveries,
         }[reader]()
 

@@ -18,6 +18,7 @@ from shared.core.errors import StoreDown
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.usage.budget_store import BudgetStore
 from shared.usage.settler import open_settler
+from shared.workers.rights import RightsReader
 from tests.config_store.configurations import a_tenant, create
 from tests.limits.redis.limiter_world import budget
 from tests.support.certificates import Authority
@@ -59,6 +60,26 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
 
 def may(client: redis.Redis, user: str, command: str) -> bool:
     return bool(client.execute_command("ACL DRYRUN", user, *command.split()) == b"OK")
+
+
+@pytest.mark.parametrize("user", [PROXY, ADMIN, REPLICA, SENTINEL])
+def test_no_user_has_rights_that_the_doctor_tells(guarded: redis.Redis, user: str) -> None:
+    path = guarded.connection_pool.connection_kwargs["path"]
+    with redis.Redis(unix_socket_path=path, username=user, password=user) as client:
+        assert RightsReader(client).spare() == []
+    guarded.acl_log_reset()
+
+
+def test_rights_that_a_user_does_not_need_are_found(guarded: redis.Redis) -> None:
+    assert RightsReader(guarded).spare() == [
+        *("manage users", "read its settings", "run any script", "use keys of other programs")
+    ]
+    guarded.acl_setuser("wide", enabled=True, passwords=["+wide"], keys=["*"], categories=["+@read"])
+    path = guarded.connection_pool.connection_kwargs["path"]
+    with redis.Redis(unix_socket_path=path, username="wide", password="wide") as client:
+        assert RightsReader(client).spare() == ["use keys of other programs"]
+    guarded.acl_deluser("wide")
+    guarded.acl_log_reset()
 
 
 READ_ALL = ["HGETALL {cfg}:identity", "GET {cfg}:revision", "HGETALL {cfg}:tenant:t", "MGET {cfg}:part:t:p"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from admin_app.doctor.findings import Finding, of_replicas, of_settings, of_status
+from admin_app.doctor.findings import Finding, of_replicas, of_rights, of_settings, of_status
 from shared.config_store.identity import StoreState
 from shared.settings import Settings, load_settings
 from shared.workers.heartbeat import Heartbeat, Plane
@@ -89,6 +89,13 @@ def test_redis_elsewhere_has_a_user_by_the_settings(plain: Settings) -> None:
     for name, level in (("", "warning"), ("default", "warning"), ("gateway-admin", "ok")):
         found = levels(of_settings(replace(plain, redis=replace(redis, username=name))))
         assert found["redis.user"] == level
+
+
+def test_rights_that_the_gateway_does_not_need_are_told() -> None:
+    assert levels(of_rights([])) == {"redis.rights": "ok"}
+    [found] = of_rights(["manage users", "run any script"])
+    assert (found.level, "manage users, run any script" in found.detail) == ("warning", True)
+    assert "deploy/redis/users.acl" in (found.fix or "")
 
 
 def test_platform_that_is_well_has_nothing_to_fix() -> None:

@@ -3,13 +3,15 @@
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from shared.core.errors import OutsideError
-from tests.admin_app.world import Api, Tenant, World
+from shared.records.keys import ALL
+from tests.admin_app.world import Api, OneRecord, SpareRights, Tenant, World
 
 
 def findings(api: Api) -> Mapping[str, Any]:
@@ -67,6 +69,34 @@ def test_providers_of_the_platform_are_called_without_cost(
 
     monkeypatch.setattr(world, "fetch", broken)
     assert findings(api)["provider well"]["detail"].startswith("The certificate of the service")
+
+
+def test_time_to_the_first_content_is_that_of_calls_that_were_made_anyway(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = api.create(
+        "/providers", {"name": "home", "kind": "openai", "keys": [{"secret": "sk-0123456789abcdef"}]}
+    )
+    world.outside = b'{"data": []}'
+    assert findings(api)["provider home"]["detail"].endswith(
+        "No call of the last hour tells its time to the first content."
+    )
+    figures = {f"{made['id']}:4": 90, f"{made['id']}:6": 10, "prv_other:9": 1_000}
+    monkeypatch.setattr(OneRecord, "calls", lambda _, owner, minutes: [figures] if owner == ALL else [])
+    assert findings(api)["provider home"]["detail"].endswith(
+        "Of the calls of the last hour, half began within 256 ms, and 95 % within 625 ms."
+    )
+
+
+@pytest.mark.parametrize(("spare", "level"), [([], "ok"), (["manage users"], "warning")])
+def test_rights_in_redis_are_tried_on_another_machine_only(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch, spare: list[str], level: str
+) -> None:
+    monkeypatch.setattr(SpareRights, "rights", spare)
+    assert "redis.rights" not in findings(api)
+    redis = replace(world.settings.redis, host="redis.example")
+    world.settings = replace(world.settings, redis=redis)
+    assert findings(api)["redis.rights"]["level"] == level
 
 
 def test_findings_are_the_platforms_and_have_no_secret(api: Api, tenant: Tenant) -> None:
