@@ -220,6 +220,7 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     ),
     "target_forbidden": (502, "The target of this rule has an address that the gateway must not call."),
     "plugin_failure": (503, "The gateway failed to process the request, so the request was rejected."),
+    "limits_unavailable": (503, "The limits of this request cannot be counted now. Retry the request."),
     "config_unavailable": (503, "The configuration cannot be read now. Retry the request."),
     "no_upstream": (503, "No upstream of this model can be called now. Retry later."),
     "no_provider_key": (503, "The provider has no key that can be used now."),

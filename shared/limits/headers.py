@@ -121,6 +121,14 @@ def rejection_message(violated: Limit, retry_after_ms: int) -> str:
     return f"{reached} Try again in {_wait(retry_after_ms)}."
 
 
+def unpriced_message(model: str) -> str:
+    """The error message of a model that a limit in USD cannot count."""
+    return (
+        f"The price of the model {model} is not known, so a limit in USD cannot count it. Add prices to the "
+        "model of its provider, or ask for another model."
+    )
+
+
 def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) -> Mapping[str, object]:
     """The violated limit as a member of the error body.
 

@@ -3,7 +3,24 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from shared.limits.values import Decision, Limit
+from shared.core.errors import StoreDown, make_rejection
+from shared.limits.values import BUDGET, Decision, Limit
+
+
+class LimitUnknown(StoreDown):
+    """A limit that must be counted cannot be: it is ``closed``, or a budget of which no more is known.
+
+    `rejection` is that of the request.
+    """
+
+    def __init__(self, limit: Limit, cause: StoreDown) -> None:
+        super().__init__(str(cause), cause.detail)
+        subject = "budget" if limit.kind == BUDGET else f"{limit.scope} limit"
+        self.rejection = make_rejection(
+            "limits_unavailable",
+            f"The {subject} '{limit.name}' cannot be counted now, and admits no request until it can. "
+            "Retry the request.",
+        )
 
 
 class Limiter(Protocol):
@@ -20,7 +37,7 @@ class Limiter(Protocol):
         `degraded` has to be `is_unreserved`.
 
         When Redis does not respond in time, `on_error` of each limit decides. If one is ``closed``,
-        `errors.StoreDown` is raised; otherwise `Decision.degraded` is True.
+        `LimitUnknown` is raised; otherwise `Decision.degraded` is True.
         """
         ...
 

@@ -28,8 +28,9 @@ from shared.limits.headers import (
     rejection_details,
     rejection_message,
     retry_headers,
+    unpriced_message,
 )
-from shared.limits.port import Limiter
+from shared.limits.port import Limiter, LimitUnknown
 from shared.limits.quotas import MAX_LIMIT, QuotaLimit, amount_in, unit_field, window_field
 from shared.limits.resolve import (
     Charge,
@@ -226,16 +227,19 @@ class RateLimiter(Plugin):
         lease = next(self._leases) if self._has_slots else ""
         if self._is_metered or self._begin_admission is not None:
             await _estimate(exchange)
-        if self._begin_admission is not None:
-            budgets = self._begin_admission(exchange, os.urandom(16).hex(), self._time())
-            if budgets is not None:
-                return await self._budgeted(exchange, models, lease, budgets)
-        charged = self._charges(exchange, models, lease)
-        if isinstance(charged, Reject):
-            return charged
-        if not charged:
-            return CONTINUE
-        return self._verdict(await self._acquire([charge.limit for charge in charged]), charged)
+        try:
+            if self._begin_admission is not None:
+                budgets = self._begin_admission(exchange, os.urandom(16).hex(), self._time())
+                if budgets is not None:
+                    return await self._budgeted(exchange, models, lease, budgets)
+            charged = self._charges(exchange, models, lease)
+            if isinstance(charged, Reject):
+                return charged
+            if not charged:
+                return CONTINUE
+            return self._verdict(await self._acquire([charge.limit for charge in charged]), charged)
+        except LimitUnknown as error:
+            return _rejected(error.rejection)
 
     async def _budgeted(
         self, exchange: Exchange, models: Sequence[str], lease: str, budgets: BudgetAdmission
@@ -259,7 +263,7 @@ class RateLimiter(Plugin):
         try:
             return self._resolver.of(exchange, models, lease, self._has_counter)
         except PriceNotKnown:
-            return _unpriced(models[-1])
+            return Reject(STATUS["unpriced_model"], "unpriced_model", unpriced_message(models[-1]))
 
     async def _acquire(self, limits: Sequence[Limit]) -> Decision:
         try:
@@ -384,14 +388,6 @@ async def _estimate(exchange: Exchange) -> None:
 def _rejected(rejection: Rejection, notes: Mapping[str, object] = EMPTY) -> Reject:
     status, code, message = rejection.status, rejection.code, rejection.message
     return Reject(status, code, message, rejection.headers, rejection.details, notes)
-
-
-def _unpriced(model: str) -> Reject:
-    message = (
-        f"The price of the model {model} is not known, so a limit in USD cannot count it. Add prices to the "
-        "model of its provider, or ask for another model."
-    )
-    return Reject(STATUS["unpriced_model"], "unpriced_model", message)
 
 
 def _noted(states: Sequence[LimitState], decision: Decision) -> Mapping[str, object]:

@@ -35,7 +35,8 @@ def test_limits_without_redis_hold_as_each_entry_says_and_responses_show_it(
     assert (local.status_code, local.headers["x-gateway-ratelimit-mode"]) == (200, "local")
     assert (free.status_code, free.headers["x-gateway-ratelimit-mode"]) == (200, "open")
     assert closed.status_code == 503
-    assert closed.json()["error"]["code"] == "plugin_failure"
+    assert closed.json()["error"]["code"] == "limits_unavailable"
+    assert "limit 'global' cannot be counted now" in closed.json()["error"]["message"]
     assert admitted <= 3, "an outage is no free refill"
     for _ in until(5.0):
         if "x-gateway-ratelimit-mode" not in tenant.request("GET", "/open/x").headers:

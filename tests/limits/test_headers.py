@@ -14,6 +14,7 @@ from shared.limits.headers import (
     rejection_message,
     reset_after_ms,
     retry_headers,
+    unpriced_message,
     with_amounts,
 )
 from shared.limits.values import NEVER, Decision, Limit, LimitState, Quota, decide
@@ -246,3 +247,7 @@ def test_money_is_shown_as_decimal_text() -> None:
 def test_only_a_window_that_frees_has_a_time_in_documents() -> None:
     states = LimitState(RULE, 7, 12_400), LimitState(RULE, 0, NEVER), LimitState(SLOTS, 3, 0)
     assert [reset_after_ms(state) for state in states] == [12_400, None, None]
+
+
+def test_model_without_a_price_is_named() -> None:
+    assert unpriced_message("m-1").startswith("The price of the model m-1 is not known")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import StoreDown
+from shared.limits.port import LimitUnknown
 from shared.limits.values import Decision, Limit
 from shared.pipeline.plugin import Continue
 from shared.testing.memory_limiter import MemoryLimiter
@@ -88,8 +89,9 @@ class Down(MemoryLimiter):
     """Redis does not answer: as the port says."""
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
-        if any(limit.on_error == "closed" for limit in limits):
-            raise StoreDown("Redis does not answer.")
+        for limit in limits:
+            if limit.on_error == "closed":
+                raise LimitUnknown(limit, StoreDown("Redis does not answer."))
         counted = await super().acquire([limit for limit in limits if limit.on_error == "local"])
         return counted._replace(degraded=True)
 
@@ -103,8 +105,15 @@ def test_entry_without_redis_applies_its_on_error_and_shows_it(on_error: str, ad
     verdicts = [gate.ask() for _ in range(9)]
     assert sum(isinstance(verdict, Continue) for verdict in verdicts) == admitted
     assert {gate.headers(verdict)["X-Gateway-RateLimit-Mode"] for verdict in verdicts} == {on_error}
-    with pytest.raises(StoreDown):
-        Gate(Down(Hands()), [("rule", QUOTA)], on_error="closed").ask()
+
+
+def test_closed_entry_without_redis_rejects_and_says_so() -> None:
+    verdict = rejected(Gate(Down(Hands()), [("rule", QUOTA)], on_error="closed").ask())
+    assert (verdict.status, verdict.code) == (503, "limits_unavailable")
+    assert verdict.message == (
+        "The rule limit 'global' cannot be counted now, and admits no request until it can. Retry the request."
+    )
+    assert verdict.headers["Retry-After"] == "1"
 
 
 def test_no_header_is_about_redis_while_redis_responds(limiter: MemoryLimiter) -> None:

@@ -15,6 +15,7 @@ from shared.limits.deny_cache import DenyCache
 from shared.limits.fallback.last_usage import LastUsage
 from shared.limits.fallback.local_share import LocalShare
 from shared.limits.fallback.node_breakers import Node, NodeBreakers
+from shared.limits.port import LimitUnknown
 from shared.limits.redis.lease_keeper import Concerns, LeaseKeeper
 from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter
 from shared.limits.retry_queues import Turn
@@ -111,7 +112,7 @@ class GuardedLimiter:
     async def acquire(self, limits: Sequence[Limit], *, is_more: bool = False) -> Decision:
         """Charge all the limits, or none. With `is_more` it is what `extend` does.
 
-        Raises `StoreDown` only for a limit that is ``closed``, and a budget whose share is spent.
+        Raises `LimitUnknown` for a limit that is ``closed``, and a budget whose share is spent.
         """
         may_be_denied = self._denied.rejections and not is_more
         rejected = self._denied.find(limits, self._clock.monotonic()) if may_be_denied else None
@@ -143,11 +144,11 @@ class GuardedLimiter:
         return decision
 
     def extend(self, limits: Sequence[Limit]) -> Coroutine[Any, Any, Decision]:
-        """Reserve more in budgets. Raises `StoreDown` as `acquire` does; what was reserved before stays."""
+        """Reserve more in budgets. Raises as `acquire` does; what was reserved before stays."""
         return self.acquire(limits, is_more=True)
 
     async def peek(self, limits: Sequence[Limit]) -> Decision:
-        """The decision of `acquire` now, without a charge. Raises `StoreDown` as `acquire` does."""
+        """The decision of `acquire` now, without a charge. Raises as `acquire` does."""
         error, began = StoreDown("Redis does not respond."), self._clock.monotonic()
         node = self._breakers.node_of(limits)
         if not self._breakers.of_node(node).is_open:
@@ -223,7 +224,8 @@ class GuardedLimiter:
         if decision.allowed:
             self._leases.acquire(limits, known=False)
         elif decision.violated and decision.violated.kind == BUDGET:
-            raise error  # Whether the budget is spent is not known.
+            # Whether the budget is spent is not known.
+            raise LimitUnknown(decision.violated, error)
         return decision
 
     async def _attempt(self, work: Callable[[], Awaitable[None]], node: Node) -> None:
@@ -311,5 +313,6 @@ def _keep(_: Sequence[Limit]) -> None:
 
 
 def _raise_if_closed(limits: Sequence[Limit], error: StoreDown) -> None:
-    if any(limit.on_error == CLOSED for limit in limits):
-        raise error
+    for limit in limits:
+        if limit.on_error == CLOSED:
+            raise LimitUnknown(limit, error)

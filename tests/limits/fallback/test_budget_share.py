@@ -10,6 +10,7 @@ from shared.core.errors import StoreDown
 from shared.limits.fallback.budget_share import BudgetShare
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.fallback.last_usage import LastUsage
+from shared.limits.port import LimitUnknown
 from shared.limits.values import CLOSED, MAX_UNITS, NEVER, OPEN, Decision, Limit
 from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.row import LedgerRow
@@ -124,8 +125,9 @@ async def test_outage_spends_no_more_than_the_share_and_settles_it_when_redis_is
         goes_on = await admit(limiter, "goes on", 10)
         assert during.degraded
         assert goes_on.allowed
-        with pytest.raises(StoreDown):
+        with pytest.raises(LimitUnknown) as unknown:
             await admit(limiter, "too much", 1)
+        assert unknown.value.rejection.code == "limits_unavailable"
         rows.append(ended(during, 25))
         await limiter.release([budget(100, "during")])
         running.signal(signal.SIGCONT)
@@ -143,8 +145,9 @@ async def test_closed_budget_rejects_and_an_open_one_admits_without_redis(runnin
     async with worker(running) as limiter:
         running.signal(signal.SIGSTOP)
         await until_alone(limiter, limit("other", number=10**6))
-        with pytest.raises(StoreDown):
+        with pytest.raises(LimitUnknown) as closed:
             await admit(limiter, "a", on_error=CLOSED)
+        assert closed.value.rejection.message.startswith("The budget 'bud_1:0' cannot be counted now")
         decision = await admit(limiter, "b", 120, on_error=OPEN)
         assert (decision.allowed, decision.degraded) == (True, True)
         running.signal(signal.SIGCONT)
