@@ -22,8 +22,7 @@ from shared.documents.status import DOCTOR, SETTINGS, STATUS, DoctorOutput, Sett
 from shared.http.readiness import UNAVAILABLE
 from shared.settings import Settings
 from shared.workers.heartbeat import Heartbeat, WorkerState
-from shared.workers.rights import RightsReader
-from shared.workers.status import Status, StatusReader
+from shared.workers.status import RightsReader, Status, StatusReader
 from shared.workers.store import Fleet
 
 blueprint = Blueprint("status", __name__, "The state of the platform, and its settings.")

@@ -46,8 +46,7 @@ from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
 from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.reader import RowPage, UsageReader
-from shared.workers.rights import RightsReader
-from shared.workers.status import Server, Status, StatusReader
+from shared.workers.status import RightsReader, Server, Status, StatusReader
 from shared.workers.store import Fleet
 from tests.records.lines import AI, line
 
@@ -97,6 +96,9 @@ class NoDeliveries:
 
     def last(self, webhooks: Iterable[str]) -> Mapping[str, LastDelivery]:
         return {}
+
+    def reached(self, now: float, count: int) -> Sequence[str]:
+        return ()
 
 
 class OneRecord:
