@@ -9,17 +9,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Final, NamedTuple
 
 from admin_app.jobs.webhook_call import Called, call_webhook
-from shared.alerts.alert import BREAKER_OPENED, KEY_REJECTED
-from shared.alerts.deliveries import Deliveries
+from shared.alerts.alert import BREAKER_OPENED, BUDGET_REACHED, KEY_REJECTED
+from shared.alerts.deliveries import Deliveries, Position
 from shared.alerts.delivery import Delivery, LastDelivery
 from shared.alerts.stream import StoredAlert
 from shared.config_store.leader import Term
 from shared.config_store.redis_errors import redis_errors
 from shared.core.errors import BadRecord
+from shared.documents.overview import NEARLY_SPENT
 from shared.metrics import names
 from shared.metrics.registry import REGISTRY
 from shared.model.webhooks import Webhook
@@ -60,7 +62,7 @@ class Webhooks:
         self._deliveries = deliveries
         self._pool = ThreadPoolExecutor(_SLOTS, "webhooks")
         self._fetch: GuardedFetch | None = None
-        self._term, self._position = 0, ""
+        self._term, self._position = 0, Position()
         self._waiting: dict[str, Delivery] = {}
         self._running: dict[Future[Called | None], Delivery] = {}
         # The number of calls, and that of the last one by webhook and tenant, as long as more wait.
@@ -87,7 +89,10 @@ class Webhooks:
 
     def _read(self) -> bool:
         """Store what is to be sent of the next alerts. Return whether there may be more."""
-        entries = self._deliveries.alerts(self._position, _READ)
+        entries, position, missed = self._deliveries.alerts(self._position, _READ)
+        if missed:
+            _count("missed", missed)
+            logger.warning("Webhooks were not told of %d alerts: newer ones had displaced them.", missed)
         if not entries:
             return False
         owners: dict[str, _Owned] = {}
@@ -99,17 +104,26 @@ class Webhooks:
             except ValueError as error:
                 logger.warning("The alert %s cannot be read: %s", entry_id.decode(), error)
                 continue
+            self._note_reached(alert)
             for one in self._wanted(alert, owners):
                 if _has_room(one, counts) and len(self._waiting) + len(new) < MAX_ALL_WAITING:
                     counts.update(_counted(one))
                     new[one.name] = one
                 else:
                     _count("dropped")
-        position = entries[-1][0].decode()
         self._deliveries.add(new.values(), position)
         self._position = position
         self._waiting.update(new)
         return len(entries) == _READ
+
+    def _note_reached(self, alert: StoredAlert) -> None:
+        """Note the tenant of a budget of which little is left, for the dashboard."""
+        percent, ends = alert.about.get("percent"), alert.about.get("resets_at")
+        if alert.kind != BUDGET_REACHED or alert.tenant is None or not isinstance(percent, int):
+            return
+        if percent >= NEARLY_SPENT * 100:
+            until = datetime.fromisoformat(ends).timestamp() if isinstance(ends, str) else None
+            self._deliveries.note_reached(alert.tenant, until, self._services.clock.now())
 
     def _wanted(self, alert: StoredAlert, owners: dict[str, _Owned]) -> Iterator[Delivery]:
         """The deliveries of an alert: to the platform, and to the tenant whose own it is about."""
@@ -245,5 +259,5 @@ def _is_own(alert: StoredAlert, owned: _Owned) -> bool:
     return provider is None or provider in owned.providers
 
 
-def _count(outcome: str) -> None:
-    REGISTRY.value(names.WEBHOOK_DELIVERIES, outcome).value += 1
+def _count(outcome: str, number: int = 1) -> None:
+    REGISTRY.value(names.WEBHOOK_DELIVERIES, outcome).value += number

@@ -1,6 +1,6 @@
 """/overview, /tenants/{id}/overview and /tenants/{id}/metrics: figures of requests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from flask import Response
@@ -12,6 +12,7 @@ from admin_app.context import services
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import response
 from admin_app.views.ai.budgets import nearly_spent
+from shared.alerts.deliveries import Deliveries
 from shared.documents.overview import (
     MAX_BUDGETS,
     MAX_NAMED,
@@ -48,9 +49,11 @@ class PlatformFigures(MethodView):
         with services().reading(RecordReader) as reader:
             figures = _overview(reader, ALL, query["window"])
             busiest = _busiest(reader, _minutes(query["window"])[-_TENANT_MINUTES:], query["tenants"])
-        known = _known(busiest, query["tenants"])
+        is_named = query["tenants"] <= MAX_NAMED
+        known = _known([one["tenant_id"] for one in busiest] if is_named else [])
         tenants = [{**one, **_names(known.get(one["tenant_id"]))} for one in busiest]
-        return _dumped(PlatformOverview(), {**figures, "tenants": tenants, "budgets": _budgets(known)})
+        budgets = _budgets(known) if is_named else []
+        return _dumped(PlatformOverview(), {**figures, "tenants": tenants, "budgets": budgets})
 
 
 @blueprint.route("/tenants/<tenant_id>/overview")
@@ -128,9 +131,8 @@ def _busiest(reader: RecordReader, minutes: Sequence[int], most: int) -> list[di
     ]
 
 
-def _known(busiest: Sequence[Mapping[str, Any]], most: int) -> dict[str, Snapshot]:
-    """The listed tenants that are there; none if so many are asked for that none is named."""
-    ids = [one["tenant_id"] for one in busiest] if most <= MAX_NAMED else []
+def _known(ids: Iterable[str]) -> dict[str, Snapshot]:
+    """The tenants that are there."""
     return {one: found for one in ids if (found := services().store.read(one)) is not None}
 
 
@@ -141,8 +143,11 @@ def _names(snapshot: Snapshot | None) -> dict[str, str | None]:
 
 
 def _budgets(known: Mapping[str, Snapshot]) -> list[dict[str, Any]]:
-    """The budgets of tenants of which the least is left."""
-    found = [one for snapshot in known.values() for one in nearly_spent(snapshot)]
+    """The budgets of which the least is left: of the listed tenants, and of those that have spent one."""
+    with services().reading(Deliveries) as deliveries:
+        reached = deliveries.reached(services().clock.now(), MAX_BUDGETS)
+    tenants = {**known, **_known(one for one in reached if one not in known)}
+    found = [one for snapshot in tenants.values() for one in nearly_spent(snapshot)]
     return [document for _, document in sorted(found, key=lambda one: -one[0])[:MAX_BUDGETS]]
 
 

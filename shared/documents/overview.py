@@ -12,6 +12,8 @@ from shared.model.amounts import UNITS
 WINDOWS: Final = {"15m": (15, 1), "30m": (30, 1), "1h": (60, 1), "6h": (360, 5), "24h": (1440, 15)}
 #: The names of tenants are listed for up to so many.
 MAX_NAMED: Final = 50
+#: The share of a limit from which on a budget needs attention.
+NEARLY_SPENT: Final = 0.95
 #: The most budgets that are listed.
 MAX_BUDGETS: Final = 20
 
@@ -141,8 +143,9 @@ class PlatformOverview(Overview):
         fields.Nested(BudgetToWatch),
         required=True,
         metadata={
-            "description": "The budgets of these tenants of which 95 % or more is used or held, the fullest "
-            f"first; at most {MAX_BUDGETS}. None if over {MAX_NAMED} tenants are asked for."
+            "description": "The budgets of which 95 % or more is used or held, the fullest first; at most "
+            f"{MAX_BUDGETS}: of these tenants, and of {MAX_BUDGETS} others that have spent one. "
+            f"None if over {MAX_NAMED} tenants are asked for."
         },
     )
 

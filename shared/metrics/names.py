@@ -200,7 +200,8 @@ DROPPED = Family(
 WEBHOOK_DELIVERIES = Family(
     "gateway_webhook_deliveries_total",
     COUNTER,
-    "calls of webhooks by `outcome`: delivered, failed (it is sent again) or dropped",
+    "calls of webhooks by `outcome`: delivered, failed (it is sent again) or dropped; missed: alerts that "
+    "newer ones displaced before they were read",
     ("outcome",),
 )
 USAGE_MISSING = Family(

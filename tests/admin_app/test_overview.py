@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import redis
 
+from shared.alerts.deliveries import Deliveries
 from shared.limits.values import budget_key
 from shared.records.minutes import Minutes
 from tests.admin_app.test_requests import RecordingWorld, world
@@ -76,7 +77,8 @@ def test_overview_names_budgets_of_busy_tenants_of_which_little_is_left(
     near, _ = budget(busy, "near", 94), budget(busy, "far", 93)
     nano = 10**9
     budget(other, "spent", 110 * nano, limit={"usd": "100"}, on_spent="alert")
-    budget(api.tenant("quiet"), "of nobody", 100)
+    quiet = api.tenant("quiet")
+    budget(quiet, "of nobody", 100)
     shown: Any = api.get("/overview").get_json()["budgets"]
     assert [one["name"] for one in shown] == ["spent", "near"]
     assert [shown[0][name] for name in ("limit", "used", "held")] == ["100", "110", "0.000000001"]
@@ -93,6 +95,11 @@ def test_overview_names_budgets_of_busy_tenants_of_which_little_is_left(
         "resets_at": None,
     }
     assert api.get("/overview?tenants=51").get_json()["budgets"] == []
+    deliveries = Deliveries(world.client)
+    for one in (quiet.id, busy.id, "tenant_gone"):
+        deliveries.note_reached(one, None, NOW)
+    shown = api.get("/overview").get_json()["budgets"]
+    assert [one["name"] for one in shown] == ["spent", "of nobody", "near"]
 
 
 def test_tenant_reads_its_own_figures_only(api: Api, tenants: tuple[Tenant, Tenant]) -> None:

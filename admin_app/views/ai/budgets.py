@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, Final, TypedDict
+from typing import Any, TypedDict
 
 from flask import Response
 from flask.views import MethodView
@@ -37,14 +37,12 @@ from shared.documents.ai.budget import (
     state_document,
 )
 from shared.documents.examples import changed
+from shared.documents.overview import NEARLY_SPENT
 from shared.limits.values import budget_name
 from shared.model.amounts import format_amount
 from shared.model.budgets import USD, Budget, Increase
 from shared.model.config import Snapshot
 from shared.usage.budget_store import BudgetState, BudgetStore
-
-#: The share of a limit from which on a budget needs attention.
-NEARLY_SPENT: Final = 0.95
 
 blueprint = Blueprint("budgets", __name__, "How much the calls of a tenant may use per period.")
 

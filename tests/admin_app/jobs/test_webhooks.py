@@ -13,7 +13,7 @@ import redis
 
 from admin_app.jobs.webhooks import MAX_OF_TENANT, MAX_WAITING, PAUSES, Webhooks
 from shared.alerts.alert import Alert, breaker_opened, budget_reached, key_rejected, rule_faulted
-from shared.alerts.deliveries import DELIVERED, DELIVERIES, Deliveries
+from shared.alerts.deliveries import DELIVERED, DELIVERIES, REACHED, Deliveries
 from shared.alerts.stream import ADD, ALERTS, note_of
 from shared.config_store.leader import Term
 from shared.core.errors import StoreDown
@@ -113,13 +113,13 @@ def tell(client: redis.Redis, *alerts: Alert) -> None:
         add(note.keys, note.arguments)
 
 
-def reached(tenant: str, number: int = 0) -> Alert:
+def reached(tenant: str, number: int = 0, percent: int = 80) -> Alert:
     return budget_reached(
         tenant=tenant,
         budget_id=f"budget_{number}",
         name="monthly",
         unit="tokens",
-        percent=80,
+        percent=percent,
         used=80,
         limit=100,
         began=NOW,
@@ -188,6 +188,32 @@ def test_alert_that_is_not_taken_is_sent_five_times_in_an_hour_and_dropped(
     last = api.get(url).get_json()["last_delivery"]
     assert (last["state"], last["tries"], last["error"]) == ("dropped", 5, "The status is 500.")
     assert SECRET not in caplog.text
+
+
+def test_alerts_that_newer_ones_displaced_are_counted_and_logged(
+    api: Api, tenant: Tenant, client: redis.Redis, leading: Leading, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.delete(ALERTS, DELIVERED)
+    missed = REGISTRY.value(names.WEBHOOK_DELIVERIES, "missed")
+    before = missed.value
+    tell(client, *(reached(tenant.id, number) for number in range(5)))
+    client.xtrim(ALERTS, maxlen=2, approximate=False)
+    leading.run()
+    leading.run()
+    assert missed.value - before == 3
+    assert caplog.text.count("were not told of 3 alerts") == 1
+
+
+def test_tenant_with_a_spent_budget_is_noted_until_the_period_ends(
+    world: World, client: redis.Redis, leading: Leading
+) -> None:
+    """Also without a webhook: the dashboard names it."""
+    client.delete(REACHED)
+    world.clock.time = NOW
+    tell(client, reached("tenant_near", percent=94), reached("tenant_spent", percent=100))
+    leading.run()
+    [(tenant, until)] = client.zrange(REACHED, 0, -1, withscores=True)
+    assert (tenant, until) == (b"tenant_spent", NOW + 60)
 
 
 def test_redirect_is_not_followed(
