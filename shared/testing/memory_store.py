@@ -275,8 +275,7 @@ class MemoryStore:
         with self._lock:
             for (tenant_id, key_id), when in used.items():
                 if tenant_id in self._snapshots:
-                    last = self._used.get((tenant_id, key_id), when)
-                    self._used[tenant_id, key_id] = max(when, last)
+                    self._used[tenant_id, key_id] = max(when, self._used.get((tenant_id, key_id), when))
 
     def _check(self, change: Change, platform: int | None) -> None:
         stored = self._snapshots.get(change.tenant_id)
