@@ -3,10 +3,10 @@
 import logging
 import os
 import select
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final, TextIO
 
 import orjson
@@ -16,16 +16,17 @@ from shared.secrets.redaction import redact
 
 # Lines that wait to be written. A blocked pipe loses lines, never a request (reliability.md R25).
 _MAX_WAITING = 10_000
-_PAUSE = 0.05  # seconds between two writes of all waiting lines
+_PAUSE = 0.1  # seconds between two writes of all waiting lines
 _CLOSE_SECONDS = 2.0  # to write the last lines; a pipe that is blocked for longer loses them
 _MAX_DEPTH = 16  # of values in a line that orjson does not write
 _INT64 = range(-(2**63), 2**64)  # the integers that orjson writes
 
-#: A function of the time of a line, in seconds since the epoch, and of its fields. It sets the field `time`.
-PutLine = Callable[[float, dict[str, object]], None]
-# A line that waits: its time, and its fields or the record that they are made of.
-_Line = tuple[float, dict[str, object], logging.LogRecord | None]
-_OPTION: Final = orjson.OPT_APPEND_NEWLINE
+#: A function of the time of a line, in seconds since the epoch, and of its JSON object without `time`.
+PutLine = Callable[[float, bytes], None]
+# A line that waits: its time, and its JSON object without `time`, or the record that it is made of.
+_Line = tuple[float, bytes, logging.LogRecord | None]
+# Several processes share a pipe, which keeps only writes of so many bytes whole. A file keeps all of them.
+_FILE_BATCH: Final = 16_384
 
 
 class LogWriter:
@@ -38,6 +39,7 @@ class LogWriter:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._most = _FILE_BATCH if stat.S_ISREG(os.fstat(fd).st_mode) else select.PIPE_BUF
         self._waiting: list[_Line] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -53,8 +55,8 @@ class LogWriter:
         self._ending.set()
         self._thread.join(_CLOSE_SECONDS)
 
-    def put(self, at: float, line: dict[str, object], record: logging.LogRecord | None = None) -> None:
-        """Queue a line of the time `at`, in seconds since the epoch. A `record` becomes fields later."""
+    def put(self, at: float, line: bytes, record: logging.LogRecord | None = None) -> None:
+        """Queue a line of the time `at`, in seconds since the epoch. A `record` becomes the line later."""
         if len(self._waiting) >= _MAX_WAITING:
             self._drop(1)
             return
@@ -78,7 +80,7 @@ class LogWriter:
     def _write_all(self) -> None:
         lines = self._waiting[:]
         del self._waiting[: len(lines)]  # other threads put lines behind them meanwhile
-        for some, count in _batches(lines):
+        for some, count in _batches(lines, self._most):
             try:
                 self._write(some)
             except OSError:
@@ -94,7 +96,7 @@ class LogWriter:
         message = f"{count} log lines were dropped."
         fields = {"level": "warning", "logger": __name__, "message": message, "dropped": count}
         try:
-            for data, _ in _batches([(at, {"time": "", **fields}, None)]):
+            for data, _ in _batches([(at, orjson.dumps(fields), None)], self._most):
                 self._write(data)
         except OSError:
             return
@@ -111,24 +113,22 @@ class LogWriter:
                 writable.poll()
 
 
-def _batches(lines: Sequence[_Line]) -> Iterator[tuple[bytes, int]]:
+def _batches(lines: Sequence[_Line], most: int) -> Iterator[tuple[bytes, int]]:
     """The JSON of lines for one write each, and their number.
 
-    Several workers share a pipe, which keeps only writes of `PIPE_BUF` bytes whole. The line of a request
-    costs one call here.
+    Only a single line has more than `most` bytes. A line that is JSON already costs no call here.
     """
     batch, count = b"", 0
+    second, shown = -1.0, b""
     for at, line, record in lines:
         whole = at * 1000 // 1
-        line["time"] = f"{_second(whole // 1000)}.{whole % 1000:03.0f}+00:00"
-        try:
-            data = (
-                orjson.dumps(line, default=_text, option=_OPTION) if record is None else _json(line, record)
-            )
-        except TypeError:
-            data = _json(line)
+        if whole // 1000 != second:  # the lines of a second come together
+            second = whole // 1000
+            shown = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        data = line if record is None else _json(record)
+        data = b'{"time":"%b.%03d+00:00",%b\n' % (shown, whole % 1000, data[1:])
         longer = batch + data
-        if batch and longer[select.PIPE_BUF :]:
+        if batch and longer[most:]:
             yield batch, count
             batch, count = data, 1
         else:
@@ -149,23 +149,23 @@ class _ToWriter(logging.Handler):
             record.message = record.getMessage()
         except Exception as error:  # noqa: BLE001 -- an argument's __str__ can raise anything
             record.message = f"{_text(record.msg)} (its arguments do not fit: {describe_error(error)})"
-        self._writer.put(record.created, {}, record)
+        self._writer.put(record.created, b"", record)
 
 
-def _json(line: Mapping[str, object], record: logging.LogRecord | None = None) -> bytes:
-    """The line as JSON. Values that JSON does not have are escaped or shown as text."""
+def _json(record: logging.LogRecord) -> bytes:
+    """The line of a record as JSON. Values that JSON does not have are escaped or shown as text."""
     try:
-        return _dump(line if record is None else {**line, **_of_record(record)})
+        return _dump(_of_record(record))
     except Exception as error:  # noqa: BLE001 -- the boundary of the log: no line may end its thread
         message = redact(f"A log line could not be written: {describe_error(error)}")
-        return _dump({"time": line["time"], "level": "error", "logger": __name__, "message": message})
+        return _dump({"level": "error", "logger": __name__, "message": message})
 
 
 def _dump(fields: Mapping[str, object]) -> bytes:
     try:
-        return orjson.dumps(fields, default=_text, option=_OPTION)
+        return orjson.dumps(fields, default=_text)
     except TypeError:  # half a surrogate pair, an integer of over 64 bits, a value without text
-        return orjson.dumps(writable(fields), option=_OPTION)
+        return orjson.dumps(writable(fields))
 
 
 def writable(value: object, depth: int = 0) -> object:
@@ -190,11 +190,6 @@ def _text(value: object) -> str:
     except BaseException:  # noqa: BLE001 -- a value's own __str__ can raise anything
         text = f"<{type(value).__name__}>"
     return text.encode(errors="backslashreplace").decode()
-
-
-@lru_cache(4)  # the lines of a second come together, and a date takes longer than the rest
-def _second(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _of_record(record: logging.LogRecord) -> dict[str, object]:

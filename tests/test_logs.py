@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from shared.logs import FIELDS, LogWriter, configure
@@ -106,6 +107,11 @@ def test_log_record_can_have_further_members(configured: Callable[[], LogWriter]
     assert (line["message"], line["tenant"], line["version"]) == ("changed", "acme", 2)
 
 
+def record(fields: dict[str, Any]) -> logging.LogRecord:
+    """A record with further members of its line."""
+    return logging.makeLogRecord({"levelname": "INFO", "name": "a", "message": "m", FIELDS: fields})
+
+
 class Mute:
     def __str__(self) -> str:
         raise SystemExit("no text")
@@ -123,7 +129,7 @@ class Mute:
     ],
 )
 def test_line_that_json_cannot_hold_is_written_escaped(pipe: Pipe, value: object, shown: object) -> None:
-    pipe.writer.put(0.0, {"value": value, "other": "é"})
+    pipe.writer.put(0.0, b"", record({"value": value, "other": "é"}))
     pipe.writer.start()
     pipe.writer.close()
     assert [(line["value"], line["other"]) for line in pipe.lines()] == [(shown, "é")]
@@ -132,7 +138,7 @@ def test_line_that_json_cannot_hold_is_written_escaped(pipe: Pipe, value: object
 def test_line_that_contains_itself_is_written(pipe: Pipe) -> None:
     ring: list[object] = []
     ring.append(ring)
-    pipe.writer.put(0.0, {"ring": ring})
+    pipe.writer.put(0.0, b"", record({"ring": ring}))
     pipe.writer.start()
     pipe.writer.close()
     assert len(pipe.lines()) == 1
@@ -146,7 +152,7 @@ def test_nothing_ends_the_log(configured: Callable[[], LogWriter], pipe: Pipe) -
     except ValueError:
         logger.exception("it failed: %s", "\udcff")
     logger.info("%d", "no number")
-    writer.put(0.0, {}, logging.LogRecord("no message", 20, "", 0, "", (), None))
+    writer.put(0.0, b"", logging.LogRecord("no message", 20, "", 0, "", (), None))
     pipe.wait_for("could not be written")
     assert writer.is_alive
     logger.info("still here")
@@ -168,7 +174,7 @@ def test_log_lines_stay_whole_on_a_pipe_that_several_workers_share(pipe: Pipe) -
     writers = [pipe.writer, LogWriter(pipe.end)]
     for number in range(100):
         for writer in writers:
-            writer.put(0.0, {"number": number, "text": "x" * 200})
+            writer.put(0.0, orjson.dumps({"number": number, "text": "x" * 200}))
     for writer in writers:
         writer.start()
     numbers = [line["number"] for line in pipe.wait_for('"number":99')]
@@ -181,15 +187,15 @@ def test_lines_of_a_blocked_pipe_are_dropped_counted_and_told(pipe: Pipe) -> Non
     pipe.writer.start()
     queued = 0
     for number in range(100_000):  # a pipe holds 64 KiB
-        pipe.writer.put(0.0, {"number": number, "text": "x" * 200})
+        pipe.writer.put(0.0, orjson.dumps({"number": number, "text": "x" * 200}))
         queued += 1
         if pipe.writer.dropped == 5:
             break
     assert pipe.writer.dropped == 5
-    pipe.writer.put(0.0, {"number": -1})
+    pipe.writer.put(0.0, orjson.dumps({"number": -1}))
     pipe.wait_for("were dropped")
     pipe.wait_for(f'"number":{queued - 6},')
-    pipe.writer.put(0.0, {"text": "goes on"})
+    pipe.writer.put(0.0, orjson.dumps({"text": "goes on"}))
     lines = pipe.wait_for("goes on")
     [told] = [line for line in lines if "dropped" in line]
     assert (told["level"], told["message"]) == ("warning", "6 log lines were dropped.")
@@ -202,7 +208,7 @@ def test_a_blocked_pipe_does_not_keep_the_log_from_closing(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.logs._CLOSE_SECONDS", 0.05)
-    pipe.writer.put(0.0, {"text": "x" * 100_000})
+    pipe.writer.put(0.0, orjson.dumps({"text": "x" * 100_000}))
     pipe.writer.start()
     pipe.writer.close()
     assert pipe.writer.is_alive  # it still writes
@@ -212,7 +218,7 @@ def test_a_blocked_pipe_does_not_keep_the_log_from_closing(
 def test_a_pipe_that_others_made_nonblocking_loses_no_line(pipe: Pipe) -> None:
     os.set_blocking(pipe.end, False)
     for number in range(1000):
-        pipe.writer.put(0.0, {"number": number, "text": "x" * 200})
+        pipe.writer.put(0.0, orjson.dumps({"number": number, "text": "x" * 200}))
     pipe.writer.start()
     lines = pipe.wait_for('"number":999')
     pipe.writer.close()
@@ -222,7 +228,7 @@ def test_a_pipe_that_others_made_nonblocking_loses_no_line(pipe: Pipe) -> None:
 def test_a_full_disk_costs_lines_and_nothing_else() -> None:
     with Path("/dev/full").open("w") as full:
         writer = LogWriter(full.fileno())
-        writer.put(0.0, {"a": 1})
+        writer.put(0.0, orjson.dumps({"a": 1}))
         writer.start()
         writer.close()
         assert writer.dropped == 1

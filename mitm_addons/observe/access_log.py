@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from mitm_addons.flows import FlowState, GatewayFlow, method_of
+from mitm_addons.flows import FlowState, GatewayFlow, UpstreamCall, method_of
 from mitm_addons.observe.records import LIMITER, PutRecord, decision_of
 from mitm_addons.observe.traces import finished_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
@@ -21,6 +21,7 @@ from shared.model.amounts import usd
 from shared.model.budgets import USD
 from shared.model.config import ApiKey
 from shared.pipeline.run import Run
+from shared.records.line import AccessLine
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
 from shared.routing.pool_exchange import PoolExchange
@@ -38,8 +39,8 @@ Fields = dict[str, Any]
 class AccessLog:
     """Writes the caller, the request, the result and the times; never a body or a key.
 
-    `put` takes the time and the fields of a line, which `shared.log_lines` declares. Log levels above
-    ``info`` turn the log off. `keep` takes the same for the record of the request, with its decision; None:
+    `put` takes the time and the JSON of a line, whose fields `shared.log_lines` declares. Log levels above
+    ``info`` turn the log off. `keep` takes the line for the record of the request, with its decision; None:
     no records are kept. `export` takes requests whose spans are exported; None: none are. `shares` are those
     of the lines that are written, by the class of the status, and `random` returns numbers from 0 to 1.
     """
@@ -67,9 +68,9 @@ class AccessLog:
         export = self._export if state.trace is not None and state.trace.is_exported else None
         if not (self._is_on or keep or export):
             return
-        at, line = state.over_at, _fields(flow, state)
-        if self._is_on and (not self._shares or self._is_written(line["status"])):
-            self._put(at, line)
+        at, line = state.over_at, _line(flow, state)
+        if self._is_on and (not self._shares or self._is_written(line.shown["status"])):
+            self._put(at, line.json)
         if keep is None and export is None:
             return
         decision = decision_of(state, flow.server_conn)
@@ -83,60 +84,68 @@ class AccessLog:
         return share is None or self._random() < share
 
 
-def _fields(flow: GatewayFlow, state: FlowState) -> Fields:
+def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     """The line of a request. It is made for each one, so it makes few calls itself."""
     request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
-    path = state.path or request.path.partition(b"?")[0].decode("latin-1")
     sent, body, call, ai, run = state.headers.by_name(), state.sent, state.call, state.ai, state.run
-    admitted = state.admitted
+    admitted, started = state.admitted, state.started
     route = admitted.route if admitted else _route(flow, state)
     key = admitted.key if admitted else _key(state)
     tenant = gateway.snapshot.tenant if gateway else None
     code = code_of(broken.msg) if broken and not state.code else state.code
     asked = ai.resolution.asked if ai and ai.resolution else None  # the body has the provider's own name
-    line: Fields = {
-        **_BEGIN,
+    # Times are in whole microseconds. `round` takes a microsecond itself.
+    upstream_ms = None
+    if call.forwarded is not None and call.upstream is not None:
+        ended = state.over if call.ended is None else call.ended
+        upstream_ms = ((ended - call.forwarded) * 1e6 + 0.5) // 1 / 1000
+    shown = {
         "request_id": state.request_id,
-        "trace_id": None if state.trace is None else state.trace.trace_id,
-        "upstream_request_id": _SHOWN[call.id.decode("latin-1")] if call.id else None,
         "tenant": tenant.id if tenant else None,
         "rule": route.rule.id if route else None,
         "key": key.id if key else None,
-        "config_version": tenant.version if tenant else None,
-        "client": state.client,
-        "user_agent": _SHOWN[sent["user-agent"][0]] if "user-agent" in sent else None,
-        "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
         "method": _METHODS[request.method],
-        "path": _SHOWN[path],
+        "path": _SHOWN[state.path or request.path.partition(b"?")[0].decode("latin-1")],
         "model_asked": _SHOWN[asked] if asked is not None else _model(request.content or state.first_pieces),
         "retry_count": _RETRIES[sent[_RETRY_COUNT][0]] if _RETRY_COUNT in sent else None,
         "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
         "source": "gateway" if broken and response is None else state.source,
         "code": code,
-        **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
         "stream": body.is_events,
+        "milliseconds": ((state.over - started) * 1e6 + 0.5) // 1 / 1000,
+        "ttft_ms": None if body.first is None else ((body.first - started) * 1e6 + 0.5) // 1 / 1000,
+        "upstream_ms": upstream_ms,
+    }
+    rest = {
+        "trace_id": None if state.trace is None else state.trace.trace_id,
+        "upstream_request_id": _SHOWN[call.id.decode("latin-1")] if call.id else None,
+        "config_version": tenant.version if tenant else None,
+        "client": state.client,
+        "user_agent": _SHOWN[sent["user-agent"][0]] if "user-agent" in sent else None,
+        "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
+        **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
         **(_plugins(run, ai, state.plugins_seconds) if run else _NO_PLUGINS),
-        # Times are in whole microseconds. `round` takes a microsecond itself.
-        "milliseconds": ((state.over - state.started) * 1e6 + 0.5) // 1 / 1000,
-        "ttft_ms": None if body.first is None else ((body.first - state.started) * 1e6 + 0.5) // 1 / 1000,
-        **_NOT_CALLED,
+        **(_NOT_CALLED if upstream_ms is None else _called(call)),
         "targets": None if state.pooled is None or ai is not None else _targets(state.pooled),
         "ai": None if ai is None else _ai(ai),
         "bytes_in": state.received,
         "bytes_held": body.held_back,
         "bytes_out": body.size or len(response.data.content or b"") if response else 0,
     }
-    if call.forwarded is not None and call.upstream is not None:
-        ended = state.over if call.ended is None else call.ended
-        line["upstream"], line["upstream_status"] = call.upstream.target.authority, call.status
-        line["upstream_ms"] = ((ended - call.forwarded) * 1e6 + 0.5) // 1 / 1000
+    return AccessLine(shown, rest)
+
+
+_NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "attempts": 0}
+
+
+def _called(call: UpstreamCall) -> Fields:
+    """What the call of the upstream came to."""
+    return {
+        "upstream": call.upstream and call.upstream.target.authority,
+        "upstream_status": call.status,
         # A connection that is used again was not made for this request.
-        line["attempts"] = 0 if call.cause else call.tried or 1
-    return line
-
-
-_BEGIN: Fields = {"time": "", "level": "info", "logger": ACCESS}
-_NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "upstream_ms": None, "attempts": 0}
+        "attempts": 0 if call.cause else call.tried or 1,
+    }
 
 
 def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:

@@ -1,4 +1,4 @@
-"""How a request was decided, for its record. The record is made after the last byte, in another thread.
+"""How a request was decided, for its record. The record is made after the last byte.
 
 Nothing here holds a body or the run of the plugins: only numbers, names, and the states of limits.
 """
@@ -15,10 +15,11 @@ from shared.limits.values import LimitState
 from shared.pipeline.plugin import Reject
 from shared.pipeline.run import Run
 from shared.pipeline.trace import StepResult, Trace
+from shared.records.line import AccessLine
 from shared.secrets.redaction import redact
 
 #: Takes a request that is over: its time, its line of the access log, and its decision.
-PutRecord = Callable[[float, Mapping[str, object], dict[str, Any]], None]
+PutRecord = Callable[[float, AccessLine, dict[str, Any]], None]
 
 #: The plugin that notes the states of limits.
 LIMITER = "rate_limiter"
@@ -62,7 +63,7 @@ def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
 
 
 def limit_document(state: LimitState) -> dict[str, object]:
-    """The state of a limit after the request, as JSON. Called in the thread that makes records."""
+    """The state of a limit after the request, as JSON."""
     return {
         **limit_members(state.limit),
         "remaining": state.remaining,

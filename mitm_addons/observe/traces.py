@@ -14,6 +14,7 @@ from shared.metrics.span_queue import SpanQueue
 from shared.metrics.spans import Called, Finished
 from shared.net.trust import TrustFiles
 from shared.providers.resolve import ResolvedTarget
+from shared.records.line import AccessLine
 from shared.routing.ai_exchange import AiExchange
 from shared.secrets.redaction import redact
 from shared.services import Services
@@ -35,6 +36,7 @@ async def exporting(services: Services) -> AsyncIterator[SpanQueue | None]:
         otel.endpoint,
         otel.headers or EMPTY,
         trust=TrustFiles(services.settings.data_dir / "trust", security.ca_file)(None),
+        clock=services.clock,
         resource={
             "service.name": "ai-gateway",
             "service.version": VERSION,
@@ -47,7 +49,7 @@ async def exporting(services: Services) -> AsyncIterator[SpanQueue | None]:
 
 
 def finished_of(
-    state: FlowState, trace: TraceContext, at: float, line: Mapping[str, Any], decision: Mapping[str, Any]
+    state: FlowState, trace: TraceContext, at: float, line: AccessLine, decision: Mapping[str, Any]
 ) -> Finished:
     """A request that is over, with its line of the log and its decision. It holds no body."""
     attempts = 0 if state.call.forwarded is None else 1
@@ -55,7 +57,7 @@ def finished_of(
         attempts = state.pooled.attempts.number
     return Finished(
         at=at,
-        line=line,
+        line={**line.shown, **line.rest},
         decision=decision,
         route="" if state.admitted is None else state.admitted.route.rule.path,
         trace_id=trace.trace_id,

@@ -1,98 +1,82 @@
-"""Sends spans to an OTLP collector, with the packages of requirements-otel.txt.
+"""Sends spans to an OTLP collector. They are made of values that are known by now, so there is no tracer."""
 
-Only a process that exports spans imports this. Spans are made of values that are known by now, so no tracer
-and no context of OpenTelemetry is needed.
-"""
-
-import logging
+import gzip
+import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-from requests import Session
+import requests
 
+from shared.core.clock import Clock
+from shared.core.errors import describe_error
+from shared.metrics.otlp_encoding import SpanEncoder
 from shared.metrics.span_queue import SpanQueue
-from shared.metrics.spans import CLIENT, INTERNAL, SERVER, Span
 
 _TIMEOUT_SECONDS: Final = 10.0  # for a call, with its repetitions
-_NANOSECONDS: Final = 1_000_000_000  # per second
-_KINDS: Final = {SERVER: SpanKind.SERVER, CLIENT: SpanKind.CLIENT, INTERNAL: SpanKind.INTERNAL}
-_STATUS: Final = {False: Status(StatusCode.UNSET), True: Status(StatusCode.ERROR)}
-_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
-_SCOPE: Final = InstrumentationScope("ai-gateway")
+_PAUSES: Final = (0.0, 1.0, 2.0, 4.0, math.inf)  # seconds after each call that failed
+# By these the collector asks for a repetition.
+_TRANSIENT: Final = frozenset({429, 502, 503, 504})
+# More takes several times as long, and saves little: most bytes of spans repeat.
+_GZIP_LEVEL: Final = 1
 
 
-def readable(span: Span, resource: Resource) -> ReadableSpan:
-    """A span as OpenTelemetry's exporters read it."""
-    trace = int(span.trace_id, 16)
-    parent = None
-    if span.parent is not None:
-        parent = SpanContext(trace, span.parent, is_remote=span.kind == SERVER, trace_flags=_SAMPLED)
-    return ReadableSpan(
-        _text(span.name),
-        SpanContext(trace, span.id, is_remote=False, trace_flags=_SAMPLED),
-        parent,
-        resource,
-        attributes={
-            name: _text(value) if isinstance(value, str) else value for name, value in span.attributes.items()
-        },
-        events=[Event(name, timestamp=_nano(at)) for name, at in span.events],
-        kind=_KINDS[span.kind],
-        status=_STATUS[span.is_error],
-        start_time=_nano(span.started),
-        end_time=_nano(span.ended),
-        instrumentation_scope=_SCOPE,
-    )
+class Collector:
+    """The collector at a URL. `trust` are the certificates that verify it."""
+
+    def __init__(self, endpoint: str, headers: Mapping[str, str], trust: Path, clock: Clock) -> None:
+        self._clock = clock
+        self._url = f"{endpoint}/v1/traces"
+        self._session = requests.Session()
+        self._session.trust_env = False  # HTTP_PROXY and .netrc are not meant for the collector
+        self._session.verify = str(trust)
+        self._session.headers.update(
+            {**headers, "Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+        )
+
+    def send(self, request: bytes) -> str:
+        """Send the message `ExportTraceServiceRequest`. Return why that failed; empty if it did not."""
+        body = gzip.compress(request, _GZIP_LEVEL)
+        deadline = self._clock.monotonic() + _TIMEOUT_SECONDS
+        why = ""
+        for pause in _PAUSES:
+            wait = pause
+            try:
+                left = max(deadline - self._clock.monotonic(), 0.001)
+                response = self._session.post(self._url, body, timeout=left, allow_redirects=False)
+            except requests.ConnectionError as error:  # also one that the collector has closed meanwhile
+                why = describe_error(error)
+            except requests.RequestException as error:
+                return describe_error(error)
+            else:
+                if response.status_code // 100 == 2:
+                    return ""
+                why = f"The collector responds with status {response.status_code}."
+                if response.status_code not in _TRANSIENT:
+                    return why
+                wait = max(pause, _asked(response))
+            if self._clock.monotonic() + wait > deadline:
+                break
+            time.sleep(wait)
+        return why
 
 
-def _text(value: str) -> str:
-    """The text without halves of surrogate pairs, which are not UTF-8."""
-    return value.encode(errors="replace").decode()
-
-
-def _nano(seconds: float) -> int:
-    return round(seconds * _NANOSECONDS)
-
-
-class _LastMessage(logging.Handler):
-    """Keeps the last message of the exporter, which logs its failures and returns no reason."""
-
-    text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
+def _asked(response: requests.Response) -> float:
+    """The seconds that the collector asks to wait for; 1 if it names none."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else 1.0
 
 
 def open_export(
-    endpoint: str, headers: Mapping[str, str], *, trust: Path, resource: Mapping[str, str]
+    endpoint: str, headers: Mapping[str, str], *, trust: Path, resource: Mapping[str, str], clock: Clock
 ) -> SpanQueue:
     """A queue to the collector at `endpoint`, started. `trust` are the certificates that verify it."""
-    last, library = _LastMessage(), logging.getLogger("opentelemetry")
-    library.handlers[:], library.propagate = [last], False
-    session = Session()
-    session.trust_env = False  # HTTP_PROXY and .netrc are not meant for the collector
-    exporter = OTLPSpanExporter(
-        endpoint=f"{endpoint}/v1/traces",
-        certificate_file=str(trust),
-        headers=dict(headers),
-        timeout=_TIMEOUT_SECONDS,
-        compression=Compression.Gzip,
-        session=session,
-    )
-    attributes = Resource(dict(resource))
+    encoder, collector = SpanEncoder(resource, "ai-gateway"), Collector(endpoint, headers, trust, clock)
 
-    def send(spans: Sequence[Span]) -> str:
-        last.text = ""
-        is_sent = exporter.export([readable(span, attributes) for span in spans]) is SpanExportResult.SUCCESS
-        return "" if is_sent else last.text or "The collector takes none."
+    def send(spans: Sequence[bytes]) -> str:
+        return collector.send(encoder.request(spans))
 
-    queue = SpanQueue(send)
+    queue = SpanQueue(send, encoder.span)
     queue.start()
     return queue

@@ -21,7 +21,9 @@ _PLUGINS_FROM: Final = 1_000
 
 _PORT: Final = re.compile(r":[0-9]*$")
 
-Attributes = dict[str, str | int | float | bool | Sequence[str]]
+#: The value of an attribute.
+Value = str | int | float | bool | tuple[str, ...]
+Attributes = dict[str, Value]
 
 
 class Called(NamedTuple):
@@ -208,7 +210,7 @@ def _use(one: Finished, ai: Mapping[str, Any], started: float) -> dict[str, Any]
     """The attributes of the use of a model by a call that `started` then."""
     found: dict[str, Any] = {attribute: ai.get(name) for name, attribute in names.USAGE_ATTRIBUTES.items()}
     if ai.get("finish"):
-        found[names.FINISH_REASONS] = [ai["finish"]]
+        found[names.FINISH_REASONS] = (ai["finish"],)
     first = _Times(one).of(one.decision["first"])
     if one.line["stream"] and first is not None:
         found[names.FIRST_CHUNK] = max(first - started, 0.0)

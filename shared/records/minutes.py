@@ -20,11 +20,11 @@ The calls of providers are figures of their own, with the id of the provider fir
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from shared.records.keys import ALL, calls_key, minute_key, tenants_key, total_key
+from shared.records.line import AccessLine
 
 #: The upper ends of the buckets in milliseconds; the last bucket, the fourteenth, has none.
 ADDED_MS: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 250.0, 1_000.0)
@@ -45,6 +45,8 @@ _TOO_MANY: Final = 429
 
 # The target of a call, its status, whether it was served, and the bucket of its time.
 type _Call = tuple[str, int, bool, int]
+# The name of a figure; of a number of requests, their source and their status.
+type _Figure = str | tuple[str, int | None]
 
 
 class Batch(NamedTuple):
@@ -60,49 +62,45 @@ class Minutes:
 
     def __init__(self) -> None:
         # By tenant and minute; None: requests of no tenant, and of tenants above the bound.
-        self._figures: dict[tuple[str | None, float], dict[str, float]] = {}
+        self._figures: dict[tuple[str | None, float], dict[_Figure, float]] = {}
         self._calls: dict[tuple[str | None, float], dict[_Call, int]] = {}
 
-    def add(self, requests: Iterable[tuple[float, Mapping[str, Any], object]]) -> None:
-        """Count requests that are over.
-
-        Of each: when it ended in seconds since the epoch, its line in the access log, and its decision. A
-        request costs few calls here.
-        """
-        for at, line, _ in requests:
-            place = line["tenant"], at // 60
-            try:
-                figures = self._figures[place]
-            except KeyError:
-                figures = self._begin(*place)
-            figures[_name(line["source"], line["status"])] += 1
-            if (upstream := line["upstream_ms"]) is not None:
-                added = line["milliseconds"] - upstream
-                figures[_ADDED[bisect_left(ADDED_MS, added)]] += 1
-                figures["added_us"] += 1000 * added
-            if (first := line["ttft_ms"]) is not None:
-                figures[_FIRST[bisect_left(FIRST_MS, first)]] += 1
-                figures["first_us"] += 1000 * first
-            if ai := line["ai"]:
-                figures["in"] += ai["input"] or 0
-                figures["cached"] += ai["input_cached"] or 0
-                figures["out"] += ai["output"] or 0
-                if cost := ai["cost"]:
-                    figures["cost"] += _NANO * float(cost)
-                for one in ai["attempts"]:
-                    try:
-                        calls = self._calls[place]
-                    except KeyError:
-                        calls = self._begin_calls(*place)
-                    time = bisect_left(FIRST_MS, one["ms"])
-                    calls[one["target"], one["status"], one["why"] == "", time] += 1
+    def add(self, at: float, line: AccessLine) -> None:
+        """Count a request that ended `at`, in seconds since the epoch. It costs few calls."""
+        shown = line.shown
+        place = shown["tenant"], at // 60
+        try:
+            figures = self._figures[place]
+        except KeyError:
+            figures = self._begin(*place)
+        figures[shown["source"], shown["status"]] += 1
+        if (upstream := shown["upstream_ms"]) is not None:
+            added = shown["milliseconds"] - upstream
+            figures[_ADDED[bisect_left(ADDED_MS, added)]] += 1
+            figures["added_us"] += 1000 * added
+        if (first := shown["ttft_ms"]) is not None:
+            figures[_FIRST[bisect_left(FIRST_MS, first)]] += 1
+            figures["first_us"] += 1000 * first
+        if ai := line.rest["ai"]:
+            figures["in"] += ai["input"] or 0
+            figures["cached"] += ai["input_cached"] or 0
+            figures["out"] += ai["output"] or 0
+            if cost := ai["cost"]:
+                figures["cost"] += _NANO * float(cost)
+            for one in ai["attempts"]:
+                try:
+                    calls = self._calls[place]
+                except KeyError:
+                    calls = self._begin_calls(*place)
+                time = bisect_left(FIRST_MS, one["ms"])
+                calls[one["target"], one["status"], one["why"] == "", time] += 1
 
     def _begin_calls(self, tenant: str | None, minute: float) -> dict[_Call, int]:
         if len(self._calls) >= _MAX_TENANTS:
             tenant = None
         return self._calls.setdefault((tenant, minute), defaultdict(int))
 
-    def _begin(self, tenant: str | None, minute: float) -> dict[str, float]:
+    def _begin(self, tenant: str | None, minute: float) -> dict[_Figure, float]:
         if len(self._figures) >= _MAX_TENANTS:
             tenant = None
         return self._figures.setdefault((tenant, minute), defaultdict(int))
@@ -117,7 +115,7 @@ class Minutes:
             for (tenant, other), figures in taken.items():
                 if other != when:
                     continue
-                amounts = {name: whole for name, number in figures.items() if (whole := round(number)) > 0}
+                amounts = _whole(figures)
                 everything.update(amounts)
                 if tenant is not None:
                     yield Batch((minute_key(tenant, minute), total_key(tenant)), amounts)
@@ -151,7 +149,15 @@ def _of_providers(calls: Mapping[_Call, int]) -> Counter[str]:
     return figures
 
 
-@lru_cache(1024)
+def _whole(figures: Mapping[_Figure, float]) -> Mapping[str, int]:
+    """The figures by their names, rounded. Several sources and statuses have one name."""
+    found: Counter[str] = Counter()
+    for figure, number in figures.items():
+        if (whole := round(number)) > 0:
+            found[figure if isinstance(figure, str) else _name(*figure)] += whole
+    return found
+
+
 def _name(source: str, status: int | None) -> str:
     return f"n:{source.partition(':')[0]}:{'none' if status is None else f'{status // 100}xx'}"
 

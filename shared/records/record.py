@@ -12,30 +12,13 @@ import orjson
 from shared.core.empty import EMPTY
 from shared.log_lines import ACCESS, KINDS, fields_of
 from shared.logs import writable
+from shared.records.line import SHOWN, AccessLine
 
 #: The longest parts of a record, in bytes.
 MAX_EVENT: Final = 700
 MAX_TRACE: Final = 3_072
 #: The member of a trace that was shortened.
 CUT: Final = "cut"
-# Members that the event has as the line has them.
-_SHARED: Final = (
-    "request_id",
-    "tenant",
-    "rule",
-    "key",
-    "method",
-    "path",
-    "model_asked",
-    "retry_count",
-    "status",
-    "source",
-    "code",
-    "stream",
-    "milliseconds",
-    "ttft_ms",
-    "upstream_ms",
-)
 # Members of `ai` that the event has under these names.
 _AI: Final = (
     ("model", "model"),
@@ -57,45 +40,42 @@ _LINE: Final = tuple(
     for field in fields_of(kind)
     if field.is_always_there
 )
-
-# Members of a line that are neither in the event nor alike in each line.
-_REST: Final = tuple(name for name in _LINE if name not in {*_SHARED, "level", "logger", "time"})
-
-Line = Mapping[str, Any]
 #: How a request was decided, as far as JSON has it.
 Decision = dict[str, Any]
 
 
-def encoded(at: float, line: Line, decision: Decision) -> tuple[bytes, bytes]:
+def encoded(at: float, line: AccessLine, decision: Decision) -> tuple[bytes, bytes]:
     """The event and the trace of a request that ended `at`, in seconds since the epoch.
 
     It is called for each request, so it makes few calls itself.
     """
-    ai = line["ai"]
-    calls = line["targets"] if ai is None else ai["attempts"]
-    event = {name: value for name in _SHARED if (value := line[name]) is not None}
-    event["time"] = at
-    event["attempts"] = line["attempts"] if not calls else len(calls) if calls[1:] else 1
-    if "retry_count" in event:  # requests of one SDK call are told by their length
-        event["length"] = decision.get("length", 0)
+    ai = line.rest["ai"]
+    calls = line.rest["targets"] if ai is None else ai["attempts"]
+    more = {"time": at, "attempts": line.rest["attempts"] if not calls else len(calls) if calls[1:] else 1}
+    if line.shown["retry_count"] is not None:  # requests of one SDK call are told by their length
+        more["length"] = decision.get("length", 0)
     if ai is not None:
-        event |= {name: value for inner, name in _AI if (value := ai[inner]) is not None}
-    rest = {name: value for name in _REST if (value := line[name]) or value == 0}
-    trace = {"line": rest, "decision": decision}
+        more |= {name: value for inner, name in _AI if (value := ai[inner]) is not None}
     try:
-        first, second = orjson.dumps(event), orjson.dumps(trace)
+        event = line.shown_json[:-1] + b"," + orjson.dumps(more)[1:]
+        trace = b'{"line":' + line.rest_json + b',"decision":' + orjson.dumps(decision) + b"}"
     except TypeError:  # half a surrogate pair, an integer of over 64 bits
-        return _shortened(event, MAX_EVENT), _shortened(trace, MAX_TRACE)
-    return (
-        _shortened(event, MAX_EVENT) if first[MAX_EVENT:] else first,
-        _shortened(trace, MAX_TRACE) if second[MAX_TRACE:] else second,
-    )
+        event = trace = b" " * (MAX_TRACE + 1)
+    if event[MAX_EVENT:]:
+        event = _shortened(_known({**line.shown, **more}), MAX_EVENT)
+    if trace[MAX_TRACE:]:
+        trace = _shortened({"line": _known(line.rest), "decision": decision}, MAX_TRACE)
+    return event, trace
+
+
+def _known(members: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in members.items() if value or value == 0}
 
 
 def whole_line(event: Mapping[str, Any], trace: Mapping[str, Any]) -> dict[str, Any]:
     """The line of the log as it was, as far as it was kept. `time` is in seconds since the epoch."""
     known = {"level": "info", "logger": ACCESS, "faults": [], "shadow": [], "time": event["time"]}
-    known |= {name: event[name] for name in _SHARED if name in event}
+    known |= {name: event[name] for name in SHOWN if name in event}
     return {**dict.fromkeys(_LINE), **known, **trace.get("line", EMPTY)}
 
 

@@ -7,16 +7,14 @@ while it is nearly full, records are dropped and counted.
 import asyncio
 import logging
 import re
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 
 from shared.core.errors import StoreDown
 from shared.records.keys import ALL, TENANTS_KEY, records_key
+from shared.records.line import AccessLine
 from shared.records.minutes import Batch, Minutes
 from shared.records.record import Decision, encoded
 from shared.redis_client.open import AnyConnection, open_connection
@@ -40,17 +38,16 @@ _FIGURES_EVERY: Final = 20
 # The memory of Redis is looked at, and the tenants with records are named again, every so many batches.
 _ROOM_EVERY: Final = 4
 _NAMED_EVERY: Final = 240
-# Records of one call, and records that are encoded before another thread may run.
+# Records of one call.
 _MAX_BATCH: Final = 100
-_ENCODED: Final = 16
 # The records of all tenants are short, so more of them are kept.
 _ALL_FACTOR: Final = 4
 _KEPT_SECONDS: Final = 24 * 3_600
 
 _MEMORY: Final = re.compile(rb"^(maxmemory|used_memory):([0-9]+)", re.MULTILINE).findall
 
-# The arguments of `Recorder.put`. A plain tuple: a request makes one.
-_Waiting = tuple[float, Mapping[str, Any], Decision]
+# The tenant, the event and the trace of a request. The garbage collector looks at such a tuple once at most.
+_Waiting = tuple[str | None, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -77,7 +74,7 @@ class Recorder:
     limit_document: Callable[[Any], Mapping[str, object]]
     dropped: int = 0
     written: int = 0
-    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _waiting: list[_Waiting] = field(default_factory=list)
     _room: int = MAX_WAITING
     _minutes: Minutes = field(default_factory=Minutes)
     _named: set[str] = field(default_factory=set)
@@ -87,16 +84,16 @@ class Recorder:
     _turns: int = 0
     _flushes: int = 0
 
-    def put(self, at: float, line: Mapping[str, Any], decision: Decision) -> None:
-        """Take a request that ended `at`, in seconds since the epoch, with its line of the access log.
-
-        `decision` says how it was decided, and is read later, in another thread.
-        """
+    def put(self, at: float, line: AccessLine, decision: Decision) -> None:
+        """Take a request that ended `at`, in seconds since the epoch. `decision` says how it was decided."""
         if self._room == 0:
             self.dropped += 1
             return
         self._room -= 1
-        self._waiting.append((at, line, decision))
+        self._minutes.add(at, line)
+        if "limits" in decision:
+            decision["limits"] = [self.limit_document(state) for state in decision["limits"]]
+        self._waiting.append((line.shown["tenant"], *encoded(at, line, decision)))
 
     async def run(self) -> None:
         """Write what was collected, until canceled."""
@@ -109,13 +106,12 @@ class Recorder:
 
     async def flush(self) -> None:
         """Write the records that wait, or drop them."""
-        waiting, self._waiting, self._room = self._waiting, deque(), MAX_WAITING
+        waiting, self._waiting, self._room = self._waiting, [], MAX_WAITING
         if not waiting:
             return
-        encoded = await asyncio.to_thread(self._encode, waiting)
         failure = await self._look()
         if failure is None:
-            await self._write(encoded)
+            await self._write(_by_owner(waiting))
         else:
             self.dropped += len(waiting)
             self._tell(failure)
@@ -137,25 +133,6 @@ class Recorder:
         await self.flush()
         await self.flush_figures()
         await self.connection.close()
-
-    def _encode(self, waiting: Sequence[_Waiting]) -> list[_Encoded]:
-        """The records by owner. Runs in a thread, and lets the event loop run in between."""
-        everything = _Encoded(ALL)
-        found = {ALL: everything}
-        for some in batched(waiting, _ENCODED):
-            time.sleep(0)  # gives the interpreter to the thread of requests
-            self._minutes.add(some)
-            for at, line, decision in some:
-                tenant = line["tenant"]
-                if "limits" in decision:
-                    decision["limits"] = [self.limit_document(state) for state in decision["limits"]]
-                event, trace = encoded(at, line, decision)
-                everything.parts += (event, trace if tenant is None else b"")
-                if tenant in found:
-                    found[tenant].parts += (event, trace)
-                elif tenant is not None:
-                    found[tenant] = _Encoded(tenant, [event, trace])
-        return list(found.values())
 
     async def _look(self) -> object | None:
         """Look at the memory of Redis now and then. Return why it gets no records."""
@@ -211,6 +188,19 @@ def has_room(info: bytes) -> bool:
     numbers = {name: int(number) for name, number in _MEMORY(info)}
     most = numbers.get(b"maxmemory", 0)
     return most == 0 or numbers.get(b"used_memory", 0) < most * FULL
+
+
+def _by_owner(waiting: Iterable[_Waiting]) -> Sequence[_Encoded]:
+    """The records of each owner. Only a request of no tenant has its trace in the list of all."""
+    everything = _Encoded(ALL)
+    found: dict[str | None, _Encoded] = {ALL: everything}
+    for tenant, event, trace in waiting:
+        everything.parts += (event, trace if tenant is None else b"")
+        if tenant in found:
+            found[tenant].parts += (event, trace)
+        elif tenant is not None:
+            found[tenant] = _Encoded(tenant, [event, trace])
+    return list(found.values())
 
 
 def _batches(parts: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

@@ -10,7 +10,7 @@ from shared.limits.values import budget_key
 from shared.records.minutes import Minutes
 from tests.admin_app.test_requests import RecordingWorld, world
 from tests.admin_app.world import NOW, Api, Tenant
-from tests.records.lines import line
+from tests.records.lines import access_line, line
 
 __all__ = ["world"]
 
@@ -29,7 +29,7 @@ def tenants(api: Api, tenant: Tenant, world: RecordingWorld) -> tuple[Tenant, Te
         (NOW, {"tenant": other.id, "status": 429, "source": "plugin:rate_limiter"}),
         (NOW, {"tenant": None, "status": 404, "source": "gateway"}),
     ):
-        minutes.add([(at, line(**{"tenant": tenant.id, **members}), {})])
+        minutes.add(at, access_line(line(**{"tenant": tenant.id, **members})))
     add(world.client, minutes)
     return tenant, other
 

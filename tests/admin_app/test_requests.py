@@ -12,7 +12,7 @@ import redis
 
 from shared.records.recorder import open_recorder
 from tests.admin_app.world import TOKEN, Api, Tenant, World, error_of, make_world
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 
 DECISION = {"started": 10.0, "forwarded": 10.001, "first": 10.2, "ended": 10.5}
 LIMIT = {"scope": "rule", "name": "global", "unit": "requests", "limit": 5, "window": "1m", "cost": 2}
@@ -44,7 +44,7 @@ def record(socket: str, lines: list[dict[str, Any]], **decision: Any) -> None:
     async def write() -> None:
         recorder = open_recorder({"unix_socket_path": socket}, 2_000)
         for each in lines:
-            recorder.put(NOW, each, {**DECISION, **decision})
+            recorder.put(NOW, access_line(each), {**DECISION, **decision})
         await recorder.close()
 
     asyncio.run(write())

@@ -48,7 +48,7 @@ from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.reader import RowPage, UsageReader
 from shared.workers.status import RightsReader, Server, Status, StatusReader
 from shared.workers.store import Fleet
-from tests.records.lines import AI, line
+from tests.records.lines import AI, access_line, line
 
 _shared: list[Flask] = []
 TOKEN = "the-platforms-own-token"
@@ -104,7 +104,7 @@ class NoDeliveries:
 class OneRecord:
     """The record of one call of a model."""
 
-    record = Record("1-0", *map(orjson.loads, encoded(NOW, line(ai=AI), {})))
+    record = Record("1-0", *map(orjson.loads, encoded(NOW, access_line(line(ai=AI)), {})))
 
     def page(self, owner: str, wanted: Filter, **_: Any) -> RecordPage:
         return RecordPage([self.record], None)

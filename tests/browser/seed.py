@@ -14,7 +14,7 @@ from examples.demo_upstream.control import ControlledUpstream
 from examples.demo_upstream.faults import Fault
 from shared.limits.values import budget_key
 from shared.records.minutes import Minutes
-from tests.records.lines import AI, line
+from tests.records.lines import AI, access_line, line
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.wait import until
 
@@ -200,7 +200,7 @@ def _past(gateway: RunningGateway, seeded: Seeded) -> None:
             for tenant, (_, _, _, size) in zip(seeded.tenants, TENANTS, strict=True):
                 count = size * (1 + 0.3 * math.sin(minute / 40) + 0.2 * random.random())
                 for _ in range(int(count)):
-                    minutes.add([(now - 60 * minute, _line(tenant), {})])
+                    minutes.add(now - 60 * minute, access_line(_line(tenant)))
             for batch in minutes.take():
                 for key in batch.keys:
                     for name, amount in batch.amounts.items():

@@ -17,7 +17,7 @@ from shared.records.keys import ALL, records_key
 from shared.records.record import encoded
 from tests.browser.screenshots import TABS
 from tests.browser.seed import Seeded, seed
-from tests.records.lines import AI, line
+from tests.records.lines import AI, access_line, line
 from tests.support.browser import DESKTOP, PHONE, Dashboard
 from tests.support.gateway import RunningGateway, TenantInUse
 
@@ -133,7 +133,7 @@ def naughty(admin: RunningGateway) -> TenantInUse:
                 "attempts": [{**AI["attempts"][0], "why": text, "target": text}],
             }
             made = line(tenant=tenant.id, request_id=f"req-{text}", ai=ai, **members)
-            fields = dict(zip(("event", "trace"), encoded(time.time(), made, {}), strict=True))
+            fields = dict(zip(("event", "trace"), encoded(time.time(), access_line(made), {}), strict=True))
             for owner in (tenant.id, ALL):
                 client.xadd(records_key(owner), fields)
         assert orjson.loads(fields["event"])["code"] == NAUGHTY[-1]

@@ -12,7 +12,7 @@ from playwright.sync_api import CDPSession, expect
 
 from shared.records.recorder import open_recorder
 from shared.redis_server.embedded import socket_path
-from tests.records.lines import AI, line
+from tests.records.lines import AI, access_line, line
 from tests.reliability import figures
 from tests.support.browser import Dashboard
 
@@ -38,7 +38,7 @@ class Writer(Thread):
             due = int((time.monotonic() - began) * A_SECOND)
             for number in range(self.written, due):
                 one = line(number, tenant=f"tenant-{number % TENANTS}", ai=AI, path=f"/v1/chat/{number}")
-                recorder.put(time.time(), one, {"started": 1.0})
+                recorder.put(time.time(), access_line(one), {"started": 1.0})
             self.written = due
             await recorder.flush()
             await asyncio.sleep(0.25)

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from shared.records.recorder import open_recorder
 from shared.redis_server.embedded import socket_path
-from tests.records.lines import AI, line
+from tests.records.lines import AI, access_line, line
 from tests.support.browser import Dashboard
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
@@ -33,7 +33,7 @@ def record(gateway: RunningGateway, lines: Sequence[dict[str, Any]], **decision:
     async def write() -> None:
         recorder = open_recorder({"unix_socket_path": str(socket_path(gateway.folder))}, 2_000)
         for each in lines:
-            recorder.put(time.time(), each, {"started": 10.0, "length": 12, **decision})
+            recorder.put(time.time(), access_line(each), {"started": 10.0, "length": 12, **decision})
         await recorder.close()
 
     with ThreadPoolExecutor(1) as thread:

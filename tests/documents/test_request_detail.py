@@ -8,7 +8,7 @@ import pytest
 from shared.documents.request_detail import RequestDetail, detail_document
 from shared.records.reader import Record
 from shared.records.record import encoded
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 
 LIMITED = {"source": "plugin:rate_limiter", "status": 429, "code": "rate_limit_exceeded"}
 TIMEOUT = {"cause": "timeout", "detail": "It sent nothing for 3 s."}
@@ -17,7 +17,7 @@ REACHED = {"scope": "rule", "name": "global", "limit": 100, "window": "1m", "ret
 
 def shown(one: dict[str, Any], **decision: Any) -> Any:
     """The JSON of a record as it comes back from the store."""
-    event, trace = encoded(NOW, one, {"started": 10.0, **decision})
+    event, trace = encoded(NOW, access_line(one), {"started": 10.0, **decision})
     document = detail_document(Record("1-0", json.loads(event), json.loads(trace)))
     assert RequestDetail().validate(document) == {}
     return document

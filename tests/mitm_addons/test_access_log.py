@@ -1,5 +1,6 @@
 """What the line of one request says when no upstream was called."""
 
+import json
 from typing import Any
 
 import jsonschema_rs
@@ -33,7 +34,7 @@ def gateway() -> Gateway:
 
 def line_of(flow: Any) -> dict[str, Any]:
     lines: list[dict[str, Any]] = []
-    log = AccessLog(lambda at, fields: lines.append(dict(fields)))
+    log = AccessLog(lambda at, line: lines.append(json.loads(line)))
     log._is_on = True
     log.post_response(flow)
     [line] = lines

@@ -3,6 +3,7 @@
 from typing import Any
 
 from shared.log_lines import ACCESS, KINDS, fields_of
+from shared.records.line import SHOWN, AccessLine
 
 NOW = 1_796_083_200.0
 _NAMES = [field.name for kind in KINDS if kind.logger == ACCESS for field in fields_of(kind)]
@@ -47,3 +48,9 @@ def line(number: int = 1, **members: Any) -> dict[str, Any]:
         "bytes_out": 500,
     }
     return {**{name: None for name in _NAMES if name != "time"}, **usual, **members}
+
+
+def access_line(members: dict[str, Any]) -> AccessLine:
+    """The same as the proxy keeps it for the log and for the record."""
+    rest = {name: value for name, value in members.items() if name not in {*SHOWN, "level", "logger"}}
+    return AccessLine({name: members[name] for name in SHOWN}, rest)

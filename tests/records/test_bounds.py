@@ -6,7 +6,7 @@ from redis import Redis
 from shared.records.keys import ALL, records_key
 from shared.records.recorder import open_recorder
 from shared.records.sweeper import Sweeper
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 from tests.reliability import figures
 from tests.support.valkey_server import Server
 
@@ -23,7 +23,7 @@ async def test_records_of_many_tenants_stay_within_their_bounds(running: Server)
             # A tenth of the tenants make nine tenths of the requests.
             tenant = number % 20 if number % 10 else number // 10 % TENANTS
             one = line(number, tenant=f"tenant-{tenant}", user_agent=agent, ai=AI)
-            recorder.put(NOW, one, {"started": 1.0, "steps": steps})
+            recorder.put(NOW, access_line(one), {"started": 1.0, "steps": steps})
             if number % 1_000 == 999:
                 await recorder.flush()
         await recorder.close()

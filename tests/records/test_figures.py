@@ -4,15 +4,17 @@ import re
 
 from shared.records.figures import document, exposition, quantile, total
 from shared.records.minutes import ADDED_MS, Minutes
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 
 
 def figures() -> dict[str, int]:
     minutes = Minutes()
     for number in range(100):
-        minutes.add([(NOW, line(number, ai=AI, milliseconds=100.0 + number / 10, ttft_ms=10.0 * number), {})])
-    minutes.add([(NOW, line(status=503, source="gateway", upstream_ms=None), {})])
-    minutes.add([(NOW, line(status=429, source="plugin:rate_limiter", upstream_ms=None), {})])
+        minutes.add(
+            NOW, access_line(line(number, ai=AI, milliseconds=100.0 + number / 10, ttft_ms=10.0 * number))
+        )
+    minutes.add(NOW, access_line(line(status=503, source="gateway", upstream_ms=None)))
+    minutes.add(NOW, access_line(line(status=429, source="plugin:rate_limiter", upstream_ms=None)))
     return dict(next(minutes.take()).amounts)
 
 

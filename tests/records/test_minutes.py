@@ -6,7 +6,7 @@ import pytest
 
 from shared.records.keys import ALL, calls_key, minute_key, tenants_key, total_key
 from shared.records.minutes import _MAX_TENANTS, ADDED_MS, CALLS_KEPT_SECONDS, FIRST_MS, Minutes
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 
 MINUTE = int(NOW // 60)
 
@@ -14,7 +14,7 @@ MINUTE = int(NOW // 60)
 def figures_of(line: dict[str, Any]) -> dict[str, int]:
     """What one request adds to the figures of its tenant."""
     minutes = Minutes()
-    minutes.add([(NOW, line, {})])
+    minutes.add(NOW, access_line(line))
     return dict(next(minutes.take()).amounts)
 
 
@@ -54,9 +54,9 @@ def test_times_have_fourteen_buckets() -> None:
 def test_minutes_are_taken_once_by_tenant_and_over_all() -> None:
     minutes = Minutes()
     for number in range(3):
-        minutes.add([(NOW, line(number), {})])
-    minutes.add([(NOW, line(tenant="globex", status=500), {})])
-    minutes.add([(NOW, line(tenant=None, status=404, source="gateway"), {})])
+        minutes.add(NOW, access_line(line(number)))
+    minutes.add(NOW, access_line(line(tenant="globex", status=500)))
+    minutes.add(NOW, access_line(line(tenant=None, status=404, source="gateway")))
     found = {batch.keys: dict(batch.amounts) for batch in minutes.take()}
     assert found[minute_key("acme", MINUTE), total_key("acme")]["n:upstream:2xx"] == 3
     everything = found[minute_key(ALL, MINUTE), total_key(ALL)]
@@ -73,9 +73,9 @@ def calls(*attempts: tuple[str, int, str, int]) -> dict[str, Any]:
 def test_each_call_of_a_provider_counts_for_the_tenant_and_over_all() -> None:
     minutes = Minutes()
     limited = calls(("prv_1/a/b", 429, "status 429", 20), ("prv_2/c", 200, "", 120))
-    minutes.add([(NOW, line(ai=limited), {})])
-    minutes.add([(NOW, line(tenant="globex", ai=calls(("prv_2/c", 503, "status 503", 5))), {})])
-    minutes.add([(NOW, line(ai=calls()), {})])
+    minutes.add(NOW, access_line(line(ai=limited)))
+    minutes.add(NOW, access_line(line(tenant="globex", ai=calls(("prv_2/c", 503, "status 503", 5)))))
+    minutes.add(NOW, access_line(line(ai=calls())))
     found = {batch.keys: batch for batch in minutes.take()}
     acme = {"prv_1:n": 1, "prv_1:failed": 1, "prv_1:429": 1, "prv_2:n": 1, "prv_2:2": 1}
     assert dict(found[(calls_key("acme", MINUTE),)].amounts) == acme
@@ -89,7 +89,7 @@ def test_each_call_of_a_provider_counts_for_the_tenant_and_over_all() -> None:
 def test_calls_of_tenants_above_the_bound_count_over_all() -> None:
     minutes = Minutes()
     for number in range(_MAX_TENANTS + 5):
-        minutes.add([(NOW, line(tenant=f"tenant_{number}", ai=calls(("prv_1/a", 200, "", 5))), {})])
+        minutes.add(NOW, access_line(line(tenant=f"tenant_{number}", ai=calls(("prv_1/a", 200, "", 5)))))
     found = {batch.keys: batch.amounts for batch in minutes.take() if batch.keys[0].endswith(":calls")}
     assert len(found) == _MAX_TENANTS + 1
     assert found[(calls_key(ALL, MINUTE),)]["prv_1:n"] == _MAX_TENANTS + 5

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.records.record import CUT, MAX_EVENT, MAX_TRACE, encoded, whole_line
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 
 
 def stored(one: dict[str, Any], decision: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    event, trace = encoded(NOW, one, decision)
+    event, trace = encoded(NOW, access_line(one), decision)
     assert len(event) <= MAX_EVENT
     assert len(trace) <= MAX_TRACE
     return json.loads(event), json.loads(trace)

@@ -13,7 +13,7 @@ from shared.records.keys import ALL, records_key, total_key
 from shared.records.reader import Filter, RecordReader
 from shared.records.recorder import MAX_WAITING, Recorder, has_room, open_recorder
 from shared.records.sweeper import Sweeper
-from tests.records.lines import AI, NOW, line
+from tests.records.lines import AI, NOW, access_line, line
 from tests.support.valkey_server import Server
 
 
@@ -37,7 +37,7 @@ async def recorder(socket: str, per_tenant: int = 2_000) -> AsyncIterator[Record
 async def record(socket: str, lines: list[dict[str, Any]], **decision: Any) -> None:
     async with recorder(socket) as one:
         for each in lines:
-            one.put(NOW, each, decision)
+            one.put(NOW, access_line(each), dict(decision))
         await one.flush()
 
 
@@ -108,7 +108,7 @@ async def test_requests_of_all_tenants_and_of_none_are_in_one_list(valkey_socket
 async def test_tenant_keeps_its_newest_records_for_a_day(valkey_socket: str, client: Redis) -> None:
     async with recorder(valkey_socket, per_tenant=50) as one:
         for number in range(400):
-            one.put(NOW, line(number), {})
+            one.put(NOW, access_line(line(number)), {})
     assert 50 <= client.xlen(records_key("acme")) < 200
     assert 0 < client.ttl(records_key("acme")) <= 86_400
 
@@ -127,7 +127,7 @@ async def test_figures_of_two_workers_add_up(valkey_socket: str, client: Redis) 
 async def test_records_above_the_queue_are_dropped_and_counted(valkey_socket: str) -> None:
     async with recorder(valkey_socket) as one:
         for _ in range(MAX_WAITING + 5):
-            one.put(NOW, line(), {})
+            one.put(NOW, access_line(line()), {})
         assert one.dropped == 5
         one._waiting.clear()
 
@@ -137,17 +137,17 @@ async def test_records_are_dropped_while_redis_is_away_and_written_when_it_is_ba
 ) -> None:
     caplog.set_level(logging.INFO)
     async with recorder(running.socket) as one:
-        one.put(NOW, line(1), {})
+        one.put(NOW, access_line(line(1)), {})
         await one.flush()
         running.kill()
         for _ in range(3):
-            one.put(NOW, line(), {})
+            one.put(NOW, access_line(line()), {})
             await one.flush()
         assert (one.written, one.dropped) == (1, 3)
         running.start()
         async with asyncio.timeout(20):
             while one.written == 1:
-                one.put(NOW, line(2), {})
+                one.put(NOW, access_line(line(2)), {})
                 await one.flush()
                 await asyncio.sleep(0.05)
     told = [each.message for each in caplog.records if "records" in each.message]
@@ -168,7 +168,7 @@ async def test_redis_that_is_nearly_full_gets_no_records(running: Server) -> Non
         client.config_set("maxmemory", used // 2)
         async with recorder(running.socket) as one:
             one._flushes = 1  # it has looked a moment ago
-            one.put(NOW, line(), {})
+            one.put(NOW, access_line(line()), {})
             await one.flush()
             assert (one.written, one.dropped) == (0, 1)
 
