@@ -25,6 +25,7 @@ def test_limits_are_listed_with_the_fullest_first_and_lead_to_their_rules(
     for _ in range(4):
         assert tenant.request("GET", "/filling").status_code == 200
     page = dashboard.open("/ui/limits")
+    expect(page.get_by_role("link", name="Try limits on recorded calls")).to_have_count(0)
     rows = page.get_by_role("table").locator("tbody tr")
     expect(rows.first.locator(".full")).to_be_attached()
     expect(rows.filter(has_text="Full & Co").first).to_contain_text("4 / 4 per 1h")
@@ -40,6 +41,9 @@ def test_limits_are_listed_with_the_fullest_first_and_lead_to_their_rules(
     dashboard.log_in(tenant.key)
     dashboard.open("/ui/limits")
     expect(rows).to_have_count(3)
+    page.get_by_role("link", name="Try limits on recorded calls").click()
+    expect(page.get_by_role("region", name="Try limits")).to_be_in_viewport()
+    dashboard.open("/ui/limits")
     expect(page.get_by_label("Tenant", exact=True)).to_be_hidden()
 
 

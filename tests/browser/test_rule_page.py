@@ -147,6 +147,33 @@ def test_dry_run_of_a_draft_shows_the_rejection_on_the_lanes(
 
 
 @pytest.mark.slow
+def test_dry_run_of_a_limit_that_is_not_complete_names_the_field(
+    dashboard: Dashboard, tenant: TenantInUse
+) -> None:
+    dashboard.allow("422: .*/explain")
+    page = dashboard.open(f"/ui{new_rule(tenant)}")
+    page.get_by_role("button", name="Add a plugin to pre_request").click()
+    page.get_by_role("menuitem", name="Rate limiter").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Test a request").click()
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("alert")).to_contain_text("Not tried: 1 field needs a change.")
+    expect(page.get_by_role("alert")).not_to_contain_text("422")
+    page.get_by_role("link", name="Limit: Required, with window").click()
+    panel = page.get_by_role("dialog")
+    limit = panel.locator('[data-pointer="/plugin_chain/0/settings/limit"] input')
+    expect(limit).to_have_attribute("aria-invalid", "true")
+    limit.fill("5")
+    panel.locator('[data-pointer$="/settings/window"] input').fill("1m")
+    panel.get_by_role("button", name="Apply").click()
+    expect(panel).to_have_count(0)
+    page.get_by_role("button", name="Test a request").click()
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator("#outcome")).not_to_be_empty()
+
+
+@pytest.mark.slow
 def test_change_of_somebody_else_is_not_overwritten(dashboard: Dashboard, tenant: TenantInUse) -> None:
     dashboard.allow("412: ")
     path = new_rule(tenant)

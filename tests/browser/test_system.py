@@ -14,7 +14,7 @@ from redis import Redis
 
 from shared.workers.store import HeartbeatStore
 from tests.reliability.processes import supervisor
-from tests.support.browser import TOKEN, Dashboard
+from tests.support.browser import PHONE, TOKEN, Dashboard
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.workers.heartbeats import beat
 
@@ -100,6 +100,17 @@ def test_setting_is_found_with_its_source_and_the_address_keeps_the_filter(page:
     page.get_by_role("button", name="Clear the filter").click()
     expect(find).to_be_focused()
     expect(rows.filter(has_text="cache.max_entries")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_settings_have_their_values_and_sources_on_a_phone(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    page.get_by_role("radio", name="All").check()
+    row = page.locator("#settings tbody tr").filter(has_text="server.admin_port")
+    for text in (re.compile(r"^\d+$"), "GATEWAY__SERVER__ADMIN_PORT"):
+        expect(row.get_by_text(text).filter(visible=True)).to_have_count(1)
+    scroll = page.locator("#settings .scroll")
+    assert scroll.evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 def test_without_redis_the_page_says_so_keeps_its_data_and_recovers(

@@ -128,10 +128,13 @@ def test_plugin_of_all_rules_is_added_edited_moved_and_removed(
     panel.get_by_role("button", name="Add the plugin").click()
     expect(panel.get_by_role("alert")).to_be_visible()  # a limit needs a window
     panel.locator('[data-pointer="/plugin_chain/0/settings/window"] input').fill("1m")
+    panel.get_by_label("Reason").fill("Five are enough.")
     panel.get_by_role("button", name="Add the plugin").click()
     expect(own.get_by_role("button", name="rate_limiter", exact=True)).to_be_visible()
     [entry] = call(tenant, "GET")["plugin_chain"]
     assert (entry["name"], entry["settings"], entry["priority"]) == ("rate_limiter", PER_MINUTE, 100)
+    [newest, *_] = tenant.gateway.call("GET", f"/tenants/{tenant.id}/versions").json()["versions"]
+    assert newest["message"] == "Five are enough."
     own.get_by_role("button", name="rate_limiter", exact=True).click()
     panel.locator('[data-pointer="/plugin_chain/0/settings/limit"] input').fill("2.50")
     panel.locator('[data-pointer="/plugin_chain/0/settings/unit"] select').select_option("usd")

@@ -1,7 +1,7 @@
 // Saving: what the API rejects stands at the fields of the form, and in a list above them.
 import { h } from "./dom.js";
 import { Rejected } from "./api.js";
-import { placeOf, showErrors, text } from "./fields.js";
+import { field, placeOf, showErrors, text } from "./fields.js";
 import { banner } from "./states.js";
 
 const CHANGED_SINCE = 412;
@@ -14,6 +14,12 @@ export function reasonField() {
   const node = h("label", { className: "reason" }, label, control);
   for (const kind of ["input", "change"]) node.addEventListener(kind, (event) => event.stopPropagation());
   return { node, read: () => control.value.trim() };
+}
+
+/** The same for a panel, in which all else is a field, too. */
+export function panelReason() {
+  const control = text("", { maxLength: MAX_REASON, placeholder: "Why, for the history" });
+  return field("Reason", control, { pointer: "/message", required: false, read: () => control.value.trim() });
 }
 
 /** The label of the field that an error is shown at. */

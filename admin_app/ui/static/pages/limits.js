@@ -134,15 +134,24 @@ async function load() {
     `${plural(limits.length, "limit")}${of}, the fullest first. Updated ${seconds(Date.now() / 1000)}.`;
 }
 
+/** Limits are tried on the calls of one tenant. */
+function showTrial() {
+  const id = own?.id ?? state.tenant;
+  const to = { className: "button", href: `/ui/tenants/${encodeURIComponent(id)}?tab=limits#try` };
+  byId("try").replaceChildren(...(id ? [h("a", to, "Try limits on recorded calls")] : []));
+}
+
 function choose(tenant) {
   Object.assign(state, { tenant, pages: 1 });
   history.replaceState(null, "", tenant ? `?tenant=${encodeURIComponent(tenant)}` : location.pathname);
   table = null;
+  showTrial();
   live.now();
 }
 
 async function start() {
   own = (await me).tenant;
+  showTrial();
   if (!own) await tenantField(state.tenant, choose);
   live = poll(load, { seconds: 5 });
 }

@@ -220,12 +220,12 @@ function add(stage, button) {
 function tryRequest() {
   const rule = draftOf(state.rule, changes());
   const about = { tenantId: page.tenant, rule, mayCall: state.may, draft };
-  attempt(() => openDryRun({ ...about, done: showExplained, failed: reject }));
+  attempt(() => openDryRun({ ...about, done: showExplained, failed: (error) => reject(error, "tried") }));
 }
 
 /** Say why the API does not take the rule. */
-function reject(error) {
-  showRejected(error, { form: state.node, model: state.model, edit: editAt, newest: start });
+function reject(error, verb) {
+  showRejected(error, { form: state.node, model: state.model, edit: editAt, newest: start, verb });
   state.lanes.draw();
 }
 

@@ -240,6 +240,11 @@ function written({ is_secret: isSecret, is_set: isSet, value }) {
   return h("code", { className: "written" }, String(value) || '""');
 }
 
+const origin = (one) =>
+  h("div", { className: "origin" },
+    badge(SOURCES[one.source], one.is_changed ? "accent" : ""),
+    one.origin && small(one.origin));
+
 const query = new URLSearchParams(location.search);
 let settings = null;
 
@@ -249,21 +254,14 @@ const settingTable = dataTable({
     {
       key: "name",
       title: "Setting",
-      cell: ({ name, description }) =>
-        h("div", { className: "setting" },
-          h("b", { className: "mono" }, name),
-          h("small", {}, prose(description))),
-    },
-    { key: "value", title: "Value", cell: written },
-    {
-      key: "source",
-      title: "Source",
-      sort: (one) => one.source,
       cell: (one) =>
-        h("div", { className: "origin" },
-          badge(SOURCES[one.source], one.is_changed ? "accent" : ""),
-          one.origin && small(one.origin)),
+        h("div", { className: "setting" },
+          h("b", { className: "mono" }, one.name),
+          h("small", {}, prose(one.description)),
+          h("div", { className: "phone" }, written(one), origin(one))),
     },
+    { key: "value", title: "Value", opt: true, cell: written },
+    { key: "source", title: "Source", opt: true, sort: (one) => one.source, cell: origin },
   ],
 });
 

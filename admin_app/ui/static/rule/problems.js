@@ -43,15 +43,18 @@ function links(form, model, problems, edit) {
   }));
 }
 
-/** Say above the content why the rule is not saved. `newest()` loads the rule as it is stored now. */
-export function showRejected(error, { form, model, edit, newest }) {
+/**
+ * Say above the content why the rule is not saved, or what `verb` names. `newest()` loads the rule as it is
+ * stored now.
+ */
+export function showRejected(error, { form, model, edit, newest, verb = "saved" }) {
   const problems = ofRule(error.errors);
   markProblems(form, model, problems);
   const count = problems.length === 1 ? "1 field needs" : `${problems.length} fields need`;
   const isStale = error.status === 412;
   const sentence = isStale
-    ? "Not saved: somebody else has changed the rule since you read it."
-    : problems.length ? `Not saved: ${count} a change.` : `Not saved. ${error.message}`;
+    ? `Not ${verb}: somebody else has changed the rule since you read it.`
+    : problems.length ? `Not ${verb}: ${count} a change.` : `Not ${verb}. ${error.message}`;
   const again = h("button", { type: "button", className: "linklike", onclick: newest },
     "Load the newest. Your changes are lost.");
   byId("problem").replaceChildren(

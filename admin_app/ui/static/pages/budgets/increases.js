@@ -3,10 +3,9 @@ import { dateTime, h, icon, toast } from "../../kit/dom.js";
 import { write } from "../../kit/api.js";
 import { choice, field, numberOrText, text } from "../../kit/fields.js";
 import { openPanel } from "../../kit/panel.js";
-import { accepted } from "../../kit/saving.js";
+import { accepted, panelReason } from "../../kit/saving.js";
 import { momentIn, sized, unitOf } from "./words.js";
 
-const MAX_REASON = 500;
 
 const live = ({ until }) => until === null || new Date(until) > Date.now();
 
@@ -50,18 +49,13 @@ function untilField({ state, timezone }) {
   return made;
 }
 
-function reasonField() {
-  const control = text("", { maxLength: MAX_REASON, placeholder: "Why, for the history" });
-  return field("Reason", control, { pointer: "/message", required: false, read: () => control.value.trim() });
-}
-
 /** Open the panel in which the limit of a budget grows for a time. */
 export function increaseBudget({ base }, budget, done) {
   const unit = unitOf(budget);
   const control = text("", { inputMode: "decimal", placeholder: unit === "usd" ? "50.00" : "1000" });
   const amount = field(unit === "usd" ? "US dollars" : unit === "tokens" ? "Tokens" : "Requests", control,
     { pointer: `/${unit}`, required: true });
-  const [until, reason] = [untilField(budget), reasonField()];
+  const [until, reason] = [untilField(budget), panelReason()];
   const body = () => ({
     [unit]: unit === "usd" ? control.value.trim() : numberOrText(control.value),
     until: until.read(),
@@ -86,7 +80,7 @@ export function increaseBudget({ base }, budget, done) {
 /** Ask before a budget begins again, with a field for the reason. */
 export function resetBudget({ base }, budget, done) {
   const unit = unitOf(budget);
-  const reason = reasonField();
+  const reason = panelReason();
   openPanel({
     title: `Reset ${budget.name}?`,
     text: `${sized(budget.state.used, unit)} of its period count no more. This cannot be undone.`,

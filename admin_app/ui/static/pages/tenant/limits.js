@@ -79,5 +79,6 @@ export async function showLimits(host, context) {
   );
   const polling = poll(load, { quiet: table.node });
   await polling.first;
+  if (location.hash === "#try") trial.scrollIntoView();
   return polling.stop;
 }

@@ -3,7 +3,7 @@ import { badge, h, icon, toast } from "../../kit/dom.js";
 import { readAll, write } from "../../kit/api.js";
 import { choice, field } from "../../kit/fields.js";
 import { confirm, openPanel } from "../../kit/panel.js";
-import { accepted } from "../../kit/saving.js";
+import { accepted, panelReason } from "../../kit/saving.js";
 import { attempt, banner, busy, locked } from "../../kit/states.js";
 import { dataTable } from "../../kit/table.js";
 import { newEntry } from "../../rule/chain.js";
@@ -70,8 +70,8 @@ class Chain {
   }
 
   /** Save other entries, and show the tenant anew. */
-  async save(entries) {
-    const saved = await write("PATCH", this.context.base, this.chain.changed(entries));
+  async save(entries, reason) {
+    const saved = await write("PATCH", this.context.base, this.chain.changed(entries), { reason });
     toast("Saved.");
     await this.context.refresh();
     return saved;
@@ -120,13 +120,14 @@ class Chain {
   }
 
   open(title, text, body, save, entries) {
+    const reason = panelReason();
     const panel = openPanel({
       title,
       text,
-      body,
+      body: [body, h("div", { className: "fields" }, reason.node)].flat(),
       save,
       submit: (form) =>
-        accepted(form, () => this.save(entries()), {
+        accepted(form, () => this.save(entries(), reason.read()), {
           newest: () => {
             panel.close();
             this.context.refresh();

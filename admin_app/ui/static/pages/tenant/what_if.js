@@ -182,7 +182,7 @@ export async function whatIfCard({ base }) {
   );
   return h(
     "section",
-    { className: "card flush", "aria-label": "Try limits" },
+    { className: "card flush", id: "try", "aria-label": "Try limits" },
     h(
       "div",
       { className: "card-head" },
