@@ -68,8 +68,8 @@ class Admission:
     def requestheaders(self, flow: GatewayFlow) -> Awaitable[None] | None:
         if flow.response:
             return None
-        last: LastHead | None = getattr(flow, "last_head", None)
-        if last is not None and isinstance(known := last.note, KnownHead):
+        last = flow.last_head
+        if last is not None and type(known := last.note) is KnownHead:
             return self._repeat(flow, last, known)
         headers = head_of(flow.request)
         state = begin(flow, self.state(flow, headers))
@@ -92,12 +92,21 @@ class Admission:
         known.headers = headers = known.headers.renewed(fields)
         # An id that differs from the one before has the grammar of VARYING.
         identity = self.random_bytes(16).hex() if place is None else fields[place][1].decode("latin-1")
-        state = FlowState(identity, self.clock.monotonic(), known.client, self.clock.monotonic)
-        state.headers, state.path, state.known, state.announced = headers, known.call.path, known, last.length
+        clock, call, admitted = self.clock.monotonic, known.call, known.admitted
+        flow.gateway_state = state = FlowState(identity, clock(), known.client, clock)
+        state.headers, state.path, state.known, state.announced = headers, call.path, known, last.length
         state.closes, state.is_http10 = known.closes, known.is_http10
         if known.has_trace or self.tracing.is_on:
             state.trace = self.tracing.context(headers)
-        return self._find_tenant(flow, begin(flow, state), known.call)
+        gateway = self.gateways.peek(call.subdomain, call.key_hash)
+        if gateway is None:
+            return self._find(flow, state, call)
+        if admitted is None or admitted.gateway is not gateway or call.key_hash not in gateway.keys:
+            self._decide(flow, state, call, gateway)
+        else:
+            state.gateway, state.key_hash = gateway, call.key_hash
+            self._take(flow, state, admitted)
+        return None
 
     def _find_tenant(self, flow: GatewayFlow, state: FlowState, call: Call) -> Awaitable[None] | None:
         gateway = self.gateways.peek(call.subdomain, call.key_hash)

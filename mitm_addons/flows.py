@@ -6,6 +6,7 @@ from mitmproxy import connection, http
 
 from mitm_addons.ai.budget_stream import BudgetStream
 from mitm_addons.response_copy import ResponseCopy
+from mitm_engine.http1.last_head import LastHead
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import plugin_view
@@ -298,12 +299,14 @@ class GatewayFlow(http.HTTPFlow):
 
     Attributes:
         gateway_state: the state; None for a flow that never reached `requestheaders`.
+        last_head: the head that its client has repeated, set by the engine; None: it has not.
     """
 
     gateway_state: FlowState | None
+    last_head: LastHead | None
 
 
-http.HTTPFlow.gateway_state = None  # type: ignore[attr-defined]
+http.HTTPFlow.gateway_state = http.HTTPFlow.last_head = None  # type: ignore[attr-defined]
 
 
 def begin(flow: GatewayFlow, state: FlowState) -> FlowState:

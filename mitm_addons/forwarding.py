@@ -10,6 +10,7 @@ from mitm_addons.ai.own_usage import OwnUsage
 from mitm_addons.flows import FlowState, method_of, put_response, reject_flow, request_of
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
+from shared.core.http_tokens import Fields
 from shared.model.messages import Headers, Request
 from shared.providers.calls import USAGE
 from shared.routing.admission import Admitted
@@ -48,7 +49,39 @@ class Forwarding:
 
         `headers` and `body` are as the plugins left them; no body: it is forwarded as it arrives.
         """
-        forwarded = ForwardedRequest(
+        if state.ai is None and admitted.route.pool is None:
+            self._forward_plainly(flow, state, admitted, headers=headers, body=body)
+            return None
+        forwarded = self._forwarded(flow, state, admitted, headers)
+        request = _request(flow, state, headers, body)
+        found = choose_upstream(self.ai, admitted, state.ai, request)
+        if type(found) is ChosenUpstream or not isinstance(found, Awaitable):  # the usual case first
+            return self._forward_to(found, flow, state, forwarded)
+        return self._forward_later(found, flow, state, forwarded)
+
+    def _forward_plainly(
+        self,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        *,
+        headers: Headers,
+        body: bytes | None,
+    ) -> None:
+        """Point the flow at the only upstream of its rule."""
+        upstream = admitted.route.upstream
+        last = None if state.known is None or headers is not state.headers else state.known.outgoing
+        if last is None or body is None or not last.is_for(admitted, upstream):
+            self._send(flow, state, self._forwarded(flow, state, admitted, headers), upstream, body)
+            return
+        trace = () if state.trace is None else _trace(state, upstream)
+        fields = last.fields(flow.request.data.headers.fields, state.request_id, len(body), trace)
+        self._point(flow, state, upstream, last.path, fields, body)
+
+    def _forwarded(
+        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers
+    ) -> ForwardedRequest:
+        return ForwardedRequest(
             admitted,
             method_of(flow),
             state.path,
@@ -59,14 +92,6 @@ class Forwarding:
             state.client,
             self.instance,
         )
-        if state.ai is None and admitted.route.pool is None:
-            self._send(flow, state, forwarded, admitted.route.upstream, body)
-            return None
-        request = _request(flow, state, headers, body)
-        found = choose_upstream(self.ai, admitted, state.ai, request)
-        if type(found) is ChosenUpstream or not isinstance(found, Awaitable):  # the usual case first
-            return self._forward_to(found, flow, state, forwarded)
-        return self._forward_later(found, flow, state, forwarded)
 
     async def _forward_later(
         self, choosing: Awaitable[Chosen], flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
@@ -99,23 +124,39 @@ class Forwarding:
         upstream: Upstream,
         body: bytes | None,
     ) -> None:
-        data, call, trace = flow.request.data, state.call, state.trace
-        call.upstream = upstream
-        context = trace.fields(_number(state)) if trace is not None and upstream.is_traced else ()
-        known = state.known
+        known, trace = state.known, _trace(state, upstream)
         if known is None or body is None or forwarded.headers is not forwarded.sent:
-            request = outgoing(forwarded, upstream, body, context)
-        else:
-            last = known.outgoing
-            if last is None or not last.is_for(forwarded.admitted, upstream):
-                last = known.outgoing = LastOutgoing(forwarded, upstream)
-            request = last.outgoing(forwarded, body, context)
-        data.headers.fields, data.content, data.path = request.fields, body, request.path
-        target = request.target
+            request = outgoing(forwarded, upstream, body, trace)
+            self._point(flow, state, upstream, request.path, request.fields, body)
+            return
+        last = known.outgoing
+        if last is None or not last.is_for(forwarded.admitted, upstream):
+            last = known.outgoing = LastOutgoing(forwarded, upstream)
+        fields = last.fields(forwarded.sent.fields, state.request_id, len(body), trace)
+        self._point(flow, state, upstream, last.path, fields, body)
+
+    def _point(
+        self,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        upstream: Upstream,
+        path: bytes,
+        fields: Fields,
+        body: bytes | None,
+    ) -> None:
+        data, call, target = flow.request.data, state.call, upstream.target
+        data.headers.fields, data.content, data.path = fields, body, path
         data.http_version = b"HTTP/1.1"
         data.host, data.port, data.scheme = target.host, target.port, target.scheme.encode()
         flow.client_conn.gateway_state = state  # type: ignore[attr-defined]
-        call.forwarded = self.clock.monotonic()
+        call.upstream, call.forwarded = upstream, self.clock.monotonic()
+
+
+def _trace(state: FlowState, upstream: Upstream) -> Fields:
+    """The headers that tell the place of the next attempt in a trace."""
+    if state.trace is None or not upstream.is_traced:
+        return ()
+    return state.trace.fields(_number(state))
 
 
 def _number(state: FlowState) -> int:

@@ -1,11 +1,12 @@
 """The last step for the head of every response."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mitmproxy import http
 
 from mitm_addons.flows import FlowState, GatewayFlow, has_numbers
 from shared.core.http_tokens import NO_BODY, Fields
+from shared.core.memo import Memo
 from shared.http.cors import with_cors
 from shared.http.media_type import IS_STREAM
 from shared.model.messages import LOWER, first_value
@@ -19,6 +20,11 @@ _TIMING, _CONFIG_VERSION = b"Server-Timing", b"X-Gateway-Config-Version"
 # Codes of rejections whose key counts for nothing.
 _NO_KEY = frozenset({"api_key_expired", "api_key_revoked"})
 _CONNECTION, _CODING, _LENGTH, _TYPE = b"Connection", "transfer-encoding", "content-length", "content-type"
+# All that is set here, but for the headers of a pool. Upstreams seldom send one of them.
+_OURS = {
+    LOWER[name] for name in (_REQUEST_ID, _SOURCE, _UPSTREAM_ID, _BUFFERING, _CONFIG_VERSION, _CONNECTION)
+}
+_IS_OURS: Memo[bytes, bool] = Memo(lambda name: LOWER[name] in _OURS)
 
 
 #: Keeps the event stream of a flow alive: called with the seconds of silence after which it gets a comment.
@@ -55,11 +61,14 @@ class ResponseHead:
             self._begin_events(flow, state, ours)
             if callable(response.stream) and has_numbers(flow, state):
                 state.sent.numbers = EventNumbers()
-        gone = {LOWER[name] for name in ours}
-        if state.is_http10 or data.status_code in NO_BODY:
-            # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).
-            gone.add(_CODING)
-        kept = [field for field in data.headers.fields if LOWER[field[0]] not in gone]
+        kept: Sequence[tuple[bytes, bytes]] = data.headers.fields
+        has_no_coding = state.is_http10 or data.status_code in NO_BODY
+        if has_no_coding or state.pooled is not None or [1 for name, _ in kept if _IS_OURS[name]]:
+            gone = {LOWER[name] for name in ours}
+            if has_no_coding:
+                # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).
+                gone.add(_CODING)
+            kept = [field for field in kept if LOWER[field[0]] not in gone]
         data.headers.fields = (*kept, *ours.items(), *(() if state.run is None else _timing(state.run)))
         data.http_version = b"HTTP/1.1"
         if state.cors is not None:

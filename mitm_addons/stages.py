@@ -152,7 +152,9 @@ class Stages:
                 return None
             if found is not None:
                 return self._resolved(found, flow, state, state.admitted, body)
-        return self._judge(flow, state, state.admitted, body)
+        if state.run is None:
+            return self.forwarding.forward(flow, state, state.admitted, headers=state.headers, body=body)
+        return self._judge_request(flow, state, state.admitted, state.run, body)
 
     async def _resolved(
         self,
@@ -297,7 +299,8 @@ class Stages:
             end_body(self.forwarding.ai, state, response)
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
-        reject_pending(flow, state)
+        if state.pending_rejection is not None:
+            reject_pending(flow, state)
         return None
 
     def post_response(self, flow: GatewayFlow) -> Awaitable[None] | None:

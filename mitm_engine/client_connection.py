@@ -20,7 +20,6 @@ from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
 
-_FIRST_CHECK = 1.0  # seconds after a response until its client is checked for reading
 _CHECKS = 4  # in the time that a client may read too slowly
 
 
@@ -221,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
             self._await_last_request()
         else:
             self._awaits_request = True
-            self.arm(min(_FIRST_CHECK, timeouts.keep_alive), self._keep_alive)
+            self.arm(self._worker.first_check, self._keep_alive)
 
     def _await_last_request(self) -> None:
         self._awaits_request = True
@@ -233,7 +232,7 @@ class ClientConnection(asyncio.Protocol):
         if unread(self.transport):
             self.check_reading(self._check_before_keep_alive)
         else:
-            self.arm(max(self._worker.options.timeouts.keep_alive - _FIRST_CHECK, 0), self._close_idle)
+            self.arm(self._worker.options.timeouts.keep_alive - self._worker.first_check, self._close_idle)
 
     def _check_before_keep_alive(self, now: float) -> None:
         if unread(self.transport):

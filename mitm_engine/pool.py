@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 
 from mitm_engine.metrics import Metrics
-from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.upstream_connection import AnyKey, UpstreamConnection
 from mitm_engine.wire_error import WireError
 
 #: Seconds that an unused connection is kept, unless the upstream announces less. Many servers close after 5.
@@ -32,18 +32,18 @@ class Pool:
         self.read_ahead = read_ahead
         self._metrics = metrics
         self._ended = ended
-        self._idle: dict[Key, deque[UpstreamConnection]] = {}
+        self._idle: dict[AnyKey, deque[UpstreamConnection]] = {}
         self._counted: set[UpstreamConnection] = set()
-        self._total: defaultdict[Key, int] = defaultdict(int)
+        self._total: defaultdict[AnyKey, int] = defaultdict(int)
         self._emptied = 0.0
 
-    def take(self, key: Key) -> UpstreamConnection | None:
+    def take(self, key: AnyKey) -> UpstreamConnection | None:
         """Return a connection that can serve now, None if a new one is needed."""
         now = self.loop.time()
         idle = self._idle.get(key)
         while idle:
             found = idle.pop()
-            if found.is_usable() and not _is_old(found, now):
+            if now <= found.idle_until and found.is_usable():
                 self._metrics.pool_hits += 1
                 return found
             found.close()
@@ -75,7 +75,10 @@ class Pool:
         if is_full or connection.born <= self._emptied or not connection.is_reusable():
             connection.close()
             return
-        connection.idle_since = self.loop.time()
+        now, reader = self.loop.time(), connection.reader
+        # A second earlier than the upstream.
+        limit = IDLE if reader.idle_limit is None else max(reader.idle_limit - 1, 0)
+        connection.idle_until = min(now + limit, connection.born + MAX_AGE)
         if idle is None:
             idle = self._idle[connection.key] = deque()
         idle.append(connection)
@@ -93,7 +96,7 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Close connections that were not used for too long."""
-        for connection in [one for one in self._unused() if _is_old(one, now)]:
+        for connection in [one for one in self._unused() if one.idle_until < now]:
             connection.close()
 
     def empty(self) -> None:
@@ -105,10 +108,3 @@ class Pool:
     def _unused(self) -> Iterator[UpstreamConnection]:
         for idle in self._idle.values():
             yield from idle
-
-
-def _is_old(connection: UpstreamConnection, now: float) -> bool:
-    limit, announced = IDLE, connection.reader.idle_limit
-    if announced is not None:
-        limit = max(announced - 1, 0)  # a second earlier than the upstream
-    return now - connection.idle_since > limit or now - connection.born > MAX_AGE

@@ -14,10 +14,15 @@ from mitm_engine.wire_error import LATE_HEAD, WireError
 if TYPE_CHECKING:
     from mitm_engine.pool import Pool
 
-_LARGE = 65_536  # bytes of a body that is not copied to be sent with its head; a transport pauses above them
+#: Bytes of a body above which it is not copied to be sent with its head. A transport pauses above them.
+LARGE = 65_536
 _CUT = WireError(
     "upstream_protocol_error", "The upstream closed before its response was complete.", cause="reset"
 )
+
+
+#: A `Key` that is only looked up.
+type AnyKey = tuple[bool, str, int, str | None, str]
 
 
 class Key(NamedTuple):
@@ -47,7 +52,7 @@ class UpstreamConnection(asyncio.Protocol):
         has_response: whether a byte of the current response has arrived. Then its request must not be sent
             again.
         born: when the connection was made, in the loop's time.
-        idle_since: when it was last used.
+        idle_until: until when an unused one may serve again.
     """
 
     __slots__ = (
@@ -63,7 +68,7 @@ class UpstreamConnection(asyncio.Protocol):
         "born",
         "client",
         "has_response",
-        "idle_since",
+        "idle_until",
         "is_closed",
         "is_paused",
         "key",
@@ -92,7 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.reader = ResponseReader(pool.head_limit)
         self.is_closed = False
         self.has_response = False
-        self.born = self.idle_since = 0.0
+        self.born = self.idle_until = 0.0
 
     # Called by an exchange.
 
@@ -103,7 +108,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.is_closed:
             self._failure = self._failure or _CUT
             return
-        if len(body) > _LARGE:
+        if len(body) > LARGE:
             self._keep_last_records()
             self.transport.write(head)
             self.transport.write(body)
@@ -119,7 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def is_sending(self) -> bool:
         """Whether most of the request still waits to be sent. The loop's TLS does not pause its writer."""
-        return self.is_paused or (self.below_tls is not None and not self.is_closed and self.unsent > _LARGE)
+        return self.is_paused or (self.below_tls is not None and not self.is_closed and self.unsent > LARGE)
 
     async def written(self) -> None:
         """Wait until most of the request is sent. Raises `WireError`.
@@ -136,15 +141,11 @@ class UpstreamConnection(asyncio.Protocol):
         if not self.is_sending and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    async def head(self) -> ResponseReader:
-        """Wait for the head of the response. Raises `WireError`."""
-        while not self.reader.has_head:
-            if self._failure is not None:
-                self._raise_failure()
-            await self.more()
-        if self._last_records is not None:
-            self._drop_last_records()
-        return self.reader
+    def more_of_head(self) -> asyncio.Future[None]:
+        """Return what `more` does, while the head of the response has not arrived. Raises `WireError`."""
+        if self._failure is not None:
+            self._raise_failure()
+        return self.more()
 
     def take(self) -> bytes | None:
         """Return the next piece of the body, empty at its end; None if it has to be awaited with `more`.
@@ -202,8 +203,8 @@ class UpstreamConnection(asyncio.Protocol):
         if raw is not None and self._last_records is None and not raw.is_closing():
             self._last_records = LastRecords(raw)
 
-    def _drop_last_records(self) -> None:
-        """Let the loop read by itself again if nothing is left to write."""
+    def end_sending(self) -> None:
+        """Let the loop read by itself again if nothing is left to write. Call it when the head is here."""
         raw = self.below_tls
         if raw is None or self._last_records is None or raw.is_closing() or self.on_writable is not None:
             return
@@ -274,7 +275,10 @@ class UpstreamConnection(asyncio.Protocol):
         except WireError as error:
             self.fail(WireError(error.code, error.detail))  # without what the error refers to
             return
-        self._wake()
+        if self.on_change is None and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)  # the usual case of `_wake`
+        else:
+            self._wake()
         if self.reader.held > self._pool.read_ahead:
             self.hold()
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_FIRST_CHECK = 1.0
 _MAX_REJECTED = 256  # connections above the limit that get a response at a time
 
 
@@ -41,6 +42,7 @@ class WorkerState:
         connect: makes connections to upstreams.
         first_terms: the terms of a flow until the addons have seen its head.
         held_bytes: the bodies that are held as a whole.
+        first_check: seconds after a response until its client is checked for reading.
         no_server: the server of a flow that has no upstream yet.
         connections: open client connections, by the id of the client.
         held: connections from which nothing is read now, so the loop does not notice when they end.
@@ -57,6 +59,7 @@ class WorkerState:
         self.pool = Pool(self.metrics, self._server_ended, options.response_head_limit, options.read_ahead)
         self.connect = Connector(self.dispatch, self.pool, options.proxy_authorization)
         self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
+        self.first_check = min(_FIRST_CHECK, options.timeouts.keep_alive)
         self._free_memory = FreeMemory()
         self.held_bytes = HeldBytes(options.held_bytes)
         self.no_server = connection.Server(address=options.unrouted_address)

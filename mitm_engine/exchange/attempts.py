@@ -22,9 +22,9 @@ from mitmproxy import http
 from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.exchange.cancellation import raise_cancellation
 from mitm_engine.exchange.upload import Upload
-from mitm_engine.http1.heads import request_head
+from mitm_engine.http1.heads import CHUNKED, request_head, sized
 from mitm_engine.options import Terms
-from mitm_engine.upstream_connection import Key, UpstreamConnection
+from mitm_engine.upstream_connection import LARGE, Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_CONNECT, LATE_POLICY, LATE_READER, WireError
 from shared.core.http_tokens import NO_BODY, WITH_BODY
 
@@ -116,17 +116,12 @@ class UpstreamExchange:
         data, terms, client = self._flow.request.data, self.terms, self._client
         if data.scheme not in _SCHEMES:
             raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
-        key = Key(data.scheme == b"https", data.host, data.port, terms.trust, terms.owner)
+        key = (data.scheme == b"https", data.host, data.port, terms.trust, terms.owner)
         body = data.content or b""
-        if body or self.upload is None:
-            self.upload = None  # an addon may have set another body
-            head = request_head(self._flow.request, len(body) if body or data.method in _WITH_BODY else None)
-        else:
-            length = self.upload.length
-            head = request_head(self._flow.request, length, is_chunked=length is None)
+        head = request_head(self._flow.request, self._framing(body))
         reused = self._worker.pool.take(key)
         while True:
-            upstream = self.upstream = reused or await self._connect(key, on_wait)
+            upstream = self.upstream = reused or await self._connect(Key(*key), on_wait)
             self._flow.server_conn = upstream.server
             if self._attempt is not None:
                 self._note_sent(self._attempt, upstream, is_reused=reused is not None, has_body=bool(body))
@@ -136,15 +131,25 @@ class UpstreamExchange:
                 client.reads_on = 0.0 if self.upload is not None else terms.reads_on
                 if self.upload is not None:
                     self.upload.begin(upstream)
-                elif upstream.is_sending:
+                elif upstream.is_paused or (len(body) > LARGE and upstream.is_sending):
                     await self._send_rest(upstream)
-                await upstream.head()
+                while not upstream.reader.has_head:
+                    await upstream.more_of_head()
+                if upstream.below_tls is not None:
+                    upstream.end_sending()
                 return upstream
             except WireError as error:
                 if reused is None or not self._may_repeat(upstream, error):
                     raise
             self.drop()
             reused = None
+
+    def _framing(self, body: bytes) -> bytes:
+        if not body and self.upload is not None:
+            return sized(self.upload.length) or CHUNKED
+        self.upload = None  # an addon may have set another body
+        is_sized = body or self._flow.request.data.method in _WITH_BODY
+        return b"\r\nContent-Length: %d" % len(body) if is_sized else b""
 
     async def _send_rest(self, upstream: UpstreamConnection) -> None:
         """Wait until the upstream has read most of the request: the timeout of its response begins then.

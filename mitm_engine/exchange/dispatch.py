@@ -19,7 +19,7 @@ from mitm_engine.wire_error import WireError
 
 logger = logging.getLogger(__name__)
 
-Method = tuple[Callable[..., Any], bool]
+Method = Callable[..., Any]
 Methods = tuple[Method, ...]
 
 
@@ -32,7 +32,7 @@ class Killed(Exception):
 
 
 class Dispatch:
-    """The methods of all addons per hook, in order, each with whether it is a coroutine function."""
+    """The methods of all addons per hook, in order."""
 
     client_connected: Methods
     client_disconnected: Methods
@@ -55,9 +55,9 @@ class Dispatch:
 
     def error_without(self, unreached: Iterable[Method]) -> Methods:
         """Return `error` of the addons whose `response` is in `unreached`, or that have no `response`."""
-        missed = {method for method, _ in unreached}
+        missed = set(unreached)
         seen = {error for response, error in self._pairs if response not in missed}
-        return tuple([one for one in self.error if one[0] not in seen])
+        return tuple([one for one in self.error if one not in seen])
 
     def call_flow(
         self, methods: Iterable[Method], flow: http.HTTPFlow, on_wait: Callable[[], None]
@@ -65,19 +65,19 @@ class Dispatch:
         """Call a hook of a flow. Return None when all is done, else what has to be awaited.
 
         That waits for addons, and while an addon intercepts the flow; `on_wait` is called before each wait.
-        Most addons wait for nothing, and then a hook costs no coroutine. Raises `WireError` if an addon
-        raises, and `Killed` if one kills the flow.
+        Most addons wait for nothing, and then a hook costs no coroutine. An iterator is left at the addons
+        that were not called. Raises `WireError` if an addon raises, and `Killed` if one kills the flow.
         """
-        methods = iter(methods)
-        for method, is_async in methods:
+        for method in methods:
             try:
                 result = method(flow)
             except AddonHalt:
                 break
             except Exception as error:
                 raise _failed() from error
-            if is_async or (result is not None and inspect.isawaitable(result)):
-                return self._wait(result, methods, flow, on_wait)
+            if result is not None and inspect.isawaitable(result):
+                following = methods[methods.index(method) + 1 :] if isinstance(methods, tuple) else methods
+                return self._wait(result, following, flow, on_wait)
         if self.update or flow.intercepted:
             return self._finish(flow, on_wait)
         if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:
@@ -87,7 +87,7 @@ class Dispatch:
     async def _wait(
         self,
         result: Awaitable[object],
-        methods: Iterator[Method],
+        methods: Iterable[Method],
         flow: http.HTTPFlow,
         on_wait: Callable[[], None],
     ) -> None:
@@ -112,14 +112,14 @@ class Dispatch:
 
         `on_wait` is called before each wait. An addon may stop the others (`AddonHalt`).
         """
-        for method, is_async in methods:
+        for method in methods:
             try:
                 result = method(subject)
             except AddonHalt:
                 return
             except Exception as error:
                 raise _failed() from error
-            is_slow = is_async or (result is not None and inspect.isawaitable(result))
+            is_slow = result is not None and inspect.isawaitable(result)
             if is_slow and not await _awaited(result, on_wait):
                 return
 
@@ -128,7 +128,7 @@ class Dispatch:
 
         Return None when all are done, else a coroutine that waits for one addon and calls those after it.
         """
-        for number, (method, _) in enumerate(methods, 1):
+        for number, method in enumerate(methods, 1):
             try:
                 result = method(subject)
             except AddonHalt:
@@ -182,4 +182,4 @@ def _methods(addons: AddonManager, hook: str) -> Iterator[Method]:
     for addon in traverse(addons.chain):
         method = getattr(addon, hook, None)
         if callable(method):
-            yield method, inspect.iscoroutinefunction(method)
+            yield method

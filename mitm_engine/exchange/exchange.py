@@ -126,8 +126,8 @@ class Exchange:
                 self._bodies.release()
             self._client.on_data = None
             self._flow.live = False
-            if self._hooks.post_response:
-                self._worker.run_aside(self._hooks.call_all(self._hooks.post_response, self._flow))
+            if (waiting := self._hooks.call_all(self._hooks.post_response, self._flow)) is not None:
+                self._worker.run_aside(waiting)
         return writer.keeps
 
     async def _steps(self) -> None:
@@ -217,9 +217,19 @@ class Exchange:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer
         writer.begin(response)
-        idle = self._terms.timeouts.idle
-        stream = BodyStream(self._client, upstream, writer, idle=idle, on_late=self._cancel_late_body)
-        await stream.forward(self._arm_hook)
+        if upstream.reader.complete:
+            # Most bodies are here as a whole: they need no stream. An empty piece is the end.
+            whole = upstream.take()
+            for piece in (whole, b"") if whole else (b"",):
+                if (waiting := writer.piece(piece)) is not None:
+                    self._arm_hook()
+                    await waiting
+                if not self._client.can_write:
+                    await self._client.drained()
+        else:
+            idle = self._terms.timeouts.idle
+            stream = BodyStream(self._client, upstream, writer, idle=idle, on_late=self._cancel_late_body)
+            await stream.forward(self._arm_hook)
         attempts.release()
         try:
             self._unreached = iter(self._hooks.response)

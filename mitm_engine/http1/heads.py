@@ -1,6 +1,6 @@
 """Heads as bytes. Every outgoing message is framed here, regardless of its own framing headers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mitmproxy import http
 
@@ -9,70 +9,80 @@ from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import HOP_BY_HOP, connection_options, is_token
+from shared.core.memo import Memo
 
 # Headers that the engine sets itself, has handled (Expect), or does not forward.
 _FRAMING = HeaderNames((*[name.encode() for name in HOP_BY_HOP], b"content-length", b"expect"))
+# The beginning of the line of a field that is forwarded, by its name; empty for all others.
+_BEGINNINGS: Memo[bytes, bytes] = Memo(lambda name: b"\r\n%s: " % name if _FRAMING[name] is None else b"")
+_CR, _LF, _NUL = b"\r\n\0"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+CHUNKED = b"\r\nTransfer-Encoding: chunked"
+CLOSE = b"\r\nConnection: close"
+KEEP_ALIVE = b"\r\nConnection: keep-alive"
 
 
 class Head:
     """The head of a message, read once. Raises `WireError` if an addon set an invalid header name.
 
-    `lines` are the fields that are forwarded. `length` is the length of the body, None if the head has none
-    or names a coding. `wants_close` is whether the head asks to close the connection.
+    `length` is the length of the body, None if the head has none or names a coding. `wants_close` is whether
+    the head asks to close the connection.
     """
 
-    __slots__ = ("length", "lines", "wants_close")
+    __slots__ = ("_lines", "length", "wants_close")
 
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        connection: tuple[bytes, ...]
         self.length: int | None = None
-        self.wants_close = is_coded = False
-        connection: list[bytes] = []
+        self.wants_close = False
+        is_coded, connection = False, ()
         # A line per field without a call.
-        self.lines = [b"%s: %s" % field for field in fields if _FRAMING[field[0]] is None]
-        for name, value in [field for field in fields if _FRAMING[field[0]] is not None]:
+        self._lines = [begin + value for name, value in fields if (begin := _BEGINNINGS[name])]
+        for name, value in [field for field in fields if not _BEGINNINGS[field[0]]]:
             framing = _FRAMING[name]
             if framing == b"content-length":
                 self.length = int(value) if value.isdigit() else None
             elif framing == b"transfer-encoding":
                 is_coded = True
             elif framing == b"connection":
-                connection.append(value)
+                connection = (*connection, value)
             elif framing == NO_NAME:
                 raise WireError("plugin_failure", "An addon set an invalid header name.")
         if is_coded:
             self.length = None
         if connection:
-            options = connection_options(tuple(connection))
+            options = connection_options(connection)
             self.wants_close = b"close" in options
-            self.lines = [line for line in self.lines if line.partition(b":")[0].lower() not in options]
+            self._lines = [line for line in self._lines if _name(line) not in options]
 
-    def after(self, first: bytes, framing: Iterable[bytes]) -> bytes:
+    def after(self, first: bytes, framing: bytes) -> bytes:
         """Return the bytes of the head, with the start line `first` and the lines of `framing`.
 
-        Raises `WireError` if an addon set a line break.
+        Each line of `framing` begins with a line break. Raises `WireError` if an addon set a line break.
         """
-        lines = [first, *self.lines, *framing]
-        head = b"\n".join(lines)
-        if b"\r" in head or b"\0" in head or head.count(b"\n") >= len(lines):
+        lines = self._lines
+        head, count = first + b"".join(lines), len(lines)
+        if head.count(_CR) != count or head.count(_LF) != count or _NUL in head:
             raise WireError("plugin_failure", "An addon set a header with a line break.")
-        return head.replace(b"\n", b"\r\n") + b"\r\n\r\n"
+        return head + framing + b"\r\n\r\n"
 
 
-def request_head(request: http.Request, length: int | None, *, is_chunked: bool = False) -> bytes:
-    """Return the head of a request. Raises `WireError`.
+def _name(line: bytes) -> bytes:
+    return line[2:].partition(b":")[0].lower()
 
-    Its body has `length` bytes, or is in chunks; with neither it has none.
-    """
+
+def sized(length: int | None) -> bytes:
+    """Return the framing of a body with that length; none without one."""
+    return b"" if length is None else b"\r\nContent-Length: %d" % length
+
+
+def request_head(request: http.Request, framing: bytes) -> bytes:
+    """Return the head of a request, with the lines of `framing`. Raises `WireError`."""
     data = request.data
     if not match_target(data.path) or (data.method not in METHOD_BYTES and not is_token(data.method)):
         raise WireError("plugin_failure", "An addon set an invalid method or path.")
-    first = b"%s %s HTTP/1.1" % (data.method, data.path)
-    framing = () if length is None else (b"Content-Length: %d" % length,)
-    if is_chunked:
-        framing = (b"Transfer-Encoding: chunked",)
-    return Head(data.headers.fields).after(first, framing)
+    return Head(data.headers.fields).after(b"%s %s HTTP/1.1" % (data.method, data.path), framing)
 
 
 def expects_continue(incoming: Incoming) -> bool:
@@ -81,17 +91,11 @@ def expects_continue(incoming: Incoming) -> bool:
     return expects and incoming.version == b"HTTP/1.1"
 
 
-def status_line(response: http.Response) -> bytes:
-    """Return the first line of a response, which is HTTP/1.1 for every client (RFC 9110, 2.5)."""
-    data = response.data
-    return b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
-
-
 def closing_response(response: http.Response) -> bytes:
     """Return a whole response after which the connection ends. Raises `WireError`."""
-    body = response.data.content or b""
-    framing = (b"Content-Length: %d" % len(body), b"Connection: close")
-    return Head(response.data.headers.fields).after(status_line(response), framing) + body
+    data, body = response.data, response.data.content or b""
+    first = b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
+    return Head(data.headers.fields).after(first, sized(len(body)) + CLOSE) + body
 
 
 def chunk(piece: bytes) -> bytes:

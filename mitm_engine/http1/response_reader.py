@@ -198,10 +198,8 @@ class ResponseReader:
     def _frame(self, status: int, version: bytes) -> bool:
         """Return whether only the end of the connection ends the body (RFC 9112, 6.3)."""
         lengths, codings, connection = [], [], []
-        for name, value in self._fields:
-            framing = _FRAMING[name]
-            if framing is None:
-                continue
+        found = [(f, value) for name, value in self._fields if (f := _FRAMING[name]) is not None]
+        for framing, value in found:
             if framing == b"content-length":
                 lengths.append(value)
             elif framing == b"transfer-encoding":

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from mitm_engine.http1.heads import LAST_CHUNK, Head, chunk, status_line
+from mitm_engine.http1.heads import (
+    CHUNKED,
+    CLOSE,
+    KEEP_ALIVE,
+    LAST_CHUNK,
+    Head,
+    chunk,
+    sized,
+)
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import NO_BODY
@@ -58,7 +66,7 @@ class ResponseWriter:
         length: int | None = len(body)
         if self._has_no_body(response):
             length, body = _length(response, parts), b""
-        head = self._head(response, parts, [] if length is None else [b"Content-Length: %d" % length])
+        head = self._head(response, parts, sized(length))
         self.has_begun, self._left = True, 0
         if len(body) < _FLUSH:
             self._client.write(head + body)
@@ -73,22 +81,22 @@ class ResponseWriter:
 
     def begin(self, response: http.Response) -> None:
         """Begin a response whose body comes in pieces. Raises `WireError` if its head is invalid."""
-        parts = Head(response.data.headers.fields)
-        self._stream = response.stream if callable(response.stream) else None
-        self._left = _length(response, parts)
+        parts, stream = Head(response.data.headers.fields), response.stream
+        self._stream = stream if callable(stream) else None
+        self._left = left = None if response.data.status_code == 204 else parts.length  # RFC 9110, 8.6
         self._is_empty = self._has_no_body(response)
-        framing = []
-        if self._left is not None:
-            framing.append(b"Content-Length: %d" % self._left)
+        framing = b""
+        if left is not None:
+            framing = b"\r\nContent-Length: %d" % left
         elif not self._is_empty:
             # HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
             self._is_chunked = self._incoming.version == b"HTTP/1.1"
             if self._is_chunked:
-                framing.append(b"Transfer-Encoding: chunked")
+                framing = CHUNKED
                 _name_coding(response)
-        ends = not self._is_empty and not self._is_chunked and self._left is None
-        self._pending = [self._head(response, parts, framing, ends=ends)]
-        self._size = len(self._pending[0])
+        ends = left is None and not self._is_empty and not self._is_chunked
+        head = self._head(response, parts, framing, ends=ends)
+        self._pending, self._size = [head], len(head)
 
     def piece(self, data: bytes) -> Awaitable[None] | None:
         """Add a piece of the body; it is empty at the end, as in mitmproxy's `stream` functions.
@@ -137,8 +145,7 @@ class ResponseWriter:
     def _write(self) -> None:
         self.has_begun = True
         self._client.write(b"".join(self._pending))
-        self._pending.clear()
-        self._size = 0
+        self._pending, self._size = [], 0
 
     def end(self) -> None:
         """Write the end of the body. Raises `WireError` if it is shorter than its head says."""
@@ -173,11 +180,9 @@ class ResponseWriter:
     def _has_no_body(self, response: http.Response) -> bool:
         return self._incoming.method == b"HEAD" or response.data.status_code in NO_BODY
 
-    def _head(
-        self, response: http.Response, parts: Head, framing: list[bytes], *, ends: bool = False
-    ) -> bytes:
-        incoming = self._incoming
-        if not 200 <= response.data.status_code <= 599:
+    def _head(self, response: http.Response, parts: Head, framing: bytes, *, ends: bool = False) -> bytes:
+        incoming, data = self._incoming, response.data
+        if not 200 <= data.status_code <= 599:
             raise WireError("plugin_failure", "An addon set a status that is not final.")
         self.keeps = (
             incoming.keep_alive
@@ -187,10 +192,11 @@ class ResponseWriter:
             and not parts.wants_close
         )
         if not self.keeps:
-            framing.append(b"Connection: close")
+            framing += CLOSE
         elif incoming.version == b"HTTP/1.0":
-            framing.append(b"Connection: keep-alive")
-        return parts.after(status_line(response), framing)
+            framing += KEEP_ALIVE
+        # The version is the same for every client (RFC 9110, 2.5).
+        return parts.after(b"HTTP/1.1 %d %s" % (data.status_code, data.reason), framing)
 
 
 def _stream_failed(error: Exception) -> WireError:

@@ -104,13 +104,19 @@ class LastOutgoing:
     """What `outgoing` makes of the requests of a head that is repeated, computed once per upstream.
 
     The heads differ in the values of `VARYING` and in their length alone, and no plugin has changed them.
+
+    Attributes:
+        path: the request target, with the query.
+        target: the origin of the upstream.
     """
 
-    __slots__ = ("_head", "_key", "_moved", "_route", "_upstream")
+    __slots__ = ("_head", "_is_sized", "_key", "_moved", "_route", "_upstream", "path", "target")
 
     def __init__(self, forwarded: ForwardedRequest, upstream: Upstream) -> None:
         self._route, self._key, self._upstream = forwarded.admitted.route, forwarded.admitted.key, upstream
         self._head = _outgoing_head(forwarded, upstream)
+        self._is_sized = forwarded.method in WITH_BODY
+        self.path, self.target = self._head.path, upstream.target
         places = {id(field): place for place, field in enumerate(self._head.own)}
         # Where a value that may vary stands in the head that came, and in the one that goes.
         self._moved = [
@@ -123,19 +129,18 @@ class LastOutgoing:
         """Whether it was made for this rule, key and upstream."""
         return upstream is self._upstream and admitted.route is self._route and admitted.key is self._key
 
-    def outgoing(self, forwarded: ForwardedRequest, body: bytes, trace: Fields = ()) -> OutgoingRequest:
-        """The same as the function `outgoing`."""
-        head, own = self._head, self._head.own
+    def fields(self, sent: Fields, request_id: str, size: int, trace: Fields = ()) -> Fields:
+        """The fields of `outgoing` for the newest head, with a body of so many bytes."""
+        _, own, identity, defaults = self._head
         if self._moved:
-            newest, sent = list(own), forwarded.sent.fields
+            newest = list(own)
             for came, goes in self._moved:
                 newest[goes] = sent[came]
             own = tuple(newest)
-        identity = head.identity
         if identity:
-            identity = ((REQUEST_ID, forwarded.request_id.encode("latin-1")), *identity[1:])
-        fields = (*own, *identity, *trace, *head.defaults, *_length(forwarded.method, body))
-        return OutgoingRequest(forwarded.method, self._upstream.target, head.path, fields, body)
+            identity = ((REQUEST_ID, request_id.encode("latin-1")), *identity[1:])
+        framing = ((b"Content-Length", b"%d" % size),) if size or self._is_sized else ()
+        return (*own, *identity, *trace, *defaults, *framing)
 
 
 class _OutgoingHead(NamedTuple):

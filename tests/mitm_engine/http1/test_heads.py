@@ -8,7 +8,7 @@ from mitmproxy.test import tutils
 
 from mitm_engine.http1.head_rules import check_head, origin_form
 from mitm_engine.http1.header_names import HeaderNames
-from mitm_engine.http1.heads import chunk, closing_response, request_head
+from mitm_engine.http1.heads import chunk, closing_response, request_head, sized
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
 from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
@@ -22,7 +22,7 @@ def request(*fields: tuple[bytes, bytes], path: bytes = b"/x") -> http.Request:
 
 @given(FIELDS)
 def test_a_request_keeps_its_fields_in_their_order_and_spelling(fields: list[tuple[bytes, bytes]]) -> None:
-    lines = request_head(request(*fields), 5).split(b"\r\n")
+    lines = request_head(request(*fields), sized(5)).split(b"\r\n")
     assert lines[0] == b"GET /x HTTP/1.1"
     assert lines[1:-3] == [b"%s: %s" % field for field in fields]
     assert lines[-3:] == [b"Content-Length: 5", b"", b""]
@@ -30,14 +30,24 @@ def test_a_request_keeps_its_fields_in_their_order_and_spelling(fields: list[tup
 
 @pytest.mark.parametrize("name", [b"Connection", b"TRANSFER-ENCODING", b"content-length", b"Keep-Alive"])
 def test_framing_fields_of_an_addon_are_dropped(name: bytes) -> None:
-    assert request_head(request((name, b"chunked")), None) == b"GET /x HTTP/1.1\r\n\r\n"
+    assert request_head(request((name, b"chunked")), b"") == b"GET /x HTTP/1.1\r\n\r\n"
 
 
 @pytest.mark.parametrize("bad", [b"a\r\nX: b", b"a\n", b"a\rb", b"a\0b", b"\r\n"])
 def test_an_addon_cannot_split_a_request(bad: bytes) -> None:
     for made in (request((b"X", bad)), request((bad, b"x")), request(path=b"/" + bad)):
         with pytest.raises(WireError):
-            request_head(made, None)
+            request_head(made, b"")
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"A", b"X-Long"]), st.binary(max_size=6)), max_size=4))
+def test_a_head_is_sent_when_no_value_breaks_a_line(fields: list[tuple[bytes, bytes]]) -> None:
+    if any(set(value) & set(b"\r\n\0") for _, value in fields):
+        with pytest.raises(WireError):
+            request_head(request(*fields), b"")
+    else:
+        lines = request_head(request(*fields), b"").split(b"\r\n")
+        assert lines == [b"GET /x HTTP/1.1", *(b"%s: %s" % field for field in fields), b"", b""]
 
 
 @given(PIECES)
@@ -60,7 +70,7 @@ def test_a_closing_response_announces_it_and_is_whole() -> None:
 @pytest.mark.parametrize("name", [b"Content-Length ", b"Transfer-Encoding\t", b"A b", b""])
 def test_a_header_with_an_invalid_name_is_not_sent(name: bytes) -> None:
     with pytest.raises(WireError):
-        request_head(request((name, b"5")), None)
+        request_head(request((name, b"5")), b"")
     with pytest.raises(WireError):
         closing_response(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
 
@@ -75,7 +85,7 @@ def test_an_invalid_path_or_method_is_not_sent(part: str, value: bytes) -> None:
     made = request()
     setattr(made.data, part, value)
     with pytest.raises(WireError):
-        request_head(made, None)
+        request_head(made, b"")
 
 
 HOST = (b"Host", b"a.example.com")
