@@ -5,6 +5,7 @@ What was read or written is held. Of a content that changed, only the root and t
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
+from itertools import batched
 from typing import Any, NamedTuple
 
 from shared.config_store import layout
@@ -38,6 +39,8 @@ from shared.core.errors import BadRecord
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
 
+#: Parts that are asked for together: Redis serves others meanwhile, and its reply comes within a timeout.
+MOST_PARTS = 500
 #: What to ask: a call of a script that reads, or the keys of strings. Each is sent the reply of Redis.
 type Ask = ScriptCall | Sequence[str]
 type Reading[T] = Generator[Ask, Any, T]
@@ -171,16 +174,14 @@ class StoredContents:
     ) -> Reading[Mapping[str, Part] | None]:
         """The parts of a root by their names; those that are not known are read."""
         missing = [place for place in root.places() if place[2] not in known]
-        if not missing:
-            return known
-        texts = yield [layout.part_key(owner, name) for _, _, name in missing]
-        if None in texts:
-            return None
-        new = {
-            place[2]: self._names.decode_part(owner, place, text)
-            for place, text in zip(missing, texts, strict=True)
-        }
-        return {**known, **new}
+        found = {**known}
+        for places in batched(missing, MOST_PARTS):
+            texts = yield [layout.part_key(owner, name) for _, _, name in places]
+            if None in texts:
+                return None
+            for place, text in zip(places, texts, strict=True):
+                found[place[2]] = self._names.decode_part(owner, place, text)
+        return found
 
     def part_keys(self, owner: str) -> Sequence[str]:
         """The keys of the parts of the content that is held."""

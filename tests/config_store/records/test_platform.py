@@ -13,7 +13,7 @@ from shared.config_store.history.edit import Edit
 from shared.config_store.records.codec import encode
 from shared.config_store.records.parts import PartNames
 from shared.config_store.records.platform import PlatformChange, PlatformVersion, write_platform_call
-from shared.config_store.records.stored import Done, StoredContents, advance
+from shared.config_store.records.stored import MOST_PARTS, Done, StoredContents, advance
 from shared.config_store.records.tenants import ScriptCall
 from shared.core.errors import BadRecord
 from shared.model.providers import Model, ModelTarget, PlatformDocument, Provider, ProviderModel
@@ -31,6 +31,7 @@ class Stored:
         self.texts: dict[str, bytes] = {}
         self.record: dict[str, str] = {}
         self.asked: list[str] = []
+        self.most_asked = 0
 
     def write(self, writer: StoredContents, before: PlatformDocument, **content: Any) -> PlatformDocument:
         change = PlatformChange.between(before, replace(before, **content))
@@ -54,6 +55,7 @@ class Stored:
     def _reply(self, ask: ScriptCall | Sequence[str]) -> Any:
         if not isinstance(ask, ScriptCall):
             self.asked.extend(ask)
+            self.most_asked = max(self.most_asked, len(ask))
             return [self.texts.get(key) for key in ask]
         roots, _, held = ask.arguments
         record = [part.encode() for pair in self.record.items() for part in pair]
@@ -85,6 +87,13 @@ def test_what_did_not_change_is_neither_asked_for_nor_decoded_again(stored: Stor
     stored.asked.clear()
     assert stored.read(reader).providers[1] is again.providers[1]
     assert stored.asked == []
+
+
+def test_many_parts_are_asked_for_some_at_a_time(stored: Stored) -> None:
+    models = tuple(replace(MODELS[0], name=f"m{number}") for number in range(2 * MOST_PARTS + 1))
+    first = stored.write(contents(), PlatformDocument(updated_at=2.0), models=models)
+    assert stored.read(contents()) == first
+    assert (len(stored.asked), stored.most_asked) == (len(models), MOST_PARTS)
 
 
 def test_platform_without_a_write_is_empty(stored: Stored) -> None:
