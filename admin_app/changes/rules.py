@@ -152,8 +152,8 @@ def _check_itself(rule: Rule) -> list[Problem]:
 
 def _overlap(before: Snapshot, rule: Rule) -> ApiError | None:
     """409 if another active rule matches the same requests, because only one could be used."""
-    for other in before.rules:
-        if other.path != rule.path or other.match != rule.match or other.id == rule.id:
+    for other in [one for one in before.rules if one.path == rule.path]:
+        if other.match != rule.match or other.id == rule.id:
             continue
         common = not rule.methods or not other.methods or set(rule.methods) & set(other.methods)
         if rule.active and other.active and common:
