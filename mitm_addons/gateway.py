@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -225,7 +225,10 @@ def _heartbeats(services: Services, plane: DataPlane, adapter: Adapter, log: Log
 def _forwarding(
     services: Services, plane: DataPlane, health: SharedHealth, translations: FairQueue
 ) -> Forwarding:
-    calls = AiCalls(services.clock, random.random, health.tell, plane.bindings, in_turns=translations.submit)
+    def in_turns(owner: str, call: Callable[..., object], *arguments: object) -> Awaitable[object]:
+        return asyncio.wrap_future(translations.submit(owner, call, *arguments))
+
+    calls = AiCalls(services.clock, random.random, health.tell, plane.bindings, in_turns=in_turns)
     return Forwarding(
         services.clock, services.instance, calls, OwnUsage(plane.key_usage.usage, services.clock)
     )

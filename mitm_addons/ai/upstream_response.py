@@ -51,6 +51,8 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
     """Put the body for the client in the place of one that was collected."""
     ai = state.ai
     translated = None if ai is None else ai.translated
+    if translated is not None and translated.is_incomplete and state.code is None:
+        state.code = "upstream_protocol_error"
     if (
         ai is not None
         and translated is None

@@ -117,7 +117,9 @@ class ModelSeries:
             self._rate.observe(usage.output / (now - first))
 
     def _count_translated(self, state: FlowState, ai: AiExchange, translated: TranslatedResponse) -> None:
-        result = "failed" if translated.has_failed or state.code == "translation_failed" else "ok"
+        result = "unknown_stop" if translated.has_unknown_stop else "ok"
+        if translated.has_failed or state.code == "translation_failed":
+            result = "failed"
         labels = *self._model, ai.call.api, translated.api, result
         self._registry.value(names.TRANSLATED, *labels).value += 1
 

@@ -101,8 +101,8 @@ DOUBTFUL_REPEATS = Family(
 TRANSLATED = Family(
     "gateway_translated_requests_total",
     COUNTER,
-    "requests to a target that was called by another API than that of the client; "
-    "`result` is ok, or failed if the response could not be translated or a stream ended with an error",
+    "requests to a target of another API than the client's; `result` is ok, failed (not translated, or a "
+    "stream that ended with an error) or unknown_stop (the reason to stop is not known)",
     ("provider", "model", "client_api", "api", "result"),
 )
 UPSTREAM_STATE = Family(

@@ -210,9 +210,14 @@ def test_stream_of_anthropic_that_fails_ends_with_one_error_for_the_sdk_of_opena
             seen.extend(chunk.choices[0].delta.content for chunk in stream)
     assert seen == ["", "Half a"]
     body = {"model": "claude", "messages": TURN, "stream": True}
-    raw = world.tenant.request("POST", "/v1/chat/completions", json=body, stream=True)
+    identity = f"{world.tenant.id}-failed-{len(end)}-{BUSY in end}"
+    headers = {"X-Request-ID": identity}
+    raw = world.tenant.request("POST", "/v1/chat/completions", json=body, stream=True, headers=headers)
     text = read_all(raw)
     assert (text.count(b'"error"'), b"[DONE]" in text) == (1, False)
+    # An error of the provider is none of the gateway, so it has no code of one.
+    code = None if BUSY in end else "upstream_protocol_error"
+    assert world.tenant.gateway.access_line(identity)["code"] == code
 
 
 @pytest.mark.parametrize("end", [[{"error": {"message": "Busy."}}], [CUT], []], ids=["error", "cut", "end"])

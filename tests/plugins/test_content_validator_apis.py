@@ -159,7 +159,7 @@ def messages(wire: Wire) -> str | None:
         {"type": "redacted_thinking", "data": PICTURE},
     ]
     made = wire.anthropic().messages.create(
-        model="claude-opus-4-5",
+        model="claude-opus-5-5",
         max_tokens=9,
         messages=[{"role": "user", "content": parts}, {"role": "assistant", "content": said}],
     )

@@ -115,4 +115,8 @@ RESPONSE_EVENTS: Mapping[str, type[BaseModel]] = {
 
 
 def response_event(document: Document) -> Any:
-    return _strict(RESPONSE_EVENTS[document["type"]], document)
+    """An event. The description of the API requires a name that the SDK does not know."""
+    kind = document["type"]
+    if kind == "response.function_call_arguments.done":
+        document = {name: value for name, value in document.items() if name != "name"}
+    return _strict(RESPONSE_EVENTS[kind], document)

@@ -54,7 +54,7 @@ FUNCTIONS = st.builds(
     strict=st.booleans(),
 )
 MEMBERS: dict[str, st.SearchStrategy[Any]] = {
-    "max_tokens": st.integers(1, 10**6),
+    "max_tokens": st.integers(16, 10**6),  # OpenAI's responses take no less
     "temperature": st.sampled_from([0, 0.5, 1]),
     "stop": st.lists(WORDS, min_size=1, max_size=4),
     "tools": st.lists(FUNCTIONS, min_size=1, max_size=3),
@@ -72,7 +72,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     if members.get("tool_choice") == "none":
         members.pop("parallel_tool_calls", None)  # they say nothing together
     last = {"role": "user", "content": draw(WORDS)}
-    return {"model": "m", "max_tokens": 9, "messages": [*system, *said, last], **members}
+    return {"model": "m", "max_tokens": 99, "messages": [*system, *said, last], **members}
 
 
 def plain(document: dict[str, Any]) -> list[Any]:

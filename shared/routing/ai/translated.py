@@ -4,9 +4,7 @@ Each target has the call by which it is asked (`TranslatedCall`). A request is t
 that need the same (`RequestTranslations`), and each response for itself (`TranslatedResponse`).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -14,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from shared.bodies.body import DecodedBody
 from shared.bodies.event_splitter import EventSplitter, event_splitter
 from shared.bodies.json.lenient import json_or_none
-from shared.core.errors import Rejection, make_rejection
+from shared.core.errors import ERRORS, Rejection, make_rejection
 from shared.http.body_rejected import BodyRejected
 from shared.http.media_type import MediaType
 from shared.http.sent_secrets import SentSecrets
@@ -58,6 +56,8 @@ _BODY: Final = frozenset(
 _JSON: Final = ("Content-Type", "application/json")
 _EVENTS: Final = (("Content-Type", "text/event-stream; charset=utf-8"), ("Transfer-Encoding", "chunked"))
 _FAILED: Final = frozenset({"error", "response.failed"})
+# What each API says of a stream that is not complete.
+_INCOMPLETE: Final = ERRORS["upstream_protocol_error"][1].encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,7 +116,7 @@ class TranslatedRequest(NamedTuple):
 
 
 #: Runs a function with its arguments in a thread.
-type InThread = Callable[..., Future[Any]]
+type InThread = Callable[..., Awaitable[Any]]
 
 
 class Untranslated(Exception):
@@ -155,8 +155,7 @@ class RequestTranslations:
         """Translate the request for these calls, in a thread."""
         for call in calls:
             if self._in_thread is not None:
-                future = self._in_thread(_translated, call, self._document)
-                self._made[call] = await asyncio.wrap_future(future)
+                self._made[call] = await self._in_thread(_translated, call, self._document)
 
     def call(self, target_id: str) -> TranslatedCall | None:
         """How that target is called; None: it speaks the API of the client."""
@@ -222,13 +221,14 @@ class TranslatedResponse:
         status: the status for the client.
         is_streamed: the events are translated as they arrive.
         has_failed: the stream that the client got has ended with an error.
+        is_incomplete: this is an error of the gateway: the upstream's stream was not a complete one.
         upstream_headers: the head of the upstream, which describes the body that is translated.
         sent_secrets: what is taken out of an error in a stream.
     """
 
     __slots__ = (
         *("_call", "_client", "_context", "_events", "_is_over", "_left", "_splitter"),
-        *("api", "has_failed", "is_streamed", "sent_secrets", "status", "upstream_headers"),
+        *("api", "has_failed", "is_incomplete", "is_streamed", "sent_secrets", "status", "upstream_headers"),
     )
 
     def __init__(self, call: TranslatedCall, client: str, context: Context) -> None:
@@ -236,7 +236,7 @@ class TranslatedResponse:
         notes = Notes()
         notes.add(context.notes)
         self.api = call.call.api
-        self.has_failed = self.is_streamed = self._is_over = False
+        self.has_failed = self.is_incomplete = self.is_streamed = self._is_over = False
         self._call, self._client = call, client
         self._context = replace(context, notes=notes, settings=call.settings)
         self._events = call.translation.events(self._context)
@@ -260,6 +260,11 @@ class TranslatedResponse:
             return _with(kept, _JSON)
         self.is_streamed = not headers.get("content-encoding")
         return _with(kept, *_EVENTS)
+
+    @property
+    def has_unknown_stop(self) -> bool:
+        """Whether the model ended for a reason that the translation does not know."""
+        return "stop_reason" in self._context.notes.changed
 
     def report(self, *, is_hidden: bool = False) -> str:
         """The API of the upstream unless it is hidden, and what the translation lost and changed so far."""
@@ -327,6 +332,7 @@ class TranslatedResponse:
         data = write_event(event, self._client)
         if isinstance(event, dict) and (event.get("error") or event.get("type") in _FAILED):
             self.has_failed = True
+            self.is_incomplete = _INCOMPLETE in data
             secrets = self.sent_secrets()
             return data if secrets is None else secrets.removed(data)
         return data

@@ -14,6 +14,8 @@ from shared.translation.generation import NO_SCHEMA, most_output, note_usage_ask
 from shared.translation.members import DROPPED, Member, mapped, mapped_members, must_be, rejected
 from shared.translation.notes import DEFAULTS, Caps, Document, Notes, Settings, Untranslatable
 
+# The API rejects to write fewer tokens.
+_LEAST_OUTPUT: Final = 16
 # Members that are the same in both APIs.
 _SAME: Final = (
     "metadata",
@@ -31,8 +33,8 @@ _USE_TOOLS: Final = "Functions are deprecated. Use tools and tool_choice."
 MEMBERS: Final[Mapping[str, Member]] = {
     "model": mapped("model"),
     "messages": mapped("instructions, input"),
-    "max_completion_tokens": mapped("max_output_tokens, at most what the model allows"),
-    "max_tokens": mapped("max_output_tokens, at most what the model allows"),
+    "max_completion_tokens": mapped("max_output_tokens, at least 16 and at most what the model allows"),
+    "max_tokens": mapped("max_output_tokens, at least 16 and at most what the model allows"),
     "temperature": mapped("temperature"),
     "top_p": mapped("top_p"),
     "tools": mapped("tools"),
@@ -89,7 +91,11 @@ def _max_tokens(kept: Document, caps: Caps, notes: Notes) -> Document:
     name = "max_completion_tokens" if "max_completion_tokens" in kept else "max_tokens"
     if name not in kept:
         return {}
-    return {"max_output_tokens": most_output(kept, name, caps, notes)}
+    most = most_output(kept, name, caps, notes)
+    if 0 < most < _LEAST_OUTPUT:
+        notes.change(name)
+        most = _LEAST_OUTPUT
+    return {"max_output_tokens": most}
 
 
 def _text(kept: Document, caps: Caps, notes: Notes) -> Document:

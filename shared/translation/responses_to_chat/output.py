@@ -236,7 +236,8 @@ class Output:
         item = self._call_item(call, call.arguments.text, status, self._notes)
         place = _place(call)
         if call.tool.kind == FUNCTION:
-            self.add("response.function_call_arguments.done", {**place, "arguments": call.arguments.text})
+            said = {"name": item["name"], "arguments": call.arguments.text}
+            self.add("response.function_call_arguments.done", {**place, **said})
         elif call.tool.kind == CUSTOM:
             # Its text stands in JSON, so it comes in one piece.
             self.add("response.custom_tool_call_input.delta", {**place, "delta": item["input"]})

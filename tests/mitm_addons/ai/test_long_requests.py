@@ -86,7 +86,7 @@ class Threads:
             self.seen.append((cast(TranslatedCall, arguments[0]).call.api, threading.current_thread().name))
             return call(*arguments)
 
-        return self._turns.submit(owner, run)
+        return asyncio.wrap_future(self._turns.submit(owner, run))
 
 
 @pytest.mark.parametrize("text", ["Hi", LONG], ids=["short", "long"])
@@ -108,7 +108,7 @@ async def _awaited(found: Awaitable[Any]) -> Any:
 
 
 def test_long_request_goes_to_the_first_target_that_can_get_it_or_is_rejected(turns: FairQueue) -> None:
-    calls = AiCalls(Clock(), lambda: 0.5, in_turns=turns.submit)
+    calls = AiCalls(Clock(), lambda: 0.5, in_turns=Threads(turns).submit)
     one = exchange_of(calls, chat(LONG, n=2), ANTHROPIC_MESSAGES, OPENAI_CHAT)
     found = asyncio.run(_awaited(choose(calls, one)))  # type: ignore[arg-type]
     assert isinstance(found, ChosenUpstream)
@@ -120,7 +120,7 @@ def test_long_request_goes_to_the_first_target_that_can_get_it_or_is_rejected(tu
 
 
 def test_long_request_that_names_what_is_stored_is_translated_in_a_thread(turns: FairQueue) -> None:
-    calls = AiCalls(Clock(), lambda: 0.5, in_turns=turns.submit)
+    calls = AiCalls(Clock(), lambda: 0.5, in_turns=Threads(turns).submit)
     document = {"input": LONG, "previous_response_id": "resp_1"}
     one = exchange_of(calls, document, OPENAI_CHAT, OPENAI_RESPONSES, client=OPENAI_RESPONSES)
     found = asyncio.run(_awaited(choose(calls, one)))  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ def test_long_request_is_translated_in_a_thread_for_the_target_that_follows(turn
 
 
 def test_response_that_falls_silent_is_late_if_no_target_can_get_the_long_request(turns: FairQueue) -> None:
-    calls = AiCalls(Clock(), lambda: 0.5, in_turns=turns.submit)
+    calls = AiCalls(Clock(), lambda: 0.5, in_turns=Threads(turns).submit)
     one = exchange_of(calls, chat(LONG, n=2), OPENAI_CHAT, ANTHROPIC_MESSAGES)
     assert isinstance(choose(calls, one), ChosenUpstream)
     flow = begun_flow(admitted=admitted(), ai=one, pooled=one)
@@ -188,7 +188,7 @@ COSTLY = {
 @pytest.mark.alone
 @pytest.mark.parametrize("name", COSTLY)
 def test_no_long_request_stalls_the_loop_while_it_is_translated(turns: FairQueue, name: str) -> None:
-    calls = AiCalls(Clock(), lambda: 0.5, in_turns=turns.submit)
+    calls = AiCalls(Clock(), lambda: 0.5, in_turns=Threads(turns).submit)
 
     async def measured(one: AiExchange) -> float:
         loop = asyncio.get_running_loop()

@@ -220,3 +220,34 @@ def test_response_that_would_take_long_to_read_is_not_translated() -> None:
     stream.head(200, EVENTS)
     made = stream.feed(b"data: " + many + b"\n\n" + STREAM) + stream.end()
     assert (made.count(b"event: error"), stream.has_failed, b"message_stop" in made) == (1, True, False)
+
+
+@pytest.mark.parametrize("client", [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES])
+@pytest.mark.parametrize(
+    ("end", "is_incomplete"),
+    [
+        (b"", True),
+        (b"data: what?\n\n", True),
+        (b'data: {"type":"error","error":{"message":"No."}}\n\n', False),
+    ],
+    ids=["cut", "no JSON", "error"],
+)
+def test_stream_that_is_not_complete_differs_from_one_that_the_upstream_ended_with_an_error(
+    client: str, end: bytes, is_incomplete: bool
+) -> None:
+    one = response(client, "anthropic" if client != ANTHROPIC_MESSAGES else "openai")
+    one.head(200, EVENTS)
+    made = one.feed(end) + one.end()
+    assert (one.has_failed, one.is_incomplete) == (True, is_incomplete), made
+
+
+def test_reason_to_stop_that_is_unknown_is_told() -> None:
+    message = {"content": [], "stop_reason": "new_reason"}
+    one = response(OPENAI_CHAT, "anthropic")
+    one.head(200, JSON)
+    assert b'"finish_reason":"stop"' in one.whole(orjson.dumps(message))
+    assert one.has_unknown_stop
+    other = response(OPENAI_CHAT, "anthropic")
+    other.head(200, JSON)
+    other.whole(orjson.dumps({**message, "stop_reason": "end_turn"}))
+    assert not other.has_unknown_stop

@@ -60,8 +60,8 @@ def test_values_that_ask_for_nothing_pass() -> None:
 @pytest.mark.parametrize(
     ("given", "most"),
     [
-        ({"max_tokens": 9}, 9),
-        ({"max_completion_tokens": 8, "max_tokens": 9}, 8),
+        ({"max_tokens": 19}, 19),
+        ({"max_completion_tokens": 18, "max_tokens": 19}, 18),
     ],
 )
 def test_most_tokens_are_those_of_the_newer_member(given: Any, most: int) -> None:
@@ -72,6 +72,12 @@ def test_most_tokens_are_at_most_those_of_the_model() -> None:
     made, _, changed = changed_by(max_tokens=90, caps={"max_output": 50})
     assert (made["max_output_tokens"], changed) == (50, ["max_tokens"])
     assert pointer_of(max_tokens=True) == "/max_tokens"
+
+
+@pytest.mark.parametrize(("given", "most"), [(0, 0), (1, 16), (15, 16), (16, 16)])
+def test_most_tokens_are_at_least_16_which_the_api_demands(given: int, most: int) -> None:
+    made, _, changed = changed_by(max_completion_tokens=given)
+    assert (made["max_output_tokens"], changed) == (most, ["max_completion_tokens"] if given < most else [])
 
 
 def test_sampling_passes_unless_the_model_takes_none() -> None:
