@@ -84,7 +84,7 @@ def measure(seconds: float) -> dict[str, Cost]:
 
 
 def _idle(bench: Bench, meter: Meter, folder: Path, stack: ExitStack, seconds: float) -> Cost:
-    """What a worker costs the store per second, beside others."""
+    """The cost of one more worker for the store, per second."""
     costs = []
     for workers in (_WORKERS[0], _WORKERS[1] - _WORKERS[0]):
         proxy = Running(bench.gateway.proxy(f"idle-{workers}", free_port(), workers=workers), folder, stack)

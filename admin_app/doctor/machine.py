@@ -99,7 +99,7 @@ def _of_provider(provider: Provider, calls: Mapping[str, int]) -> Finding:
 
 
 def _first_content(provider: Provider, calls: Mapping[str, int]) -> str:
-    """How long its models took to begin. Nothing is measured by calls that would cost something."""
+    """The time to the first content of its models, from calls that were made anyway: others would cost."""
     half, most = (quantile(calls, provider.id, FIRST_MS, share) for share in (0.5, 0.95))
     if half is None or most is None:
         return "No call of the last hour tells its time to the first content."

@@ -139,7 +139,7 @@ _NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "attempts": 0}
 
 
 def _called(call: UpstreamCall) -> Fields:
-    """What the call of the upstream came to."""
+    """The upstream that was called, the status of its response, and the number of attempts."""
     return {
         "upstream": call.upstream and call.upstream.target.authority,
         "upstream_status": call.status,

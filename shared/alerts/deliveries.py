@@ -46,7 +46,7 @@ class Position(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """What follows a position: the entries, the place of the last one, and how many were gone by then."""
+    """The entries after a position, the place of the last one, and the number of those that were gone."""
 
     entries: Sequence[tuple[bytes, dict[bytes, bytes]]]
     position: Position
@@ -93,7 +93,7 @@ class Deliveries:
         return Unread(entries, Position(last, after.number + missed + len(entries)), missed)
 
     def _given(self) -> tuple[int, int]:
-        """How many alerts the stream was given, and how many it has."""
+        """The number of alerts that the stream was given, and of those that it has."""
         try:
             found: Any = self._client.xinfo_stream(ALERTS)
         except ResponseError:  # there is none yet

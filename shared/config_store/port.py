@@ -256,7 +256,7 @@ class ConfigStore(Protocol):
         ...
 
 
-#: What `ConfigSource.watch` calls.
+#: The functions that `ConfigSource.watch` calls.
 type OnChange = Callable[[str], None]
 type OnReconnect = Callable[[], None]
 type OnTold = Callable[[int | None], None]

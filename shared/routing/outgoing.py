@@ -101,22 +101,21 @@ def outgoing(
 
 
 class LastOutgoing:
-    """What `outgoing` makes of the requests of a head that is repeated, computed once per upstream.
+    """The result of `outgoing` for the requests of a head that is repeated, computed once per upstream.
 
     The heads differ in the values of `VARYING` and in their length alone, and no plugin has changed them.
 
     Attributes:
         path: the request target, with the query.
-        target: the origin of the upstream.
     """
 
-    __slots__ = ("_head", "_is_sized", "_key", "_moved", "_route", "_upstream", "path", "target")
+    __slots__ = ("_head", "_is_sized", "_key", "_moved", "_route", "_upstream", "path")
 
     def __init__(self, forwarded: ForwardedRequest, upstream: Upstream) -> None:
         self._route, self._key, self._upstream = forwarded.admitted.route, forwarded.admitted.key, upstream
         self._head = _outgoing_head(forwarded, upstream)
         self._is_sized = forwarded.method in WITH_BODY
-        self.path, self.target = self._head.path, upstream.target
+        self.path = self._head.path
         places = {id(field): place for place, field in enumerate(self._head.own)}
         # Where a value that may vary stands in the head that came, and in the one that goes.
         self._moved = [

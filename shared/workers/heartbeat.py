@@ -100,7 +100,7 @@ class Heartbeat:
 
     @property
     def news(self) -> tuple[object, ...]:
-        """What operators want to know soon when it changes."""
+        """The members that are told soon after they change."""
         return self.revision, self.draining, self.trouble
 
     @classmethod

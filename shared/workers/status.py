@@ -215,13 +215,13 @@ class StatusReader:
 
 
 class RightsReader:
-    """Tries what the gateway does not need. Raises redis-py's errors, but for those that reject a command."""
+    """Tries rights that the gateway does not need. Raises redis-py's errors, except those of a rejection."""
 
     def __init__(self, client: Redis | ClusterClient) -> None:
         self._client: Any = client.node_of(_OTHER_KEY) if isinstance(client, ClusterClient) else client
 
     def spare(self) -> Sequence[str]:
-        """What was tried and not rejected. Redis tells a user its rules only if it may manage users.
+        """The rights that were not rejected. Redis tells a user its rules only if it may manage users.
 
         Each rejection is an entry of the server's ACL LOG.
         """

@@ -17,7 +17,7 @@ type Moved = Mapping[str, Mapping[str, str]]
 def check_moved(moved: Moved, stored: Snapshot | PlatformDocument) -> list[Problem]:
     """Warnings about names that nothing has. Raises `Invalid` if both names are taken.
 
-    A name that was given already is no news: the file can stay as it is.
+    No warning is about a name that was given already: the file can stay as it is.
     """
     names = _names(stored)
     both, neither = [], []

@@ -152,7 +152,7 @@ def _strings_in(document: Any, bounds: JsonBounds) -> int | None:
 
 
 def _escaped_quotes(body: bytes) -> int:
-    """Return the number of quotes with a backslash that is no escaped one, in JSON."""
+    """Return the number of quotes with a backslash that is not escaped itself, in JSON."""
     return body.replace(rb"\\", b"").count(rb"\"")
 
 

@@ -22,7 +22,7 @@ _PROBE: Final = "any text"
 
 
 class Around(NamedTuple):
-    """What is before a text and after it, with its quotes, in the data of an event."""
+    """The data of an event before a text and after it, with its quotes."""
 
     before: str
     after: str
@@ -51,7 +51,7 @@ class RepeatedEvent:
 
 
 def around_text(event: Event, read: EventText) -> Around | None:
-    """Return what is around the only text of an event, if the places of texts do not depend on what it says.
+    """Return the data around the only text of an event. None if the places of texts may depend on that text.
 
     `read` are the texts of the event.
     """

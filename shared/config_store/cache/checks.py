@@ -28,12 +28,12 @@ _SIGN: Final = "="
 
 
 class ToldCheck(NamedTuple):
-    """What a worker saw, as it tells it on the channel of the changes.
+    """The result of a check, as a worker tells it on the channel of the changes.
 
     Attributes:
         teller: a random name of the worker.
         number: of the newest change.
-        store: stands for what the store says about itself, without its changes.
+        store: a hash of the state of the store, without its changes.
     """
 
     teller: str
@@ -60,7 +60,7 @@ def sign_of(state: StoreState | None) -> str:
 
 
 class Checks:
-    """When a worker checks. `jitter` returns numbers from 0 to 1."""
+    """The times at which a worker checks. `jitter` returns numbers from 0 to 1."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ from shared.core.errors import BadRecord
 from shared.model.config import Snapshot
 from shared.model.providers import PlatformDocument
 
-#: Parts that are asked for together: Redis serves others meanwhile, and its reply comes within a timeout.
+#: The most parts of one call: Redis serves others between two calls, and no reply is very long.
 MOST_PARTS = 500
 #: What to ask: a call of a script that reads, or the keys of strings. Each is sent the reply of Redis.
 type Ask = ScriptCall | Sequence[str]

@@ -24,7 +24,7 @@ def test_the_schema_of_a_file_needs_no_key_and_takes_the_example(api: Api) -> No
 def test_the_first_line_of_the_documented_file_leads_editors_to_its_schema(api: Api) -> None:
     """As the language server of YAML reads it: a comment with the address, which it fetches without a key."""
     page = (ROOT / "docs/how-to/files.md").read_text()
-    [text] = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    text, *_ = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     modeline = re.match(r"# yaml-language-server: \$schema=http://localhost:8080(/\S+)\n", text)
     assert modeline is not None
     validator = jsonschema_rs.validator_for(api.client.get(modeline[1]).get_json())

@@ -6,7 +6,6 @@ import { openPanel } from "../../kit/panel.js";
 import { accepted, panelReason } from "../../kit/saving.js";
 import { momentIn, sized, unitOf } from "./words.js";
 
-
 const live = ({ until }) => until === null || new Date(until) > Date.now();
 
 /** The increases that last, as a sentence; empty without any. */
