@@ -45,7 +45,10 @@ async def test_limiter_without_redis_admits_the_rest_and_marks_decisions_degrade
         last = await until_open(limiter, HUNDRED)
         assert last.degraded
         assert last.allowed
-        assert await admitted(limiter, HUNDRED, times=100) == 100 - 70 - 3
+        left = last.states[0].remaining
+        # The breaker opens after three calls that fail. Those in the background may be among them.
+        assert 100 - 70 - 3 <= left < 100 - 70
+        assert await admitted(limiter, HUNDRED, times=100) == left
         assert (await limiter.peek([HUNDRED])).states[0].remaining == 0
 
 
@@ -74,13 +77,14 @@ async def test_a_closed_limit_decides_nothing_and_an_open_one_has_room(running: 
 async def test_requests_admitted_without_redis_are_charged_when_redis_is_back(running: Server) -> None:
     async with worker(running) as limiter:
         running.kill()
-        await until_open(limiter, HUNDRED)
+        left = (await until_open(limiter, HUNDRED)).states[0].remaining
+        assert 100 - 3 <= left < 100
         await admitted(limiter, HUNDRED, times=7)
         running.start()
         await until_true(lambda: not is_open(limiter))
-        assert used(running, HUNDRED) == 10
+        assert used(running, HUNDRED) == 100 - left + 7
         again = await limiter.acquire([HUNDRED])
-        assert (again.degraded, again.states[0].remaining) == (False, 89)
+        assert (again.degraded, again.states[0].remaining) == (False, left - 7 - 1)
 
 
 async def test_lost_redis_reply_opens_no_breaker_and_is_still_charged(running: Server) -> None:
