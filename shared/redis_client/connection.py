@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.core.errors import StoreDown
 from shared.redis_client.endpoint import Command, Endpoint
-from shared.redis_client.protocol import Call, Redirect, RedisProtocol
+from shared.redis_client.protocol import Call, LateReply, Redirect, RedisProtocol
 from shared.redis_client.script import Script
 
 # Seconds between two attempts. They double, with jitter, so that the workers do not reconnect all at once.
@@ -207,7 +207,7 @@ class Deadlines:
         while self._calls and self._calls[0][0] <= due:
             _, call = self._calls.popleft()
             missed = missed or not call.reply.done()
-            call.fail(StoreDown("Redis did not respond in time."))
+            call.fail(LateReply())
         self._check()
         if missed:
             self._missed()

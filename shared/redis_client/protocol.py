@@ -23,6 +23,14 @@ class ErrorReply(StoreDown):
     """The reply is an error about this one command."""
 
 
+class LateReply(StoreDown):
+    """There was no reply in time. `on_reply` is called with one that comes later and is no error."""
+
+    def __init__(self) -> None:
+        super().__init__("Redis did not respond in time.")
+        self.on_reply: Callable[[Any], None] = lambda _: None
+
+
 def raise_store_down(results: Iterable[object]) -> None:
     """Raise the first result that is an error, except `ErrorReply`."""
     for result in results:
@@ -47,6 +55,11 @@ class Call:
         if not self.reply.done():
             (_ERROR if isinstance(error, ErrorReply) else _FAILED).value += 1
             self.reply.set_exception(error)
+
+    def take_late(self, reply: object) -> None:
+        """Take a reply after the end of the call."""
+        if not self.reply.cancelled() and isinstance(error := self.reply.exception(), LateReply):
+            error.on_reply(reply)
 
 
 #: Called with a call and the error that it got. Returns whether another connection takes the call.
@@ -136,6 +149,8 @@ class RedisProtocol(asyncio.Protocol):
         elif not call.reply.done():
             _OK.value += 1
             call.reply.set_result(reply)
+        else:
+            call.take_late(reply)
 
     def _take_error(self, call: Call, error: str) -> None:
         if error.startswith("NOSCRIPT") and not call.resent:

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from shared.core.errors import StoreDown
-from shared.redis_client.protocol import ErrorReply
+from shared.redis_client.protocol import ErrorReply, LateReply
 from shared.redis_client.script import Script
 from tests.redis_client.link_world import link_to, listener, responding, served
 from tests.support.ports import free_port
@@ -71,6 +71,20 @@ async def test_a_hung_server_costs_the_deadline_and_its_late_replies_are_dropped
         assert await served(link, "ECHO", "mine") == b"mine"
         assert await served(link, "ECHO", "again") == b"again"
         assert await served(link, "CLIENT", "ID") == first
+
+
+async def test_error_of_a_call_gets_its_late_reply_unless_that_is_an_error(running: Server) -> None:
+    replies: list[bytes] = []
+    async with link_to(at(running), deadline=0.05) as link:
+        await link.call("PING")
+        running.signal(signal.SIGSTOP)
+        calls = [link.call("ECHO", "one"), link.call("GET"), link.call("ECHO", "two")]
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(error, LateReply)
+            error.on_reply = replies.append
+        running.signal(signal.SIGCONT)
+        assert await served(link, "PING") == b"PONG"
+    assert replies == [b"one", b"two"]
 
 
 @pytest.mark.slow

@@ -284,7 +284,7 @@ def test_slot_that_moves_under_load_costs_no_request_and_charges_none_twice(
     admitted = tally.statuses[200]
     figure("R2", f"5 moves of a slot under {RATE}/s: {dict(tally.statuses)}, {before - after} charged")
     assert set(tally.statuses) == {200}
-    # A call to which Redis replied too late is charged again by the worker, which cannot know.
+    # A call whose reply is lost is charged again by the worker, which cannot know. A late reply is taken back.
     assert 0 <= before - after - admitted - 1 <= failed_calls(cluster_gateway) - late
     assert "Traceback" not in cluster_gateway.log("proxy")
 

@@ -17,11 +17,11 @@ from shared.limits.fallback.local_share import LocalShare
 from shared.limits.fallback.node_breakers import Node, NodeBreakers
 from shared.limits.port import LimitUnknown
 from shared.limits.redis.lease_keeper import Concerns, LeaseKeeper
-from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter
+from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter, charged_at
 from shared.limits.retry_queues import Turn
-from shared.limits.values import BUDGET, CLOSED, CONCURRENT, Decision, Limit
+from shared.limits.values import BUDGET, CLOSED, CONCURRENT, OPEN, Decision, Limit
 from shared.redis_client.cluster import ClusterConnection
-from shared.redis_client.protocol import ErrorReply, raise_store_down
+from shared.redis_client.protocol import ErrorReply, LateReply, raise_store_down
 
 #: Seconds between two probes of a Redis that does not respond.
 PROBE_EVERY = 0.5
@@ -32,6 +32,7 @@ _COUNT_EVERY, _COUNT_AGAIN = 5.0, 2.0
 _SLICE = 256
 
 _TEND, _SWEEP, _PROBE = "heartbeat of leases", "sweep of local limits", "probe of Redis"
+_UNDO = "correction of a late charge"
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,8 @@ class GuardedLimiter:
         except StoreDown as error:
             failed(limits)
             self._record_failure(error, began, self._breakers.node_of(limits))
+            # What is open is not counted here.
+            self._undo_late([limit for limit in limits if limit.on_error != OPEN], error)
             return self._acquire_alone(limits, error)
         breaker.record_success()
         replied = self._clock.monotonic()
@@ -230,13 +233,28 @@ class GuardedLimiter:
 
     async def _attempt(self, work: Callable[[], Awaitable[None]], node: Node) -> None:
         """Do work that can be done later; none while the node's breaker is open. Raises no `StoreDown`."""
-        if self._breakers.of_node(node).is_open:
-            return
+        if not self._breakers.of_node(node).is_open:
+            await self._do(work, node)
+
+    async def _do(self, work: Callable[[], Awaitable[None]], node: Node) -> None:
         began = self._clock.monotonic()
         try:
             await work()
         except StoreDown as error:
             self._record_failure(error, began, node)
+
+    def _undo_late(self, limits: Sequence[Limit], error: BaseException, *, forced: bool = False) -> None:
+        """Take back what Redis charges to windows in a late reply: what is admitted is pushed."""
+
+        def undo(reply: Sequence[Any]) -> None:
+            if at := charged_at(reply, forced=forced):
+                charged, units = Decision(True, (), charged_at=at), [-limit.cost for limit in limits]
+                work = partial(self._remote.correct, limits, charged, units)
+                # Redis responds, though its breaker may still be open.
+                self._flights.join((_UNDO, error), lambda: self._do(work, self._breakers.node_of(limits)))
+
+        if isinstance(error, LateReply):
+            error.on_reply = undo
 
     def _record_failure(self, error: StoreDown, began: float, node: Node) -> None:
         """Count a failed call that began at `began`. An error reply about one command does not count."""
@@ -298,6 +316,8 @@ class GuardedLimiter:
                 if not isinstance(states, BaseException):
                     self._known.record(states, self._now())
                     self._share.mark_synced(unsynced, self._now())
+                else:
+                    self._undo_late([unsynced], states, forced=True)
             raise_store_down(replies)
 
     def _now(self) -> int:

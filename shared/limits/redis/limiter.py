@@ -181,6 +181,12 @@ class RedisLimiter:
         return self._connection.run(LIMITER, keys, arguments)
 
 
+def charged_at(reply: Sequence[Any], *, forced: bool) -> int:
+    """The time of the charge in a reply of the script, 0 without one. One that is `forced` always charges."""
+    allowed, now = reply[:2]
+    return now if allowed or forced else 0
+
+
 def _read(limits: Sequence[Limit], reply: Sequence[Any]) -> _Reply:
     allowed, now, *figures = reply
     ends = 2 * len(limits)

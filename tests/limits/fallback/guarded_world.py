@@ -82,6 +82,12 @@ def used(running: Server, limit: Limit) -> int:
         return stored_counter.used(store, limit)
 
 
+def scripts_run(running: Server) -> int:
+    """How many scripts Redis has run."""
+    with redis.Redis(**at(running)) as store:
+        return int(store.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
 def slots(running: Server, limit: Limit) -> int:
     """How many leases Redis knows."""
     with redis.Redis(**at(running)) as store:

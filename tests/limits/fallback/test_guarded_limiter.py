@@ -10,12 +10,23 @@ import redis
 from shared.core.errors import StoreDown
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.values import CLOSED, OPEN, Limit
-from tests.limits.fallback.guarded_world import admitted, at, is_open, slots, until_open, used, worker
+from tests.limits.fallback.guarded_world import (
+    admitted,
+    at,
+    is_open,
+    scripts_run,
+    slots,
+    until_open,
+    used,
+    worker,
+)
 from tests.limits.redis.limiter_world import at_a_time, limit
 from tests.support.valkey_server import Server
 from tests.support.wait import until_true
 
 HUNDRED = limit(number=100, window_ms=60_000)
+# Seconds between two pushes: longer than a test.
+NEVER = 60.0
 
 
 async def test_request_uses_one_redis_command_while_redis_responds(running: Server) -> None:
@@ -87,14 +98,48 @@ async def test_requests_admitted_without_redis_are_charged_when_redis_is_back(ru
         assert (again.degraded, again.states[0].remaining) == (False, left - 7 - 1)
 
 
-async def test_lost_redis_reply_opens_no_breaker_and_is_still_charged(running: Server) -> None:
-    async with worker(running) as limiter:
+async def test_call_with_a_late_reply_opens_no_breaker_and_is_charged_once(running: Server) -> None:
+    async with worker(running, probe_every=NEVER) as limiter:
+        await limiter.acquire([HUNDRED])
+        before = scripts_run(running)
         with redis.Redis(**at(running)) as store:
-            store.client_pause(300)
+            store.client_pause(200)
         assert (await limiter.acquire([HUNDRED])).degraded
         assert not is_open(limiter)
-        # Redis runs the late call too: better counted twice than not at all.
-        await until_true(lambda: used(running, HUNDRED) == 2)
+        # What the late call charged is taken back, and what was counted here is pushed.
+        await until_true(lambda: scripts_run(running) == before + 2)
+        assert used(running, HUNDRED) == 1
+        await limiter.tend()
+        assert used(running, HUNDRED) == 2
+
+
+async def test_late_reply_is_taken_back_only_where_it_charged_what_is_pushed(running: Server) -> None:
+    opened, small, closed = limit("open", 9), limit("small", 1), replace(limit("closed", 9), on_error=CLOSED)
+    opened = replace(opened, on_error=OPEN)
+    async with worker(running, probe_every=NEVER) as limiter:
+        assert await admitted(limiter, small, times=1) == 1
+        before = scripts_run(running)
+        running.signal(signal.SIGSTOP)
+        calls = [[HUNDRED, opened], [small, HUNDRED], [closed]]
+        await asyncio.gather(*(limiter.acquire(limits) for limits in calls), return_exceptions=True)
+        running.signal(signal.SIGCONT)
+        # The second one was rejected, so it charged nothing.
+        await until_true(lambda: scripts_run(running) == before + 3 + 2)
+        assert [used(running, each) for each in (HUNDRED, opened, small, closed)] == [0, 1, 1, 0]
+
+
+async def test_push_with_a_late_reply_is_charged_once(running: Server) -> None:
+    async with worker(running, probe_every=NEVER) as limiter:
+        await limiter.acquire([HUNDRED])
+        before = scripts_run(running)
+        running.signal(signal.SIGSTOP)
+        assert (await limiter.acquire([HUNDRED])).degraded
+        await limiter.tend()
+        running.signal(signal.SIGCONT)
+        await until_true(lambda: scripts_run(running) == before + 2 + 2)
+        assert used(running, HUNDRED) == 1
+        await limiter.tend()
+        assert used(running, HUNDRED) == 2
 
 
 async def test_an_error_about_one_key_is_logged_once_and_no_outage_for_the_others(
