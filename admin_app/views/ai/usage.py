@@ -49,6 +49,8 @@ _TRIED_DAYS: Final = 7
 _PAGE: Final = 1_000
 # The beginnings of cells that a spreadsheet would read as a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_CSV: Final = "text/csv"
+_FORMS: Final = "The report, as JSON or, with `format=csv`, as a table with a row per group."
 _NUMBERS: Final = ("calls", "input", "output", "cached", "cost", "unpriced")
 
 type _Groups = list[tuple[tuple[str, ...], Totals]]
@@ -75,6 +77,7 @@ class PlatformUsage(MethodView):
     @blueprint.operation("reportUsage")
     @blueprint.reads(PlatformUsageQuery, location="query")
     @blueprint.responses(200, UsageReport, example=examples.PLATFORM_USAGE)
+    @blueprint.responds_text(_CSV, _FORMS, examples.PLATFORM_USAGE_CSV)
     def get(self, query: dict[str, Any]) -> Response:
         """Report the usage of all tenants, of at most 31 days"""
         first, last = _days(query, MAX_PLATFORM_DAYS)
@@ -90,6 +93,7 @@ class Usage(MethodView):
     @blueprint.operation("reportTenantUsage")
     @blueprint.reads(UsageQuery, location="query")
     @blueprint.responses(200, UsageReport, example=examples.USAGE)
+    @blueprint.responds_text(_CSV, _FORMS, examples.USAGE_CSV)
     def get(self, query: dict[str, Any], tenant_id: str) -> Response:
         """Report the usage of a tenant
 
@@ -216,7 +220,7 @@ def _csv(columns: Sequence[str], sums: Iterable[Mapping[str, Any]]) -> Response:
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([_cell(one[name]) for name in columns] for one in sums)
-    found = Response(text.getvalue(), mimetype="text/csv")
+    found = Response(text.getvalue(), mimetype=_CSV)
     found.headers["Content-Disposition"] = 'attachment; filename="usage.csv"'
     return found
 

@@ -235,6 +235,14 @@ PLATFORM_USAGE: Document = {
     "group_by": ["tenant"],
     "usage": [{"tenant": "tenant_5d7f0c1a2b3e4f5061728394", **_SUM}],
 }
+USAGE_CSV: Final = (
+    "day,model,calls,input,output,cached,cost,unpriced\r\n"
+    "2027-01-15,gpt-5.6,12,48210,9312,30000,0.160896,0\r\n"
+)
+PLATFORM_USAGE_CSV: Final = (
+    "tenant,calls,input,output,cached,cost,unpriced\r\n"
+    "tenant_5d7f0c1a2b3e4f5061728394,12,48210,9312,30000,0.160896,0\r\n"
+)
 USAGE_ROWS: Document = {
     "rows": [
         {

@@ -130,6 +130,17 @@ def test_report_as_csv_holds_no_formulas(api: Api, used: Tenant) -> None:
     assert lines[-1]["cost"] == "0.0015"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/usage", "/api/v1/tenants/{tenant_id}/usage"])
+def test_report_is_described_in_both_its_forms(api: Api, path: str) -> None:
+    document = api.get("/openapi.json", key=None).get_json()
+    content = document["paths"][path]["get"]["responses"]["200"]["content"]
+    # The first form is the one for which generators make a client.
+    assert list(content) == ["application/json", "text/csv"]
+    rows = csv.DictReader(io.StringIO(content["text/csv"]["example"]))
+    groups = content["application/json"]["example"]["usage"]
+    assert list(rows) == [{name: str(value) for name, value in group.items()} for group in groups]
+
+
 def test_rows_are_listed_from_the_newest(api: Api, used: Tenant) -> None:
     first = api.get(f"{used.url}/usage/rows?limit=2", key=used.key).get_json()
     rest = api.get(f"{used.url}/usage/rows?limit=2&cursor={first['next_cursor']}", key=used.key).get_json()
