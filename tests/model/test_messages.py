@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model.config import Rule, Tenant
-from shared.model.messages import Exchange, Headers, Request, Response
+from shared.model.messages import Exchange, Headers, Request, Response, first_value
 
 NAMES = st.sampled_from(["A", "a", "B", "b", "C"])
 ITEMS = st.lists(st.tuples(NAMES, st.sampled_from(["1", "2", ""])), max_size=6)
@@ -129,3 +129,18 @@ def test_renewed_headers_have_the_new_values_also_of_a_name_that_stands_twice() 
     assert twice.all("x") == ("1", "2")
     assert once.renewed((same, (b"X", b"3"))).get("x") == "3"
     assert twice.renewed((same, (b"X", b"1"), (b"x", b"3"))).all("x") == ("1", "3")
+
+
+@pytest.mark.parametrize(
+    ("fields", "value"),
+    [
+        ((), b""),
+        (((b"Accept", b"a"),), b""),
+        (((b"Accept", b"a"), (b"Content-TYPE", b"b"), (b"content-type", b"c")), b"b"),
+    ],
+    ids=["no field", "another field", "several"],
+)
+def test_first_value_is_found_by_a_name_without_case(
+    fields: tuple[tuple[bytes, bytes], ...], value: bytes
+) -> None:
+    assert first_value(fields, "content-type") == value

@@ -172,6 +172,14 @@ def test_rate_limit_cools_the_key_for_its_model_and_no_money_for_all() -> None:
     assert [state.wait(model, 0.0) for model in (MODEL, "another")] == [600.0, 600.0]
 
 
+@pytest.mark.parametrize("effect", [KeyEffect.RATE_LIMIT, KeyEffect.QUOTA, KeyEffect.REJECTED])
+def test_key_is_good_until_a_call_fails_by_it(effect: KeyEffect) -> None:
+    state = KeyState()
+    assert state.is_good
+    fail(state, effect, 0.0)
+    assert not state.is_good
+
+
 def test_state_of_models_that_clients_invent_stays_small() -> None:
     state = KeyState()
     for number in range(500):
