@@ -57,7 +57,7 @@ function requestFields({ keys, rule, start }) {
     client: field("From the address", client, about("client", "w6")),
     headers: field("Headers", area(start.headers ?? "", 3),
       about("headers", "w12", { help: "One per line: Name: value" })),
-    body: field("Body", area(start.body ?? "", 8), about("body", "w12")),
+    body: field("Body", area(start.body ?? "", 10), about("body", "w12")),
   };
 }
 

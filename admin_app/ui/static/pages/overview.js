@@ -208,9 +208,9 @@ function troubles() {
       list.push(["warn", title, text, "/ui/providers"]);
     }
     if (one.state !== "down" && one.state !== "degraded") continue;
-    const since = one.since ? ` Since ${ago(one.since).replace(" ago", "")}.` : "";
+    const time = one.since ? ` For ${ago(one.since).replace(" ago", "")}.` : "";
     const tone = one.state === "down" ? "bad" : "warn";
-    list.push([tone, `${one.name} is ${one.state}`, `${one.reason}${since}`, "/ui/providers"]);
+    list.push([tone, `${one.name} is ${one.state}`, `${one.reason}${time}`, "/ui/providers"]);
   }
   for (const one of found.overview.tenants.filter((each) => each.requests >= MANY && each.name !== null)) {
     const [failed, rejected] = [share(one.failed, one.requests), share(one.rejected, one.requests)];

@@ -38,7 +38,7 @@ const figure = (row, name) => state.figures.get(row.id)?.[name] ?? 0;
 const statusBadge = (status) => (status === "active" ? badge("Active", "good") : badge("Disabled", "warn"));
 
 const COLUMNS = [
-  { key: "name", title: "Tenant", sort: (row) => row.name, cell: nameOf },
+  { key: "name", title: "Tenant", sort: (row) => row.name, cell: nameOf, wide: true },
   { key: "status", title: "Status", cell: ({ status }) => statusBadge(status) },
   { key: "tier", title: "Tier", sort: (row) => row.tier, opt: true, cell: (row) => row.tier },
   {

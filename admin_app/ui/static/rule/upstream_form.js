@@ -126,10 +126,10 @@ function providerList(chosen, known) {
 /** How requests are translated for providers that do not speak the API of the client. */
 function translateForm(translate, about) {
   const parts = {
-    unsupported: field("What the other API lacks", choice(translate.unsupported, UNSUPPORTED),
-      about("translate/unsupported", "Requests are translated for providers that do not speak their API.")),
     hides: toggle("Hide thoughts", translate.reasoning === "hide",
       about("translate/reasoning", "Translated responses have no thoughts of the model.")),
+    unsupported: field("What the other API lacks", choice(translate.unsupported, UNSUPPORTED),
+      about("translate/unsupported", "Requests are translated for providers that do not speak their API.")),
   };
   const read = () => {
     const { unsupported, hides } = valuesOf(parts);

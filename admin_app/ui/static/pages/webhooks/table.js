@@ -17,7 +17,7 @@ function lastOf({ active, last_delivery: last }) {
   if (!active) return badge("Off");
   if (!last) return h("span", { className: "muted" }, "Nothing yet");
   const [name, tone] = STATES[last.state];
-  const text = `${ago(last.at)}, ${last.error ?? `status ${last.status}`}`;
+  const text = `${ago(last.at)}: ${last.error ?? `status ${last.status}`}`;
   return [badge(name, tone), h("span", { className: "sub wraps", title: dateTime(last.at) }, text)];
 }
 
