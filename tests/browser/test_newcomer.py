@@ -1,22 +1,24 @@
 """A newcomer's first hour: from the first page to a call that is served, and one that is rejected.
 
-Each step is a picture in build/newcomer.
+Each step is taken in build/newcomer at 1440 and 390 pixels, light and dark.
 """
 
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from examples.demo_upstream.server import DemoUpstream
-from tests.support.browser import TOKEN, Dashboard
+from tests.support.browser import DESKTOP, PHONE, TOKEN, Dashboard
 from tests.support.commands import serving
 from tests.support.gateway import ROOT, RunningGateway
 
 FOLDER = ROOT / "build" / "newcomer"
 SECRET = "sk-canary-0123456789abcdef"
+THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")  # it goes on with the last
 SOON = 2_000  # milliseconds until a call is shown
 
 
@@ -27,7 +29,7 @@ def demo() -> Iterator[str]:
 
 
 class Steps:
-    """The page, with a picture of each step."""
+    """The page, with pictures of each step."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -36,7 +38,13 @@ class Steps:
 
     def shown(self, name: str) -> None:
         self.count += 1
-        self.page.screenshot(path=FOLDER / f"{self.count:02}-{name}.png", full_page=True)
+        self.page.evaluate("scrollTo(0, 0)")  # so that what is fixed stands at its place
+        for size in (PHONE, DESKTOP):
+            self.page.set_viewport_size(size)
+            for theme in THEMES:
+                self.page.emulate_media(color_scheme=theme)
+                file = f"{self.count:02}-{name}-{size['width']}-{theme}.png"
+                self.page.screenshot(path=FOLDER / file, full_page=True)
 
 
 def run(example: str, folder: Path) -> str:
