@@ -1,5 +1,6 @@
 """LangChain and Vercel's AI SDK, unmodified, with two providers behind one key of the gateway."""
 
+import json
 import os
 import subprocess
 import venv
@@ -35,12 +36,41 @@ class ToolsHandler(DemoHandler):
         response = exchange.whole()
         if anthropic:
             use = {"type": "tool_use", "id": "toolu_1", "name": tools[0]["name"], "input": ARGUMENTS}
-            return self.response(200, {**response, "content": [use], "stop_reason": "tool_use"})
-        function = {"name": tools[0]["function"]["name"], "arguments": '{"city": "Paris"}'}
-        call = {"id": "call_1", "type": "function", "function": function}
-        response["choices"][0]["message"] |= {"content": None, "tool_calls": [call]}
-        response["choices"][0]["finish_reason"] = "tool_calls"
-        return self.response(200, response)
+            response |= {"content": [use], "stop_reason": "tool_use"}
+        else:
+            function = {"name": tools[0]["function"]["name"], "arguments": json.dumps(ARGUMENTS)}
+            call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+            response["choices"][0] |= {"message": message, "finish_reason": "tool_calls"}
+        if not exchange.is_streamed:
+            return self.response(200, response)
+        return self.stream(message_events(response) if anthropic else chunks(response))
+
+
+def message_events(message: Any) -> Iterator[tuple[str, Any]]:
+    """A message of Anthropic's API with one call, as a stream."""
+    [use] = message["content"]
+    begun = {**message, "content": [], "stop_reason": None}
+    piece = {"type": "input_json_delta", "partial_json": json.dumps(use["input"])}
+    for name, members in (
+        ("message_start", {"message": begun}),
+        ("content_block_start", {"index": 0, "content_block": {**use, "input": {}}}),
+        ("content_block_delta", {"index": 0, "delta": piece}),
+        ("content_block_stop", {"index": 0}),
+        ("message_delta", {"delta": {"stop_reason": "tool_use"}, "usage": message["usage"]}),
+        ("message_stop", {}),
+    ):
+        yield name, {"type": name, **members}
+
+
+def chunks(response: Any) -> Iterator[tuple[None, Any]]:
+    """A completion of OpenAI's chat as a stream."""
+    [choice] = response["choices"]
+    head = {**response, "object": "chat.completion.chunk", "usage": None}
+    for delta, finish in ((choice["message"], None), ({}, choice["finish_reason"])):
+        yield None, {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    yield None, {**head, "choices": [], "usage": response["usage"]}
+    yield None, "[DONE]"
 
 
 class ToolsUpstream(DemoUpstream):
@@ -84,13 +114,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield {**os.environ, "GATEWAY_URL": gateway.proxy, "GATEWAY_KEY": tenant.key}
 
 
-def test_langchain_chats_streams_calls_tools_and_embeds(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_langchain_chats_streams_calls_tools_and_embeds_also_with_models_of_the_other_api(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     venv.create(tmp_path / "venv", system_site_packages=False, with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", *LANGCHAIN], check=True)
+    seen = {**SEEN, "streamed_tool": SEEN["tool"], "result": True}
     assert printed([python, "langchain_chat.py"], environment) == {
-        "openai": SEEN,
-        "anthropic": SEEN,
+        "openai": seen,
+        "anthropic": seen,
+        "openai_translated": seen,
+        "anthropic_translated": seen,
         "embedding": 8,
     }
 
