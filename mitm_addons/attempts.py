@@ -38,6 +38,8 @@ TARGET_RETRIES: Final = Retries(statuses=frozenset(), judges_all=False, decision
 
 # A whole body has as much time between two pieces as it has without a policy.
 _WHOLE: Final = Hold(commit.MAX_COLLECTED, math.inf)
+# The content codings of a body that is not encoded.
+_PLAIN: Final = (b"", b"identity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class PoolAttempts:
             return None if exchange.start is None else _WHOLE
         if RetryOn.STREAM_START not in policy.retry.on:
             return None
+        if first_value(attempt.fields, "content-encoding") not in _PLAIN:
+            return None  # its events cannot be read
         exchange.start = commit.StreamStart.of(
             exchange.upstream_api, content_type.decode("latin-1"), policy.hold.bytes
         )

@@ -265,7 +265,9 @@ class Stages:
         self, flow: GatewayFlow, state: FlowState, run: Run, response: http.Response, longest: int
     ) -> Awaitable[None] | None:
         head = Response(response.status_code, head_of(response))
-        longest_event = longest if state.source == "upstream" else None
+        translated = None if state.ai is None else state.ai.translated
+        is_whole = translated is not None and not translated.is_streamed  # it had a content coding
+        longest_event = longest if state.source == "upstream" and not is_whole else None
         state.plugins_began = self.clock.monotonic()
         judged = run.response_head(head, longest_event=longest_event, may_wait=self.may_wait)
         if isinstance(judged, Done):

@@ -121,6 +121,48 @@ def test_what_is_stored_at_a_provider_that_fails_is_continued_nowhere_else(
             client.responses.retrieve(unstored.id)
 
 
+def test_what_is_stored_at_a_provider_that_is_gone_is_not_found(
+    gateway: RunningGateway, servers: list[ResponsesServer]
+) -> None:
+    tenant = gateway.create_tenant()
+    path = f"/tenants/{tenant.id}"
+    for server in servers:
+        create(gateway, f"{path}/providers", **provider(server.name, server))
+    targets = [{"provider": server.name, "model": "m"} for server in servers]
+    create(gateway, f"{path}/models", name="best", targets=targets)
+    names = [server.name for server in servers]
+    rule = create(gateway, f"{path}/rules", path="/v1", ai={"providers": names})
+    tenant.await_rule("/v1")
+    with client_of(tenant) as client:
+        made = client.responses.create(model="best", input="hello")
+        holder, other = servers if made.id.startswith("resp_a") else reversed(servers)
+        changes = (
+            (f"{path}/models/best", {"targets": [{"provider": other.name, "model": "m"}]}),
+            (f"{path}/rules/{rule['id']}", {"ai": {"providers": [other.name]}}),
+        )
+        for url, change in changes:
+            changed = gateway.call("PATCH", url, json=change)
+            assert changed.status_code == 200, changed.text
+        [gone] = [
+            one
+            for one in gateway.call("GET", f"{path}/providers").json()["providers"]
+            if one["name"] == holder.name
+        ]
+        deleted = gateway.call("DELETE", f"{path}/providers/{gone['id']}")
+        assert deleted.status_code == 204, deleted.text
+        for _ in until(5):
+            try:
+                client.responses.retrieve(made.id)
+            except openai.NotFoundError as error:
+                assert error.code == "response_not_found"
+                break
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="best", input="x", previous_response_id=made.id)
+        assert caught.value.code == "previous_response_not_found"
+        assert other.calls == []
+        assert client.responses.create(model="best", input="x").output_text == "x"
+
+
 def test_tenants_who_share_a_providers_account_cannot_use_each_others_responses(
     gateway: RunningGateway, servers: list[ResponsesServer]
 ) -> None:

@@ -236,6 +236,11 @@ def test_a_stream_with_content_goes_to_the_client() -> None:
     assert tried.sent == []
 
 
+def test_a_stream_whose_events_cannot_be_read_is_not_held_back() -> None:
+    encoded = AttemptReport(number=1, status=200, fields=(*STREAM, (b"Content-Encoding", b"gzip")))
+    assert ATTEMPTS.holds(ask("a", "b", keys=0).flow, encoded) is None
+
+
 def test_the_failed_stream_of_the_last_attempt_goes_to_the_client() -> None:
     tried = ask("a", keys=0)
     steps = []
