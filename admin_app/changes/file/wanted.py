@@ -81,7 +81,8 @@ def _budgets(
         return {**sent, "scope": replace(sent["scope"], **found), "owner": owner}
 
     stored = before.tenant.budgets
-    kept = {one.name for one in stored if not may_change(one)}
+    moved = file.moved.get("budgets", EMPTY)
+    kept = {moved.get(one.name, one.name) for one in stored if not may_change(one)}
     if prune:
         file = replace(file, budgets={**dict.fromkeys(kept, _STORED), **(file.budgets or {})})
     parts = [_part(pair, (), with_ids) for pair in _paired("budgets", file, stored, budget, prune)]

@@ -122,11 +122,12 @@ def test_problem_of_a_moved_thing_has_its_place_in_the_file(api: Api, tenant: Te
     assert {one.split("/")[5] for one in pointers(rejected)} == {"talk"}
 
 
-def test_tenant_cannot_rename_a_budget_of_the_platform(api: Api, tenant: Tenant) -> None:
+@pytest.mark.parametrize("prune", [False, True])
+def test_tenant_cannot_rename_a_budget_of_the_platform(api: Api, tenant: Tenant, prune: bool) -> None:
     applied(api, acme(budgets={"monthly": BUDGET}))
     own = Api(api.client.application, tenant.key)
     document = acme(budgets={"mine": BUDGET}, moved={"budgets": {"monthly": "mine"}})
-    assert error_of(own.post("/plan", {"document": document})) == (403, "forbidden")
+    assert error_of(own.post("/plan", {"document": document, "prune": prune})) == (403, "forbidden")
 
 
 @pytest.mark.slow
