@@ -298,7 +298,7 @@ class Stages:
         run = state.run
         if state.call.status is not None:
             state.call.ended = self.clock.monotonic()
-            end_body(self.forwarding.ai, state, response)
+            end_body(self.forwarding.ai, state, response, self.ledger.warnings)
         if run and run.needs_body and not state.pending_rejection:
             return _judge_whole(flow, state, run, response)
         if state.pending_rejection is not None:

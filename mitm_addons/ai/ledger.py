@@ -1,25 +1,16 @@
 """The row of the ledger for each request that a model served."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Final
 
 from mitmproxy import http
 
+from mitm_addons.ai.provider_warnings import ProviderWarnings
 from mitm_addons.flows import FlowState
 from shared.budgets.reservation import Reservation
-from shared.core.memo import BoundedDict
 from shared.model.config import Tenant
 from shared.routing.ai_exchange import AiExchange
-from shared.usage.reported import MAX_REPORTED
 from shared.usage.row import LedgerRow
-
-logger = logging.getLogger(__name__)
-
-# Seconds until a provider is named again, and the most that are remembered.
-_SILENCE: Final = 3_600.0
-_MAX_SILENT: Final = 1_000
 
 #: Takes a row, which is written later.
 Add = Callable[[LedgerRow], None]
@@ -53,7 +44,8 @@ class Ledger:
         self._add, self._release, self._note = add, release, note
         # Makes ids of rows: half of one is random, and each row has another number.
         self._begin, self._numbers = random_bytes(10).hex(), count()
-        self._silent = BoundedDict[tuple[str, str], float](_MAX_SILENT)
+        #: Warns of the responses that make the rows.
+        self.warnings = ProviderWarnings()
 
     def add(self, flow: http.HTTPFlow, state: FlowState, ai: AiExchange) -> None:
         """Add the row of an exchange that is over and has used something, and settle its budgets."""
@@ -69,7 +61,7 @@ class Ledger:
             counted = reserved.settle(chosen.candidate(resolution.asked), usage, ai.cost)
             self._note(admitted.gateway.snapshot.tenant, reserved)
         if ai.meter is not None and ai.meter.reported.is_implausible:
-            self._warn(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
+            self.warnings.implausible(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
         key, first = admitted.key, state.sent.first
         self._add(
             LedgerRow(
@@ -98,17 +90,4 @@ class Ledger:
                 budgets=counted,
                 is_unreserved=reserved is not None and reserved.is_unreserved,
             )
-        )
-
-    def _warn(self, provider: str, tenant: str, now: float) -> None:
-        """Log that a provider has reported what cannot be, once in a while for each."""
-        name = (provider, tenant)
-        if now < self._silent.get(name, now):
-            return
-        self._silent.keep(name, now + _SILENCE)
-        logger.warning(
-            "Provider %s has reported more than %d tokens for a call of tenant %s. They are estimated.",
-            provider,
-            MAX_REPORTED,
-            tenant,
         )

@@ -4,8 +4,11 @@ from typing import Final
 
 from mitmproxy import http
 
+from mitm_addons.ai.provider_warnings import ProviderWarnings
 from mitm_addons.flows import FlowState, UpstreamCall, head_of, set_body, set_head
+from shared.bodies.body import DecodedBody
 from shared.core.errors import Rejection
+from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import client_head
 from shared.http.sent_secrets import SentSecrets, tells_error
 from shared.model.messages import Headers
@@ -47,7 +50,7 @@ def read_head(calls: AiCalls, state: FlowState, response: http.Response, limits:
     set_head(response, head)
 
 
-def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
+def end_body(calls: AiCalls, state: FlowState, response: http.Response, warnings: ProviderWarnings) -> None:
     """Put the body for the client in the place of one that was collected."""
     ai = state.ai
     translated = None if ai is None else ai.translated
@@ -70,12 +73,26 @@ def end_body(calls: AiCalls, state: FlowState, response: http.Response) -> None:
         return
     if isinstance(body, Rejection):
         state.pending_rejection = state.pending_rejection or body
+        _warn(warnings, state.call, ai, whole or b"", calls.clock.monotonic())
     elif body is not None:
         if translated is not None:
             response.data.status_code = translated.status
             if translated.status >= 400:
                 body = _without_secrets(state.call, ai, translated, whole or b"", body)
         set_body(response, body)
+
+
+def _warn(warnings: ProviderWarnings, call: UpstreamCall, ai: AiExchange, body: bytes, now: float) -> None:
+    """Log a response that cannot be translated, without the secrets that it may repeat."""
+    if ai.translated is None or ai.target is None:
+        return
+    try:
+        content = DecodedBody.of(ai.translated.upstream_headers, body).content
+    except BodyRejected:
+        content = b""
+    secrets = call.secrets or (None if call.upstream is None else call.upstream.sent_secrets())
+    content = content if secrets is None else secrets.removed(content)
+    warnings.untranslatable(ai.target.provider.name, ai.tenant_id, content, now)
 
 
 def _expect_secrets(call: UpstreamCall, response: http.Response) -> None:

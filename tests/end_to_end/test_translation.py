@@ -21,7 +21,7 @@ from tests.end_to_end.translated import (
 )
 from tests.support.models import CUT
 from tests.support.upstream import sized
-from tests.support.wait import until
+from tests.support.wait import await_true, until
 from tests.translation.test_sdks import SCHEMA, TURN, weather_of_anthropic, weather_of_openai
 
 __all__ = ["upstreams", "world"]  # fixtures
@@ -180,10 +180,14 @@ def test_success_that_tells_an_error_reaches_no_client_with_the_secret_of_the_ga
 
 
 def test_response_that_is_not_of_its_api_is_not_half_translated(world: World) -> None:
-    world.model("claude", lambda _: {"content": "not a list", "role": "assistant"})
+    world.model("claude", lambda _: {"content": "not a list", "role": "assistant", "id": SECRET})
     with world.openai as client, pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(model="claude", messages=TURN)
     assert (caught.value.status_code, caught.value.body["code"]) == (502, "translation_failed")
+    log = world.tenant.gateway
+    await_true(lambda: bool(log.log_lines("proxy", "cannot be translated")))
+    (line,) = log.log_lines("proxy", "cannot be translated")
+    assert ("not a list" in line["message"], SECRET in log.log("proxy")) == (True, False)
     world.model("chat", lambda _: {"error": {"message": "Out of memory."}})
     with world.anthropic as client, pytest.raises(anthropic.InternalServerError) as failed:
         client.messages.create(model="chat", max_tokens=9, messages=TURN)
