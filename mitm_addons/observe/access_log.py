@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from mitm_addons.flows import FlowState, GatewayFlow, UpstreamCall, method_of
+from mitm_addons.flows import FlowState, GatewayFlow, method_of
 from mitm_addons.observe.records import LIMITER, PutRecord, decision_of
 from mitm_addons.observe.traces import finished_of
 from mitm_addons.wire_errors import STATUS_SENT, cause_of, code_of, detail_of
@@ -89,16 +89,14 @@ def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
     sent, body, call, ai, run = state.headers.by_name(), state.sent, state.call, state.ai, state.run
     admitted, started = state.admitted, state.started
-    route = admitted.route if admitted else _route(flow, state)
-    key = admitted.key if admitted else _key(state)
+    route, key = (admitted.route, admitted.key) if admitted else (_route(flow, state), _key(state))
     tenant = gateway.snapshot.tenant if gateway else None
     code = code_of(broken.msg) if broken and not state.code else state.code
     asked = ai.resolution.asked if ai and ai.resolution else None  # the body has the provider's own name
     # Times are in whole microseconds. `round` takes a microsecond itself.
-    upstream_ms = None
-    if call.forwarded is not None and call.upstream is not None:
-        ended = state.over if call.ended is None else call.ended
-        upstream_ms = ((ended - call.forwarded) * 1e6 + 0.5) // 1 / 1000
+    forwarded = None if call.upstream is None else call.forwarded
+    ended = state.over if call.ended is None else call.ended
+    upstream_ms = None if forwarded is None else ((ended - forwarded) * 1e6 + 0.5) // 1 / 1000
     shown = {
         "request_id": state.request_id,
         "tenant": tenant.id if tenant else None,
@@ -125,7 +123,10 @@ def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
         "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
         **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
         **(_plugins(run, ai, state.plugins_seconds) if run else _NO_PLUGINS),
-        **(_NOT_CALLED if upstream_ms is None else _called(call)),
+        "upstream": None if upstream_ms is None or call.upstream is None else call.upstream.target.authority,
+        "upstream_status": None if upstream_ms is None else call.status,
+        # A connection that is used again was not made for this request.
+        "attempts": 0 if upstream_ms is None or call.cause else call.tried or 1,
         "targets": None if state.pooled is None or ai is not None else _targets(state.pooled),
         "ai": None if ai is None else _ai(ai),
         "bytes_in": state.received,
@@ -133,19 +134,6 @@ def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
         "bytes_out": body.size or len(response.data.content or b"") if response else 0,
     }
     return AccessLine(shown, rest)
-
-
-_NOT_CALLED: Fields = {"upstream": None, "upstream_status": None, "attempts": 0}
-
-
-def _called(call: UpstreamCall) -> Fields:
-    """The upstream that was called, the status of its response, and the number of attempts."""
-    return {
-        "upstream": call.upstream and call.upstream.target.authority,
-        "upstream_status": call.status,
-        # A connection that is used again was not made for this request.
-        "attempts": 0 if call.cause else call.tried or 1,
-    }
 
 
 def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:
@@ -204,7 +192,8 @@ def _targets(exchange: PoolExchange) -> list[Fields]:
 
 def _ai(one: AiExchange) -> Fields:
     """What is known of a request to a model."""
-    target, usage = one.target, one.usage
+    chosen, usage = one.chosen, one.usage
+    target = None if chosen is None else chosen.resolved
     key = one.attempt.key if one.attempt else None
     return {
         "api": one.call.api,

@@ -34,9 +34,10 @@ class AccessLine:
         shown: the members in `SHOWN`.
         rest: all others but `level` and `logger`, which are the same in each line.
         shown_json, rest_json: the halves as JSON objects.
+        json: the line as a JSON object without `time`.
     """
 
-    __slots__ = ("rest", "rest_json", "shown", "shown_json")
+    __slots__ = ("json", "rest", "rest_json", "shown", "shown_json")
 
     def __init__(self, shown: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
         self.shown, self.rest = shown, rest
@@ -44,8 +45,4 @@ class AccessLine:
             self.shown_json, self.rest_json = dumps(shown), dumps(rest)
         except TypeError:  # half a surrogate pair, an integer of over 64 bits
             self.shown_json, self.rest_json = dumps(writable(shown)), dumps(writable(rest))
-
-    @property
-    def json(self) -> bytes:
-        """The line as a JSON object without `time`."""
-        return _BEGIN + self.shown_json[1:-1] + b"," + self.rest_json[1:]
+        self.json = _BEGIN + self.shown_json[1:-1] + b"," + self.rest_json[1:]
