@@ -60,7 +60,7 @@ class LogWriter:
         if self._waiting[_MAX_WAITING - 1 :]:  # `len` would be a call
             self._drop(1)
             return
-        self._waiting.append((at, line, record))
+        self._waiting += ((at, line, record),)  # `append` would be a call
 
     @property
     def is_alive(self) -> bool:

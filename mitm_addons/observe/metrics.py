@@ -104,7 +104,8 @@ class RequestMetrics:
         """Count the attempts of a request, and what the last target did."""
         last, series = "", None
         for one in ai.attempts.trace if ai.attempts is not None else ():
-            last, series = one.target, self._model(tenant, ai, one.target)
+            if series is None or one.target != last:
+                last, series = one.target, self._model(tenant, ai, one.target)
             try:
                 series.attempts[one.status, one.why].value += 1
             except KeyError:
