@@ -90,7 +90,7 @@ def _warn(warnings: ProviderWarnings, call: UpstreamCall, ai: AiExchange, body: 
         content = DecodedBody.of(ai.translated.upstream_headers, body).content
     except BodyRejected:
         content = b""
-    secrets = call.secrets or (None if call.upstream is None else call.upstream.sent_secrets())
+    secrets = _secrets_of(call)
     content = content if secrets is None else secrets.removed(content)
     warnings.untranslatable(ai.target.provider.name, ai.tenant_id, content, now)
 
@@ -98,7 +98,12 @@ def _warn(warnings: ProviderWarnings, call: UpstreamCall, ai: AiExchange, body: 
 def _expect_secrets(call: UpstreamCall, response: http.Response) -> None:
     """Find the secrets that a response may repeat: also one with an error and the status of a success."""
     if call.secrets is None and call.upstream is not None and tells_error(response.data.content or b""):
-        call.secrets = call.upstream.sent_secrets()
+        call.secrets = _secrets_of(call)
+
+
+def _secrets_of(call: UpstreamCall) -> SentSecrets | None:
+    """The secrets that the upstream got; None if it got none."""
+    return call.secrets or (None if call.upstream is None else call.upstream.sent_secrets())
 
 
 def _remove_secrets(
@@ -119,7 +124,7 @@ def _without_secrets(
 
     They are still there in one with the status of a success, and where the JSON had escapes.
     """
-    secrets = call.secrets or (None if call.upstream is None else call.upstream.sent_secrets())
+    secrets = _secrets_of(call)
     if secrets is None:
         return body
     if call.secrets is None:
