@@ -50,7 +50,14 @@ class Forwarding:
         `headers` and `body` are as the plugins left them; no body: it is forwarded as it arrives.
         """
         if state.ai is None and admitted.route.pool is None:
-            self._forward_plainly(flow, state, admitted, headers=headers, body=body)
+            upstream = admitted.route.upstream
+            last = None if state.known is None or headers is not state.headers else state.known.outgoing
+            if last is None or body is None or not last.is_for(admitted, upstream):
+                self._send(flow, state, self._forwarded(flow, state, admitted, headers), upstream, body)
+                return None
+            trace = () if state.trace is None else _trace(state, upstream)
+            fields = last.fields(flow.request.data.headers.fields, state.request_id, len(body), trace)
+            self._point(flow, state, upstream, last.path, fields, body)
             return None
         forwarded = self._forwarded(flow, state, admitted, headers)
         request = _request(flow, state, headers, body)
@@ -58,25 +65,6 @@ class Forwarding:
         if type(found) is ChosenUpstream or not isinstance(found, Awaitable):  # the usual case first
             return self._forward_to(found, flow, state, forwarded)
         return self._forward_later(found, flow, state, forwarded)
-
-    def _forward_plainly(
-        self,
-        flow: http.HTTPFlow,
-        state: FlowState,
-        admitted: Admitted,
-        *,
-        headers: Headers,
-        body: bytes | None,
-    ) -> None:
-        """Point the flow at the only upstream of its rule."""
-        upstream = admitted.route.upstream
-        last = None if state.known is None or headers is not state.headers else state.known.outgoing
-        if last is None or body is None or not last.is_for(admitted, upstream):
-            self._send(flow, state, self._forwarded(flow, state, admitted, headers), upstream, body)
-            return
-        trace = () if state.trace is None else _trace(state, upstream)
-        fields = last.fields(flow.request.data.headers.fields, state.request_id, len(body), trace)
-        self._point(flow, state, upstream, last.path, fields, body)
 
     def _forwarded(
         self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers
