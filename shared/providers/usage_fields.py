@@ -45,6 +45,7 @@ class UsageFields:
         text_marks: the same as they are in JSON.
         finishes: the members that say why the response ended, from the top; of a list, its first item.
         finish_text: finds the same in an event of a stream that reports no usage; None: there is none.
+        finish_marks: texts of which one is in each event in which it finds something.
     """
 
     holders: Sequence[str]
@@ -61,6 +62,7 @@ class UsageFields:
     texts: Sequence[str] = ()
     finishes: Sequence[str] = ()
     finish_text: re.Pattern[bytes] | None = None
+    finish_marks: Sequence[bytes] = ()
     text_marks: Sequence[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +85,7 @@ _CHAT: Final = UsageFields(
     texts=("content", "reasoning_content", "reasoning", "refusal", "arguments", "text"),
     finishes=("choices.finish_reason",),
     finish_text=re.compile(rb'"finish_reason": ?"(\w{1,32})"'),
+    finish_marks=(b'"finish_reason":"', b'"finish_reason": "'),
 )
 # xAI reports reasoning beside the output, not as a part of it.
 _XAI: Final = replace(

@@ -113,7 +113,7 @@ class UsageRemover:
         """The bytes for the client. The beginning of an event waits for its end."""
         rest = self._rest
         if not rest and piece.endswith((b"\n\n", b"\r\n\r\n")):
-            return _without_usage(piece)
+            return piece if piece.rfind(_USAGE) < 0 else _without_usage(piece)
         # The end of an event may be cut; what came before is not looked at again.
         start = max(len(rest) - 2, 0)
         rest += piece

@@ -51,6 +51,9 @@ class UsageMeter:
     # Defaults of the class: most responses are whole, and need few of them.
     _kept = _size = _pieces = _texts_size = 0
     _is_cut = False
+    # The line of a stream that has begun, and the end of a whole response.
+    _rest: bytes | bytearray = b""
+    _end: deque[bytes] | None = None
     #: The estimated tokens of the text that passed, as far as it was counted.
     tokens = 0
 
@@ -59,8 +62,6 @@ class UsageMeter:
         #: What was read so far.
         self.reported = ReportedUsage(api, kind)
         self._fields = self.reported.fields
-        self._rest = bytearray()
-        self._end: deque[bytes] = deque()
         self._pictures: dict[bytes, _Occurrences] = {}
         # Pieces whose text was not counted yet, each with the number of those that it stands for.
         self._texts: list[tuple[bytes, int]] = []
@@ -78,16 +79,22 @@ class UsageMeter:
             self._keep(piece)
             return
         lines = piece[:end]
-        if self._is_cut:
-            # A line that is too long ends here.
-            rest, _, lines = lines.partition(b"\n")
-            self._read_end(bytes(self._rest) + rest)
-            self._is_cut = False
-        elif self._rest:
-            lines = bytes(self._rest) + lines
-        self._rest.clear()
-        self._keep(piece[end + 1 :])
-        self._read_lines(lines)
+        if self._rest:
+            lines = self._completed(lines)
+        if end + 1 < len(piece):
+            self._keep(piece[end + 1 :])
+        if lines:  # a stream may send the ends of lines alone, for as long as it likes
+            self._read_lines(lines)
+
+    def _completed(self, lines: bytes) -> bytes:
+        """The lines with what was kept of the first one. One that is too long is read, and left out."""
+        rest, self._rest = bytes(self._rest), b""
+        if not self._is_cut:
+            return rest + lines
+        last, _, lines = lines.partition(b"\n")
+        self._read_end(rest + last)
+        self._is_cut = False
+        return lines
 
     def feed_whole(self, piece: bytes) -> None:
         """Look at a piece of a response that is one JSON document, of which the end is kept."""
@@ -95,10 +102,12 @@ class UsageMeter:
         self._size += size
         if self._fields.pictures:
             self._count_pictures(self._fields.pictures, piece)
+        if self._end is None:
+            self._end = deque()
         self._end.append(piece)
         self._kept += size
         if self._kept > MAX_WHOLE:
-            self._cut_end()
+            self._cut_end(self._end)
 
     def finish(self, *, estimate: int, is_complete: bool = True, passed: int | None = None) -> Usage:
         """The usage of the response. Call it once.
@@ -106,7 +115,7 @@ class UsageMeter:
         `estimate` is that of its input, where none is reported. A response that is not complete used at least
         what was reported so far, and at least what passed: `passed` tokens, if they were counted already.
         """
-        body = b"".join(self._end)
+        body = b"".join(self._end) if self._end is not None else b""
         if body:
             self._read_whole(body)
         elif self._rest:
@@ -140,14 +149,14 @@ class UsageMeter:
 
     def _keep(self, rest: bytes) -> None:
         """Keep the beginning of a line, or the end of one that is too long to be read."""
-        self._rest += rest
-        if len(self._rest) > MAX_LINE:
-            del self._rest[:-MAX_LINE_END]
+        kept = self._rest if isinstance(self._rest, bytearray) else bytearray()
+        kept += rest
+        if len(kept) > MAX_LINE:
+            del kept[:-MAX_LINE_END]
             self._is_cut = True
+        self._rest = kept
 
     def _read_lines(self, lines: bytes) -> None:
-        if not lines:
-            return  # a stream may send the ends of lines alone, for as long as it likes
         self._pieces += 1
         if self._pieces <= _ALL_SEEN or not self._pieces % _EVERY:
             # Most streams report their usage in the end, so that their text need not be counted.
@@ -155,14 +164,22 @@ class UsageMeter:
             self._texts_size += len(lines)
             if self._texts_size > MAX_TEXTS:
                 self._count_texts()
+        # `rfind` takes a third of the time of `find`, and a sixth of that of `in`.
+        for mark in self._fields.finish_marks:
+            if lines.rfind(mark) >= 0:
+                self._read_finish(lines)
+                break
+        for mark in self._fields.marks:
+            if lines.rfind(mark) >= 0:
+                self._read_reports(lines)
+                break
+
+    def _read_finish(self, lines: bytes) -> None:
         finish = self._fields.finish_text
         if finish is not None and (found := finish.search(lines)) is not None:
             self.reported.finish = found[1].decode()
-        for mark in self._fields.marks:
-            if lines.find(mark) >= 0:
-                break
-        else:
-            return
+
+    def _read_reports(self, lines: bytes) -> None:
         if (members := lines.count(_USAGE)) and members == sum(map(lines.count, _NULLS)):
             return
         for line in lines.splitlines():
@@ -181,13 +198,16 @@ class UsageMeter:
         self._texts.clear()
         self._texts_size = 0
 
-    def _cut_end(self) -> None:
-        while self._kept - len(self._end[0]) > MAX_WHOLE:
-            self._kept -= len(self._end.popleft())
+    def _cut_end(self, end: deque[bytes]) -> None:
+        while self._kept - len(end[0]) > MAX_WHOLE:
+            self._kept -= len(end.popleft())
             self._is_cut = True
 
     def _read_whole(self, body: bytes) -> None:
         document = None if self._is_cut else json_or_none(body)
+        if document.__class__ is dict:  # the usual case
+            self.reported.add(document)
+            return
         if document is None:
             self._read_lines(body)  # a stream that a plugin read as a whole
         if not self.reported.numbers:

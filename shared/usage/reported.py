@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple, Self
 
@@ -20,12 +20,18 @@ _STEP: Final = re.compile(r"(\w+)(?:\[(\w+)=(\w+)\])?")
 _Step = str | tuple[str, str]
 
 
-class _Way(NamedTuple):
-    """A number that may be in an object that reports usage: its path, by its first member and the others."""
+class _Member(NamedTuple):
+    """A member of an object that reports usage.
 
+    Attributes:
+        name: its name.
+        path: the number that it is itself; empty: it is none.
+        inner: the numbers in it, each with the steps that lead to it.
+    """
+
+    name: str
     path: str
-    first: str
-    rest: tuple[_Step, ...]
+    inner: tuple[tuple[str, tuple[_Step, ...]], ...]
 
 
 class _Paths(NamedTuple):
@@ -35,7 +41,7 @@ class _Paths(NamedTuple):
         places: the objects that report usage, and the members with the service tier: the first name on the
             way, the others, and whether it is a tier. Of several tiers, the last one counts.
         is_top: the document itself reports usage.
-        ways: the numbers in an object that reports usage.
+        members: those of an object that reports usage.
         units: by number, the units of `Usage` that it adds to, each with the numbers that count before it.
         fields: the members that they were made of.
         finishes: the ways to the members that say why the response ended.
@@ -43,7 +49,7 @@ class _Paths(NamedTuple):
 
     places: tuple[tuple[str, tuple[str, ...], bool], ...]
     is_top: bool
-    ways: tuple[_Way, ...]
+    members: tuple[_Member, ...]
     units: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
     fields: UsageFields
     finishes: tuple[tuple[str, ...], ...]
@@ -58,9 +64,18 @@ class _Paths(NamedTuple):
             for names in [path.split("|") for path in sums]:
                 for number, name in enumerate(names):
                     units[name] = (*units.get(name, ()), (unit, tuple(names[:number])))
-        ways = tuple(_Way(name, first, tuple(rest)) for name in units for first, *rest in [_steps(name)])
         finishes = tuple(tuple(path.split(".")) for path in fields.finishes)
-        return cls(places, "" in fields.holders, ways, units, fields, finishes)
+        return cls(places, "" in fields.holders, _members(units), units, fields, finishes)
+
+
+def _members(paths: Iterable[str]) -> tuple[_Member, ...]:
+    """The members to which these paths lead, each once."""
+    steps = {path: _steps(path) for path in paths}
+    inner: dict[str, list[tuple[str, tuple[_Step, ...]]]] = {first: [] for first, *_ in steps.values()}
+    for path, (first, *rest) in steps.items():
+        if rest:
+            inner[first].append((path, tuple(rest)))
+    return tuple(_Member(name, name if name in steps else "", tuple(ways)) for name, ways in inner.items())
 
 
 def _steps(path: str) -> list[Any]:
@@ -86,15 +101,16 @@ class ReportedUsage:
         fields: the members of its API.
     """
 
-    __slots__ = ("_paths", "fields", "finish", "is_implausible", "numbers", "tier")
+    # Defaults of the class: most responses say little besides their numbers.
+    finish: str = ""
+    tier: str = ""
+    is_implausible: bool = False
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         self._paths = paths = _paths(api, kind)
         self.fields = paths.fields
         self.numbers: dict[str, int] = {}
-        self.finish = self.tier = ""
-        self.is_implausible = False
 
     # This runs at the end of each response, so it calls as little as it can.
 
@@ -127,11 +143,22 @@ class ReportedUsage:
                 self.finish = value[:_LONGEST_FINISH]
 
     def _take(self, reported: dict[str, Any]) -> None:
-        for path, first, rest in self._paths.ways:
-            if first not in reported:
+        for name, path, inner in self._paths.members:
+            if name not in reported:
                 continue
-            value = reported[first]
-            for step in rest:
+            value = reported[name]
+            if path and value.__class__ is int and 0 <= value <= MAX_REPORTED:
+                self.numbers[path] = value
+            elif value is not None:
+                self._take_inner(inner, value)
+                if path:
+                    self._take_other(path, value)
+
+    def _take_inner(self, inner: tuple[tuple[str, tuple[_Step, ...]], ...], within: Any) -> None:
+        """Take the numbers in a member."""
+        for path, steps in inner:
+            value = within
+            for step in steps:
                 if step.__class__ is str:
                     value = value[step] if value.__class__ is dict and step in value else None
                 else:

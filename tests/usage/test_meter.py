@@ -194,3 +194,15 @@ def test_stream_says_why_it_ended(api: str, events: list[object], finish: str, s
         meter.feed_stream(f"data: {text}\n\n".encode())
     meter.finish(estimate=1)
     assert meter.reported.finish == finish
+
+
+@pytest.mark.parametrize("written", [b'"finish_reason":"length"', b'"finish_reason": "length"'])
+def test_stream_says_why_it_ended_before_its_usage(written: bytes) -> None:
+    meter = UsageMeter("openai.chat")
+    meter.feed_stream(b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n')
+    assert meter.reported.finish == ""
+    meter.feed_stream(b'data: {"choices":[{"delta":{},' + written + b"}]}\n\n")
+    assert meter.reported.finish == "length"
+    meter.feed_stream(b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}\n\n')
+    assert meter.finish(estimate=1) == Usage(input=9, output=2)
+    assert meter.reported.finish == "length"
