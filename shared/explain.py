@@ -232,7 +232,7 @@ async def _run(
         # Without a response only what precedes it is explained.
         await run.finish(runs_post_response=run.exchange.response is not None)
     if (response := run.response()) and response.body is None:
-        response = replace(response, body=body)  # it passed as it came
+        response = response._replace(body=body)  # it passed as it came
     result.response, result.rejection, result.responded = response, run.rejection, run.responded
     if run.rejection:
         result.response_headers = run.response_headers()
@@ -280,7 +280,7 @@ async def _respond(run: Run, given: Response | None, ai: AiExchange | None, call
     if response is None and given:
         choice = run.exchange.rule.upstream_headers
         head = client_head(given.headers, HIDDEN[choice])
-        response = replace(given, headers=with_prefix(head) if choice == PREFIX else head)
+        response = given._replace(headers=with_prefix(head) if choice == PREFIX else head)
         response = _translated(ai, run, response, calls)
     if response is None or run.rejection:
         return b""

@@ -155,7 +155,7 @@ class BudgetAdmission:
         """The exchange as other limits count it, once the request has changed."""
         used = exchange.metered
         metered = None if used is None else _Changed(self.request.demand, used)
-        return replace(exchange, models=self.request.names(), metered=metered)
+        return exchange.asking(exchange.request, self.request.names(), metered)
 
     def states(self, decision: Decision) -> Sequence[LimitState]:
         """The states of the budgets in a decision, as they are shown: what is left is not below 0."""

@@ -111,7 +111,7 @@ class Patch:
             request = exchange.request
             headers = request.headers.patched(self.set_headers, self.remove_headers)
             body = request.body if self.body is None else self.body
-            return exchange.with_request(replace(request, headers=headers, body=body))
+            return exchange.with_request(request._replace(headers=headers, body=body))
         response = exchange.response or Response(200)
         response = Response(
             response.status if self.status is None else self.status,

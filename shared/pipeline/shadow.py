@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 
 from shared.core import tasks
 from shared.model.config import SHADOW, Stage
@@ -88,7 +87,7 @@ class Shadows:
         self._running.append(tasks.start(self._judge(stage, step, view, call), "shadow"))
 
     def _view(self, step: Step, exchange: Exchange) -> Exchange:
-        return replace(exchange, notes=self._notes.get(step.plugin.name, exchange.notes))
+        return exchange.with_notes(self._notes.get(step.plugin.name, exchange.notes))
 
     async def _judge(
         self, stage: Stage, step: Step, view: Exchange, call: asyncio.Future[object] | None

@@ -195,7 +195,7 @@ def test_a_downgrade_to_a_model_that_may_not_be_used_is_a_rejection() -> None:
 def test_other_limits_count_the_other_model() -> None:
     one = budget_admission(downgrading("a"), with_model=cheap)
     assert isinstance(judged(one, a=0), Reservation)
-    before = replace(exchange(), metered=Uses(300, used=7), models=("main/fast", "fast"))
+    before = exchange()._replace(metered=Uses(300, used=7), models=("main/fast", "fast"))
     changed = one.changed(before)
     assert changed.models == ("main/cheap", "cheap")
     assert changed.metered is not None

@@ -1,7 +1,5 @@
 """Header fields as values."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,12 +111,12 @@ def test_a_part_is_replaced_and_all_else_stays() -> None:
     tenant, rule = Tenant("t1", "T", "t1"), Rule("r1", "/", "http://u.example")
     request = Request("GET", "/a", Headers([("A", "1")]), "q=1", b"body")
     exchange = Exchange("id", tenant, rule, request, "192.0.2.1", None, Response(200), {"n": 1})
-    assert request.with_body(b"x") == replace(request, body=b"x")
-    assert exchange.with_request(request.with_body(None)) == replace(
-        exchange, request=replace(request, body=None)
+    assert request.with_body(b"x") == request._replace(body=b"x")
+    assert exchange.with_request(request.with_body(None)) == exchange._replace(
+        request=request._replace(body=None)
     )
-    assert exchange.with_response(Response(404)) == replace(exchange, response=Response(404))
-    assert exchange.with_notes({}) == replace(exchange, notes={})
+    assert exchange.with_response(Response(404)) == exchange._replace(response=Response(404))
+    assert exchange.with_notes({}) == exchange._replace(notes={})
 
 
 def test_renewed_headers_have_the_new_values_also_of_a_name_that_stands_twice() -> None:

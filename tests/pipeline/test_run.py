@@ -322,7 +322,7 @@ class TestMoments:
             return CONTINUE
 
         run = run_of(entry(ActingInPlace(see), Stage.PRE_RESPONSE))
-        run.exchange = replace(run.exchange, request=replace(run.exchange.request, method=method))
+        run.exchange = run.exchange._replace(request=run.exchange.request._replace(method=method))
 
         await run.response_head(head)
         await run.response_body(b"x")

@@ -191,7 +191,7 @@ class TestBodies:
 
 
 def with_body(view: Exchange, body: bytes | None) -> Exchange:
-    return replace(view, request=replace(view.request, body=body))
+    return view._replace(request=view.request._replace(body=body))
 
 
 class TestPlan:

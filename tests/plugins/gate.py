@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from shared.limits.distinct_values import DistinctValueTracker
@@ -91,11 +90,11 @@ class Gate:
         return sum(isinstance(self.ask(**request), Continue) for _ in range(times))
 
     def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
-        return self.plugin.response_headers(replace(self.exchange(), notes=verdict.notes))
+        return self.plugin.response_headers(self.exchange().with_notes(verdict.notes))
 
     def end(self, verdict: Continue | Reject, metered: Metered | None = None) -> None:
         """The exchange that `verdict` was for is over."""
-        waiting = self.plugin.cleanup(replace(self.exchange(metered=metered), notes=verdict.notes))
+        waiting = self.plugin.cleanup(self.exchange(metered=metered).with_notes(verdict.notes))
         if waiting is not None:
             asyncio.run(_all_of(waiting))
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -120,7 +119,7 @@ def test_what_was_reserved_is_no_longer_renewed_when_the_exchange_is_over(limite
             ended.extend(limits)
 
     gate = BudgetGate(Noting(limiter._clock), budget())
-    exchange = replace(gate.exchange(), notes=gate.ask().notes)
+    exchange = gate.exchange().with_notes(gate.ask().notes)
     assert gate.plugin.cleanup(exchange) is None, "it waits for nothing"
     assert [limit.kind for limit in ended] == [BUDGET]
 

@@ -1,6 +1,5 @@
 """The security validator: who asks, how, and with which headers."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,7 +61,7 @@ def test_headers_are_required_and_blocked(settings: Any, request_: Any, expected
     spelled = request_.get("headers")
     given = exchange() if spelled else exchange(**request_)
     if spelled:
-        given = given.with_request(replace(given.request, headers=Headers(spelled)))
+        given = given.with_request(given.request._replace(headers=Headers(spelled)))
     outcome = SecurityValidator.parse(settings).pre_request(given)
     assert ((outcome.status, outcome.code) if isinstance(outcome, Reject) else None) == expected
 

@@ -1,6 +1,5 @@
 """The content of the body of a request to a model, as the client sent it and as plugins left it."""
 
-from dataclasses import replace
 from typing import Final
 
 from shared.bodies.body import DecodedBody, document_with_model, has_plain_json, plain_document_with_model
@@ -39,7 +38,8 @@ def _decoded(request: Request) -> Request:
     if not request.body or "content-encoding" not in request.headers:
         return request
     headers = Headers([one for one in request.headers if one[0].lower() != "content-encoding"])
-    return replace(request, headers=headers, body=DecodedBody.of(request.headers, request.body).content)
+    body = DecodedBody.of(request.headers, request.body).content
+    return request._replace(headers=headers, body=body)
 
 
 def take_body(exchange: AiExchange, request: Request) -> None:
