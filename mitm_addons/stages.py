@@ -42,7 +42,7 @@ from shared.http.media_type import IS_STREAM
 from shared.http.passing import filtered
 from shared.http.sent_secrets import ErrorSecretRemover, SecretRemover
 from shared.model.config import Scope
-from shared.model.messages import Exchange, Headers, Response, first_value
+from shared.model.messages import Exchange, Headers, Response, first_value, with_fields
 from shared.pipeline.calls import DONE, Done, after
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
@@ -205,10 +205,23 @@ class Stages:
         if state.source == "upstream":
             state.call.head = self.clock.monotonic()
             read_head(self.forwarding.ai, state, response, state.admitted.route.rule.upstream_headers)
-        if run and not state.pending_rejection and (run.plan.sees_responses or run.plan.buffers):
-            return self._judge_head(flow, state, run, response, state.admitted.route.bodies.response)
+        if run and not state.pending_rejection:
+            plan = run.plan
+            if plan.judges_responses or plan.buffers:
+                return self._judge_head(flow, state, run, response, state.admitted.route.bodies.response)
+            if plan.adds_headers:
+                self._add_to_head(state, run, response)
         self._pass_on(flow, state, response)
         return None
+
+    def _add_to_head(self, state: FlowState, run: Run, response: http.Response) -> None:
+        """Add the headers of plugins that do not read the response."""
+        state.plugins_began = self.clock.monotonic()
+        added = run.response_headers()
+        state.plugins_ended()
+        if run.rejection is None:
+            _add_headers(response, added)
+        state.pending_rejection = run.rejection
 
     def _pass_on(self, flow: GatewayFlow, state: FlowState, response: http.Response) -> None:
         run = state.run
@@ -366,7 +379,12 @@ def reject_pending(flow: GatewayFlow, state: FlowState) -> None:
 
 def _add_response_headers(flow: GatewayFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
-        set_head(flow.response, head_of(flow.response).patched(run.response_headers()))
+        _add_headers(flow.response, run.response_headers())
+
+
+def _add_headers(response: http.Response, added: Headers) -> None:
+    head = response.data.headers
+    head.fields = with_fields(head.fields, added.fields)
 
 
 def _unsized(headers: Headers) -> Headers:

@@ -235,7 +235,7 @@ async def _run(
         response = response._replace(body=body)  # it passed as it came
     result.response, result.rejection, result.responded = response, run.rejection, run.responded
     if run.rejection:
-        result.response_headers = run.response_headers()
+        result.response_headers = dict(run.response_headers())
 
 
 async def _forward(

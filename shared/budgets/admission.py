@@ -248,7 +248,7 @@ class BudgetAdmission:
 
 def _told(model: str, most_output: int | None, decision: Decision) -> Fields:
     """The headers about the admission of a request."""
-    found = [(name.encode(), value.encode()) for name, value in mode_header(decision).items()]
+    found = [*mode_header(decision)]
     if model:
         found.append((DOWNGRADED, encoded(model)))
     if most_output is not None:

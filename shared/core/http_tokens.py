@@ -4,7 +4,8 @@ import re
 from functools import lru_cache
 
 #: Header fields as bytes, as they are sent and received.
-Fields = tuple[tuple[bytes, bytes], ...]
+Field = tuple[bytes, bytes]
+Fields = tuple[Field, ...]
 #: A regular expression for a token: the name of a header field, or a method.
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 -- a grammar, no password
 _TOKEN_BYTES = re.compile(TOKEN.encode())

@@ -1,11 +1,11 @@
 """Limits as clients see them: headers on every response, and the body of a 429."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
 from shared.core.durations import format_duration
-from shared.core.empty import EMPTY
+from shared.core.http_tokens import Field, Fields
 from shared.core.memo import BoundedDict
 from shared.limits.values import (
     CONCURRENT,
@@ -20,6 +20,7 @@ from shared.limits.values import (
 )
 from shared.model.amounts import amount_text, format_amount
 from shared.model.budgets import INPUT_TOKENS, METERED, OUTPUT_TOKENS, REQUESTS, TOKENS, USD
+from shared.model.messages import SetHeaders
 from shared.providers.headers import (
     OPENAI_LIMIT,
     OPENAI_LIMIT_TOKENS,
@@ -38,51 +39,12 @@ FAMILIES = ("ietf", "openai", "legacy")
 _LONG_WAIT_MS = 60_000
 
 
-def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str]:
-    """The headers with the state of all limits, the tightest first.
-
-    A limit with less left than one more request costs has 0 left, unless requests differ in what they cost.
-    Concurrent limits and limits in money are in the headers of the IETF only: the others have no unit.
-    """
-    rows = [
-        (
-            remaining
-            if remaining >= (1 if limit.kind == CONCURRENT else limit.cost) or limit.unit in METERED
-            else 0,
-            -wait if wait != NEVER else -inf,
-            at,
-            limit,
-            wait,
-        )
-        for at, (limit, remaining, wait) in enumerate(decision.states)
-    ]
-    if rows[1:]:
-        rows.sort()  # the least left first, then the longest wait
-    headers: dict[str, str] = {}
-    if rows and "ietf" in families:
-        _add_ietf(headers, rows, decision.allowed)
-    has_requests = has_tokens = False
-    for row in rows:
-        limit = row[3]
-        if limit.kind == WINDOW:
-            if limit.unit == REQUESTS and not has_requests:
-                has_requests = True
-                if "openai" in families:
-                    _add(headers, _OPENAI, row)
-                if "legacy" in families:
-                    _add(headers, _LEGACY, row)
-            elif limit.unit in _TOKENS and not has_tokens and "openai" in families:
-                has_tokens = True
-                _add(headers, _OPENAI_TOKENS, row)
-    return headers
-
-
-def mode_header(decision: Decision) -> Mapping[str, str]:
+def mode_header(decision: Decision) -> Fields:
     """The header about counts without Redis: in this process (``local``), or not at all (``open``)."""
     if not decision.degraded:
-        return EMPTY
+        return ()
     is_open = all(state.limit.on_error == OPEN for state in decision.states)
-    return {"X-Gateway-RateLimit-Mode": OPEN if is_open else LOCAL}
+    return ((b"X-Gateway-RateLimit-Mode", (OPEN if is_open else LOCAL).encode()),)
 
 
 def retry_headers(retry_after_ms: int) -> dict[str, str]:
@@ -181,66 +143,115 @@ def _left(state: LimitState) -> int:
     return state.remaining if state.has_room or state.limit.unit in METERED else 0
 
 
-# The rest of a limit, the negative of its wait, its place, the limit, its wait.
-_Row = tuple[int, float, int, Limit, int]
-
-
 class _Family(NamedTuple):
     """The names of three headers, and the text of a wait in milliseconds."""
 
-    limit: str
-    remaining: str
-    reset: str
-    wait: Callable[[int], str]
+    limit: bytes
+    remaining: bytes
+    reset: bytes
+    wait: Callable[[int], bytes]
 
 
-def _add_ietf(headers: dict[str, str], rows: Sequence[_Row], allowed: bool) -> None:
-    # A rejected client waits for the spent limits only, so only these have a time.
-    timed = [
-        limit.kind == WINDOW and wait != NEVER and (allowed or left < limit.cost)
-        for left, _, _, limit, wait in rows
-    ]
-    texts = [
-        _TEXTS[
-            limit.label,
-            limit.scope,
-            limit.name,
-            limit.quota.limit,
-            limit.quota.window_ms,
-            limit.kind,
-            limit.unit,
-        ]
-        for _, _, _, limit, _ in rows
-    ]
-    headers["RateLimit-Policy"] = ", ".join([policy for _, policy, _ in texts])
-    headers["RateLimit"] = ", ".join(
-        [
-            f"{label};r={left // divisor};t={-(-wait // 1000)}"
-            if is_timed
-            else f"{label};r={left // divisor}"
-            for (label, _, divisor), is_timed, (left, _, _, _, wait) in zip(texts, timed, rows, strict=True)
-        ]
-    )
+class _Shown(NamedTuple):
+    """What headers say of a limit, whatever is left of it.
 
-
-# What makes the texts of a limit: label, scope, name, number, window, kind, unit.
-_Shown = tuple[str, str, str, int, int, str, str]
-
-
-class _Texts(BoundedDict[_Shown, tuple[str, str, int]]):
-    """The label and the policy of limits, by all that they are made of. They do not change.
-
-    The last number divides what is left: a header has no place for nano-USD, so money is in millionths.
+    Attributes:
+        label: its name.
+        policy: its quota.
+        divisor: divides what is left: a header has no place for nano-USD, so money is in millionths.
+        least: what one more request needs. With less left, 0 is left.
+        is_timed: what is used of it is free again after a time.
+        unit: ``requests`` or ``tokens``: of those with the same unit, the tightest has headers of its own.
+        families: those headers, each with the field that names the limit.
     """
 
-    def __missing__(self, key: _Shown) -> tuple[str, str, int]:
-        label, scope, name, number, window_ms, kind, unit = key
-        label = f'"{label or label_of(scope, name)}"'
+    label: str
+    policy: str
+    divisor: int
+    least: float
+    is_timed: bool
+    unit: str
+    families: Sequence[tuple[_Family, Field]]
+
+
+class RateHeaders:
+    """The headers with the state of these limits, complete but for what is left of each.
+
+    A limit with less left than one more request costs has 0 left, unless requests differ in what they cost.
+    Concurrent limits and limits in money are in the headers of the IETF only: the others have no unit.
+    """
+
+    __slots__ = ("_has_ietf", "_shown")
+
+    def __init__(self, limits: Iterable[Limit], families: tuple[str, ...]) -> None:
+        self._shown = [_shown(limit, families) for limit in limits]
+        self._has_ietf = "ietf" in families
+
+    def of(self, decision: Decision) -> SetHeaders:
+        """Return the headers of a decision about these limits, the tightest first."""
+        allowed = decision.allowed
+        rows: list[_Row] = []
+        for shown, (limit, remaining, wait) in zip(self._shown, decision.states, strict=True):
+            label, _, divisor, least, is_timed, _, _ = shown
+            left = remaining if remaining >= least else 0
+            # A rejected client waits for the spent limits only, so only these have a time.
+            if is_timed and wait != NEVER and (allowed or left < limit.cost):
+                text = f"{label};r={left // divisor};t={-(-wait // 1000)}"
+            else:
+                text = f"{label};r={left // divisor}"
+            rows.append((left, -wait if wait != NEVER else -inf, len(rows), wait, text, shown))
+        if rows[1:]:
+            rows.sort()  # the least left first, then the longest wait
+        fields: list[Field] = []
+        if rows and self._has_ietf:
+            policies = ", ".join([row[5].policy for row in rows])
+            texts = ", ".join([row[4] for row in rows])
+            fields += (b"RateLimit-Policy", policies.encode()), (b"RateLimit", texts.encode())
+        units = []
+        for left, _, _, wait, _, shown in rows:
+            if shown.unit not in units:
+                units.append(shown.unit)
+                rest = b"%d" % left
+                for (_, remaining_name, reset_name, text_of), limit_field in shown.families:
+                    fields += limit_field, (remaining_name, rest)
+                    if wait != NEVER:
+                        fields.append((reset_name, text_of(wait)))
+        return SetHeaders.of(tuple(fields))
+
+
+# The rest of a limit, the negative of its wait, its place, its wait, its text, and what is shown of it.
+_Row = tuple[int, float, int, int, str, _Shown]
+
+
+def _shown(limit: Limit, families: tuple[str, ...]) -> _Shown:
+    quota, unit = limit.quota, limit.unit
+    least = -inf if unit in METERED else limit.units
+    name = limit.label or label_of(limit.scope, limit.name)
+    return _SHOWN[name, quota.limit, quota.window_ms, limit.kind, unit, least, families]
+
+
+# What makes the texts of a limit: its name, number, window, kind, unit, the least, and the families.
+_Key = tuple[str, int, int, str, str, float, tuple[str, ...]]
+
+
+class _ShownLimits(BoundedDict[_Key, _Shown]):
+    """What is shown of limits, by all that it is made of. It does not change."""
+
+    def __missing__(self, key: _Key) -> _Shown:
+        name, number, window_ms, kind, unit, least, wanted = key
+        label, is_timed = f'"{name}"', kind == WINDOW
         span = 'qu="concurrent-requests"' if kind == CONCURRENT else f"w={_seconds(window_ms)}"
-        if kind == WINDOW and unit in METERED:
+        if is_timed and unit in METERED:
             span = f'qu="{_QUOTA_UNITS[unit]}";{span}'
         divisor = _NANO_PER_MICRO if unit == USD else 1
-        return self.keep(key, (label, f"{label};q={number // divisor};{span}", divisor))
+        policy = f"{label};q={number // divisor};{span}"
+        counted = TOKENS if unit in _TOKENS else unit
+        families = [
+            (names, (names.limit, b"%d" % number))
+            for (of, family), names in _FAMILIES.items()
+            if is_timed and of == counted and family in wanted
+        ]
+        return self.keep(key, _Shown(label, policy, divisor, least, is_timed, counted, families))
 
 
 # The draft knows requests, bytes and concurrent requests; other units are for a registry.
@@ -254,20 +265,20 @@ _TOKENS: Final = frozenset({TOKENS, INPUT_TOKENS, OUTPUT_TOKENS})
 _NANO_PER_MICRO: Final = 1_000
 
 
-_TEXTS = _Texts(4096)
-
-
-def _add(headers: dict[str, str], family: _Family, row: _Row) -> None:
-    left, _, _, limit, wait = row
-    headers[family.limit] = str(limit.quota.limit)
-    headers[family.remaining] = str(left)
-    if wait != NEVER:
-        headers[family.reset] = family.wait(wait)
+_SHOWN = _ShownLimits(4096)
 
 
 def _seconds(milliseconds: int) -> int:
     """Whole seconds, rounded up, so that the wait is long enough."""
     return -(-milliseconds // 1000)
+
+
+def _encoded_wait(milliseconds: int) -> bytes:
+    return _wait(milliseconds).encode()
+
+
+def _encoded_seconds(milliseconds: int) -> bytes:
+    return b"%d" % -(-milliseconds // 1000)
 
 
 def _wait(milliseconds: int) -> str:
@@ -276,8 +287,21 @@ def _wait(milliseconds: int) -> str:
     return f"{tenths / 10:g}s" if tenths <= 600 else format_duration(_seconds(milliseconds) * 1000)
 
 
-_OPENAI: Final = _Family(OPENAI_LIMIT, OPENAI_REMAINING, OPENAI_RESET, _wait)
-_OPENAI_TOKENS: Final = _Family(OPENAI_LIMIT_TOKENS, OPENAI_REMAINING_TOKENS, OPENAI_RESET_TOKENS, _wait)
-_LEGACY: Final = _Family(
-    "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", lambda wait: str(_seconds(wait))
-)
+# By unit and family.
+_FAMILIES: Final[Mapping[tuple[str, str], _Family]] = {
+    (REQUESTS, "openai"): _Family(
+        OPENAI_LIMIT.encode(), OPENAI_REMAINING.encode(), OPENAI_RESET.encode(), _encoded_wait
+    ),
+    (TOKENS, "openai"): _Family(
+        OPENAI_LIMIT_TOKENS.encode(),
+        OPENAI_REMAINING_TOKENS.encode(),
+        OPENAI_RESET_TOKENS.encode(),
+        _encoded_wait,
+    ),
+    (REQUESTS, "legacy"): _Family(
+        b"X-RateLimit-Limit",
+        b"X-RateLimit-Remaining",
+        b"X-RateLimit-Reset",
+        _encoded_seconds,
+    ),
+}

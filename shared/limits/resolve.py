@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 from shared.limits.compiled import EVERYTHING, CompiledLimit
 from shared.limits.distinct_values import DistinctValueTracker
+from shared.limits.headers import FAMILIES, RateHeaders
 from shared.limits.values import WINDOW, Decision, Limit, LimitState
 from shared.model.budgets import METERED
 from shared.model.messages import Exchange, Metered
@@ -25,23 +26,47 @@ class Charge:
     limit: Limit
 
 
+class Charges:
+    """What one request is charged to, and what follows from that before it is charged.
+
+    Attributes:
+        each: the charges, in order.
+        limits: their limits.
+        headers: their headers, but for what is left.
+    """
+
+    __slots__ = ("each", "headers", "limits")
+
+    def __init__(self, each: Sequence[Charge], families: tuple[str, ...]) -> None:
+        self.each = each
+        self.limits = tuple([charge.limit for charge in each])
+        self.headers = RateHeaders(self.limits, families)
+
+
 class PriceNotKnown(Exception):
     """A limit in money counts the request, and the price of a target that may serve it is not known."""
 
 
 class LimitResolver:
-    """Resolves limits to the counters of a request. Charges that are equal for all requests are made once."""
+    """Resolves limits to the counters of a request. Charges that are equal for all requests are made once.
 
-    def __init__(self, compiled_limits: Sequence[CompiledLimit]) -> None:
+    `families` are those of the headers that are sent.
+    """
+
+    def __init__(
+        self, compiled_limits: Sequence[CompiledLimit], families: tuple[str, ...] = FAMILIES
+    ) -> None:
+        self._families = families
         self._prepared = [_Prepared.of(compiled) for compiled in compiled_limits]
         # Limits of models with different globs can have the same counter.
         self._may_meet = len({one.key_prefix for one in compiled_limits}) < len(compiled_limits)
         same = [one.charge for one in self._prepared if one.charge]
-        self._same = same if len(same) == len(compiled_limits) and not self._may_meet else None
+        is_same = len(same) == len(compiled_limits) and not self._may_meet
+        self._same = Charges(same, families) if is_same else None
 
     def of(
         self, exchange: Exchange, models: Sequence[str], lease: str, has_counter: Callable[[str, str], bool]
-    ) -> Sequence[Charge]:
+    ) -> Charges:
         """The limits that count this request, in order. Limits with the same counter are merged.
 
         `models` are the names of its model, at least one; each limit counts by the first that it holds for.
@@ -50,7 +75,7 @@ class LimitResolver:
         """
         if self._same is not None:
             return self._same
-        found = []
+        found: list[Charge] = []
         for compiled, is_client_chosen, always, is_metered, charge in self._prepared:
             if charge is not None:
                 found.append(charge)
@@ -64,7 +89,7 @@ class LimitResolver:
                 if is_client_chosen and not has_counter(compiled.key_prefix, value):
                     value = SHARED_COUNTER
                 found.append(_charge(compiled, value, lease, cost))
-        return _one_a_counter(found, lease, exchange) if self._may_meet else found
+        return Charges(_one_a_counter(found, lease, exchange) if self._may_meet else found, self._families)
 
 
 class _Prepared(NamedTuple):

@@ -1,7 +1,7 @@
 """Requests, responses and exchanges as plugins see them: read-only values."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol, Self
 
 from shared.core.empty import EMPTY
 from shared.core.http_tokens import Fields
@@ -29,11 +29,17 @@ class Headers:
         self._index: dict[str, tuple[str, ...]] | None = None
 
     @classmethod
-    def of(cls, fields: Fields) -> "Headers":
+    def of(cls, fields: Fields) -> Self:
         """Make headers of bytes. As text, Latin-1 keeps every byte (RFC 9110, 5.5: obs-text)."""
         headers = cls.__new__(cls)
         headers._items, headers._fields, headers._index = None, fields, None
         return headers
+
+    @staticmethod
+    def of_map(headers: Mapping[str, str]) -> "Headers":
+        """Make headers of a map: as bytes, unless one of them is not Latin-1."""
+        fields = _wire(headers)
+        return Headers(headers.items()) if fields is None else Headers.of(fields)
 
     def renewed(self, fields: Fields) -> "Headers":
         """Return headers of `fields`, which have the same names in the same order.
@@ -101,7 +107,7 @@ class Headers:
         return iter(self.items)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self._fields or () if self._items is None else self._items)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Headers) and self.items == other.items
@@ -115,13 +121,36 @@ class Headers:
         """Return a copy without `remove_headers`, with each of `set_headers` exactly once."""
         if not set_headers and not remove_headers:
             return self
-        gone = {_LOWERED[name] for name in (*set_headers, *remove_headers)}
-        if self._items is None and (added := _wire(set_headers)) is not None:
-            # Most patched heads are only sent, so the other fields stay bytes.
-            fields = [field for field in self._fields or () if LOWER[field[0]] not in gone]
-            return Headers.of((*fields, *added))
-        kept = [item for item in self.items if item[0].lower() not in gone]
-        return Headers([*kept, *set_headers.items()])
+        gone = {_LOWERED[name] for name in remove_headers}
+        return self._replaced(gone, Headers.of_map(set_headers))
+
+    def with_set(self, added: "Headers") -> "Headers":
+        """Return a copy in which each field of `added` takes the place of all of its name."""
+        return self._replaced((), added) if added.fields else self
+
+    def _replaced(self, gone: Collection[str], added: "Headers") -> "Headers":
+        if self._items is None and added._items is None:
+            # Most changed heads are only sent, so their fields stay bytes.
+            return Headers.of(with_fields(self.fields, added.fields, gone))
+        gone = {*gone, *[LOWER[name] for name, _ in added.fields]}
+        return Headers([item for item in self.items if item[0].lower() not in gone] + [*added.items])
+
+
+#: No fields.
+NO_HEADERS = Headers()
+
+
+class SetHeaders(Headers):
+    """Headers for `Headers.with_set`, of which their maker knows that they can be sent."""
+
+    __slots__ = ()
+
+
+def with_fields(fields: Fields, added: Fields, gone: Iterable[str] = ()) -> Fields:
+    """Return `fields` without those named `gone`; each of `added` takes the place of all of its name."""
+    replaced = {LOWER[name] for name, _ in added}
+    replaced.update(gone)
+    return (*[field for field in fields if LOWER[field[0]] not in replaced], *added)
 
 
 def _wire(headers: Mapping[str, str]) -> Fields | None:
@@ -179,7 +208,7 @@ class Response(NamedTuple):
     """A response of the upstream or of the gateway. `body` is None until it has been read."""
 
     status: int
-    headers: Headers = Headers()
+    headers: Headers = NO_HEADERS
     body: bytes | None = None
 
 

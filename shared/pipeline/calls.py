@@ -1,15 +1,16 @@
 """Calls of plugins. Whatever a plugin does, the result is a value."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, cast
 
 from shared.core import tasks
 from shared.core.errors import NotCalled, PoolFull, describe_error
-from shared.model.messages import Exchange
+from shared.model.messages import Exchange, Headers, SetHeaders
 from shared.pipeline.plan import Step
 from shared.pipeline.pool import PluginPool
+from shared.pipeline.validate_verdict import invalid_headers_reason
 
 #: Seconds between two checks of the deadlines of a loop: how late one may be noticed.
 INTERVAL = 0.01
@@ -62,6 +63,15 @@ def call_safely(call: Callable[..., object], *arguments: object) -> object:
 def is_quick(step: Step, view: Exchange) -> bool:
     """Whether a blocking plugin is called in place this time."""
     return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
+
+
+def headers_of(step: Step, view: Exchange) -> Headers | CallFailed:
+    """The headers that a step adds to the response."""
+    added = call_safely(step.plugin.response_headers, view)
+    if type(added) is SetHeaders or type(added) is CallFailed:
+        return added
+    why = invalid_headers_reason(added)
+    return Headers.of_map(cast(Mapping[str, str], added)) if why is None else CallFailed(why)
 
 
 def call_async_safely(call: Callable[..., Awaitable[object]], *arguments: object) -> asyncio.Task[object]:

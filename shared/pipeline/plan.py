@@ -96,7 +96,8 @@ class Plan:
         judges_bodies: every response that is not a stream must be whole before it is sent.
         events_in_place: no judge of a stream is ever awaited.
         has_forced: an entry is forced (`FORCED`).
-        sees_responses: a plugin reads responses or adds headers to them.
+        adds_headers: a plugin adds headers to responses.
+        judges_responses: a plugin reads responses.
         has_end: something runs after the response: post_response, or a cleanup.
         needs_request: the body of a request must be whole before it is forwarded: an entry of any stage, also
             one in shadow mode, uses bodies.
@@ -109,7 +110,8 @@ class Plan:
     judges_bodies: bool = False
     events_in_place: bool = True
     has_forced: bool = False
-    sees_responses: bool = False
+    adds_headers: bool = False
+    judges_responses: bool = False
     has_end: bool = False
     needs_request: bool = False
     groups: Mapping[Stage, tuple[Group, ...]] = field(init=False, repr=False)
@@ -156,6 +158,7 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
     judging = [step for group in before_sending for step in group.steps if step.uses_body]
     needs_whole = any(step.plugin.needs_whole_body() for step in judging)
     every = (*outgoing, *chain.from_iterable(stages.values()))
+    steps = [step for group in every for step in group.steps]
     return Plan(
         head=outgoing[:cut],
         stages=stages,
@@ -164,12 +167,15 @@ def make_plan(entries: Sequence[ResolvedEntry], *, buffer_streams: bool) -> Plan
         judges_bodies=bool(judging),
         events_in_place=all(step.plugin.events_in_place for step in judging),
         has_forced=any(entry.origin in FORCED for entry in entries),
-        sees_responses=any(step.adds_headers for group in every for step in group.steps)
-        or bool(stages.keys() - {Stage.PRE_REQUEST}),
-        has_end=Stage.POST_RESPONSE in stages
-        or any(step.has_cleanup for group in every for step in group.steps),
+        adds_headers=any(step.adds_headers for step in steps),
+        judges_responses=bool(stages.keys() - {Stage.PRE_REQUEST}) or any(_reads_end(step) for step in steps),
+        has_end=Stage.POST_RESPONSE in stages or any(step.has_cleanup for step in steps),
         needs_request=any(_uses_body(group) for group in every),
     )
+
+
+def _reads_end(step: Step) -> bool:
+    return step.plugin.reads_response and (step.adds_headers or step.has_cleanup)
 
 
 def _uses_body(group: Group) -> bool:

@@ -34,7 +34,7 @@ from shared.limits.port import Limiter
 from shared.limits.retry_queues import RetryQueues
 from shared.model.config import Stage
 from shared.model.event import Event
-from shared.model.messages import Exchange, Response
+from shared.model.messages import Exchange, Response, SetHeaders
 from shared.net.port import Fetch
 from shared.pipeline.dry_run import ReadOnlyLimiter, ReadOnlyTracker
 
@@ -113,12 +113,10 @@ class Patch:
             body = request.body if self.body is None else self.body
             return exchange.with_request(request._replace(headers=headers, body=body))
         response = exchange.response or Response(200)
-        response = Response(
-            response.status if self.status is None else self.status,
-            response.headers.patched(self.set_headers, self.remove_headers),
-            response.body if self.body is None else self.body,
-        )
-        return exchange.with_response(response)
+        status = response.status if self.status is None else self.status
+        headers = response.headers.patched(self.set_headers, self.remove_headers)
+        body = response.body if self.body is None else self.body
+        return exchange.with_response(Response(status, headers, body))
 
 
 Verdict = Continue | Reject | Respond | Patch
@@ -225,6 +223,7 @@ class Plugin:
         merges_entries: all its entries in a plan become one step, by `merge`.
         adds_headers: `response_headers` may return some. An instance may narrow it.
         has_cleanup: `cleanup` has something to release. An instance may narrow it.
+        reads_response: `response_headers` and `cleanup` read the response; without it they may get none.
         weight: the time to compile an instance, in instructions of RE2 (about 0.5 us each).
         example: settings that show what it does, as JSON. Without them, the required ones are shown.
     """
@@ -245,6 +244,7 @@ class Plugin:
     merges_entries: ClassVar[bool] = False
     adds_headers: bool = True
     has_cleanup: bool = True
+    reads_response: ClassVar[bool] = True
     weight: int = 0
     example: ClassVar[Mapping[str, Any]] = EMPTY
 
@@ -309,7 +309,7 @@ class Plugin:
         """
         return False
 
-    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> Mapping[str, str] | SetHeaders:
         """Headers to set on the response, for every exchange in which the entry ran, also if rejected.
 
         Must not block.

@@ -16,7 +16,7 @@ from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import has_no_body
 from shared.model.config import Stage
-from shared.model.messages import Exchange, Metered, Response
+from shared.model.messages import NO_HEADERS, Exchange, Headers, Metered, Response
 from shared.pipeline.calls import (
     DONE,
     CallFailed,
@@ -24,6 +24,7 @@ from shared.pipeline.calls import (
     after,
     await_in_task,
     call_safely,
+    headers_of,
     is_quick,
     start_call,
     start_cleanup,
@@ -35,7 +36,7 @@ from shared.pipeline.plugin import CONTINUE, Continue, EventJudge, Patch, Plugin
 from shared.pipeline.shadow import Shadows
 from shared.pipeline.stream import ActiveJudge, Stream, is_judge
 from shared.pipeline.trace import Trace
-from shared.pipeline.validate_verdict import invalid_headers_reason, invalid_reason
+from shared.pipeline.validate_verdict import invalid_reason
 
 logger = logging.getLogger(__name__)
 
@@ -358,7 +359,7 @@ class Run:
         if isinstance(verdict, Continue | Reject | Respond | Patch) and isinstance(verdict.notes, Mapping):
             self._note(step, verdict)
 
-    def response_headers(self) -> dict[str, str]:
+    def response_headers(self) -> Headers:
         """The headers that plugins add to the response. Those of required entries take precedence.
 
         Sets `rejection` when a plugin fails and its `on_error` is not `open`.
@@ -366,24 +367,23 @@ class Run:
         adding = [step for step in self._ran if step.adds_headers]
         if self.plan.has_forced:
             adding.sort(key=lambda step: step.origin in FORCED)
-        headers: dict[str, str] = {}
+        headers = NO_HEADERS
         for step in adding:
             view = self._view(step.plugin) if self.notes else self.exchange
-            added = call_safely(step.plugin.response_headers, view)
-            why = added.why if type(added) is CallFailed else invalid_headers_reason(added)
-            if why is None:
-                headers.update(added)  # type: ignore[call-overload]  # it is a map of text
-            elif isinstance(verdict := self._fault(step, None, why), Reject):
+            added = headers_of(step, view)
+            if not isinstance(added, CallFailed):
+                headers = added if headers is NO_HEADERS else headers.with_set(added)
+            elif isinstance(verdict := self._fault(step, None, added.why), Reject):
                 self._reject(step, verdict)
         return headers
 
     def response(self) -> Response | None:
         """The response after all plugins; None if one rejected."""
-        added = {} if self.rejection else self.response_headers()
+        added = NO_HEADERS if self.rejection else self.response_headers()
         response = self.exchange.response
         if self.rejection or response is None:
             return None
-        return Response(response.status, response.headers.patched(added), response.body)
+        return Response(response.status, response.headers.with_set(added), response.body)
 
     def _cleanup(self, steps: Sequence[Step]) -> Awaitable[None]:
         """Clean up after these steps in turn, at once as far as that waits for nothing."""

@@ -23,7 +23,6 @@ from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.headers import (
     FAMILIES,
     mode_header,
-    rate_headers,
     rejection_code,
     rejection_details,
     rejection_message,
@@ -33,7 +32,7 @@ from shared.limits.headers import (
 from shared.limits.port import Limiter, LimitUnknown
 from shared.limits.quotas import MAX_LIMIT, QuotaLimit, amount_in, unit_field, window_field
 from shared.limits.resolve import (
-    Charge,
+    Charges,
     LimitResolver,
     PriceNotKnown,
     corrections,
@@ -59,6 +58,7 @@ from shared.limits.values import (
     Quota,
 )
 from shared.model.budgets import METERED, TOKENS
+from shared.model.messages import SetHeaders
 from shared.pipeline.plugin import (
     CONTINUE,
     BeginAdmission,
@@ -98,6 +98,7 @@ class RateLimiter(Plugin):
     on_error_choices = (LOCAL, OPEN, CLOSED)
     reads = frozenset({"headers"})
     own_task = False
+    reads_response = False
     merges_entries = True
     example: ClassVar[Mapping[str, Any]] = {
         "limits": {"global": {"limit": 100, "window": "1m"}, "streams": {"limit": 8, "per": ["key"]}}
@@ -149,7 +150,6 @@ class RateLimiter(Plugin):
     _begin_admission: BeginAdmission | None = None
     _time: Callable[[], float]
     _is_metered: bool
-    _families: Sequence[str]
     _limiter: Limiter
     _clock: Clock
     _distinct_values: DistinctValueTracker
@@ -191,7 +191,10 @@ class RateLimiter(Plugin):
         together = cls()
         together.compiled_limits = compiled
         together._read_body_for(specs)
-        together._resolver = LimitResolver(compiled)
+        given = [cast(RateLimiter, entry.plugin).headers for entry in _own(entries)]
+        chosen = [name for some in given if some is not None for name in some]
+        families = FAMILIES if all(some is None for some in given) else tuple(sorted({*chosen}))
+        together._resolver = LimitResolver(compiled, families)
         together._demanding = demanding(compiled)
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
         together._is_metered = any(spec.is_metered for spec in specs)
@@ -202,9 +205,6 @@ class RateLimiter(Plugin):
             together.reads = frozenset({"headers", "body"})
         together.adds_headers = bool(compiled)
         together.has_cleanup = together._has_slots or together._is_metered or bool(begins)
-        found = (cast(RateLimiter, entry.plugin).headers for entry in _own(entries))
-        families = [one for one in found if one is not None]
-        together._families = [name for some in families for name in some] if families else FAMILIES
         return together
 
     def start(self, tools: Tools) -> None:
@@ -235,9 +235,9 @@ class RateLimiter(Plugin):
             charged = self._charges(exchange, models, lease)
             if isinstance(charged, Reject):
                 return charged
-            if not charged:
+            if not charged.each:
                 return CONTINUE
-            return self._verdict(await self._acquire([charge.limit for charge in charged]), charged)
+            return self._verdict(await self._acquire(charged.limits), charged)
         except LimitUnknown as error:
             return _rejected(error.rejection)
 
@@ -251,14 +251,14 @@ class RateLimiter(Plugin):
             charged = self._charges(exchange, models, lease)
             if isinstance(charged, Reject):
                 return charged
-            limits = [charge.limit for charge in charged] + [hold.limit for hold in budgets.holds]
+            limits = [*charged.limits, *[hold.limit for hold in budgets.holds]]
             decision = await self._acquire(limits) if limits else Decision(True, ())
             if (found := budgets.judge(decision)) is not AGAIN:
                 return self._with_budgets(decision, charged, budgets, found) if limits else CONTINUE
             exchange = budgets.changed(exchange)
             models = exchange.models
 
-    def _charges(self, exchange: Exchange, models: Sequence[str], lease: str) -> Sequence[Charge] | Reject:
+    def _charges(self, exchange: Exchange, models: Sequence[str], lease: str) -> Charges | Reject:
         """The charges of the request, or the rejection of one whose price is not known."""
         try:
             return self._resolver.of(exchange, models, lease, self._has_counter)
@@ -274,25 +274,25 @@ class RateLimiter(Plugin):
             raise
 
     def _with_budgets(
-        self, decision: Decision, charged: Sequence[Charge], budgets: BudgetAdmission, found: Judged
+        self, decision: Decision, charged: Charges, budgets: BudgetAdmission, found: Judged
     ) -> Verdict:
         """The verdict that follows from a decision of the limiter, and from that of the budgets."""
-        if isinstance(found, Reservation) and not charged:
+        if isinstance(found, Reservation) and not charged.each:
             return Continue({**_noted((), decision), "budgets": found.states, "held": found.limits})
         # `_replace` would take three times as long.
-        own = Decision(decision[0], decision.states[: len(charged)], *decision[2:])
+        own = Decision(decision[0], decision.states[: len(charged.each)], *decision[2:])
         if isinstance(found, Rejection):
             notes = {**_noted(own.states, own), "budgets": budgets.states(decision)}
-            return _rejected(found, {"headers": rate_headers(own, self._families), **notes})
+            return _rejected(found, {"headers": charged.headers.of(own), **notes})
         verdict = self._verdict(own, charged)
         if isinstance(verdict, Reject) or found is None:
             return replace(verdict, notes={**verdict.notes, "budgets": budgets.states(decision)})
         return Continue({**verdict.notes, "budgets": found.states, "held": found.limits})
 
-    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
+    def response_headers(self, exchange: Exchange) -> SetHeaders | Mapping[str, str]:
         """The state of the limits, for admitted and rejected requests."""
         headers = exchange.notes.get("headers")
-        return headers if isinstance(headers, dict) else EMPTY
+        return headers if isinstance(headers, SetHeaders) else EMPTY
 
     def cleanup(self, exchange: Exchange) -> Awaitable[None] | None:
         """Release the slots of the exchange, and correct what was charged by what it used."""
@@ -311,24 +311,23 @@ class RateLimiter(Plugin):
             if limits:
                 await self._limiter.correct(limits, decision, deltas)
 
-    def _verdict(self, decision: Decision, charged: Sequence[Charge]) -> Continue | Reject:
+    def _verdict(self, decision: Decision, charged: Charges) -> Continue | Reject:
         if decision.violated is not None:
             decision = self._retry_queues.spread(decision, round(self._clock.monotonic() * 1_000_000))
         elif self._retry_queues.queues:
-            limits = [charge.limit for charge in charged]
-            self._retry_queues.charge(limits, round(self._clock.monotonic() * 1_000_000))
+            self._retry_queues.charge(charged.limits, round(self._clock.monotonic() * 1_000_000))
         if self._has_chosen and decision.violated is None:
-            track_values(charged, self._distinct_values, self._clock.monotonic())
-        headers = rate_headers(decision, self._families)
-        if decision.degraded and charged:
-            headers |= mode_header(decision)
+            track_values(charged.each, self._distinct_values, self._clock.monotonic())
+        headers = charged.headers.of(decision)
+        if decision.degraded and charged.each:
+            headers = SetHeaders.of((*headers.fields, *mode_header(decision)))
         if decision.violated is None:
-            slots = [one.limit for one in charged if one.limit.kind == CONCURRENT] if self._has_slots else ()
+            slots = [one for one in charged.limits if one.kind == CONCURRENT] if self._has_slots else ()
             kept = {"charged": decision} if self._is_metered else EMPTY
             return Continue({"headers": headers, "slots": slots, **kept, **_noted(decision.states, decision)})
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
-            wait_ms = longest_wait_ms(decision, charged)
+            wait_ms = longest_wait_ms(decision, charged.each)
         return Reject(
             429,
             rejection_code(decision.violated),

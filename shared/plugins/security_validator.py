@@ -14,6 +14,7 @@ from shared.core.errors import STATUS, Invalid, Problem
 from shared.core.fields import Flag, token
 from shared.core.memo import BoundedDict
 from shared.http.forwarding import FOLDED_NAME
+from shared.model.messages import SetHeaders
 from shared.pipeline.plugin import CONTINUE, Exchange, Plugin, Reject, Verdict, setting
 
 #: The headers of `security_headers`: those that OWASP lists for API responses
@@ -24,6 +25,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
+_ADDED = SetHeaders.of(tuple([(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]))
 
 
 # The most entries of a list: each header is looked up in every request; 1,000 networks parse in 5 ms.
@@ -59,6 +61,7 @@ class SecurityValidator(Plugin):
 
     reads = frozenset({"headers"})
     blocking = False
+    reads_response = False
     example: ClassVar[Mapping[str, Any]] = {
         "required_headers": ["X-Request-ID"],
         "blocked_ips": ["203.0.113.0/24"],
@@ -165,8 +168,8 @@ class SecurityValidator(Plugin):
             "missing_required_header", f"The request lacks required headers: {', '.join(missing)}."
         )
 
-    def response_headers(self, exchange: Exchange) -> Mapping[str, str]:
-        return SECURITY_HEADERS if self.security_headers else EMPTY
+    def response_headers(self, exchange: Exchange) -> SetHeaders | Mapping[str, str]:
+        return _ADDED if self.security_headers else EMPTY
 
 
 def _network(interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Network:

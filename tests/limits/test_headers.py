@@ -1,14 +1,15 @@
 """What a client is told about its limits."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from shared.limits.headers import (
     FAMILIES,
+    RateHeaders,
     limit_members,
     mode_header,
-    rate_headers,
     rejection_code,
     rejection_details,
     rejection_message,
@@ -24,6 +25,10 @@ GATEWAY = Limit("2", Quota(1_000, 3_600_000), "gateway", "per_ip", "1h")
 
 
 SLOTS = Limit("3", Quota(8, 30_000), "rule", "streams", "", kind="concurrent", lease="a", unit="concurrent")
+
+
+def rate_headers(decision: Decision, families: Collection[str]) -> dict[str, str]:
+    return dict(RateHeaders((state.limit for state in decision.states), tuple(families)).of(decision))
 
 
 def admitted(*states: LimitState) -> Decision:
@@ -168,9 +173,11 @@ def test_a_cost_above_the_limit_is_named_as_the_reason() -> None:
 
 def test_a_response_says_when_redis_did_not_decide() -> None:
     local, free = LimitState(RULE, 1, 0), LimitState(replace(RULE, on_error="open"), 1, 0)
-    assert mode_header(Decision(True, [local])) == {}
-    assert mode_header(Decision(True, [local, free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "local"}
-    assert mode_header(Decision(True, [free], degraded=True)) == {"X-Gateway-RateLimit-Mode": "open"}
+    assert mode_header(Decision(True, [local])) == ()
+    assert mode_header(Decision(True, [local, free], degraded=True)) == (
+        (b"X-Gateway-RateLimit-Mode", b"local"),
+    )
+    assert mode_header(Decision(True, [free], degraded=True)) == ((b"X-Gateway-RateLimit-Mode", b"open"),)
 
 
 TOKENS = replace(

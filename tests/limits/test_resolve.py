@@ -31,7 +31,9 @@ def model_limits(*globs: tuple[str, int], rule: str | None = None) -> list[Compi
 def charged(
     compiled_limits: list[CompiledLimit], *headers: tuple[str, str], model: str = "", own: bool = True
 ) -> list[Charge]:
-    return [*LimitResolver(compiled_limits).of(exchange(headers=headers), (model,), "lease", lambda *_: own)]
+    return [
+        *LimitResolver(compiled_limits).of(exchange(headers=headers), (model,), "lease", lambda *_: own).each
+    ]
 
 
 TEAM = compiled("per_header:X-Team", by=("header:x-team",))
@@ -61,7 +63,7 @@ def test_a_limit_of_models_counts_by_the_first_name_that_it_is_for() -> None:
 
     def counted(*names: str) -> list[tuple[str, str]]:
         resolver = LimitResolver(limits)
-        found = resolver.of(exchange(), names, "lease", lambda *_: True)
+        found = resolver.of(exchange(), names, "lease", lambda *_: True).each
         return [(charge.limit.name, charge.value) for charge in found]
 
     (one,) = counted("small")
@@ -103,7 +105,7 @@ def test_values_that_clients_chose_are_tracked_and_others_are_not() -> None:
 
 
 def cost_of(limit: CompiledLimit, uses: Uses | None) -> list[int]:
-    found = LimitResolver([limit]).of(exchange(metered=uses), ("fast",), "", lambda *_: True)
+    found = LimitResolver([limit]).of(exchange(metered=uses), ("fast",), "", lambda *_: True).each
     return [one.limit.cost for one in found]
 
 
@@ -134,7 +136,7 @@ def test_limits_of_tokens_with_one_counter_are_charged_once() -> None:
         compiled("m", n, by=("model",), glob=g, globs=("a", "*"), unit="tokens")
         for g, n in (("*", 90), ("a", 50))
     )
-    found = LimitResolver([wide, narrow]).of(exchange(metered=Uses(70, 20)), ("A",), "", lambda *_: True)
+    found = LimitResolver([wide, narrow]).of(exchange(metered=Uses(70, 20)), ("A",), "", lambda *_: True).each
     assert [(one.limit.quota.limit, one.limit.cost) for one in found] == [(50, 50)]
 
 

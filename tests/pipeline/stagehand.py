@@ -95,7 +95,7 @@ async def whole(run: Run, response: Response | None = None) -> Mapping[str, str]
     response = response or Response(200)
     await run.response_head(response)
     await run.response_body(response.body or b"")
-    added = run.response_headers()
+    added = dict(run.response_headers())
     await run.finish()
     return added
 

@@ -291,4 +291,4 @@ def test_a_judge_opens_streams_as_it_says(kind: type[ActiveJudge], is_async: boo
 def test_plan_of_a_plugin_sees_responses_unless_it_acts_on_requests_only(stage: Stage) -> None:
     """An entry at post_response gets the status and headers of the response, in the proxy as in explain."""
     plan = make_plan([entry(Acting(), stage)], buffer_streams=False)
-    assert plan.sees_responses == (stage is not Stage.PRE_REQUEST)
+    assert plan.judges_responses == (stage is not Stage.PRE_REQUEST)

@@ -127,7 +127,8 @@ class TestFollowUps:
             lambda view: settled.append((dict(view.notes), view.response)),
         )
         response = Response(200)
-        assert not plan_of(shadow(plugin)).sees_responses
+        plan = plan_of(shadow(plugin))
+        assert (plan.adds_headers, plan.judges_responses) == (False, False)
         after(shadow(plugin), response=response)
         assert settled == [({"took": 1}, response)]
 

@@ -90,7 +90,7 @@ class Gate:
         return sum(isinstance(self.ask(**request), Continue) for _ in range(times))
 
     def headers(self, verdict: Continue | Reject) -> Mapping[str, str]:
-        return self.plugin.response_headers(self.exchange().with_notes(verdict.notes))
+        return dict(self.plugin.response_headers(self.exchange().with_notes(verdict.notes)))
 
     def end(self, verdict: Continue | Reject, metered: Metered | None = None) -> None:
         """The exchange that `verdict` was for is over."""

@@ -155,7 +155,7 @@ def test_rejected_request_does_not_count_as_a_distinct_value(limiter: MemoryLimi
 
 def charged(gate: Gate, team: str) -> Any:
     exchange = gate.exchange(headers={"X-Team": team})
-    return LimitResolver(gate.plugin.compiled_limits).of(exchange, ("",), "", gate.plugin._has_counter)
+    return LimitResolver(gate.plugin.compiled_limits).of(exchange, ("",), "", gate.plugin._has_counter).each
 
 
 games = st.fixed_dictionaries(

@@ -8,7 +8,7 @@ import pytest
 
 from shared.core.errors import StoreDown
 from shared.limits.port import LimitUnknown
-from shared.limits.values import Decision, Limit
+from shared.limits.values import Decision, Limit, LimitState
 from shared.pipeline.plugin import Continue
 from shared.testing.memory_limiter import MemoryLimiter
 from tests.plugins.gate import Gate, Hands, rejected
@@ -93,7 +93,9 @@ class Down(MemoryLimiter):
             if limit.on_error == "closed":
                 raise LimitUnknown(limit, StoreDown("Redis does not answer."))
         counted = await super().acquire([limit for limit in limits if limit.on_error == "local"])
-        return counted._replace(degraded=True)
+        states = {state.limit: state for state in counted.states}
+        everything = [states.get(limit) or LimitState(limit, limit.quota.limit, 0) for limit in limits]
+        return counted._replace(states=everything, degraded=True)
 
 
 QUOTA = {"limit": 3, "window": "1m"}
