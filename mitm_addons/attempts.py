@@ -79,6 +79,8 @@ class PoolAttempts:
             return None
         content_type = first_value(attempt.fields, "content-type")
         if not IS_STREAM[content_type]:
+            if attempt.body.startswith(commit.BEGINS_JSON):  # all of it is here: it would commit at once
+                return None
             exchange.start = commit.WholeBody.of(exchange.upstream_api, attempt.fields)
             return None if exchange.start is None else _WHOLE
         if RetryOn.STREAM_START not in policy.retry.on:

@@ -84,7 +84,8 @@ class Policy:
             head before `responseheaders` (see `Retries.judges_all`), and when a body breaks off that is held.
             For True, the policy has written the next upstream into ``flow.request.data``, and has waited as
             long as it wants.
-        holds: how long the beginning of this response is kept from the client; None: not at all.
+        holds: how long the beginning of this response is kept from the client; None: not at all. It is told
+            the whole body of one that is already here.
         held: what to do with the beginning, for each further piece: empty at the end of the body, and None
             after a silence. For AGAIN, the policy has done the same as for True.
     """

@@ -64,25 +64,20 @@ class AttemptReport:
         is_repeatable: whether the request can be sent again. If not, `Policy.retry` is told, and not heard.
         is_reused: whether the connection had served before.
         is_sent: whether a byte of the request was sent.
-        has_sent_body: whether a byte of the body of the request was sent.
         has_response: whether a byte of a response has arrived.
         error: why there was no head, or why a held body broke off; None otherwise.
         status: the status of the response; 0 as long as there is no head.
         fields: the headers of the response.
-        body: the beginning of its body if its status is one of `Retries.statuses`, as far as it came.
-        connect_seconds: how long the new connection took, or the try; 0 for a kept one.
-        response_seconds: how long the head took, or the wait for it, once the request was sent.
+        body: the beginning of its body if its status is one of `Retries.statuses`, as far as it came. Of
+            another response all of its body, if that came with the head; else empty.
     """
 
     number: int
     is_repeatable: bool = True
     is_reused: bool = False
     is_sent: bool = False
-    has_sent_body: bool = False
     has_response: bool = False
     error: WireError | None = None
     status: int = 0
     fields: Fields = ()
     body: bytes = b""
-    connect_seconds: float = 0.0
-    response_seconds: float = 0.0

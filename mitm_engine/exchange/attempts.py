@@ -64,8 +64,6 @@ class UpstreamExchange:
         "_held",
         "_is_silent",
         "_moved",
-        "_now",
-        "_since",
         "_unsent",
         "_waiter",
         "_worker",
@@ -123,8 +121,9 @@ class UpstreamExchange:
         while True:
             upstream = self.upstream = reused or await self._connect(Key(*key), on_wait)
             self._flow.server_conn = upstream.server
-            if self._attempt is not None:
-                self._note_sent(self._attempt, upstream, is_reused=reused is not None, has_body=bool(body))
+            if (attempt := self._attempt) is not None:
+                attempt.is_reused = reused is not None
+                attempt.is_sent = attempt.is_sent or not upstream.is_closed
             try:
                 client.arm(terms.timeouts.first_byte, upstream.end_late)
                 upstream.send(head, body, is_head_request=data.method == b"HEAD")
@@ -160,8 +159,6 @@ class UpstreamExchange:
         self._arm_check()
         await upstream.written()
         self._client.arm(self.terms.timeouts.first_byte, upstream.end_late)
-        if self._attempt is not None:
-            self._since = self._now()
 
     def _arm_check(self) -> None:
         self._client.arm(self.terms.timeouts.first_byte / _CHECKS, self._check_reading)
@@ -190,16 +187,6 @@ class UpstreamExchange:
         self._client.arm(seconds + 1, self._cancel_late_connect)
         return await self._worker.connect(key, self._client.client, seconds, on_wait)
 
-    def _note_sent(
-        self, attempt: AttemptReport, upstream: UpstreamConnection, *, is_reused: bool, has_body: bool
-    ) -> None:
-        now = self._now()
-        attempt.is_reused = is_reused
-        attempt.connect_seconds = 0.0 if is_reused else now - self._since
-        attempt.is_sent = attempt.is_sent or not upstream.is_closed
-        attempt.has_sent_body = attempt.has_sent_body or (has_body and attempt.is_sent)
-        self._since = now
-
     # All attempts.
 
     async def until_committed(self, on_wait: Callable[[], None]) -> UpstreamConnection:
@@ -207,8 +194,7 @@ class UpstreamExchange:
 
         Raises the `WireError` of the last attempt, or one of the policy.
         """
-        flow, client, number, self._held = self._flow, self._client, 0, 0
-        self._now = self._worker.pool.loop.time
+        flow, number, self._held = self._flow, 0, 0
         try:
             while True:
                 number += 1
@@ -216,39 +202,35 @@ class UpstreamExchange:
                 self.terms = self._worker.policy.terms(flow)
                 if (retries := self.terms.retries) is None:
                     return await self.once(on_wait)
-                if (upstream := await self._try(attempt, retries, on_wait)) is not None:
-                    return upstream
+                if self.upload is not None:
+                    self.upload.terms = self.terms
+                upstream = None
+                try:
+                    upstream = await self.once(on_wait)
+                except WireError as error:
+                    self._note_failure(attempt, error)
+                else:
+                    attempt.status, attempt.fields = upstream.reader.status, upstream.reader.fields
+                is_good = upstream is not None and attempt.status < 400 and not retries.judges_all
+                if is_good or not await self._is_failure(attempt, upstream, retries):
+                    if upstream is None:
+                        raise _copy(attempt.error)
+                    hold = self._hold(attempt, upstream, retries)
+                    if hold is None or await self._commits(hold, attempt, upstream, retries):
+                        return upstream
                 self._leave()
-                client.reads_on = 0.0
-                if client.gone:
-                    raise WireError("client_closed")
-                flow.server_conn = self._worker.no_server
         finally:
             if self._held:
                 self._uncount()
 
-    async def _try(
-        self, attempt: AttemptReport, retries: Retries, on_wait: Callable[[], None]
-    ) -> UpstreamConnection | None:
-        """Make an attempt. Return None if another one follows, and raise its `WireError` if none does."""
-        if self.upload is not None:
-            self.upload.terms = self.terms
-        self._since = self._now()
-        upstream = None
-        try:
-            upstream = await self.once(on_wait)
-        except WireError as error:
-            self._note_failure(attempt, error)
-        self._note_end(attempt, upstream)
+    async def _is_failure(
+        self, attempt: AttemptReport, upstream: UpstreamConnection | None, retries: Retries
+    ) -> bool:
+        """Return whether another attempt follows one that has failed, or that is judged as all are."""
         if upstream is not None and attempt.status in retries.statuses and self.upload is None:
             await self._judge(self._read_error(attempt, upstream, retries), attempt)
             attempt.error = None  # also if the body broke off: the status says what it is
-        is_good = upstream is not None and attempt.status < 400 and not retries.judges_all
-        if not is_good and await self._is_tried_again(attempt, retries):
-            return None
-        if upstream is None:
-            raise _copy(attempt.error)
-        return upstream if await self._commits(attempt, upstream, retries) else None
+        return await self._is_tried_again(attempt, retries)
 
     async def _judge[T](self, step: Awaitable[T], attempt: AttemptReport) -> T | None:
         """Return the result of a step of an attempt; None if the upstream failed. Then `error` says why."""
@@ -264,22 +246,14 @@ class UpstreamExchange:
             raise error
         attempt.error = _copy(error)
 
-    def _note_end(self, attempt: AttemptReport, upstream: UpstreamConnection | None) -> None:
-        seconds = self._now() - (self._since if self.upload is None else max(self._since, self.upload.moved))
-        if attempt.is_sent:
-            attempt.response_seconds = seconds
-        else:
-            attempt.connect_seconds = seconds
-        if upstream is not None:
-            attempt.status, attempt.fields = upstream.reader.status, upstream.reader.fields
-
     async def _read_error(
         self, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries
     ) -> None:
         """Read the beginning of an error, and leave it there for the client."""
-        until, size = self._now() + retries.error_seconds, 0
+        now = self._worker.pool.loop.time
+        until, size = now() + retries.error_seconds, 0
         try:
-            while size < retries.error_size and (left := until - self._now()) > 0:
+            while size < retries.error_size and (left := until - now()) > 0:
                 piece = await self._piece(upstream, size, left)
                 if not piece or not self._count(len(piece)):
                     break
@@ -290,19 +264,25 @@ class UpstreamExchange:
     async def _is_tried_again(self, attempt: AttemptReport, retries: Retries) -> bool:
         attempt.has_response = self.upstream is not None and self.upstream.has_response
         if self.upload is not None:
-            attempt.has_sent_body = self.upload.has_begun
             attempt.is_repeatable = not self.upload.has_begun
         found: Any = self._worker.policy.retry(self._flow, attempt)
         is_wanted: bool = found if type(found) in _DECISIONS else await self._decided(found, retries)
         return bool(is_wanted) and attempt.is_repeatable
 
-    async def _commits(self, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries) -> bool:
-        """Return whether the response goes to the client; if not, another attempt follows."""
+    def _hold(self, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries) -> Any:
+        """Return what the policy decides about the beginning of a response; None: it is not held."""
         has_no_body = self._flow.request.data.method == b"HEAD" or attempt.status in NO_BODY
         if has_no_body or attempt.status in retries.statuses or self.upload is not None:
-            return True
+            return None
+        if upstream.reader.complete:
+            attempt.body = upstream.reader.peek(0) or b""
+        return self._worker.policy.holds(self._flow, attempt)
+
+    async def _commits(
+        self, found: Any, attempt: AttemptReport, upstream: UpstreamConnection, retries: Retries
+    ) -> bool:
+        """Return whether a response that may be held goes to the client; if not, another attempt follows."""
         policy, size = self._worker.policy, 0
-        found: Any = policy.holds(self._flow, attempt)
         hold: Hold | None = found if type(found) in _DECISIONS else await self._decided(found, retries)
         while hold is not None:
             if upstream.reader.held > size:
@@ -354,7 +334,10 @@ class UpstreamExchange:
             self._waiter.set_result(None)
 
     def _leave(self) -> None:
-        """Let go of the connection of an attempt. It is kept only if its response was read to the end."""
+        """Let go of the connection of an attempt that another one follows.
+
+        It is kept only if its response was read to the end. Raises `WireError` if the client has left.
+        """
         upstream = self.upstream
         if upstream is not None and upstream.reader.complete:
             upstream.reader.take()
@@ -362,6 +345,10 @@ class UpstreamExchange:
         else:
             self.drop()
         self._uncount()
+        self._client.reads_on = 0.0
+        if self._client.gone:
+            raise WireError("client_closed")
+        self._flow.server_conn = self._worker.no_server
 
     def _count(self, size: int) -> bool:
         """Count bytes that are held for the owner. Return whether there is memory for more."""

@@ -50,8 +50,8 @@ _JSON_APIS = frozenset(
 # of many tiny events takes the worker for no longer than these.
 _MOST_EVENTS: Final = 1_000
 _SLICE: Final = 4_096
-# The first bytes of JSON objects and arrays, and of the mark that some servers put before them.
-_BEGINS_JSON = b"{[\xef"
+#: The first bytes of JSON objects and arrays, and of the mark that some servers put before them.
+BEGINS_JSON: Final = (b"{", b"[", b"\xef")
 
 
 class Step(Enum):
@@ -162,7 +162,7 @@ class WholeBody:
     def feed(self, piece: bytes) -> Step:
         """Judge one more piece. Call it until it returns something else than HOLD."""
         if not self._has_begun and (begin := piece[:64].lstrip()):
-            if begin[0] not in _BEGINS_JSON:
+            if not begin.startswith(BEGINS_JSON):
                 return Step.AGAIN
             self._has_begun = True
         self._left -= len(piece)

@@ -39,8 +39,8 @@ def error(status: str, *fields: str) -> Script:
 FAULTS: dict[str, tuple[Script | None, dict[str, object]]] = {
     "refused": (None, {"is_sent": False, "status": 0}),
     "a black hole": (hang, {"is_sent": True, "has_response": False, "status": 0}),
-    "a reset after the request": (reset_after_request, {"has_response": False, "has_sent_body": True}),
-    "an end after the request": (end_after_request, {"has_response": False, "has_sent_body": True}),
+    "a reset after the request": (reset_after_request, {"has_response": False, "is_sent": True}),
+    "an end after the request": (end_after_request, {"has_response": False, "is_sent": True}),
     "half a head": (answer(b"HTTP/1.1 200 O", close), {"has_response": True, "status": 0}),
     "not HTTP": (answer(b"SSH-2.0-OpenSSH\r\n\r\n"), {"has_response": True, "status": 0}),
     "429": (error("429 Too Many Requests"), {"status": 429, "body": ERROR}),
@@ -136,7 +136,6 @@ async def test_the_terms_are_asked_for_again_with_each_attempt() -> None:
         t.retry = retry  # type: ignore[method-assign]
         async with asyncio.timeout(5):
             assert (await w.ask()).body == b"third"
-        assert 0.1 < t.told[1].response_seconds < 1
         assert {key.owner for key in w.engine._worker.pool._idle} == {""}
 
 
@@ -148,8 +147,7 @@ async def test_a_connection_that_cannot_be_made_ends_at_the_connect_timeout() ->
             failed = t.told[0]
             assert failed.error is not None
             assert (failed.error.code, failed.error.cause) == ("upstream_timeout", "timeout")
-            assert (failed.is_sent, failed.has_sent_body) == (False, False)
-            assert 0.2 < failed.connect_seconds < 2
+            assert not failed.is_sent
 
 
 async def test_a_certificate_that_cannot_be_verified_is_a_failed_attempt(tmp_path: Path) -> None:
@@ -259,7 +257,6 @@ async def test_a_post_on_a_dead_connection_is_the_policys_to_repeat() -> None:
         failed = t.told[1]
         assert failed.error is not None
         assert (failed.error.cause, failed.is_reused, failed.is_sent) == ("reset", True, True)
-        assert failed.connect_seconds == 0
 
 
 async def test_the_next_attempt_is_what_the_policy_has_written() -> None:

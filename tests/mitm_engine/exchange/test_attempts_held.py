@@ -177,6 +177,31 @@ async def test_the_head_may_say_enough() -> None:
         assert (await w.ask()).body == SECOND_BODY
 
 
+@pytest.mark.parametrize("cut", [0, 3])
+async def test_the_policy_is_told_a_whole_body_that_is_here_before_it_is_asked_for_a_hold(cut: int) -> None:
+    """Not one that is still on its way: then it gets the pieces."""
+    page, told = sized(b"content"), []
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.write(page[: len(page) - cut])
+        if cut:
+            await asyncio.sleep(0.05)
+            await peer.write(page[-cut:])
+        await peer.until_gone()
+
+    async with targets(script, hold=Hold()) as (w, t):
+
+        def holds(flow: http.HTTPFlow, attempt: AttemptReport) -> Hold | None:
+            told.append(attempt.body)
+            return None if attempt.body else Hold()
+
+        t.holds = holds  # type: ignore[method-assign]
+        assert (await w.ask()).body == b"content"
+    assert told == ([b""] if cut else [b"content"])
+    assert t.pieces == ([b"cont", b"ent"] if cut else [])
+
+
 async def test_a_body_that_is_not_held_is_committed_with_its_head() -> None:
     async with targets(answer(STREAM + chunk(ROLE), close), answer(SECOND), streams=True) as (w, t):
         client = await w.client(request())
