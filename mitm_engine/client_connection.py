@@ -11,11 +11,12 @@ from mitm_engine.deadlines import NEVER
 from mitm_engine.exchange.cancellation import Cancellation
 from mitm_engine.exchange.exchange import Exchange
 from mitm_engine.exchange.flows import make_client
+from mitm_engine.exchange.turn import SHORT
 from mitm_engine.http1.heads import closing_response
 from mitm_engine.http1.request_reader import TLS_HELLO, Incoming, RequestReader
 from mitm_engine.http1.response_writer import ResponseWriter
 from mitm_engine.read_rate import ReadRate, has_input, has_left, reset, unread
-from mitm_engine.wire_error import LATE_ADDONS, LATE_REQUEST, WireError
+from mitm_engine.wire_error import LATE_REQUEST, WireError
 from mitm_engine.worker_state import WorkerState
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class ClientConnection(asyncio.Protocol):
         writer: writes the newest response; None between two exchanges.
         can_write: whether the client reads fast enough.
         cancellation: that of the current exchange.
+        ended: the last exchange, while its final hooks wait for the end of the turn.
         gone: whether nobody is there to read a response.
         reads_on: for how many seconds the response of the upstream is read on then.
         on_data: called when bytes have arrived, while an exchange uses them at once.
@@ -44,9 +46,9 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         *("_awaits_request", "_closing", "_end", "_has_connected", "_is_held", "_is_lost", "_loop"),
-        *("_on_deadline", "_on_end", "_read_rate", "_reader", "_task", "_waiter", "_worker"),
-        *("can_write", "cancellation", "client", "deadline", "gone", "on_data", "reads_on"),
-        *("transport", "writer"),
+        *("_on_deadline", "_on_end", "_read_rate", "_reader", "_task", "_unwritten", "_waiter"),
+        *("_worker", "can_write", "cancellation", "client", "deadline", "ended", "gone", "on_data"),
+        *("reads_on", "transport", "writer"),
     )
 
     def __init__(self, worker: WorkerState) -> None:
@@ -61,6 +63,8 @@ class ClientConnection(asyncio.Protocol):
         self.cancellation = Cancellation()
         self._awaits_request = self._has_connected = self._is_held = self._is_lost = False
         self._closing: Closing | None = None
+        self._unwritten: list[bytes] = []  # until the end of the turn
+        self.ended: Exchange | None = None
         self._read_rate = ReadRate()
         self._on_deadline: Callable[[float], None] = self.cut
         self._on_end: Callable[[float], None] = _ignore
@@ -160,9 +164,13 @@ class ClientConnection(asyncio.Protocol):
         """Respond to the requests of the queue, one after the other."""
         reader, worker = self._reader, self._worker
         try:
-            if not self._has_connected and not await self._connect():
-                return
+            if not self._has_connected:
+                self._has_connected = True
+                if not await worker.serves(self):
+                    return
             while reader.queue:
+                if self.ended is not None:
+                    self.end_exchange()
                 incoming = reader.queue.pop(0)
                 if incoming.fault is not None and not incoming.method:
                     self.reject(incoming.fault)
@@ -188,26 +196,11 @@ class ClientConnection(asyncio.Protocol):
             if self.gone:
                 self._disconnect()
 
-    async def _connect(self) -> bool:
-        """Call the hook `client_connected`. Return whether the client may be served."""
-        self._has_connected = True
-        dispatch = self._worker.dispatch
-        if not dispatch.client_connected:
-            return True
-        self.arm(self._worker.options.timeouts.hook, lambda _: self.cancel(LATE_ADDONS))
-        why: WireError | None = None
-        try:
-            await dispatch.call(dispatch.client_connected, self.client)
-        except WireError as error:
-            why = error.with_traceback(None)
-        except asyncio.CancelledError:
-            if (why := self.cancellation.take()) is None:
-                raise
-        if why is not None:
-            self.reject(why)
-        elif self.client.error is not None:
-            self.abort()  # as mitmproxy does
-        return why is None and self.client.error is None
+    def end_exchange(self) -> None:
+        """Call the final hooks that wait for the end of the turn."""
+        ended, self.ended = self.ended, None
+        if ended is not None:
+            ended.end()
 
     def _rest(self) -> None:
         """Wait for the next request, or close."""
@@ -243,7 +236,19 @@ class ClientConnection(asyncio.Protocol):
     # Writing.
 
     def write(self, data: bytes) -> None:
-        if not self.gone:
+        if self.gone:
+            return
+        if len(data) <= SHORT and (self._unwritten or self._worker.turn.flushes(self)):
+            self._unwritten.append(data)
+        else:
+            self.flush()
+            self.transport.write(data)
+
+    def flush(self) -> None:
+        """Write what waits for the end of the turn."""
+        data = b"".join(self._unwritten)
+        self._unwritten.clear()
+        if data and not self.gone:
             self.transport.write(data)
 
     async def drained(self) -> None:
@@ -285,6 +290,7 @@ class ClientConnection(asyncio.Protocol):
         """Close after the last response; if the request was not read as a `whole`, after its rest."""
         if self.gone:
             return
+        self.flush()
         self._awaits_request = False
         self._closing = Closing(self, self._worker)
         if whole:
@@ -316,6 +322,7 @@ class ClientConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection so that the response cannot look complete."""
+        self.flush()
         reset(self.transport)
 
     def check_client(self) -> None:
@@ -369,6 +376,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _disconnect(self) -> None:
         """Call the hook `client_disconnected`. The transport may still have data to send."""
+        self.end_exchange()
         if self.client.id in self._worker.connections:
             self.check_reading()
         else:

@@ -206,6 +206,7 @@ class Engine:
         await self._are_gone()
         for one in list(self._worker.connections.values()):
             one.abort()
+        self._worker.turn.end()
         self._end_handshakes()
         self._worker.pool.empty()
         await self._are_gone()  # the hooks of aborted exchanges still run

@@ -9,6 +9,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 
+from mitm_engine.exchange.turn import Turn
 from mitm_engine.metrics import Metrics
 from mitm_engine.upstream_connection import AnyKey, UpstreamConnection
 from mitm_engine.wire_error import WireError
@@ -25,9 +26,15 @@ class Pool:
     """Unused connections by key; the last used serves first, so that the others expire."""
 
     def __init__(
-        self, metrics: Metrics, ended: Callable[[UpstreamConnection], None], head_limit: int, read_ahead: int
+        self,
+        metrics: Metrics,
+        turn: Turn,
+        ended: Callable[[UpstreamConnection], None],
+        head_limit: int,
+        read_ahead: int,
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.turn = turn
         self.head_limit = head_limit
         self.read_ahead = read_ahead
         self._metrics = metrics

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mitmproxy import connection
 
+from mitm_engine.exchange.turn import SHORT
 from mitm_engine.http1.response_reader import ResponseReader
 from mitm_engine.last_bytes import LastRecords, last_bytes
 from mitm_engine.wire_error import LATE_HEAD, WireError
@@ -63,6 +64,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_last_records",
         "_poll",
         "_pool",
+        "_unwritten",
         "_waiter",
         "below_tls",
         "born",
@@ -87,6 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_writable: Callable[[], None] | None = None
         self.on_change: Callable[[], None] | None = None
         self.is_paused = self._is_held = self._has_ended = False
+        self._unwritten = b""  # the request, until the end of the turn
         self._poll = select.poll()
         self.key = key
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
@@ -112,8 +115,16 @@ class UpstreamConnection(asyncio.Protocol):
             self._keep_last_records()
             self.transport.write(head)
             self.transport.write(body)
+        elif len(body) <= SHORT and self._pool.turn.flushes(self):
+            self._unwritten = head + body
         else:
             self.transport.write(head + body)
+
+    def flush(self) -> None:
+        """Write what waits for the end of the turn."""
+        data, self._unwritten = self._unwritten, b""
+        if data and not self.is_closed:
+            self.transport.write(data)
 
     @property
     def unsent(self) -> int:
@@ -192,6 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def write(self, pieces: Iterable[bytes | bytearray]) -> None:
         """Write a part of the body of a request whose head was sent."""
+        self.flush()
         self._keep_last_records()
         # Not `writelines`: on asyncio's own loop it never pauses the writer.
         for piece in pieces:
@@ -221,7 +233,8 @@ class UpstreamConnection(asyncio.Protocol):
 
         An upstream may respond before it has read the whole request. The rest would precede the next request.
         """
-        return not self.is_closed and self.reader.reusable and not self.transport.get_write_buffer_size()
+        is_whole = self.reader.reusable and not self._unwritten
+        return is_whole and not self.is_closed and not self.transport.get_write_buffer_size()
 
     def is_usable(self) -> bool:
         """Return whether an idle connection is still open and silent."""

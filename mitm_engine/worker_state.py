@@ -11,13 +11,14 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from mitm_engine.connect import Connector
 from mitm_engine.exchange.dispatch import Dispatch
+from mitm_engine.exchange.turn import Turn
 from mitm_engine.exchange.whole_body import HeldBytes
 from mitm_engine.metrics import Metrics
 from mitm_engine.options import Options, Policy, Terms
 from mitm_engine.pool import Pool
 from mitm_engine.processes.free_memory import FreeMemory
 from mitm_engine.upstream_connection import UpstreamConnection
-from mitm_engine.wire_error import OVERLOADED, WireError, plain_response
+from mitm_engine.wire_error import LATE_ADDONS, OVERLOADED, WireError, plain_response
 
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
@@ -37,6 +38,7 @@ class WorkerState:
         options: limits of the worker.
         policy: decisions per flow.
         metrics: counters.
+        turn: what waits for the end of a turn of the loop.
         dispatch: the hooks of the addons.
         pool: unused connections to upstreams.
         connect: makes connections to upstreams.
@@ -55,8 +57,11 @@ class WorkerState:
         self.options = options
         self.policy = policy
         self.metrics = Metrics()
+        self.turn = Turn(self.metrics)
         self.dispatch = Dispatch(master.addons)
-        self.pool = Pool(self.metrics, self._server_ended, options.response_head_limit, options.read_ahead)
+        self.pool = Pool(
+            self.metrics, self.turn, self._server_ended, options.response_head_limit, options.read_ahead
+        )
         self.connect = Connector(self.dispatch, self.pool, options.proxy_authorization)
         self.first_terms = Terms(options.timeouts, request_body=options.read_ahead)
         self.first_check = min(_FIRST_CHECK, options.timeouts.keep_alive)
@@ -87,6 +92,25 @@ class WorkerState:
         self._free_memory.sweep(now)
         for one in list(self.held):
             one.check_client()
+
+    async def serves(self, one: "ClientConnection") -> bool:
+        """Call the hook `client_connected`. Return whether the client may be served; if not, it knows why."""
+        if not self.dispatch.client_connected:
+            return True
+        one.arm(self.options.timeouts.hook, lambda _: one.cancel(LATE_ADDONS))
+        why: WireError | None = None
+        try:
+            await self.dispatch.call(self.dispatch.client_connected, one.client)
+        except WireError as error:
+            why = error.with_traceback(None)
+        except asyncio.CancelledError:
+            if (why := one.cancellation.take()) is None:
+                raise
+        if why is not None:
+            one.reject(why)
+        elif one.client.error is not None:
+            one.abort()  # as mitmproxy does
+        return why is None and one.client.error is None
 
     def reject_connection(self, one: "ClientConnection") -> None:
         """Reject a connection above the limit: with a response, or a reset when too many get one now."""
