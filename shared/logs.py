@@ -26,7 +26,7 @@ PutLine = Callable[[float, bytes], None]
 # A line that waits: its time, and its JSON object without `time`, or the record that it is made of.
 _Line = tuple[float, bytes, logging.LogRecord | None]
 # Several processes share a pipe, which keeps only writes of so many bytes whole. A file keeps all of them.
-_FILE_BATCH: Final = 16_384
+_FILE_BATCH: Final = 262_144
 
 
 class LogWriter:
@@ -114,27 +114,31 @@ class LogWriter:
 
 
 def _batches(lines: Sequence[_Line], most: int) -> Iterator[tuple[bytes, int]]:
-    """The JSON of lines for one write each, and their number.
-
-    Only a single line has more than `most` bytes. A line that is JSON already costs no call here.
-    """
-    batch, count = b"", 0
-    second, shown = -1.0, b""
+    """The JSON of lines for one write each, and their number. Only a line alone has over `most` bytes."""
+    parts: list[bytes] = []
+    size, count, begin, last = 0, 0, b"", -1.0
     for at, line, record in lines:
-        whole = at * 1000 // 1
-        if whole // 1000 != second:  # the lines of a second come together
-            second = whole // 1000
-            shown = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        if (millisecond := at * 1000 // 1) != last:  # the lines of one come together
+            last, begin = millisecond, _beginning(millisecond / 1000)
         data = line if record is None else _json(record)
-        data = b'{"time":"%b.%03d+00:00",%b\n' % (shown, whole % 1000, data[1:])
-        longer = batch + data
-        if batch and longer[most:]:
-            yield batch, count
-            batch, count = data, 1
-        else:
-            batch, count = longer, count + 1
-    if batch:
-        yield batch, count
+        more = len(begin) + len(data)  # the first byte of `data` makes room for the end of the line
+        if count and size + more > most:
+            yield b"".join(parts), count
+            parts, size, count = [], 0, 0
+        parts += (begin, data[1:], b"\n")
+        size, count = size + more, count + 1
+    if count:
+        yield b"".join(parts), count
+
+
+def _beginning(at: float) -> bytes:
+    """The beginning of a line of the time `at`, to the millisecond.
+
+    >>> _beginning(1796117137.05)
+    b'{"time":"2026-12-01T09:25:37.050+00:00",'
+    """
+    shown = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return b'{"time":"%b",' % shown.encode()
 
 
 class _ToWriter(logging.Handler):

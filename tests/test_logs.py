@@ -232,3 +232,15 @@ def test_a_full_disk_costs_lines_and_nothing_else() -> None:
         writer.start()
         writer.close()
         assert writer.dropped == 1
+
+
+def test_a_file_gets_many_lines_at_once_and_in_order(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+        writer = LogWriter(file.fileno())
+        for number in range(2_000):
+            writer.put(0.0005 * number, orjson.dumps({"number": number, "text": "x" * 200}))
+        writer.start()
+        writer.close()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["number"] for line in lines] == list(range(2_000))
+    assert [line["time"][17:] for line in lines[:4:2]] == ["00.000+00:00", "00.001+00:00"]
