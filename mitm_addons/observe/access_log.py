@@ -21,7 +21,7 @@ from shared.model.amounts import usd
 from shared.model.budgets import USD
 from shared.model.config import ApiKey
 from shared.pipeline.run import Run
-from shared.records.line import AccessLine
+from shared.records.line import SAME, SHOWN, AccessLine
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.compile import Route
 from shared.routing.pool_exchange import PoolExchange
@@ -69,7 +69,7 @@ class AccessLog:
         if not (self._is_on or keep or export):
             return
         at, line = state.over_at, _line(flow, state)
-        if self._is_on and (not self._shares or self._is_written(line.shown["status"])):
+        if self._is_on and (not self._shares or self._is_written(line.members["status"])):
             self._put(at, line.json)
         if keep is None and export is None:
             return
@@ -86,54 +86,78 @@ class AccessLog:
 
 def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     """The line of a request. It is made for each one, so it makes few calls itself."""
-    request, response, broken, gateway = flow.request.data, flow.response, flow.error, state.gateway
-    sent, body, call, ai, run = state.headers.by_name(), state.sent, state.call, state.ai, state.run
-    admitted, started = state.admitted, state.started
-    route, key = (admitted.route, admitted.key) if admitted else (_route(flow, state), _key(state))
-    tenant = gateway.snapshot.tenant if gateway else None
-    code = code_of(broken.msg) if broken and not state.code else state.code
-    asked = ai.resolution.asked if ai and ai.resolution else None  # the body has the provider's own name
+    members, request, response, broken = _BLANK.copy(), flow.request.data, flow.response, flow.error
+    body, call, ai, started, over = state.sent, state.call, state.ai, state.started, state.over
+    _add_caller(members, flow, state)
+    members["path"] = _SHOWN[state.path or request.path.partition(b"?")[0].decode("latin-1")]
+    if ai is not None and ai.resolution is not None:
+        members["model_asked"] = _SHOWN[ai.resolution.asked]  # the body has the provider's own name
+    else:
+        members["model_asked"] = _model(request.content or state.first_pieces)
+    if response is not None:
+        members["status"], members["source"] = response.data.status_code, state.source
+        members["bytes_out"] = body.size or len(response.data.content or b"")
+    else:
+        members["status"] = flow.metadata.get(STATUS_SENT)
+        members["source"] = "gateway" if broken is not None else state.source
+    code = state.code if broken is None or state.code else code_of(broken.msg)
+    members["code"], members["stream"] = code, body.is_events
     # Times are in whole microseconds. `round` takes a microsecond itself.
-    forwarded = None if call.upstream is None else call.forwarded
-    ended = state.over if call.ended is None else call.ended
-    upstream_ms = None if forwarded is None else ((ended - forwarded) * 1e6 + 0.5) // 1 / 1000
-    shown = {
-        "request_id": state.request_id,
-        "tenant": tenant.id if tenant else None,
-        "rule": route.rule.id if route else None,
-        "key": key.id if key else None,
-        "method": _METHODS[request.method],
-        "path": _SHOWN[state.path or request.path.partition(b"?")[0].decode("latin-1")],
-        "model_asked": _SHOWN[asked] if asked is not None else _model(request.content or state.first_pieces),
-        "retry_count": _RETRIES[sent[_RETRY_COUNT][0]] if _RETRY_COUNT in sent else None,
-        "status": response.data.status_code if response else flow.metadata.get(STATUS_SENT),
-        "source": "gateway" if broken and response is None else state.source,
-        "code": code,
-        "stream": body.is_events,
-        "milliseconds": ((state.over - started) * 1e6 + 0.5) // 1 / 1000,
-        "ttft_ms": None if body.first is None else ((body.first - started) * 1e6 + 0.5) // 1 / 1000,
-        "upstream_ms": upstream_ms,
-    }
-    rest = {
-        "trace_id": None if state.trace is None else state.trace.trace_id,
-        "upstream_request_id": _SHOWN[call.id.decode("latin-1")] if call.id else None,
-        "config_version": tenant.version if tenant else None,
-        "client": state.client,
-        "user_agent": _SHOWN[sent["user-agent"][0]] if "user-agent" in sent else None,
-        "host": _SHOWN[sent["host"][0]] if "host" in sent else None,
-        **(_failure(broken.msg, flow, state) if broken and code_of(broken.msg) == code else _NO_FAILURE),
-        **(_plugins(run, ai, state.plugins_seconds) if run else _NO_PLUGINS),
-        "upstream": None if upstream_ms is None or call.upstream is None else call.upstream.target.authority,
-        "upstream_status": None if upstream_ms is None else call.status,
+    members["milliseconds"] = ((over - started) * 1e6 + 0.5) // 1 / 1000
+    if body.first is not None:
+        members["ttft_ms"] = ((body.first - started) * 1e6 + 0.5) // 1 / 1000
+    if call.upstream is not None and call.forwarded is not None:
+        ended = over if call.ended is None else call.ended
+        members["upstream_ms"] = ((ended - call.forwarded) * 1e6 + 0.5) // 1 / 1000
+        members["upstream"], members["upstream_status"] = call.upstream.target.authority, call.status
         # A connection that is used again was not made for this request.
-        "attempts": 0 if upstream_ms is None or call.cause else call.tried or 1,
-        "targets": None if state.pooled is None or ai is not None else _targets(state.pooled),
-        "ai": None if ai is None else _ai(ai),
-        "bytes_in": state.received,
-        "bytes_held": body.held_back,
-        "bytes_out": body.size or len(response.data.content or b"") if response else 0,
-    }
-    return AccessLine(shown, rest)
+        members["attempts"] = 0 if call.cause else call.tried or 1
+    if call.id:
+        members["upstream_request_id"] = _SHOWN[call.id.decode("latin-1")]
+    if broken is not None and code_of(broken.msg) == code:
+        members |= _failure(broken.msg, flow, state)
+    if state.run is not None:
+        members |= _plugins(state.run, ai, state.plugins_seconds)
+    if ai is not None:
+        members["ai"] = _ai(ai)
+    elif state.pooled is not None:
+        members["targets"] = _targets(state.pooled)
+    members["bytes_in"], members["bytes_held"] = state.received, body.held_back
+    return AccessLine(members)
+
+
+def _add_caller(members: Fields, flow: GatewayFlow, state: FlowState) -> None:
+    """Add who has called, and what."""
+    sent, gateway, admitted = state.headers.by_name(), state.gateway, state.admitted
+    route, key = (admitted.route, admitted.key) if admitted else (_route(flow, state), _key(state))
+    members["request_id"], members["client"] = state.request_id, state.client
+    if gateway is not None:
+        tenant = gateway.snapshot.tenant
+        members["tenant"], members["config_version"] = tenant.id, tenant.version
+    if route is not None:
+        members["rule"] = route.rule.id
+    if key is not None:
+        members["key"] = key.id
+    members["method"] = _METHODS[flow.request.data.method]
+    if "user-agent" in sent:
+        members["user_agent"] = _SHOWN[sent["user-agent"][0]]
+    if "host" in sent:
+        members["host"] = _SHOWN[sent["host"][0]]
+    if _RETRY_COUNT in sent:
+        members["retry_count"] = _RETRIES[sent[_RETRY_COUNT][0]]
+    if state.trace is not None:
+        members["trace_id"] = state.trace.trace_id
+
+
+# A line that says nothing, with all members in their order. Nothing changes the lists.
+_BLANK: Fields = {
+    **SAME,
+    **dict.fromkeys((*SHOWN, "trace_id", "upstream_request_id", "config_version")),
+    **dict.fromkeys(("client", "user_agent", "host", "cause", "detail")),
+    **{"faults": [], "shadow": [], "limits": [], "budgets": [], "plugins_ms": None},
+    **{"upstream": None, "upstream_status": None, "attempts": 0, "targets": None, "ai": None},
+    **{"bytes_in": 0, "bytes_held": 0, "bytes_out": 0},
+}
 
 
 def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:
@@ -145,10 +169,6 @@ def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:
         "budgets": [] if ai is None or LIMITER not in run.notes else _budgets(run, ai),
         "plugins_ms": (seconds * 1e6 + 0.5) // 1 / 1000,
     }
-
-
-# Nothing changes these lists.
-_NO_PLUGINS: Fields = {"faults": [], "shadow": [], "limits": [], "budgets": [], "plugins_ms": None}
 
 
 def _limits(run: Run) -> list[Fields]:
@@ -222,9 +242,6 @@ def _failure(message: str, flow: GatewayFlow, state: FlowState) -> Fields:
     return {"cause": cause_of(flow, state), "detail": detail and _SHOWN[detail]}
 
 
-_NO_FAILURE: Fields = {"cause": None, "detail": None}
-
-
 def _key(state: FlowState) -> ApiKey | None:
     """The key of a rejected request, if the tenant has it."""
     gateway, key_hash = state.gateway, state.key_hash
@@ -243,13 +260,10 @@ def _model(body: bytes | None) -> str | None:
     if not body or body[:1] != b"{" or len(body) > MODEL_BODY_LIMIT:
         return None
     try:
-        match orjson.loads(body):
-            case {"model": str(model)}:
-                return _SHOWN[model]
-            case _:
-                return None
+        model = orjson.loads(body).get("model")
     except orjson.JSONDecodeError:
         return None
+    return _SHOWN[model] if isinstance(model, str) else None
 
 
 _RETRIES: Memo[str, int | None] = Memo(lambda text: int(text) if _IS_COUNT(text) else None)

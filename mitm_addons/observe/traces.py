@@ -57,7 +57,7 @@ def finished_of(
         attempts = state.pooled.attempts.number
     return Finished(
         at=at,
-        line={**line.shown, **line.rest},
+        line=line.members,
         decision=decision,
         route="" if state.admitted is None else state.admitted.route.rule.path,
         trace_id=trace.trace_id,

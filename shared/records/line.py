@@ -8,7 +8,7 @@ from orjson import dumps
 from shared.log_lines import ACCESS
 from shared.logs import writable
 
-#: The members that a record shows in lists.
+#: The members that a record shows in lists. In a line they come first, after those in `SAME`.
 SHOWN: Final = (
     *(
         "request_id",
@@ -24,25 +24,34 @@ SHOWN: Final = (
     ),
     *("code", "stream", "milliseconds", "ttft_ms", "upstream_ms"),
 )
-_BEGIN: Final = f'{{"level":"info","logger":"{ACCESS}",'.encode()
+#: The first members, which are the same in each line.
+SAME: Final[Mapping[str, str]] = {"level": "info", "logger": ACCESS}
+#: The first member that is in neither.
+REST: Final = "trace_id"
+_SHOWN_FROM: Final = len(dumps(SAME))
+# No text has these bytes: a quotation mark in it is escaped.
+_REST: Final = f',"{REST}":'.encode()
 
 
 class AccessLine:
-    """A line without its time, in two halves.
+    """A line without its time.
 
     Attributes:
-        shown: the members in `SHOWN`.
-        rest: all others but `level` and `logger`, which are the same in each line.
-        shown_json, rest_json: the halves as JSON objects.
-        json: the line as a JSON object without `time`.
+        members: what it says, in the order of `SAME`, `SHOWN`, and all others from `REST` on.
+        json: the same as a JSON object.
     """
 
-    __slots__ = ("json", "rest", "rest_json", "shown", "shown_json")
+    __slots__ = ("json", "members")
 
-    def __init__(self, shown: Mapping[str, Any], rest: Mapping[str, Any]) -> None:
-        self.shown, self.rest = shown, rest
+    def __init__(self, members: Mapping[str, Any]) -> None:
+        self.members = members
         try:
-            self.shown_json, self.rest_json = dumps(shown), dumps(rest)
+            self.json = dumps(members)
         except TypeError:  # half a surrogate pair, an integer of over 64 bits
-            self.shown_json, self.rest_json = dumps(writable(shown)), dumps(writable(rest))
-        self.json = _BEGIN + self.shown_json[1:-1] + b"," + self.rest_json[1:]
+            self.json = dumps(writable(members))
+
+    def halves(self) -> tuple[bytes, bytes]:
+        """The JSON of the members in `SHOWN`, and that of those from `REST` on, both without braces."""
+        json = self.json
+        end = json.index(_REST)
+        return json[_SHOWN_FROM:end], json[end + 1 : -1]

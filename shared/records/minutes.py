@@ -67,7 +67,7 @@ class Minutes:
 
     def add(self, at: float, line: AccessLine) -> None:
         """Count a request that ended `at`, in seconds since the epoch. It costs few calls."""
-        shown = line.shown
+        shown = line.members
         place = shown["tenant"], at // 60
         try:
             figures = self._figures[place]
@@ -81,7 +81,7 @@ class Minutes:
         if (first := shown["ttft_ms"]) is not None:
             figures[_FIRST[bisect_left(FIRST_MS, first)]] += 1
             figures["first_us"] += 1000 * first
-        if ai := line.rest["ai"]:
+        if ai := shown["ai"]:
             figures["in"] += ai["input"] or 0
             figures["cached"] += ai["input_cached"] or 0
             figures["out"] += ai["output"] or 0

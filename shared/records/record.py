@@ -12,7 +12,7 @@ import orjson
 from shared.core.empty import EMPTY
 from shared.log_lines import ACCESS, KINDS, fields_of
 from shared.logs import writable
-from shared.records.line import SHOWN, AccessLine
+from shared.records.line import SAME, SHOWN, AccessLine
 
 #: The longest parts of a record, in bytes.
 MAX_EVENT: Final = 700
@@ -29,6 +29,7 @@ _AI: Final = (
     ("usage_source", "usage_source"),
     ("cost", "cost"),
 )
+_IN_EVENT: Final = frozenset((*SAME, *SHOWN))
 # They are never cut: requests are found by them. All are short.
 _IDS: Final = frozenset({"request_id", "tenant", "rule", "key"})
 # Texts of at most so many bytes and lists of at most so many items, until a part is short enough.
@@ -49,22 +50,25 @@ def encoded(at: float, line: AccessLine, decision: Decision) -> tuple[bytes, byt
 
     It is called for each request, so it makes few calls itself.
     """
-    ai = line.rest["ai"]
-    calls = line.rest["targets"] if ai is None else ai["attempts"]
-    more = {"time": at, "attempts": line.rest["attempts"] if not calls else len(calls) if calls[1:] else 1}
-    if line.shown["retry_count"] is not None:  # requests of one SDK call are told by their length
+    members = line.members
+    ai = members["ai"]
+    calls = members["targets"] if ai is None else ai["attempts"]
+    more = {"time": at, "attempts": members["attempts"] if not calls else len(calls) if calls[1:] else 1}
+    if members["retry_count"] is not None:  # requests of one SDK call are told by their length
         more["length"] = decision.get("length", 0)
     if ai is not None:
         more |= {name: value for inner, name in _AI if (value := ai[inner]) is not None}
+    shown, rest = line.halves()
     try:
-        event = line.shown_json[:-1] + b"," + orjson.dumps(more)[1:]
-        trace = b'{"line":' + line.rest_json + b',"decision":' + orjson.dumps(decision) + b"}"
+        event = b"".join((b"{", shown, b",", orjson.dumps(more)[1:]))
+        trace = b"".join((b'{"line":{', rest, b'},"decision":', orjson.dumps(decision), b"}"))
     except TypeError:  # half a surrogate pair, an integer of over 64 bits
         event = trace = b" " * (MAX_TRACE + 1)
     if event[MAX_EVENT:]:
-        event = _shortened(_known({**line.shown, **more}), MAX_EVENT)
+        event = _shortened(_known({**{name: members[name] for name in SHOWN}, **more}), MAX_EVENT)
     if trace[MAX_TRACE:]:
-        trace = _shortened({"line": _known(line.rest), "decision": decision}, MAX_TRACE)
+        rest_of_line = {name: value for name, value in members.items() if name not in _IN_EVENT}
+        trace = _shortened({"line": _known(rest_of_line), "decision": decision}, MAX_TRACE)
     return event, trace
 
 
@@ -74,7 +78,7 @@ def _known(members: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def whole_line(event: Mapping[str, Any], trace: Mapping[str, Any]) -> dict[str, Any]:
     """The line of the log as it was, as far as it was kept. `time` is in seconds since the epoch."""
-    known = {"level": "info", "logger": ACCESS, "faults": [], "shadow": [], "time": event["time"]}
+    known = {**SAME, "faults": [], "shadow": [], "time": event["time"]}
     known |= {name: event[name] for name in SHOWN if name in event}
     return {**dict.fromkeys(_LINE), **known, **trace.get("line", EMPTY)}
 

@@ -93,7 +93,7 @@ class Recorder:
         self._minutes.add(at, line)
         if "limits" in decision:
             decision["limits"] = [self.limit_document(state) for state in decision["limits"]]
-        self._waiting += ((line.shown["tenant"], *encoded(at, line, decision)),)  # `append` would be a call
+        self._waiting += ((line.members["tenant"], *encoded(at, line, decision)),)  # `append` would be a call
 
     async def run(self) -> None:
         """Write what was collected, until canceled."""

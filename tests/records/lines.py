@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.log_lines import ACCESS, KINDS, fields_of
-from shared.records.line import SHOWN, AccessLine
+from shared.records.line import REST, SAME, SHOWN, AccessLine
 
 NOW = 1_796_083_200.0
 _NAMES = [field.name for kind in KINDS if kind.logger == ACCESS for field in fields_of(kind)]
@@ -52,5 +52,4 @@ def line(number: int = 1, **members: Any) -> dict[str, Any]:
 
 def access_line(members: dict[str, Any]) -> AccessLine:
     """The same as the proxy keeps it for the log and for the record."""
-    rest = {name: value for name, value in members.items() if name not in {*SHOWN, "level", "logger"}}
-    return AccessLine({name: members[name] for name in SHOWN}, rest)
+    return AccessLine({name: members[name] for name in (*SAME, *SHOWN, REST, *members)})

@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.log_lines import ACCESS
+from shared.records.line import SAME, SHOWN
 from tests.records.lines import AI, access_line, line
 
 
@@ -14,9 +16,16 @@ from tests.records.lines import AI, access_line, line
 def test_line_has_all_members_of_both_halves(path: str, agent: str, ai: dict[str, Any] | None) -> None:
     one = line(path=path, user_agent=agent, ai=ai)
     found = access_line(one)
-    assert json.loads(found.json) == one
-    assert json.loads(found.shown_json) == dict(found.shown)
-    assert json.loads(found.rest_json) == dict(found.rest)
+    assert json.loads(found.json) == one == found.members
+    shown, rest = [json.loads(b"{%b}" % half) for half in found.halves()]
+    assert tuple(shown) == SHOWN
+    assert {**SAME, **shown, **rest} == one
+
+
+@pytest.mark.parametrize("text", [',"trace_id":', '",\\"trace_id":"', '\\",\\"trace_id\\":'])
+def test_text_of_a_client_does_not_move_the_end_of_the_first_half(text: str) -> None:
+    first, _ = access_line(line(path=text, model_asked=text)).halves()
+    assert json.loads(b"{%b}" % first)["model_asked"] == text
 
 
 def test_line_that_json_cannot_hold_is_escaped() -> None:
