@@ -10,7 +10,7 @@ from shared.core.errors import StoreDown
 from shared.redis_client.connection import Deadlines, RedisConnection
 from shared.redis_client.endpoint import Endpoint
 from shared.redis_client.lookup import Lookup
-from shared.redis_client.protocol import Call, ErrorReply
+from shared.redis_client.protocol import Call, ErrorReply, Packed, pack
 from shared.redis_client.script import Script
 from shared.redis_client.slots import SLOTS, Address, key_of, parse_redirection, slot_of
 from shared.redis_client.topology import Slots
@@ -55,16 +55,24 @@ class ClusterConnection:
 
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]:
         """The future reply to a command, as `RedisConnection.call`. Without a key, any node is asked."""
+        return self.send_packed(self.pack(*command))
+
+    def pack(self, *command: str | bytes | int) -> Packed:
+        """The command for `send_packed`."""
         if self._texts and command[0] == "EVALSHA":
             command = ("EVAL", self._texts[str(command[1])], *command[2:])
         key = key_of(command)
-        slot = 0 if key is None else slot_of(key)
+        return Packed(pack(command), 0 if key is None else slot_of(key))
+
+    def send_packed(self, packed: Packed) -> asyncio.Future[Any]:
+        """The future reply to a command that is packed once and may be sent often, as `call`."""
+        slot = packed.slot
         if self._slots:
             address = self._slots[slot]
             if address is not None:
-                return self._node(address).call(*command)
+                return self._node(address).send_packed(packed)
         loop = asyncio.get_running_loop()
-        call = Call(command, loop)
+        call = Call(packed.command, loop)
         if self._slots:
             call.fail(StoreDown(f"No node of the Cluster has the slot {slot}."))
             self._lookup.refresh_soon()
@@ -76,7 +84,7 @@ class ClusterConnection:
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
         """The future reply of a script, as `call`."""
-        return self.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        return self.call(*script.command(keys, arguments))
 
     def node_of(self, key: str) -> Address | None:
         """The node that has a key; None while that is unknown."""

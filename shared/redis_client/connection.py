@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.core.errors import StoreDown
 from shared.redis_client.endpoint import Command, Endpoint
-from shared.redis_client.protocol import Call, LateReply, Redirect, RedisProtocol
+from shared.redis_client.protocol import Call, LateReply, Packed, Redirect, RedisProtocol, pack
 from shared.redis_client.script import Script
 
 # Seconds between two attempts. They double, with jitter, so that the workers do not reconnect all at once.
@@ -55,10 +55,18 @@ class RedisConnection:
 
         It raises `StoreDown`, or `ErrorReply` when the reply is an error about this command.
         """
-        loop = asyncio.get_running_loop()
+        return self.send_packed(self.pack(*command))
+
+    def pack(self, *command: str | bytes | int) -> Packed:
+        """The command for `send_packed`."""
         if self._texts and command[0] == "EVALSHA":
             command = ("EVAL", self._texts[str(command[1])], *command[2:])
-        call = Call(command, loop)
+        return Packed(pack(command))
+
+    def send_packed(self, packed: Packed) -> asyncio.Future[Any]:
+        """The future reply to a command that is packed once and may be sent often, as `call`."""
+        loop = asyncio.get_running_loop()
+        call = Call(packed.command, loop)
         if self._unavailable:
             call.fail(StoreDown(f"Redis did not respond: {self._unavailable}."))
             return call.reply
@@ -72,7 +80,7 @@ class RedisConnection:
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
         """The future reply of a script, as `call`."""
-        return self.call("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        return self.call(*script.command(keys, arguments))
 
     def send(self, call: Call, before: Command | None = None) -> None:
         """Take a call of another connection, whose deadline it keeps, with a command right `before` it.

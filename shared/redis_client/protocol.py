@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import hiredis
 
@@ -38,18 +38,30 @@ def raise_store_down(results: Iterable[object]) -> None:
             raise result
 
 
+def pack(command: Command) -> bytes:
+    """The command as it is sent."""
+    # Its stub knows only commands of one part.
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
+    return packed
+
+
+class Packed(NamedTuple):
+    """A command as it is sent, and the slot of its key in a Cluster."""
+
+    command: bytes
+    slot: int = 0
+
+
 class Call:
-    """A command without a reply yet. `reply` gets the reply, or `StoreDown`."""
+    """A packed command without a reply yet. `reply` gets the reply, or `StoreDown`."""
 
-    __slots__ = ("command", "redirections", "reply", "resent", "sent_at")
+    resent: bool = False
+    redirections: int = 0
+    sent_at: float = 0.0
 
-    def __init__(self, command: Command, loop: asyncio.AbstractEventLoop) -> None:
-        # Its stub knows only commands of one part.
-        self.command = hiredis.pack_command(command)  # type: ignore[arg-type]
+    def __init__(self, command: bytes, loop: asyncio.AbstractEventLoop) -> None:
+        self.command = command
         self.reply: asyncio.Future[Any] = loop.create_future()
-        self.resent = False
-        self.redirections = 0
-        self.sent_at = 0.0
 
     def fail(self, error: StoreDown) -> None:
         if not self.reply.done():
@@ -102,7 +114,7 @@ class RedisProtocol(asyncio.Protocol):
         self._outgoing.append(call.command)
 
     def call(self, command: Command) -> asyncio.Future[Any]:
-        call = Call(command, self._loop)
+        call = Call(pack(command), self._loop)
         self.send(call)
         return call.reply
 
@@ -168,7 +180,7 @@ class RedisProtocol(asyncio.Protocol):
         """Load the scripts and send the command again, which Redis has not run."""
         if self._last_load is None:
             for script in self._scripts:
-                self._last_load = Call(script, self._loop)
+                self._last_load = Call(pack(script), self._loop)
                 self._last_load.reply.cancel()  # Its reply is not used.
                 self.send(self._last_load)
         call.resent = True

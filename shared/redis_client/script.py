@@ -1,6 +1,7 @@
 """A Lua script, which Redis runs by the digest of its text."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,6 +23,10 @@ class Script:
     @classmethod
     def of_text(cls, text: str) -> Self:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+    def command(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
+        """Run the script."""
+        return "EVALSHA", self.digest, len(keys), *keys, *arguments
 
     @property
     def load(self) -> Command:

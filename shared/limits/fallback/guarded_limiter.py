@@ -17,7 +17,7 @@ from shared.limits.fallback.local_share import LocalShare
 from shared.limits.fallback.node_breakers import Node, NodeBreakers
 from shared.limits.port import LimitUnknown
 from shared.limits.redis.lease_keeper import Concerns, LeaseKeeper
-from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter, charged_at
+from shared.limits.redis.limiter import WORKERS_KEY, RedisLimiter, acquired, charged_at
 from shared.limits.retry_queues import Turn
 from shared.limits.values import BUDGET, CLOSED, CONCURRENT, OPEN, Decision, Limit
 from shared.redis_client.cluster import ClusterConnection
@@ -126,7 +126,7 @@ class GuardedLimiter:
             return self._acquire_alone(limits, StoreDown("Redis does not respond."))
         began = self._clock.monotonic()
         try:
-            decision = await self._remote.acquire(limits)
+            decision = acquired(limits, await self._remote.ask(limits))
         except asyncio.CancelledError:
             failed(limits)
             raise

@@ -7,6 +7,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 
+from shared.core.memo import BoundedDict
 from shared.limits.retry_queues import Turn
 from shared.limits.values import (
     BUDGET,
@@ -19,19 +20,27 @@ from shared.limits.values import (
     decide,
 )
 from shared.redis_client.cluster import ClusterConnection
+from shared.redis_client.endpoint import Command
 from shared.redis_client.open import AnyConnection, open_connection
-from shared.redis_client.protocol import raise_store_down
+from shared.redis_client.protocol import Packed, raise_store_down
 from shared.redis_client.script import Script
 from shared.redis_client.slots import Address
 
 #: Seconds that a call may take, so that requests do not wait for a Redis that hangs.
 DEADLINE = 0.05
 
-# The time for which the scripts use the clock of the server.
-SERVER_TIME = 0
+
+def server_time() -> int:
+    """The time for which the scripts use the clock of the server."""
+    return 0
+
 
 # Modes of the script: charge nothing, charge when all limits have room, charge in any case.
 _PEEK, _ACQUIRE, _FORCE = range(3)
+
+_NOT_PACKED: Final[tuple[Sequence[Limit] | None, Packed]] = (None, Packed(b""))
+# Each has some hundred bytes, and its limits.
+_MAX_PACKED: Final = 1024
 
 # Whether all limits have room, the time, the states, and after a rejection the charges of the windows.
 _Reply = tuple[bool, int, Sequence[LimitState], Mapping[str, Mapping[int, int]]]
@@ -65,16 +74,15 @@ class RedisLimiter:
     share a hash tag. `now` injects the time, in microseconds, for tests.
     """
 
-    def __init__(self, connection: AnyConnection, *, now: Callable[[], int] = lambda: SERVER_TIME) -> None:
+    def __init__(self, connection: AnyConnection, *, now: Callable[[], int] = server_time) -> None:
         self._connection = connection
         self._now = now
+        # The newest command for the limits that begin with a key.
+        self._packed: BoundedDict[str, tuple[Sequence[Limit], Packed]] = BoundedDict(_MAX_PACKED)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip."""
-        allowed, now, states, charged = _read(limits, await self._call(limits, _ACQUIRE))
-        if allowed:
-            return Decision(True, states, None, 0, False, now)
-        return decide(states)._replace(charged=charged, decided_at=now)
+        return acquired(limits, await self.ask(limits))
 
     # A lease that holds something holds more then.
     extend = acquire
@@ -86,6 +94,16 @@ class RedisLimiter:
     async def charge(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
         """Charge all the limits, whether there is room or not."""
         return _read(limits, await self._call(limits, _FORCE))[2]
+
+    def ask(self, limits: Sequence[Limit]) -> asyncio.Future[Any]:
+        """The future reply for `acquired`. A tuple is packed once if requests share it."""
+        kept, packed = self._packed.get(limits[0].key, _NOT_PACKED) if limits else _NOT_PACKED
+        if kept is limits:
+            return self._connection.send_packed(packed)
+        packed = self._connection.pack(*self._command(limits, _ACQUIRE))
+        if type(limits) is tuple and limits and self._now is server_time:
+            self._packed.keep(limits[0].key, (limits, packed))
+        return self._connection.send_packed(packed)
 
     def end(self, limits: Sequence[Limit]) -> None:
         """Do nothing: leases are not renewed here."""
@@ -167,6 +185,9 @@ class RedisLimiter:
 
     def _call(self, limits: Sequence[Limit], charge: int) -> asyncio.Future[Any]:
         """The future reply of the script."""
+        return self._connection.call(*self._command(limits, charge))
+
+    def _command(self, limits: Sequence[Limit], charge: int) -> Command:
         keys: list[str] = []
         arguments: list[str | int] = [self._now(), charge]
         for limit in limits:
@@ -178,7 +199,17 @@ class RedisLimiter:
                 keys.append(limit.key)
                 own = (limit.lease if limit.kind == CONCURRENT else limit.cost,)
             arguments += (limit.kind, quota.limit, quota.window_ms * 1000, *own)
-        return self._connection.run(LIMITER, keys, arguments)
+        return LIMITER.command(keys, arguments)
+
+
+def acquired(limits: Sequence[Limit], reply: Sequence[Any]) -> Decision:
+    """The decision of `RedisLimiter.acquire` in a reply."""
+    if reply[0]:
+        pairs = zip(limits, reply[2::2], reply[3::2], strict=True)
+        states = [LimitState(limit, left, reset) for limit, left, reset in pairs]
+        return Decision(True, states, None, 0, False, reply[1])
+    _, now, read, charged = _read(limits, reply)
+    return decide(read)._replace(charged=charged, decided_at=now)
 
 
 def charged_at(reply: Sequence[Any], *, forced: bool) -> int:
@@ -198,7 +229,7 @@ def _read(limits: Sequence[Limit], reply: Sequence[Any]) -> _Reply:
 
 
 def open_redis_limiter(
-    options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = lambda: SERVER_TIME
+    options: Mapping[str, Any], deadline: float = DEADLINE, now: Callable[[], int] = server_time
 ) -> RedisLimiter:
     """A limiter with its own connection; `options` are keyword arguments of redis.Redis."""
     scripts = (LIMITER, RENEW, CORRECT, CANCEL, WORKERS)

@@ -9,8 +9,8 @@ import pytest
 from shared.core.errors import StoreDown
 from shared.limits.fallback.guarded_limiter import GuardedLimiter
 from shared.limits.redis.limiter import RedisLimiter
-from shared.limits.values import LimitState, decide
-from tests.limits.limits_by_name import left, window
+from shared.limits.values import LimitState
+from tests.limits.limits_by_name import window
 from tests.limits.redis.limiter_world import KNOBS, Hands
 from tests.support.wait import until_true
 
@@ -22,18 +22,19 @@ class Worker:
 
     def __init__(self) -> None:
         self.remote = create_autospec(RedisLimiter, instance=True)
+        self.remote.ask = AsyncMock()
         self.hands = Hands()
         self.limiter = GuardedLimiter(self.remote, self.hands, workers=1, probe_every=0, **KNOBS)
 
     async def break_redis(self) -> None:
         """Let three calls in a row fail, one after the other."""
-        self.remote.acquire.side_effect = self.remote.ping.side_effect = DOWN
+        self.remote.ask.side_effect = self.remote.ping.side_effect = DOWN
         for _ in range(3):
             self.hands.forward(1)
             assert (await self.limiter.acquire([window("a")])).degraded
 
     async def mend_redis(self) -> None:
-        self.remote.acquire.side_effect = self.remote.ping.side_effect = None
+        self.remote.ask.side_effect = self.remote.ping.side_effect = None
         await until_true(lambda: not self.limiter._breaker.is_open)
 
 
@@ -48,7 +49,7 @@ async def test_limits_admitted_while_redis_is_down_are_charged_after_its_return(
 
 async def test_sweep_drops_usage_and_rejections_that_are_over() -> None:
     worker = Worker()
-    worker.remote.acquire.return_value = decide([left(window("a", 1), 0, 10_000)])
+    worker.remote.ask.return_value = [0, 1, 0, 10_000, []]
     assert not (await worker.limiter.acquire([window("a", 1)])).allowed
     worker.hands.forward(KNOBS["max_idle_time"] * 1000 + 1)
     await worker.limiter.sweep()

@@ -52,6 +52,19 @@ def test_the_clock_is_the_servers(valkey_socket: str, store: redis.Redis) -> Non
     assert abs(counter.newest * 10_000_000 // 64 / 1e6 - seconds) < 5
 
 
+async def test_limits_that_requests_share_are_counted_as_those_of_one_request(
+    valkey_socket: str, store: redis.Redis
+) -> None:
+    """Their command is made once. Others with the same key, such as those of a changed rule, have their own."""
+    shared, changed = (limit(number=3),), (limit(number=5),)
+    async with limiter_at(valkey_socket) as limiter:
+        asked = [shared, shared, [*shared], changed, changed, shared]
+        decisions = [await limiter.acquire(limits) for limits in asked]
+    assert [decision.allowed for decision in decisions] == [True] * 5 + [False]
+    assert [decision.states[0].remaining for decision in decisions] == [2, 1, 0, 1, 0, 0]
+    assert [decision.states[0].limit.quota.limit for decision in decisions] == [3, 3, 3, 5, 5, 3]
+
+
 def test_a_counter_goes_away_when_its_window_is_over(valkey_socket: str, store: redis.Redis) -> None:
     admitted(valkey_socket, limit(window_ms=60_000), times=1)
     assert 59_000 < store.pttl(limit(window_ms=60_000).key) <= 61_000
