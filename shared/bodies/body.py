@@ -2,23 +2,19 @@
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from shared.bodies.json.parse import (
     BOUNDS,
     JsonBounds,
-    check_names,
-    is_folded,
     looks_like_json,
     parse_body,
-    parse_json,
 )
+from shared.bodies.json.top_names import ANY_NAMES, TopNames
 from shared.bodies.multipart import is_media
 from shared.bodies.slices import slices
 from shared.bodies.text.messages import texts_of, texts_of_messages
-from shared.core.empty import EMPTY
 from shared.http.body_rejected import BodyRejected
 from shared.http.content_coding import coding_of, decode
 from shared.http.media_type import MediaType
@@ -28,26 +24,13 @@ from shared.providers.apis.text_fields import is_messages, model_in
 
 #: The result of `DecodedBody.document` for a body that is not JSON.
 NO_JSON: Final = object()
-#: Names by their form without case.
-Names = Mapping[str, frozenset[str]]
-
-
-def names_without_case(names: Iterable[str]) -> Names:
-    found: dict[str, frozenset[str]] = {}
-    for name in names:
-        folded = name.casefold()
-        found[folded] = found.get(folded, frozenset()) | {name}
-    return found
-
-
 # Where a value of a form may begin that is a JSON array or object.
 _JSON_VALUE = re.compile(rb"=(?:[+\s]|%20|%0[9aAdD])*(?:[{\[]|%7[bB]|%5[bB])")
 _PLAIN_JSON: Final = ("application/json",)
-_MODEL: Final = names_without_case(["model"])
+_MODEL: Final = TopNames(["model"])
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedBody:
+class DecodedBody(NamedTuple):
     """A body without its content coding. `encode` takes `coding` to encode it again."""
 
     media_type: MediaType
@@ -71,20 +54,18 @@ class DecodedBody:
         """True for a picture, sound, a film, a document or an archive: it has no text to be searched."""
         return is_media(self.media_type, self.content)
 
-    def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS, names: Names = EMPTY) -> Any:
+    def document(self, *, demanded: bool, bounds: JsonBounds = BOUNDS, names: TopNames = ANY_NAMES) -> Any:
         """Return the JSON document, or `NO_JSON`.
 
         Raises `BodyRejected` (``invalid_json``) on a body that is not strict JSON, if JSON is `demanded`, if
         its type is JSON, or if a lenient parser would read it as JSON. Also on a member at the top whose
-        name is one of `names` except for case. An empty body is `NO_JSON` unless JSON is demanded.
+        name `names` does not allow. An empty body is `NO_JSON` unless JSON is demanded.
         """
         self.media_type.must_be_utf8()
         if not self.content and not demanded:
             return NO_JSON
         try:
-            document = parse_body(self.content, bounds)
-            _check_case(document, names)
-            return document
+            return parse_body(self.content, bounds, names)
         except ValueError as error:
             if demanded or self.media_type.is_json or looks_like_json(self.content, bounds):
                 raise BodyRejected("invalid_json", str(error)) from None
@@ -134,29 +115,15 @@ def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
 
 def plain_document_with_model(body: bytes | None, bounds: JsonBounds = BOUNDS) -> Any:
     """Return the same for the body of a request that `has_plain_json`."""
-    if not body:
-        return NO_JSON
+    return plain_document(body, bounds, _MODEL) if body else NO_JSON
+
+
+def plain_document(body: bytes, bounds: JsonBounds, names: TopNames) -> Any:
+    """Return what `DecodedBody.document` returns for a body that `has_plain_json` and is not empty."""
     try:
-        document = parse_json(body, bounds)
-        if isinstance(document, dict) and not is_folded(document):
-            check_names(document)
-            _check_case(document, _MODEL)
-        return document
+        return parse_body(body, bounds, names)
     except ValueError as error:
         raise BodyRejected("invalid_json", str(error)) from None
-
-
-def _check_case(document: Any, names: Names) -> None:
-    """Raise ValueError on a member that a reader without regard to case takes for one of `names`."""
-    if not names or not isinstance(document, dict):
-        return
-    for name in document:
-        if name in names and name in names[name]:
-            continue  # the usual case
-        known = names.get(name.casefold())
-        if known is not None and name not in known:
-            meant = ", ".join(sorted(known))
-            raise ValueError(f"The body has the key {name!r} at its top level. Write it as: {meant}.")
 
 
 def lenient_text(body: bytes) -> str:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import DecodedBody, has_plain_json, names_without_case
+from shared.bodies.body import DecodedBody, has_plain_json, plain_document
 from shared.bodies.event_splitter import event_splitter, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.json.schema import SchemaError, compile_schema, first_error
+from shared.bodies.json.top_names import TopNames
 from shared.bodies.text.ascii_classes import ascii_warning
 from shared.bodies.text.patterns import MAX_PATTERNS, PatternError, Patterns, patterns_of
 from shared.bodies.text.rules import TextRules
@@ -151,8 +152,8 @@ class ContentValidator(Plugin):
         self._bounds = JsonBounds(self.max_json_depth)
         self._types = frozenset(_range(allowed.lower()) for allowed in self.allowed_types)
         own = {*self.forwarded, *(str(path[0]) for path in self._paths if path)} | _members(self.json_schema)
-        self._own_names = names_without_case(own)
-        self._request_names = names_without_case(own | SENT_NAMES)
+        self._own_names = TopNames(own)
+        self._request_names = TopNames(own | SENT_NAMES)
         self._demands_json = bool(self.forwarded or self.required_fields or self._schema is not None)
         self._reads_text = bool(self._rules.blocked or self._rules.required)
         self._reads_json = self._demands_json or self._reads_text or self.max_json_depth < MAX_DEPTH
@@ -254,9 +255,12 @@ class ContentValidator(Plugin):
 
     def _judge_plain(self, body: bytes) -> Verdict:
         """Judge a request in JSON, UTF-8 and no coding, as most are: all else about its head is known."""
-        self._check_size(body)
-        content = self._judge_document(DecodedBody(_JSON, "identity", body), self._rules, judge_request)
-        return CONTINUE if content == body else Patch(body=content)
+        if self.max_size is not None and len(body) > self.max_size:
+            raise body_too_long(self.max_size)
+        document = plain_document(body, self._bounds, self._request_names)
+        opened = DecodedBody(_JSON, "identity", body)
+        content = self._judge_members(opened, document, self._rules, judge_request)
+        return CONTINUE if content is body or content == body else Patch(body=content)
 
     def _check_type(self, headers: Headers, body: bytes | None) -> MediaType | None:
         """Return the type, if it had to be read."""
@@ -285,7 +289,7 @@ class ContentValidator(Plugin):
         # The receiver may ignore the type and read the body as one document.
         content = judge_events(self._rules, opened, splitter, self._bounds)
         unmasked = replace(self._rules, masks=False)
-        return self._judge_document(replace(opened, content=content), unmasked, judge_request)
+        return self._judge_document(opened._replace(content=content), unmasked, judge_request)
 
     def _judge_response(self, opened: DecodedBody) -> bytes:
         splitter = event_splitter(opened.media_type, len(opened.content))
@@ -298,28 +302,35 @@ class ContentValidator(Plugin):
             # The receiver may ignore the type and read the body as events.
             events = event_splitter(EVENT_STREAM, len(opened.content))
             content = judge_events(self._rules, opened, events, self._bounds) if events else opened.content
-            opened = replace(opened, content=content)
+            opened = opened._replace(content=content)
         return self._judge_document(opened, self._rules, judge_response)
 
     def _judge_document(self, opened: DecodedBody, rules: TextRules, judge: _JudgeText) -> bytes:
         names = self._request_names if judge is judge_request else self._own_names
         document = opened.document(demanded=self._demands_json, bounds=self._bounds, names=names)
+        return self._judge_members(opened, document, rules, judge)
+
+    def _judge_members(
+        self, opened: DecodedBody, document: Any, rules: TextRules, judge: _JudgeText
+    ) -> bytes:
         if self.forwarded:
             if not isinstance(document, dict):
                 raise BodyRejected("validation_failed", "The body must be a JSON object.")
             kept = {name: value for name, value in document.items() if name in self.forwarded}
             if len(kept) < len(document):
                 # The bytes that are judged are the bytes that are forwarded.
-                opened, document = replace(opened, content=dump_json(kept)), kept
-        self._check_structure(document)
+                opened, document = opened._replace(content=dump_json(kept)), kept
+        if self.required_fields or self._schema is not None:
+            self._check_structure(document)
         return judge(rules, opened, document, self._bounds) if self._reads_text else opened.content
 
     def _check_structure(self, document: Any) -> None:
-        has_all = self._top is not None and isinstance(document, dict) and self._top.issubset(document)
-        named = () if has_all else zip(self.required_fields, self._paths, strict=True)
-        missing = [name for name, path in named if get_at(document, path) is MISSING]
-        if missing:
-            raise BodyRejected("validation_failed", f"The body lacks required fields: {', '.join(missing)}.")
+        if self._top is None or not isinstance(document, dict) or not self._top.issubset(document):
+            named = zip(self.required_fields, self._paths, strict=True)
+            missing = [name for name, path in named if get_at(document, path) is MISSING]
+            if missing:
+                text = f"The body lacks required fields: {', '.join(missing)}."
+                raise BodyRejected("validation_failed", text)
         fault = None if self._schema is None else first_error(self._schema, document)
         if fault is not None:
             raise BodyRejected(

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import DecodedBody, names_without_case
+from shared.bodies.body import DecodedBody
 from shared.bodies.json.conditions import OPERATORS, CannotCompare, Condition, parse_condition
 from shared.bodies.json.parse import JsonBounds, dump_json, parse_json
+from shared.bodies.json.top_names import TopNames
 from shared.bodies.text.ascii_classes import ascii_warning
 from shared.bodies.text.patterns import check_size
 from shared.core.errors import STATUS, Invalid, OutsideError, Problem, TargetForbidden
@@ -164,7 +165,7 @@ class ExternalValidator(Plugin):
         if not self._routes:
             self.reads = frozenset()
         own = [str(source[0]) for source, _ in self._routes if source]
-        self._names = names_without_case([*SENT_NAMES, *own])
+        self._names = TopNames([*SENT_NAMES, *own])
 
     def _parse_routes(self, problems: list[Problem]) -> Iterator[tuple[Path, Path, str]]:
         """The source, the destination, and the pointer to the destination in the settings."""

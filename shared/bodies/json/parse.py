@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
+from shared.bodies.json.top_names import ANY_NAMES, TopNames
 from shared.bodies.slices import SLICE, slices
 from shared.core.sizes import JSON_PARTS
 
@@ -171,32 +172,14 @@ def _count(body: bytes, sign: bytes) -> int:
     )
 
 
-def parse_body(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
-    """Return the document of a body that another program reads, too. Raises ValueError like `parse_json`.
+def parse_body(body: bytes, bounds: JsonBounds = BOUNDS, names: TopNames = ANY_NAMES) -> Any:
+    """Return the document of a body that another program reads, too, with names that `names` allows.
 
-    Some parsers ignore the case of names: Go's encoding/json takes the last of "model" and "Model". So two
-    such names at the top level are an error. Deeper in the document, a schema may have both.
+    Raises ValueError like `parse_json`.
     """
     document = parse_json(body, bounds)
-    if isinstance(document, dict) and not is_folded(document):
-        check_names(document)
+    names.check(document)
     return document
-
-
-def check_names(document: Mapping[str, Any]) -> None:
-    """Raise ValueError on two names that differ in case alone."""
-    if len({name.casefold() for name in document}) < len(document):
-        raise ValueError("The body has two keys at its top level that differ in case alone.")
-
-
-def is_folded(names: Iterable[str]) -> bool:
-    """Return whether each name is its own form without case, as most are: then all of them differ in it.
-
-    >>> is_folded(["model", "max_tokens"]), is_folded(["Model"])
-    (True, False)
-    """
-    text = "".join(names)
-    return text.casefold() == text
 
 
 def looks_like_json(body: bytes, bounds: JsonBounds = BOUNDS) -> bool:

@@ -12,7 +12,15 @@ from shared.bodies.json.strings import unescape
 from shared.bodies.text.maskable_text import MaskableText, Part
 from shared.providers.apis import text_fields
 from shared.providers.apis.events import thought_of
-from shared.providers.apis.text_fields import JSON_MEMBERS, LABELS, SPECIAL_NAMES, Holder
+from shared.providers.apis.text_fields import (
+    ALTERNATIVES,
+    GIVEN_NAMES,
+    JSON_MEMBERS,
+    LABELS,
+    PLACES,
+    SPECIAL_NAMES,
+    Holder,
+)
 
 
 @final
@@ -126,27 +134,41 @@ _Member = tuple[Any, Any, bool]
 def _find(node: Any, holder: Holder, found: list[_Member | Text]) -> None:
     """Add the texts in an array or object of a known body. Parsed JSON has no subclasses of its types."""
     if type(node) is dict:
-        for name, child in node.items():
-            kind = type(child)
-            if name in SPECIAL_NAMES:
-                labels = LABELS.get((holder, name)) if kind is str else None
-                if not _may_be_text(holder, node, name, found) if labels is None else labels[child]:
-                    continue
-            if kind is str:
-                found.append((node, name, name in JSON_MEMBERS))
-            elif kind is dict or kind is list:
-                _find_in_member(holder, name, child, found)
+        _find_in_object(node, holder, found)
     elif type(node) is list:
         _find_in_list(node, holder, found)
 
 
+def _find_in_object(node: dict[str, Any], holder: Holder, found: list[_Member | Text]) -> None:
+    for name, child in node.items():
+        kind = type(child)
+        if name in SPECIAL_NAMES:
+            labels = LABELS.get((holder, name)) if kind is str else None
+            if not _may_be_text(holder, node, name, found) if labels is None else labels[child]:
+                continue
+        if kind is str:
+            found.append((node, name, name in JSON_MEMBERS))
+        elif kind is dict or kind is list:
+            if name in GIVEN_NAMES and text_fields.is_given(holder, name, child):
+                found += given_texts(name, child)
+                continue
+            inner = name if holder is not None and name in PLACES else None
+            if kind is dict:
+                _find_in_object(child, inner, found)
+                continue
+            if name not in ALTERNATIVES:
+                found += _joined(child)
+            _find_in_list(child, inner, found)
+
+
 def _find_in_list(node: list[Any], holder: Holder, found: list[_Member | Text]) -> None:
     for key, child in enumerate(node):
-        if type(child) is str:
+        kind = type(child)
+        if kind is str:
             found.append((node, key, False))
-        elif type(child) is dict:
-            _find(child, holder, found)
-        elif type(child) is list:
+        elif kind is dict:
+            _find_in_object(child, holder, found)
+        elif kind is list:
             found += _joined(child)
             _find_in_list(child, holder, found)
 
@@ -155,17 +177,6 @@ def _may_be_text(holder: Holder, node: dict[str, Any], name: str, found: list[_M
     if name in text_fields.MEDIA_NAMES:
         found += hidden_texts(holder, node, name)
     return text_fields.is_text_member(holder, node, name)
-
-
-def _find_in_member(
-    holder: Holder, name: str, child: dict[str, Any] | list[Any], found: list[_Member | Text]
-) -> None:
-    if text_fields.is_given(holder, name, child):
-        found += given_texts(name, child)
-        return
-    if type(child) is list and name not in text_fields.ALTERNATIVES:
-        found += _joined(child)
-    _find(child, text_fields.inner(holder, name), found)
 
 
 def hidden_texts(holder: Holder, node: dict[str, Any], name: str) -> Iterator[Text]:
@@ -192,12 +203,16 @@ def members(node: Any) -> Iterable[tuple[Any, Any]]:
     return enumerate(node) if isinstance(node, list) else ()
 
 
-def _joined(parts: list[Any]) -> Iterator[Text]:
-    """Yield the parts of one message as one text, as the model sees them: a word may go over two parts."""
+def _joined(parts: list[Any]) -> Iterable[Text]:
+    """Return the parts of one message as one text, as the model sees them: a word may go over two parts."""
+    if len(parts) < 2:
+        return ()
     name = text_fields.TEXT
     texts = [part for part in parts if type(part) is dict and name in part and type(part[name]) is str]
-    if not texts[1:]:
-        return
+    return _texts_by_thought(texts) if texts[1:] else ()
+
+
+def _texts_by_thought(texts: list[Any]) -> Iterator[Text]:
     for thought in {thought_of(part): None for part in texts}:
         same = [part for part in texts if thought_of(part) == thought]
         if len(same) > 1:

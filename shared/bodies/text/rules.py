@@ -41,7 +41,8 @@ class TextRules:
         `document` is the result of `body.document`. It is changed.
         """
         content, found = self.read_body(body, document)
-        self.must_have(found)
+        if self.required.size:
+            self.must_have(found)
         return content
 
     def read_body(self, body: DecodedBody, document: Any) -> tuple[bytes | None, set[int]]:

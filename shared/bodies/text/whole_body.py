@@ -4,7 +4,6 @@ A receiver may read events, a list of events, the parts of a form, a document, o
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from shared.bodies.body import NO_JSON, DecodedBody
@@ -52,7 +51,7 @@ def judge_request(rules: TextRules, body: DecodedBody, document: Any, bounds: Js
 def judge_response(rules: TextRules, body: DecodedBody, document: Any, bounds: JsonBounds) -> bytes:
     """Judge a response that is no stream. `document` is the result of `body.document`; it is changed."""
     if isinstance(document, list) and _judge_list(rules, document, bounds):
-        body = replace(body, content=dump_json(document))
+        body = body._replace(content=dump_json(document))
     return _judged(rules, body, document, bounds)
 
 

@@ -213,11 +213,6 @@ def model_in(document: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def inner(holder: Holder, name: str) -> Holder:
-    """The place of the members of the object that stands in the member `name`."""
-    return name if holder is not None and name in _PLACES else None
-
-
 def is_given(holder: Holder, name: str, value: Any) -> bool:
     """True when the API does not define the content of that member: all strings below it are text."""
     if type(value) is not dict and type(value) is not list:
