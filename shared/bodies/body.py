@@ -115,13 +115,10 @@ def document_with_model(request: Request, bounds: JsonBounds = BOUNDS) -> Any:
 
 def plain_document_with_model(body: bytes | None, bounds: JsonBounds = BOUNDS) -> Any:
     """Return the same for the body of a request that `has_plain_json`."""
-    return plain_document(body, bounds, _MODEL) if body else NO_JSON
-
-
-def plain_document(body: bytes, bounds: JsonBounds, names: TopNames) -> Any:
-    """Return what `DecodedBody.document` returns for a body that `has_plain_json` and is not empty."""
+    if not body:
+        return NO_JSON
     try:
-        return parse_body(body, bounds, names)
+        return parse_body(body, bounds, _MODEL)
     except ValueError as error:
         raise BodyRejected("invalid_json", str(error)) from None
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import marshmallow
 from marshmallow import validate
 
-from shared.bodies.body import DecodedBody, has_plain_json, plain_document
+from shared.bodies.body import DecodedBody, has_plain_json
 from shared.bodies.event_splitter import event_splitter, has_events
 from shared.bodies.json.parse import MAX_DEPTH, JsonBounds, dump_json
 from shared.bodies.json.schema import SchemaError, compile_schema, first_error
@@ -255,11 +255,8 @@ class ContentValidator(Plugin):
 
     def _judge_plain(self, body: bytes) -> Verdict:
         """Judge a request in JSON, UTF-8 and no coding, as most are: all else about its head is known."""
-        if self.max_size is not None and len(body) > self.max_size:
-            raise body_too_long(self.max_size)
-        document = plain_document(body, self._bounds, self._request_names)
-        opened = DecodedBody(_JSON, "identity", body)
-        content = self._judge_members(opened, document, self._rules, judge_request)
+        self._check_size(body)
+        content = self._judge_document(DecodedBody(_JSON, "identity", body), self._rules, judge_request)
         return CONTINUE if content is body or content == body else Patch(body=content)
 
     def _check_type(self, headers: Headers, body: bytes | None) -> MediaType | None:
@@ -308,11 +305,6 @@ class ContentValidator(Plugin):
     def _judge_document(self, opened: DecodedBody, rules: TextRules, judge: _JudgeText) -> bytes:
         names = self._request_names if judge is judge_request else self._own_names
         document = opened.document(demanded=self._demands_json, bounds=self._bounds, names=names)
-        return self._judge_members(opened, document, rules, judge)
-
-    def _judge_members(
-        self, opened: DecodedBody, document: Any, rules: TextRules, judge: _JudgeText
-    ) -> bytes:
         if self.forwarded:
             if not isinstance(document, dict):
                 raise BodyRejected("validation_failed", "The body must be a JSON object.")
