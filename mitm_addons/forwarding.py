@@ -7,11 +7,11 @@ from functools import partial
 from mitmproxy import http
 
 from mitm_addons.ai.own_usage import OwnUsage
-from mitm_addons.flows import FlowState, method_of, put_response, reject_flow, request_of
+from mitm_addons.flows import FlowState, KnownHead, method_of, put_response, reject_flow, request_of
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
 from shared.core.http_tokens import Fields
-from shared.model.messages import Headers, Request
+from shared.model.messages import Headers, Request, Response
 from shared.providers.calls import USAGE
 from shared.routing.admission import Admitted
 from shared.routing.ai_calls import AiCalls, Chosen
@@ -51,87 +51,86 @@ class Forwarding:
         """
         if state.ai is None and admitted.route.pool is None:
             upstream = admitted.route.upstream
-            last = None if state.known is None or headers is not state.headers else state.known.outgoing
-            if last is None or body is None or not last.is_for(admitted, upstream):
-                self._send(flow, state, self._forwarded(flow, state, admitted, headers), upstream, body)
-                return None
-            trace = () if state.trace is None else _trace(state, upstream)
-            fields = last.fields(flow.request.data.headers.fields, state.request_id, len(body), trace)
-            self._point(flow, state, upstream, last.path, fields, body)
+            self._send(flow, state, admitted, headers, flow.request.data.path, upstream, body)
             return None
-        forwarded = self._forwarded(flow, state, admitted, headers)
         request = _request(flow, state, headers, body)
         found = choose_upstream(self.ai, admitted, state.ai, request)
-        if type(found) is ChosenUpstream or not isinstance(found, Awaitable):  # the usual case first
-            return self._forward_to(found, flow, state, forwarded)
-        return self._forward_later(found, flow, state, forwarded)
+        if isinstance(found, ChosenUpstream):  # the usual case
+            self._send_chosen(found, flow, state, admitted, headers)
+            return None
+        if isinstance(found, Awaitable):
+            return self._forward_later(found, flow, state, admitted, headers)
+        return self._respond(found, flow, state, admitted)
 
-    def _forwarded(
-        self, flow: http.HTTPFlow, state: FlowState, admitted: Admitted, headers: Headers
-    ) -> ForwardedRequest:
-        return ForwardedRequest(
-            admitted,
-            method_of(flow),
-            state.path,
-            headers,
-            state.headers,
-            flow.request.data.path,
-            state.request_id,
-            state.client,
-            self.instance,
-        )
+    def _send_chosen(
+        self,
+        chosen: ChosenUpstream,
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        headers: Headers,
+    ) -> None:
+        upstream, body, pooled = chosen
+        state.pooled, sent_target = pooled, flow.request.data.path
+        if pooled is not None:
+            pooled.send = partial(self._send, flow, state, admitted, headers, sent_target)
+        self._send(flow, state, admitted, headers, sent_target, upstream, body)
 
     async def _forward_later(
-        self, choosing: Awaitable[Chosen], flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
+        self,
+        choosing: Awaitable[Chosen],
+        flow: http.HTTPFlow,
+        state: FlowState,
+        admitted: Admitted,
+        headers: Headers,
     ) -> None:
-        if (waiting := self._forward_to(await choosing, flow, state, forwarded)) is not None:
+        found = await choosing
+        if isinstance(found, ChosenUpstream):
+            self._send_chosen(found, flow, state, admitted, headers)
+        elif (waiting := self._respond(found, flow, state, admitted)) is not None:
             await waiting
 
-    def _forward_to(
-        self, found: Chosen, flow: http.HTTPFlow, state: FlowState, forwarded: ForwardedRequest
+    def _respond(
+        self, found: Rejection | Response, flow: http.HTTPFlow, state: FlowState, admitted: Admitted
     ) -> Awaitable[None] | None:
-        if isinstance(found, ChosenUpstream):
-            state.pooled = found.pooled
-            if found.pooled is not None:
-                found.pooled.send = partial(self._send, flow, state, forwarded)
-            self._send(flow, state, forwarded, found.upstream, found.body)
-        elif isinstance(found, Rejection):
+        """Respond in the place of an upstream."""
+        if isinstance(found, Rejection):
             reject_flow(flow, found)
-        else:
-            state.source = "gateway"
-            put_response(flow, found)
-            if state.ai is not None and state.ai.call.api == USAGE:
-                return self.own_usage.respond(flow, forwarded.admitted)
+            return None
+        state.source = "gateway"
+        put_response(flow, found)
+        if state.ai is not None and state.ai.call.api == USAGE:
+            return self.own_usage.respond(flow, admitted)
         return None
 
     def _send(
         self,
         flow: http.HTTPFlow,
         state: FlowState,
-        forwarded: ForwardedRequest,
+        admitted: Admitted,
+        headers: Headers,
+        sent_target: bytes,
         upstream: Upstream,
         body: bytes | None,
     ) -> None:
-        known, trace = state.known, _trace(state, upstream)
-        if known is None or body is None or forwarded.headers is not forwarded.sent:
-            request = outgoing(forwarded, upstream, body, trace)
-            self._point(flow, state, upstream, request.path, request.fields, body)
-            return
-        last = known.outgoing
-        if last is None or not last.is_for(forwarded.admitted, upstream):
-            last = known.outgoing = LastOutgoing(forwarded, upstream)
-        fields = last.fields(forwarded.sent.fields, state.request_id, len(body), trace)
-        self._point(flow, state, upstream, last.path, fields, body)
-
-    def _point(
-        self,
-        flow: http.HTTPFlow,
-        state: FlowState,
-        upstream: Upstream,
-        path: bytes,
-        fields: Fields,
-        body: bytes | None,
-    ) -> None:
+        """Point the flow at an upstream: the first one, or the next one."""
+        known, trace = state.known, () if state.trace is None else _trace(state, upstream)
+        last = None if known is None or body is None or headers is not state.headers else known.outgoing
+        if last is not None and body is not None and last.is_for(admitted, upstream):
+            path, fields = last.path, last.fields(state.headers.fields, state.request_id, len(body), trace)
+        else:
+            request = ForwardedRequest(
+                admitted,
+                method_of(flow),
+                state.path,
+                headers,
+                state.headers,
+                sent_target,
+                state.request_id,
+                state.client,
+                self.instance,
+            )
+            path, fields = _outgoing(request, state.known, upstream, body, trace)
         data, call, target = flow.request.data, state.call, upstream.target
         data.headers.fields, data.content, data.path = fields, body, path
         data.http_version = b"HTTP/1.1"
@@ -140,11 +139,20 @@ class Forwarding:
         call.upstream, call.forwarded = upstream, self.clock.monotonic()
 
 
+def _outgoing(
+    request: ForwardedRequest, known: KnownHead | None, upstream: Upstream, body: bytes | None, trace: Fields
+) -> tuple[bytes, Fields]:
+    """The path and the fields of the request for an upstream. Those of a head that is repeated are kept."""
+    if known is None or body is None or request.headers is not request.sent:
+        sent = outgoing(request, upstream, body, trace)
+        return sent.path, sent.fields
+    last = known.outgoing = LastOutgoing(request, upstream)
+    return last.path, last.fields(request.sent.fields, request.request_id, len(body), trace)
+
+
 def _trace(state: FlowState, upstream: Upstream) -> Fields:
     """The headers that tell the place of the next attempt in a trace."""
-    if state.trace is None or not upstream.is_traced:
-        return ()
-    return state.trace.fields(_number(state))
+    return state.trace.fields(_number(state)) if state.trace is not None and upstream.is_traced else ()
 
 
 def _number(state: FlowState) -> int:

@@ -329,7 +329,7 @@ class Stages:
             state.budget_stream.close()
             state.budget_stream = None
         if state.ai is not None:
-            self.forwarding.ai.end(state.ai, is_sent=state.awaits_head(flow))
+            self.forwarding.ai.end(state.ai, is_sent=state.ai.usage is None and state.awaits_head(flow))
             self.ledger.add(flow, state, state.ai)
         elif state.pooled is not None:
             state.pooled.end()

@@ -5,14 +5,14 @@ from typing import Final
 from mitmproxy import http
 
 from mitm_addons.ai.provider_warnings import ProviderWarnings
-from mitm_addons.flows import FlowState, UpstreamCall, head_of, set_body, set_head
+from mitm_addons.flows import FlowState, UpstreamCall, head_of, set_body
 from shared.bodies.body import DecodedBody
 from shared.core.errors import Rejection
 from shared.http.body_rejected import BodyRejected
 from shared.http.forwarding import client_head
 from shared.http.sent_secrets import SentSecrets, tells_error
 from shared.model.messages import Headers
-from shared.providers.headers import HIDDEN, IS_REQUEST_ID, PREFIX, with_prefix
+from shared.providers.headers import HIDDEN, IS_REQUEST_ID, IS_SPECIAL, PREFIX, with_prefix
 from shared.routing.ai.translated import TranslatedResponse
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
@@ -33,21 +33,21 @@ def read_head(calls: AiCalls, state: FlowState, response: http.Response, limits:
         fields = upstream.without_key(fields)
     if upstream is not None and status >= 400 and (secrets := upstream.sent_secrets()) is not None:
         call.secrets, fields = secrets, secrets.removed_from_fields(fields)
-    head = Headers.of(fields)
     if ai is not None:
-        state.pending_rejection = calls.begin_response(ai, status, head)
+        state.pending_rejection = calls.begin_response(ai, status, fields)
     elif state.pooled is not None and call.head is not None:
         state.pooled.receive(status, call.head)
-    if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
-        call.id = ids[0][:_MAX_ID]
-    head = client_head(head, HIDDEN[limits])
-    head = with_prefix(head) if limits == PREFIX else head
+    if [1 for name, _ in fields if IS_SPECIAL[name]]:
+        if ids := [value for name, value in fields if IS_REQUEST_ID[name]]:
+            call.id = ids[0][:_MAX_ID]
+        head = client_head(Headers.of(fields), HIDDEN[limits])
+        fields = (with_prefix(head) if limits == PREFIX else head).fields
     if ai is not None and ai.translated is not None:
-        head = ai.translated.head(status, head)
+        fields = ai.translated.head(status, Headers.of(fields)).fields
         response.data.status_code = ai.translated.status
         if upstream is not None:
             ai.translated.sent_secrets = upstream.sent_secrets
-    set_head(response, head)
+    response.data.headers.fields = fields
 
 
 def end_body(calls: AiCalls, state: FlowState, response: http.Response, warnings: ProviderWarnings) -> None:

@@ -103,7 +103,8 @@ def _meaning(name: bytes) -> _Meaning:
 
 
 _MEANING: Memo[bytes, _Meaning] = Memo(_meaning)
-_SETS_COOKIE: Memo[bytes, bool] = Memo(lambda name: name.lower() == b"set-cookie")
+#: True for a header that sets a cookie.
+SETS_COOKIE: Memo[bytes, bool] = Memo(lambda name: name.lower() == b"set-cookie")
 #: The name of a header as a CGI server reads it.
 FOLDED_NAME: Memo[bytes, str] = Memo(lambda name: _folded(name.decode("latin-1")))
 
@@ -240,12 +241,12 @@ def client_head(headers: Headers, hidden: Mapping[bytes, bool]) -> Headers:
     `hidden` maps the name of a field to True when the client does not get it. A cookie that would replace a
     session of the dashboard is removed.
     """
-    if not [1 for field in headers.fields if hidden[field[0]] or _SETS_COOKIE[field[0]]]:
+    if not [1 for field in headers.fields if hidden[field[0]] or SETS_COOKIE[field[0]]]:
         return headers  # there is no Connection header: it would be hidden
     kept = [
         field
         for field in headers.fields
-        if not hidden[field[0]] and not (_SETS_COOKIE[field[0]] and _is_session(field[1]))
+        if not hidden[field[0]] and not (SETS_COOKIE[field[0]] and _is_session(field[1]))
     ]
     if removed := _removed_by_connection(headers):
         kept = [field for field in kept if field[0].lower() not in removed]

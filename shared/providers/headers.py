@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from shared.core.memo import Memo
-from shared.http.forwarding import is_private
+from shared.http.forwarding import SETS_COOKIE, is_private
 from shared.model.messages import Headers
 
 #: What OpenAI calls the state of a limit on requests.
@@ -45,6 +45,10 @@ HIDDEN: Mapping[str, Memo[bytes, bool]] = {
 }
 #: True for a header with the upstream's id of a request.
 IS_REQUEST_ID: Memo[bytes, bool] = Memo(lambda name: name.decode("latin-1").lower() in _REQUEST_IDS)
+#: True for a header that says something here, or that a client may not get as it came; most are neither.
+IS_SPECIAL: Memo[bytes, bool] = Memo(
+    lambda name: IS_REQUEST_ID[name] or SETS_COOKIE[name] or any([hidden[name] for hidden in HIDDEN.values()])
+)
 
 
 def with_prefix(headers: Headers) -> Headers:

@@ -1,25 +1,22 @@
-"""The part of rules for AI in the stages: a request's model, its target, and the gateway's own lists."""
+"""The part of rules for AI in the stages: a request's model and its target, and what its response reports."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
-from urllib.parse import parse_qsl
-
-import orjson
 
 from shared.budgets.learned import MAX_LEARNED, LearnedDemand
 from shared.core.clock import Clock
 from shared.core.errors import Rejection, StoreDown, make_rejection
+from shared.core.http_tokens import Fields
 from shared.http.body_rejected import BodyRejected
 from shared.model.config import ApiKey
 from shared.model.messages import Headers, Request, Response
 from shared.providers.calls import ANTHROPIC_COUNT_TOKENS, ANTHROPIC_MESSAGES, OPENAI_RESPONSES, OWN, USAGE
 from shared.providers.headers import SHOULD_RETRY
-from shared.providers.model_list import anthropic_list, anthropic_model, openai_list, openai_model
 from shared.providers.retry_after import wait_of
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai.client_body import read_model, take_body
+from shared.routing.ai.own_responses import ended, estimated_tokens, models_of, unfit, usage_of
 from shared.routing.ai.request_body import is_stored
 from shared.routing.ai.translated import (
     MAX_IN_PLACE,
@@ -42,8 +39,6 @@ from shared.upstreams.attempts import Attempts
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 
-_JSON = ("Content-Type", "application/json")
-_ESTIMATED = ("X-Gateway-Estimated", "1")
 # Two numbers below it, written in 13 digits each, make the ids that an upstream does not give.
 _HALF_TOKEN = 1 << 52
 # The methods of a stored response by the end of its path; else those of the response itself.
@@ -132,28 +127,6 @@ class AiCalls:
         """The bindings of the ids of the tenant. Raises `StoreDown`."""
         return {} if self.bindings is None else await self.bindings.find(exchange.tenant_id, ids)
 
-    def _models(self, exchange: AiExchange, key: ApiKey | None, request: Request) -> Response | Rejection:
-        """The response to a request for the list of models, or for one of them."""
-        if request.method not in ("GET", "HEAD"):
-            return make_rejection(
-                "method_not_allowed", "The list of models allows only GET.", {"Allow": "GET"}
-            )
-        resolver = exchange.route.resolver
-        names = resolver.allowed_names(key)
-        is_anthropic, name = "anthropic-version" in request.headers, exchange.call.id
-        if name is not None:
-            if name not in names:
-                return resolver.not_found(name, key)
-            return _respond(
-                anthropic_model(name) if is_anthropic else openai_model(name, resolver.kind_of(name))
-            )
-        if not is_anthropic:
-            return _respond(openai_list({name: resolver.kind_of(name) for name in names}))
-        try:
-            return _respond(anthropic_list(names, dict(parse_qsl(request.query))))
-        except ValueError as error:
-            return make_rejection("bad_request", str(error))
-
     def choose(
         self, exchange: AiExchange, key: ApiKey | None, request: Request
     ) -> Chosen | Awaitable[Chosen]:
@@ -163,10 +136,10 @@ class AiCalls:
         has to be awaited, and so has that of a long one that is translated.
         """
         if exchange.call.api == USAGE:
-            return _usage(key, request)
+            return usage_of(key, request)
         pool = exchange.pool
         if pool is None:
-            return self._models(exchange, key, request)
+            return models_of(exchange, key, request)
         # What no plugin has seen was read by `resolve`.
         if request is not exchange.request or type(exchange.document) is not dict:
             try:
@@ -214,7 +187,7 @@ class AiCalls:
         if exchange.call.api == ANTHROPIC_COUNT_TOKENS:
             counting = pool.speaking(ANTHROPIC_COUNT_TOKENS)
             if not counting:
-                return _estimated(exchange.document)
+                return estimated_tokens(exchange.document)
             exchange.pin = Pin(counting)
         pin, affinity = exchange.pin, None
         if pool.shared and (member := account_member(exchange.document)) is not None:
@@ -257,7 +230,7 @@ class AiCalls:
             exchange.translations = RequestTranslations(calls, exchange.document, in_thread)
         return exchange.translations
 
-    def begin_response(self, exchange: AiExchange, status: int, headers: Headers) -> Rejection | None:
+    def begin_response(self, exchange: AiExchange, status: int, fields: Fields) -> Rejection | None:
         """Record the head of a target's response, and begin to read its usage.
 
         Returns what the client gets in place of a response that rejects the gateway's key: some repeat it.
@@ -268,7 +241,7 @@ class AiCalls:
         if exchange.translated_call is not None:
             exchange.translated = self.translated(exchange)
         if status >= 400:
-            exchange.receive(status, now, wait_of(headers, self.clock.now()))
+            exchange.receive(status, now, wait_of(Headers.of(fields), self.clock.now()))
             is_ours = status == 401 and not exchange.route.is_clients
             return make_rejection("no_provider_key", headers={SHOULD_RETRY: "false"}) if is_ours else None
         exchange.serve(status, now)
@@ -332,7 +305,9 @@ class AiCalls:
         if exchange.ids is not None:
             exchange.ids.end()
         exchange.settle(self.clock.now(), is_complete=True)
-        return None if body is None else exchange.for_client(body)
+        if body is None or (exchange.translated is None and not exchange.route.ai.hide_target):
+            return body
+        return exchange.for_client(body)
 
     def end(self, exchange: AiExchange, *, is_sent: bool = False) -> None:
         """The exchange is over, however it ended. `is_sent` is as in `AiExchange.settle`."""
@@ -357,44 +332,3 @@ def _shared_account(member: str) -> Rejection:
         f"Tenants share the account of this provider, so a request cannot name its {member}. "
         "Use a provider of your own.",
     )
-
-
-def _estimated(document: Any) -> Response:
-    """The tokens of a message, where no target counts them."""
-    tokens = estimate_request(document, api=ANTHROPIC_MESSAGES)
-    return Response(200, Headers([_JSON, _ESTIMATED]), orjson.dumps({"input_tokens": tokens}))
-
-
-def _usage(key: ApiKey | None, request: Request) -> Response | Rejection:
-    """The response to a request for the usage of its key, without the numbers."""
-    if request.method not in ("GET", "HEAD"):
-        return make_rejection("method_not_allowed", "The usage of a key allows only GET.", {"Allow": "GET"})
-    if key is None:
-        return make_rejection("missing_api_key", "This is the usage of an API key. Send a key.")
-    return _respond({"object": "usage", "key": key.id})
-
-
-def unfit(model: str, lacks: Sequence[str]) -> Rejection:
-    """The error when no target can serve a request, whenever it is called; `lacks` says why."""
-    reasons = "; another target ".join(dict.fromkeys(lacks))
-    return make_rejection(
-        "unsupported_by_model",
-        f"The model {model} {reasons}. Choose a model that can serve this request.",
-    )
-
-
-def ended(ended: Ended, model: str) -> Rejection:
-    """The error when no target can be called."""
-    code = ended.code or "no_upstream"
-    wait = ended.retry_after
-    headers = {} if wait is None else {"Retry-After": str(wait)}
-    if code == "rate_limit_exceeded":
-        message = f"All keys of the provider of {model} are limited by it. Retry in {wait} s."
-        return make_rejection(code, message, headers)
-    if code == "no_provider_key":
-        return make_rejection(code, f"No key for the provider of {model} can be used now.", headers)
-    return make_rejection(code, f"No target of the model {model} can be called now. Retry later.", headers)
-
-
-def _respond(document: object) -> Response:
-    return Response(200, Headers([_JSON]), orjson.dumps(document))

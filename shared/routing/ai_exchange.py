@@ -114,7 +114,7 @@ class AiExchange(PoolExchange):
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`learned` is what the worker has learned of the demand of others; `now` is the time, for prices."""
-        super().__init__(tell)
+        self.tell = tell
         self.route = route
         self.call = call
         self.upstream_api = call.api

@@ -35,6 +35,7 @@ class PoolExchange(ABC):
     """The state of a request that has a pool of targets.
 
     Attributes:
+        tell: tells other workers what the attempts have shown.
         attempts: where it may go, and where it went; None before it is known.
         attempt: the call under way, or the one that was served.
         send: points the flow at an upstream, with a body; None before the first target is chosen.
@@ -42,16 +43,13 @@ class PoolExchange(ABC):
         is_hard: clients should not repeat the last attempt, if it has failed: it may be billed.
     """
 
+    tell: "Tell"
     # The defaults are attributes of the class, here and below: a request sets few of them.
     attempts: Attempts | None = None
     attempt: Attempt | None = None
     send: Send | None = None
     is_judged: bool = False
     is_hard: bool = False
-
-    def __init__(self, tell: "Tell") -> None:
-        """`tell` tells other workers what the attempts have shown."""
-        self.tell = tell
 
     @property
     @abstractmethod

@@ -127,7 +127,7 @@ class TargetExchange(PoolExchange):
     """
 
     def __init__(self, pool: TargetPool, body: bytes | None, tell: Tell = tell_no_worker) -> None:
-        super().__init__(tell)
+        self.tell = tell
         self.pool = pool
         self.body = body
 

@@ -137,12 +137,12 @@ def test_a_provider_counts_as_unable_to_report_once_it_serves_what_it_rejected()
     tried = ask("a", keys=0, stream=True)
     assert tried.fail(400, rejected)
     assert not tried.fail(400, rejected)
-    CALLS.begin_response(tried.one, 400, Headers())
+    CALLS.begin_response(tried.one, 400, ())
     unable = tried.one.route.states.unable
     assert not unable.has("prv_0", 100.0)
     served = ask("a", keys=0, stream=True)
     assert served.fail(400, rejected)
-    CALLS.begin_response(served.one, 200, Headers())
+    CALLS.begin_response(served.one, 200, ())
     assert served.one.route.states.unable.has("prv_0", 100.0)
 
 
@@ -182,7 +182,7 @@ def test_a_client_never_sees_that_all_keys_of_the_provider_were_rejected() -> No
 def test_what_the_provider_says_of_the_clients_own_credential_is_the_clients(status: int) -> None:
     tried = ask("a", "b", keys=1, credential="client")
     assert not tried.fail(status, b'{"error":{"type":"authentication_error","message":"x"}}')
-    assert CALLS.begin_response(tried.one, status, Headers()) is None
+    assert CALLS.begin_response(tried.one, status, ()) is None
     assert tried.one.attempts is not None
     assert tried.one.attempts.changes == []
 
@@ -191,7 +191,7 @@ def test_nothing_is_tried_when_no_target_is_left_and_sdks_are_told_so() -> None:
     tried = ask("a", "b", keys=0)
     # The second target is tried once more, because no other is left.
     assert [tried.fail(500) for _ in range(3)] == [True, True, False]
-    CALLS.begin_response(tried.one, 500, Headers())
+    CALLS.begin_response(tried.one, 500, ())
     assert (b"x-should-retry", b"false") in tried.one.fields()
     assert (b"X-Gateway-Attempts", b"3") in tried.one.fields()
 
@@ -340,7 +340,7 @@ def test_what_a_dropped_stream_has_reported_is_part_of_the_cost() -> None:
     ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
     assert ATTEMPTS.held(tried.flow, REPORT) is HeldStep.HOLD
     assert done(ATTEMPTS.held(tried.flow, ERROR)) is HeldStep.AGAIN
-    CALLS.begin_response(tried.one, 200, Headers())
+    CALLS.begin_response(tried.one, 200, ())
     CALLS.end_response(tried.one, b'{"usage":{"prompt_tokens":20,"completion_tokens":4}}')
     assert tried.one.usage == Usage(input=29, output=5, requests=2)
     # Input costs 2 USD per million tokens at the first provider, and 1 at the second.
@@ -354,7 +354,7 @@ def test_a_dropped_stream_costs_something_although_every_target_failed() -> None
     ATTEMPTS.holds(tried.flow, AttemptReport(number=1, status=200, fields=STREAM))
     ATTEMPTS.held(tried.flow, REPORT)
     assert done(ATTEMPTS.held(tried.flow, ERROR)) is HeldStep.AGAIN
-    CALLS.begin_response(tried.one, 400, Headers())
+    CALLS.begin_response(tried.one, 400, ())
     CALLS.end(tried.one)
     assert (tried.one.usage, tried.one.cost) == (Usage(input=9, output=1), 18_000)
 
@@ -395,6 +395,6 @@ def test_a_request_counts_once_when_no_target_has_responded_in_time(is_sent: boo
 def test_a_call_without_a_response_is_not_counted_when_another_one_is_served() -> None:
     tried = ask("a", "b", keys=0)
     assert tried.fail(error=WireError("upstream_timeout"), is_sent=True)
-    CALLS.begin_response(tried.one, 200, Headers())
+    CALLS.begin_response(tried.one, 200, ())
     CALLS.end_response(tried.one, b'{"usage":{"prompt_tokens":20,"completion_tokens":4}}')
     assert tried.one.usage == Usage(input=20, output=4)

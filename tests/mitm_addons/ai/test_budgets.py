@@ -52,7 +52,7 @@ def asked(**document: Any) -> AiExchange:
 
 def served(**document: Any) -> AiExchange:
     one = asked(**document)
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     return one
 
 
@@ -87,7 +87,7 @@ def test_the_row_has_what_each_budget_counts_under_the_name_of_its_lease() -> No
 def test_what_a_request_without_a_row_has_reserved_is_released() -> None:
     one = asked(max_tokens=100)
     reserved(one)
-    CALLS.begin_response(one, 400, Headers())
+    CALLS.begin_response(one, 400, ())
     end(one)
     assert ROWS == []
     assert [(one.tenant_id, "rid", ["bud_1:1796083200"])] == RELEASED

@@ -264,7 +264,7 @@ def end(one: AiExchange) -> None:
 
 def served(document: Any, path: str = "/ai/v1/chat/completions") -> AiExchange:
     _, one = ask(document, path)
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     return one
 
 
@@ -355,7 +355,7 @@ def test_sound_costs_by_time_or_characters_and_is_not_priced_where_neither_is_kn
     name = f"main/{model}"
     sent = form(name) if body is None else {"model": name, **body}
     _, one = ask(sent, f"/ai/v1/audio/{path}", **(FORM if body is None else {}))
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     CALLS.end_response(one, response)
     assert one.usage is not None
     assert replace(one.usage, source=usage.source) == usage
@@ -382,7 +382,7 @@ def received(one: AiExchange, *pieces: bytes) -> bytes:
 def test_a_stream_is_asked_for_its_usage_and_the_client_does_not_see_it() -> None:
     (_, sent), one = ask(STREAM)
     assert json.loads(sent) == {**STREAM, "stream_options": {"include_usage": True}}
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     got = received(one, CHUNK, LAST[:30], LAST[30:])
     assert got == b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
     end(one)
@@ -393,7 +393,7 @@ def test_a_stream_of_a_model_that_cannot_be_asked_is_not() -> None:
     document = {**STREAM, "model": "old"}
     (_, sent), one = ask(document)
     assert json.loads(sent) == document
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     assert received(one, CHUNK, LAST) == CHUNK + LAST
 
 
@@ -410,19 +410,19 @@ def test_a_client_that_asks_for_the_usage_gets_it() -> None:
     asking = {**STREAM, "stream_options": {"include_usage": True}}
     (_, sent), one = ask(asking)
     assert json.loads(sent) == asking
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     assert received(one, CHUNK, LAST) == CHUNK + LAST
 
 
 def test_a_stream_that_is_cut_within_an_event_passes_on_what_came() -> None:
     _, one = ask(STREAM)
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     assert received(one, CHUNK[:20]) == CHUNK[:20]
 
 
 def test_a_response_with_an_error_uses_nothing_and_cools_the_key() -> None:
     _, one = ask({"model": "priced", "messages": []})
-    rejected = CALLS.begin_response(one, 401, Headers())
+    rejected = CALLS.begin_response(one, 401, ())
     assert rejected is not None  # the client does not see what the provider says of the key
     assert (rejected.code, rejected.headers["x-should-retry"]) == ("no_provider_key", "false")
     before = len(ROWS)
@@ -455,7 +455,7 @@ def test_the_api_of_the_path_is_kept() -> None:
 
 def report(one: AiExchange, *, tokens: int, output: int) -> None:
     """The provider reports what the request used."""
-    CALLS.begin_response(one, 200, Headers())
+    CALLS.begin_response(one, 200, ())
     usage = {"usage": {"prompt_tokens": tokens, "completion_tokens": output}}
     CALLS.end_response(one, json.dumps(usage).encode())
 
@@ -502,7 +502,7 @@ def test_nothing_is_learned_where_no_limit_asked_or_nothing_was_reported() -> No
         for _ in range(5):
             _, one = ask(body)
             before = one.demand.estimate if asks else 0
-            CALLS.begin_response(one, 200, Headers())
+            CALLS.begin_response(one, 200, ())
             CALLS.end_response(one, json.dumps({"usage": usage}).encode())
     _, one = ask(body)
     assert (one.demand.of("input_tokens"), one.demand.of("output_tokens")) == (before, 4_096)

@@ -26,7 +26,7 @@ def served(*, hide_target: bool = True) -> AiExchange:
     request = Request("POST", "/ai/v1/chat/completions", head, "", body)
     assert CALLS.resolve(begun, None, request) is None
     assert isinstance(CALLS.choose(begun, None, request), tuple)
-    CALLS.begin_response(begun, 200, Headers())
+    CALLS.begin_response(begun, 200, ())
     return begun
 
 

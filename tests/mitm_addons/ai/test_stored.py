@@ -187,7 +187,7 @@ async def test_ids_of_a_response_are_bound_unless_it_is_not_stored(valkey_socket
         for number, more in enumerate([{}, {"store": False}, {"conversation": "conv_1"}]):
             one = await ask(calls, rule(), {"model": "ours", "input": "x", **more})
             assert isinstance(one, AiExchange)
-            calls.begin_response(one, 200, Headers())
+            calls.begin_response(one, 200, ())
             calls.end_response(one, body % (number, number))
             calls.end(one)
         ids = ["resp_0", "msg_0", "resp_1", "resp_2", "msg_2", "conv_1"]
@@ -196,7 +196,7 @@ async def test_ids_of_a_response_are_bound_unless_it_is_not_stored(valkey_socket
         assert found["resp_0"].asked == "ours"
         one = await ask(calls, rule(), None, "/resp_0", "DELETE")
         assert isinstance(one, AiExchange)
-        calls.begin_response(one, 200, Headers())
+        calls.begin_response(one, 200, ())
         calls.end(one, is_sent=True)
         assert one.usage is None
         assert "resp_0" not in await bindings.find(TENANT, ["resp_0"])
