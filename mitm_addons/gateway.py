@@ -22,7 +22,6 @@ from mitm_addons.observe.heartbeats import OwnHeartbeats
 from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.observe.records import limit_document
 from mitm_addons.observe.traces import exporting
-from mitm_addons.observe.turn import TurnEnd
 from mitm_addons.observe.worker_metrics import WorkerMetrics, Writers
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stages import Stages
@@ -32,10 +31,11 @@ from mitm_engine.metrics import Metrics as EngineMetrics
 from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.http.trace_context import Tracing
 from shared.logs import LogWriter
+from shared.metrics.span_queue import SpanQueue
 from shared.pipeline.fair_queue import FairQueue
 from shared.pipeline.pool import PluginPool
 from shared.pipeline.trace import TraceSampler
-from shared.records.recorder import open_recorder
+from shared.records.recorder import Recorder, open_recorder
 from shared.routing.ai_calls import AiCalls
 from shared.services import DataPlane, Services, hosts_of
 
@@ -97,7 +97,6 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         metrics = _metrics(services, plane, adapter, writers=writers, watch=watch)
         heartbeats = _heartbeats(services, plane, adapter, log)
         working = (last_used, recorder, plane.settler, plane.bindings, health, heartbeats)
-        turn = _turn_end(services, last_used, writers, metrics, adapter)
         running = (plane.health.listen(health.heard), *(one.run() for one in working))
         writing = [group.create_task(one) for one in (*running, *(one.run() for one in metrics))]
         try:
@@ -119,11 +118,12 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
                 Upstreams(plane.resolver, clock, services.policy.egress),
                 adapter.response_head,
                 StreamEnd(adapter.write),
-                turn,
+                _access_log(services, log, recorder, spans),
+                last_used,
+                *(one.requests for one in metrics),
                 *adapter.last,
             ]
         finally:
-            turn.flush()
             for task in writing:
                 task.cancel()
             await asyncio.gather(last_used.flush(), recorder.close(), heartbeats.close())
@@ -154,24 +154,15 @@ async def _threads(services: Services) -> AsyncIterator[_Threads]:
         translations.close()
 
 
-def _turn_end(
-    services: Services,
-    last_used: LastUsed,
-    writers: Writers,
-    metrics: Sequence[WorkerMetrics],
-    adapter: Adapter,
-) -> TurnEnd:
-    """All that observes requests after their end."""
-    settings, spans = services.settings, writers.trace
-    access_log = AccessLog(
-        writers.log.put,
-        writers.record.put if settings.records.per_tenant else None,
+def _access_log(services: Services, log: LogWriter, recorder: Recorder, spans: SpanQueue | None) -> AccessLog:
+    settings = services.settings
+    return AccessLog(
+        log.put,
+        recorder.put if settings.records.per_tenant else None,
         None if spans is None else spans.put,
         shares=settings.log.sample,
         random=random.random,
     )
-    counting = [one.requests.post_response for one in metrics]
-    return TurnEnd([access_log.post_response, last_used.post_response, *counting], adapter.engine)
 
 
 def _tracing(services: Services) -> Tracing:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from mitmproxy import connection
+from mitmproxy import connection, http
 
 from mitm_engine.closing import LINGER, Closing
 from mitm_engine.deadlines import NEVER
@@ -37,18 +37,19 @@ class ClientConnection(asyncio.Protocol):
         writer: writes the newest response; None between two exchanges.
         can_write: whether the client reads fast enough.
         cancellation: that of the current exchange.
-        ended: the last exchange, while its final hooks wait for the end of the turn.
+        ended: the flow of the last exchange, while its final hooks wait for the end of the turn.
         gone: whether nobody is there to read a response.
+        has_connected: whether the hook `client_connected` was called.
         reads_on: for how many seconds the response of the upstream is read on then.
         on_data: called when bytes have arrived, while an exchange uses them at once.
         deadline: when `expire` is due, in the loop's time.
     """
 
     __slots__ = (
-        *("_awaits_request", "_closing", "_end", "_has_connected", "_is_held", "_is_lost", "_loop"),
+        *("_awaits_request", "_closing", "_end", "_is_held", "_is_lost", "_loop"),
         *("_on_deadline", "_on_end", "_read_rate", "_reader", "_task", "_unwritten", "_waiter"),
-        *("_worker", "can_write", "cancellation", "client", "deadline", "ended", "gone", "on_data"),
-        *("reads_on", "transport", "writer"),
+        *("_worker", "can_write", "cancellation", "client", "deadline", "ended", "gone"),
+        *("has_connected", "on_data", "reads_on", "transport", "writer"),
     )
 
     def __init__(self, worker: WorkerState) -> None:
@@ -61,10 +62,10 @@ class ClientConnection(asyncio.Protocol):
         self.on_data: Callable[[], None] | None = None
         self.can_write = True
         self.cancellation = Cancellation()
-        self._awaits_request = self._has_connected = self._is_held = self._is_lost = False
+        self._awaits_request = self.has_connected = self._is_held = self._is_lost = False
         self._closing: Closing | None = None
         self._unwritten: list[bytes] = []  # until the end of the turn
-        self.ended: Exchange | None = None
+        self.ended: http.HTTPFlow | None = None
         self._read_rate = ReadRate()
         self._on_deadline: Callable[[float], None] = self.cut
         self._on_end: Callable[[float], None] = _ignore
@@ -164,13 +165,11 @@ class ClientConnection(asyncio.Protocol):
         """Respond to the requests of the queue, one after the other."""
         reader, worker = self._reader, self._worker
         try:
-            if not self._has_connected:
-                self._has_connected = True
-                if not await worker.serves(self):
-                    return
+            if not self.has_connected and not await worker.serves(self):
+                return
             while reader.queue:
                 if self.ended is not None:
-                    self.end_exchange()
+                    self.finish_flow()
                 incoming = reader.queue.pop(0)
                 if incoming.fault is not None and not incoming.method:
                     self.reject(incoming.fault)
@@ -196,11 +195,11 @@ class ClientConnection(asyncio.Protocol):
             if self.gone:
                 self._disconnect()
 
-    def end_exchange(self) -> None:
-        """Call the final hooks that wait for the end of the turn."""
+    def finish_flow(self) -> None:
+        """Call the final hooks of the last exchange, if they were not called."""
         ended, self.ended = self.ended, None
         if ended is not None:
-            ended.end()
+            self._worker.finish((ended,))
 
     def _rest(self) -> None:
         """Wait for the next request, or close."""
@@ -376,14 +375,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _disconnect(self) -> None:
         """Call the hook `client_disconnected`. The transport may still have data to send."""
-        self.end_exchange()
+        self.finish_flow()
         if self.client.id in self._worker.connections:
             self.check_reading()
         else:
             self._on_deadline = _ignore  # a method of its own would keep this object alive
         dispatch = self._worker.dispatch
-        if self._has_connected and dispatch.client_disconnected:
-            self._has_connected = False
+        if self.has_connected and dispatch.client_disconnected:
+            self.has_connected = False
             self.client.state = connection.ConnectionState.CLOSED
             self._worker.run_aside(dispatch.call_all(dispatch.client_disconnected, self.client))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mitmproxy import connection, http
@@ -57,7 +57,7 @@ class WorkerState:
         self.options = options
         self.policy = policy
         self.metrics = Metrics()
-        self.turn = Turn(self.metrics)
+        self.turn = Turn(self.metrics, self.finish)
         self.dispatch = Dispatch(master.addons)
         self.pool = Pool(
             self.metrics, self.turn, self._server_ended, options.response_head_limit, options.read_ahead
@@ -95,6 +95,7 @@ class WorkerState:
 
     async def serves(self, one: "ClientConnection") -> bool:
         """Call the hook `client_connected`. Return whether the client may be served; if not, it knows why."""
+        one.has_connected = True
         if not self.dispatch.client_connected:
             return True
         one.arm(self.options.timeouts.hook, lambda _: one.cancel(LATE_ADDONS))
@@ -131,6 +132,11 @@ class WorkerState:
         except Exception:  # the client must get a response
             logger.exception("Making the response for %s failed.", error.code)
             return plain_response(error, flow)
+
+    def finish(self, flows: Sequence[http.HTTPFlow]) -> None:
+        """Call the final hook of flows, for which no client waits."""
+        for waiting in self.dispatch.call_each(self.dispatch.post_response, flows):
+            self.run_aside(waiting)
 
     def run_aside(self, work: Coroutine[Any, Any, None] | None) -> None:
         """Run `work`, if any, without waiting for it; it is canceled after the timeout of a hook."""

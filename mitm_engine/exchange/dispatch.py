@@ -6,7 +6,7 @@ fails closed: mitmproxy logs the exception of an addon and forwards the request;
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 from mitmproxy import http
@@ -124,21 +124,34 @@ class Dispatch:
                 return
 
     def call_all(self, methods: Methods, subject: object) -> Coroutine[Any, Any, None] | None:
-        """Call the addons of a final hook. An error stops none of the others, so that all can clean up.
+        """Call the addons of a final hook, as `call_each` does. Return what has to be awaited, if any."""
+        waiting = self.call_each(methods, (subject,))
+        return waiting[0] if waiting else None
 
-        Return None when all are done, else a coroutine that waits for one addon and calls those after it.
+    def call_each(self, methods: Methods, subjects: Sequence[object]) -> list[Coroutine[Any, Any, None]]:
+        """Call the addons of a final hook: each one for all subjects, and then the next.
+
+        An error stops none of the others, so that all can clean up. Return a coroutine for each subject that
+        an addon waits for. It calls the addons after that one.
         """
+        waiting: list[Coroutine[Any, Any, None]] = []
         for number, method in enumerate(methods, 1):
-            try:
-                result = method(subject)
-            except AddonHalt:
-                return None
-            except Exception:
-                logger.exception("An addon failed in a final hook.")
-                continue
-            if result is not None and inspect.isawaitable(result):
-                return self._others(result, methods[number:], subject)
-        return None
+            left: list[object] = []  # those for which no later addon is called here
+            for subject in subjects:
+                try:
+                    result = method(subject)
+                except AddonHalt:
+                    left.append(subject)
+                    continue
+                except Exception:
+                    logger.exception("An addon failed in a final hook.")
+                    continue
+                if result is not None and inspect.isawaitable(result):
+                    waiting.append(self._others(result, methods[number:], subject))
+                    left.append(subject)
+            if left:
+                subjects = [one for one in subjects if one not in left]
+        return waiting
 
     async def _others(self, awaited: Awaitable[object], methods: Methods, subject: object) -> None:
         try:

@@ -127,15 +127,10 @@ class Exchange:
             self._client.on_data = None
             self._flow.live = False
             client = self._client
-            client.ended = self
-            if client.gone or not self._worker.turn.calls(client.end_exchange):
-                client.end_exchange()
+            client.ended = self._flow
+            if client.gone or not self._worker.turn.finishes(client):
+                client.finish_flow()
         return writer.keeps
-
-    def end(self) -> None:
-        """Call the final hook, for which the client does not wait."""
-        if (waiting := self._hooks.call_all(self._hooks.post_response, self._flow)) is not None:
-            self._worker.run_aside(waiting)
 
     async def _steps(self) -> None:
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from mitmproxy import http
+
 from mitm_engine.metrics import Metrics
 
 #: With so many exchanges in flight, nothing waits. Up to about 4, waiting adds to the median latency.
 FEW = 4
-#: So many writes wait at most, so that the first one does not wait long.
+#: So many writes wait at most, and so many final hooks: the first one must not wait long.
 MOST = 64
 #: The longest write that waits, in bytes: a longer one may fill the socket, and then its writer has to pause.
 SHORT = 16_384
@@ -27,16 +29,26 @@ class Writer(Protocol):
         """Write it."""
 
 
+class Ended(Protocol):
+    """The connection of an exchange that has ended: the flow whose final hooks were not called, if any."""
+
+    ended: http.HTTPFlow | None
+
+
 class Turn:
-    """The current turn of the running loop. `metrics` tell how many exchanges are in flight."""
+    """The current turn of the running loop.
 
-    __slots__ = ("_ends", "_loop", "_metrics", "_writers")
+    `metrics` tell how many exchanges are in flight. `finish` calls the final hooks of flows.
+    """
 
-    def __init__(self, metrics: Metrics) -> None:
+    __slots__ = ("_ends", "_finish", "_loop", "_metrics", "_writers")
+
+    def __init__(self, metrics: Metrics, finish: Callable[[list[http.HTTPFlow]], None]) -> None:
         self._metrics = metrics
+        self._finish = finish
         self._loop = asyncio.get_running_loop()
         self._writers: list[Writer] = []
-        self._ends: list[Callable[[], None]] = []
+        self._ends: list[Ended] = []
 
     def flushes(self, writer: Writer) -> bool:
         """Return whether `writer` is flushed at the end of this turn; if not, it has to write now."""
@@ -48,20 +60,25 @@ class Turn:
         writers.append(writer)
         return True
 
-    def calls(self, end: Callable[[], None]) -> bool:
-        """Return whether `end` is called at the end of this turn, after all writes; if not, call it now."""
-        if self._metrics.in_flight <= FEW:
+    def finishes(self, one: Ended) -> bool:
+        """Return whether the flow `one.ended` is finished at the end of this turn; if not, finish it now."""
+        ends = self._ends
+        if self._metrics.in_flight <= FEW or len(ends) >= MOST:
             return False
-        if not self._writers and not self._ends:
+        if not ends and not self._writers:
             self._loop.call_soon(self.end)
-        self._ends.append(end)
+        ends.append(one)
         return True
 
     def end(self) -> None:
-        """Write everything, then call the ends."""
+        """Write everything, then finish all flows."""
         writers, self._writers = self._writers, []
         ends, self._ends = self._ends, []
         for writer in writers:
             writer.flush()
-        for end in ends:
-            end()
+        flows = []
+        for one in ends:
+            if one.ended is not None:
+                flows.append(one.ended)
+                one.ended = None
+        self._finish(flows)

@@ -189,3 +189,30 @@ async def test_hook_at_the_end_calls_every_addon_despite_errors_and_halts(
     assert rest is not None
     await rest
     assert calls == ["note"]
+
+
+async def test_final_hook_of_many_flows_calls_each_addon_for_all_before_the_next() -> None:
+    calls: list[str] = []
+
+    def first(subject: str) -> object:
+        calls.append(f"first {subject}")
+        if subject == "waits":
+            return pause(subject)
+        if subject == "halts":
+            raise AddonHalt
+        if subject == "fails":
+            raise KeyError
+        return None
+
+    def second(subject: str) -> None:
+        calls.append(f"second {subject}")
+
+    dispatch = Dispatch(make_master(On(post_response=first), On(post_response=second)).addons)
+    waiting = dispatch.call_each(dispatch.post_response, ["a", "waits", "halts", "fails", "b"])
+    assert calls == [
+        *("first a", "first waits", "first halts", "first fails", "first b"),
+        *("second a", "second fails", "second b"),
+    ]
+    for one in waiting:
+        await one
+    assert calls[8:] == ["second waits"]

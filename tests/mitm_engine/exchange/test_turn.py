@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mitmproxy import http
+from mitmproxy.test.tflow import tflow
 
 from mitm_engine.exchange import turn
 from mitm_engine.exchange.turn import MOST, SHORT, Turn
@@ -17,21 +19,24 @@ from tests.support.upstream import Received, replying, sized
 LOADED = Metrics(in_flight=turn.FEW + 1)
 
 
-class Noting:
-    """A writer, and an end, that note their calls."""
+class One:
+    """A connection that notes its calls. Its exchange has ended."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
         self.name, self.calls = name, calls
+        self.ended: http.HTTPFlow | None = tflow()
 
     def flush(self) -> None:
         self.calls.append(f"write {self.name}")
 
-    def end(self) -> None:
-        self.calls.append(f"end {self.name}")
-
 
 def echo(asked: Received) -> bytes:
     return sized(f"{asked.target} ".encode() + asked.body)
+
+
+def turn_of(metrics: Metrics, calls: list[str]) -> Turn:
+    """A turn that notes how many flows it finishes."""
+    return Turn(metrics, lambda flows: calls.append(f"finish {len(flows)}"))
 
 
 @pytest.fixture
@@ -41,40 +46,56 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_few_exchanges_in_flight_wait_for_nothing() -> None:
-    quiet, one = Turn(Metrics(in_flight=turn.FEW)), Noting("a", [])
+    calls = list[str]()
+    quiet, one = turn_of(Metrics(in_flight=turn.FEW), calls), One("a", calls)
     assert not quiet.flushes(one)
-    assert not quiet.calls(one.end)
+    assert not quiet.finishes(one)
     await asyncio.sleep(0)
-    assert one.calls == []
+    assert calls == []
 
 
-async def test_under_load_all_writes_come_before_the_ends_in_their_order() -> None:
-    now, calls = Turn(LOADED), list[str]()
+async def test_under_load_all_writes_come_in_their_order_and_then_the_final_hooks() -> None:
+    calls = list[str]()
+    now = turn_of(LOADED, calls)
     for name in "abc":
-        one = Noting(name, calls)
+        one = One(name, calls)
         assert now.flushes(one)
-        assert now.calls(one.end)
+        assert now.finishes(one)
     assert calls == []
     await asyncio.sleep(0)
-    assert calls == ["write a", "write b", "write c", "end a", "end b", "end c"]
+    assert calls == ["write a", "write b", "write c", "finish 3"]
 
 
-async def test_what_an_end_writes_waits_for_the_turn_after() -> None:
-    now, calls = Turn(LOADED), list[str]()
-    later = Noting("later", calls)
-    assert now.calls(lambda: calls.append(str(now.flushes(later))))
+async def test_a_flow_that_was_finished_before_the_end_of_the_turn_is_not_finished_again() -> None:
+    calls = list[str]()
+    now, early, late = turn_of(LOADED, calls), One("early", calls), One("late", calls)
+    assert now.finishes(early)
+    assert now.finishes(late)
+    early.ended = None
+    await asyncio.sleep(0)
+    assert calls == ["finish 1"]
+    assert late.ended is None
+
+
+async def test_what_a_final_hook_writes_waits_for_the_turn_after() -> None:
+    calls = list[str]()
+    later = One("later", calls)
+    now = Turn(LOADED, lambda flows: calls.append(str(now.flushes(later))))
+    assert now.finishes(One("a", calls))
     await asyncio.sleep(0)
     assert calls == ["True"]
     await asyncio.sleep(0)
-    assert calls == ["True", "write later"]
+    assert calls[1] == "write later"
 
 
-async def test_no_more_writes_wait_than_the_most() -> None:
-    now, calls = Turn(LOADED), list[str]()
-    held = [now.flushes(Noting(str(number), calls)) for number in range(MOST + 3)]
-    assert held == [True] * MOST + [False] * 3
+async def test_no_more_writes_and_final_hooks_wait_than_the_most() -> None:
+    calls = list[str]()
+    now, held = turn_of(LOADED, calls), [True] * MOST + [False] * 3
+    assert [now.flushes(One("a", calls)) for _ in held] == held
+    assert [now.finishes(One("a", calls)) for _ in held] == held
     await asyncio.sleep(0)
-    assert len(calls) == MOST
+    assert len(calls) == MOST + 1
+    assert calls[-1] == f"finish {MOST}"
 
 
 @given(
