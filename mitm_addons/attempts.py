@@ -74,8 +74,10 @@ class PoolAttempts:
         """How long the beginning of a response is held back, while another target may follow."""
         state = flow.gateway_state
         exchange = None if state is None else state.ai
-        policy = None if exchange is None else exchange.policy
-        if exchange is None or policy is None or attempt.status >= 400 or policy.hold.until != "content":
+        if exchange is None or exchange.pool is None or attempt.status >= 400:
+            return None
+        policy = exchange.pool.pool.policy
+        if policy.hold.until != "content":
             return None
         content_type = first_value(attempt.fields, "content-type")
         if not IS_STREAM[content_type]:

@@ -75,7 +75,7 @@ class Upstream:
         if self._hidden:
             values = b"\n".join([value for _, value in fields])
             for hidden in self._hidden:
-                if hidden in values:
+                if values.find(hidden) >= 0:  # `in` takes three times as long
                     fields = tuple([field for field in fields if hidden not in field[1]])
         return fields
 

@@ -40,13 +40,18 @@ class PeakEwma:
 
     def arrived(self, call: int, now: float) -> None:
         """Take the time to the first content of a call as a sample."""
-        if call in self._waiting:
-            self._add(now - self._waiting.pop(call), now)
+        if call not in self._waiting:
+            return
+        sample, value = now - self._waiting.pop(call), self._value
+        if value is not None and sample < value:
+            kept = math.exp((self._at - now) / DECAY_SECONDS)
+            sample = value * kept + sample * (1 - kept)
+        self._value, self._at = sample, now
 
     def failed(self, call: int, now: float, timeout: float) -> None:
         """Take a failed call as one that lasted its whole `timeout`."""
-        self._waiting.pop(call, None)
-        self._add(timeout, now)
+        self._waiting[call] = now - timeout
+        self.arrived(call, now)
 
     @property
     def calls(self) -> int:
@@ -74,10 +79,3 @@ class PeakEwma:
         if oldest is not None and now - oldest > (value or 0.0):
             return now - oldest
         return value
-
-    def _add(self, sample: float, now: float) -> None:
-        value = self._value
-        if value is not None and sample < value:
-            kept = math.exp((self._at - now) / DECAY_SECONDS)
-            sample = value * kept + sample * (1 - kept)
-        self._value, self._at = sample, now

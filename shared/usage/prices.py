@@ -53,12 +53,29 @@ def parse_price(text: str) -> Decimal:
     return value
 
 
+class _Prices(NamedTuple):
+    """The prices of all `UNITS`, in their order."""
+
+    input: int
+    input_cached: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    audio_in: int
+    audio_out: int
+    character: int
+    image: int
+    search: int
+    request: int
+    hour: int
+
+
 class _Tier(NamedTuple):
-    """The prices of calls with more input than `most`: as they are written, and of all `UNITS` in order."""
+    """The prices of calls with more input than `most`: as they are written, and all of them."""
 
     most: int
     units: Mapping[str, int]
-    prices: tuple[int, ...]
+    prices: _Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +94,7 @@ class Rates:
     def __post_init__(self) -> None:
         written = [(most, {**self.units, **dearer}) for most, dearer in self.above] + [(-1, self.units)]
         tiers = tuple(
-            _Tier(most, units, tuple(_rate(units, unit) for unit in UNITS)) for most, units in written
+            _Tier(most, units, _Prices(*[_rate(units, unit) for unit in UNITS])) for most, units in written
         )
         object.__setattr__(self, "_tiers", tiers)
 
@@ -104,22 +121,22 @@ class Rates:
     def cost(self, usage: Usage) -> int:
         """The cost in nano-USD, rounded up, and at most `MAX_COST`."""
         prices = (self._tier(usage.input) if self.above else self._tiers[0]).prices
-        per_input, per_cached, per_5m, per_1h, per_output, per_heard, per_spoken, *others = prices
-        character, image, search, request, hour = others
-        rest, output, pico = usage.input, usage.output, usage.requests * request
+        rest, output, pico = usage.input, usage.output, usage.requests * prices.request
         # Most calls have none of these.
         if (cached := usage.input_cached) or usage.cache_write_5m or usage.cache_write_1h:
             rest = max(rest - cached - usage.cache_write_5m - usage.cache_write_1h, 0)
-            pico += cached * per_cached + usage.cache_write_5m * per_5m + usage.cache_write_1h * per_1h
+            pico += cached * prices.input_cached + usage.cache_write_5m * prices.cache_write_5m
+            pico += usage.cache_write_1h * prices.cache_write_1h
         if usage.audio_in or usage.audio_out:
             # Sound that was read from the cache is paid as such, and not once more as sound.
             heard = min(usage.audio_in, rest)
             rest, output = rest - heard, max(output - usage.audio_out, 0)
-            pico += heard * per_heard + usage.audio_out * per_spoken
+            pico += heard * prices.audio_in + usage.audio_out * prices.audio_out
         if usage.images or usage.searches or usage.characters or usage.seconds:
-            pico += usage.images * image + usage.searches * search + usage.characters * character
-            pico -= -usage.seconds * hour // 3600
-        nano = -(-(pico + rest * per_input + output * per_output) // 1000)
+            pico += usage.images * prices.image + usage.searches * prices.search
+            pico += usage.characters * prices.character
+            pico -= -usage.seconds * prices.hour // 3600
+        nano = -(-(pico + rest * prices.input + output * prices.output) // 1000)
         return nano if nano < MAX_COST else MAX_COST
 
     def cover(self, usage: Usage) -> bool:
