@@ -336,7 +336,8 @@ def set_head(message: http.Message, headers: Headers) -> None:
 def request_of(flow: http.HTTPFlow, path: str, headers: Headers) -> Request:
     """Return the request as plugins see it; the body is None until it has been read."""
     data = flow.request.data
-    query = data.path.partition(b"?")[2].decode("latin-1") if b"?" in data.path else ""
+    mark = data.path.find(b"?")  # `in` takes three times as long
+    query = data.path[mark + 1 :].decode("latin-1") if mark >= 0 else ""
     return Request(method_of(flow), path, headers, query, data.content)
 
 

@@ -11,7 +11,7 @@ from mitm_addons.flows import FlowState, KnownHead, method_of, put_response, rej
 from shared.core.clock import Clock
 from shared.core.errors import Rejection
 from shared.core.http_tokens import Fields
-from shared.model.messages import Headers, Request, Response
+from shared.model.messages import Headers, Response
 from shared.providers.calls import USAGE
 from shared.routing.admission import Admitted
 from shared.routing.ai_calls import AiCalls, Chosen
@@ -53,8 +53,14 @@ class Forwarding:
             upstream = admitted.route.upstream
             self._send(flow, state, admitted, headers, flow.request.data.path, upstream, body)
             return None
-        request = _request(flow, state, headers, body)
-        found = choose_upstream(self.ai, admitted, state.ai, request)
+        ai = state.ai
+        request = None if ai is None else ai.request  # as it was resolved
+        if request is None or request.headers is not headers or request.body is not body:
+            request = request_of(flow, state.path, headers).with_body(body)
+        if ai is not None:
+            found = self.ai.choose(ai, admitted.key, request)
+        else:
+            found = choose_upstream(self.ai, admitted, None, request)
         if isinstance(found, ChosenUpstream):  # the usual case
             self._send_chosen(found, flow, state, admitted, headers)
             return None
@@ -159,11 +165,3 @@ def _number(state: FlowState) -> int:
     """The number of the attempt that begins, from 1."""
     attempts = None if state.pooled is None else state.pooled.attempts
     return 1 if attempts is None else attempts.number
-
-
-def _request(flow: http.HTTPFlow, state: FlowState, headers: Headers, body: bytes | None) -> Request:
-    """The request as the plugins left it; the one that was resolved, if there are none."""
-    known = None if state.ai is None else state.ai.request
-    if known is not None and known.headers is headers and known.body is body:
-        return known
-    return request_of(flow, state.path, headers).with_body(body)

@@ -13,6 +13,7 @@ from shared.model.messages import LOWER, first_value
 from shared.pipeline.run import Run
 from shared.pipeline.trace import server_timing
 from shared.providers.errors import EventNumbers
+from shared.providers.headers import SHOULD_RETRY
 
 _REQUEST_ID, _SOURCE = b"X-Request-ID", b"X-Gateway-Error-Source"
 _UPSTREAM_ID, _BUFFERING = b"X-Upstream-Request-ID", b"X-Accel-Buffering"
@@ -20,11 +21,9 @@ _TIMING, _CONFIG_VERSION = b"Server-Timing", b"X-Gateway-Config-Version"
 # Codes of rejections whose key counts for nothing.
 _NO_KEY = frozenset({"api_key_expired", "api_key_revoked"})
 _CONNECTION, _CODING, _LENGTH, _TYPE = b"Connection", "transfer-encoding", "content-length", "content-type"
-# All that is set here, but for the headers of a pool. Upstreams seldom send one of them.
-_OURS = {
-    LOWER[name] for name in (_REQUEST_ID, _SOURCE, _UPSTREAM_ID, _BUFFERING, _CONFIG_VERSION, _CONNECTION)
-}
-_IS_OURS: Memo[bytes, bool] = Memo(lambda name: LOWER[name] in _OURS)
+# All that is set here; the headers of a pool have the prefix, but for one. Upstreams seldom send one of them.
+_OURS = {SHOULD_RETRY, *(LOWER[name] for name in (_REQUEST_ID, _UPSTREAM_ID, _BUFFERING, _CONNECTION))}
+_IS_OURS: Memo[bytes, bool] = Memo(lambda name: LOWER[name] in _OURS or LOWER[name].startswith("x-gateway-"))
 
 
 #: Keeps the event stream of a flow alive: called with the seconds of silence after which it gets a comment.
@@ -63,7 +62,7 @@ class ResponseHead:
                 state.sent.numbers = EventNumbers()
         kept: Sequence[tuple[bytes, bytes]] = data.headers.fields
         has_no_coding = state.is_http10 or data.status_code in NO_BODY
-        if has_no_coding or state.pooled is not None or [1 for name, _ in kept if _IS_OURS[name]]:
+        if has_no_coding or [1 for name, _ in kept if _IS_OURS[name]]:
             gone = {LOWER[name] for name in ours}
             if has_no_coding:
                 # HTTP/1.0 has no chunks, and these statuses have no body (RFC 9112, 6.1).

@@ -64,7 +64,7 @@ class SharedHealth:
         """Send what the attempts of a request have shown."""
         if one.attempts is None or not one.attempts.changes:
             return
-        changes, one.attempts.changes = one.attempts.changes, []
+        changes, one.attempts.changes = one.attempts.changes, ()
         for change in changes:
             report = self._report(one.tenant_id, change)
             self._tell(report)

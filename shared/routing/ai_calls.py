@@ -70,7 +70,7 @@ class AiCalls:
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
-        call = ai.call(path)
+        call = ai.calls[path] if path in ai.calls else ai.call(path)
         if isinstance(call, Rejection):
             return call
         return AiExchange(ai, call, self.tell, learned=self.learned, now=self.clock.now)

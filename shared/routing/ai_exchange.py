@@ -23,7 +23,7 @@ from shared.providers.resolve import Resolution, ResolvedTarget
 from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai.request_body import characters, is_in_background, sent_body
 from shared.routing.ai.translated import RequestTranslations, TranslatedCall, TranslatedResponse
-from shared.routing.ai_route import AiRoute, CompiledTarget, ModelPool
+from shared.routing.ai_route import SOURCE_FIELDS, AiRoute, CompiledTarget, ModelPool
 from shared.routing.pool_exchange import ChosenUpstream, PoolExchange, Tell, tell_no_worker
 from shared.routing.provider_calls import ProviderCalls
 from shared.stored.binding import Pin
@@ -394,7 +394,7 @@ class AiExchange(PoolExchange):
         if self.is_hard or (self.attempts is not None and self.attempts.number > 1):
             found += self.attempt_fields()
         if usage is not None:
-            found += ((b"X-Gateway-Usage-Source", usage.source.encode()),)
+            found += (SOURCE_FIELDS[usage.source],)
             if self.cost_usd is not None:
                 found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
         return found

@@ -34,12 +34,15 @@ from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Caps, Load, Target, TargetState
 from shared.usage.prices import PriceTable, Rates, in_any_case
+from shared.usage.row import Source
 
 # Names and pools that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
 # Upstreams and prices per target: the paths of some calls have an id, and an upstream names the tier.
 _KEPT_UPSTREAMS: Final = 64
 _KEPT_RATES: Final = 8
+#: The headers that tell the client where the usage comes from.
+SOURCE_FIELDS: Final = {one: (b"X-Gateway-Usage-Source", one.encode()) for one in Source}
 _NEVER: Final = Retry(attempts=1, on=())
 
 
@@ -157,17 +160,17 @@ class AiRoute:
         self._rings: dict[str, KeyRing | None] = {}
         self._pools = BoundedDict[tuple[str, ...], ModelPool](_KEPT)
         self._resolved = BoundedDict[tuple[str, str, str | None], tuple[Resolution, ModelPool]](_KEPT)
-        # There are few paths without an id.
-        self._calls: dict[str, ApiCall] = {}
+        #: The calls that were made, by their paths. There are few paths without an id.
+        self.calls: dict[str, ApiCall] = {}
 
     def call(self, path: str) -> ApiCall | Rejection:
-        """The call of an API that a request with this path makes."""
-        if path in self._calls:
-            return self._calls[path]
+        """The call of an API that a request with this path makes; one of `calls`, once it is known."""
+        if path in self.calls:
+            return self.calls[path]
         found = match_call(path[len(self._rule.path) :] if self._rule.path != "/" else path)
         if found is not None and (found.api in self._apis or found.api == USAGE):
             if found.id is None:
-                self._calls[path] = found
+                self.calls[path] = found
             return found
         apis = ", ".join(name for name in PATHS if name in self._apis)
         return make_rejection(

@@ -19,7 +19,7 @@ The driver of an exchange (the engine's policy hooks) has one object per request
 After each of these, `changes` has what other workers should know, and `trace` the attempts for the log.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from shared.core.empty import EMPTY
@@ -63,7 +63,10 @@ class Attempts:
     _ready: tuple[float, PlannedCall] | None = None
     _has_waited: bool = False
     _repeats: int = 0
+    # The targets that have failed.
+    _tried: Collection[str] = ()
     number: int = 0
+    changes: Sequence[Change] = ()
     why_not: Mapping[str, str] = EMPTY
 
     def __init__(
@@ -88,9 +91,7 @@ class Attempts:
         self._pinned = pinned
         self._key = key
         self._fits = fits
-        self._tried: set[str] = set()
         self.trace: list[TracedAttempt] = []
-        self.changes: list[Change] = []
 
     # The driver calls these.
 
@@ -150,7 +151,7 @@ class Attempts:
             planned = self._with_key(failed.target, failed.state, now)
             if planned is not None:
                 return planned, 0.0
-        self._tried.add(failed.target.id)
+        self._tried = {*self._tried, failed.target.id}
         planned, _ = self._other_target(now)
         if planned is not None or outcome.kind in _DOUBTFUL:
             return planned, 0.0
@@ -239,7 +240,7 @@ class Attempts:
         target, key_state = planned.target, planned.key_state
         if call.failed(outcome, now):
             until = planned.state.breaker.until or now
-            self.changes.append(Change(target=target.id, until=until, why=outcome.why))
+            self.changes = (*self.changes, Change(target=target.id, until=until, why=outcome.why))
         ready = None if outcome.wait is None else now + outcome.wait
         if key_state is not None:
             if outcome.effect is not None:
@@ -266,7 +267,7 @@ class Attempts:
             change = Change(
                 target=target.id, until=until, why=outcome.why, key=state.name, effect=effect, model=model
             )
-            self.changes.append(change)
+            self.changes = (*self.changes, change)
         return now + state.wait(target.model, now)
 
     def _note(self, planned: PlannedCall, now: float, why: str, status: int) -> None:

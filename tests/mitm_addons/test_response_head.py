@@ -1,5 +1,6 @@
 """The head of a response, as the method and the version of the request allow it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ from mitmproxy import http
 from mitm_addons.flows import UpstreamCall
 from mitm_addons.response_head import ResponseHead
 from mitm_addons.stock.adapter import StockResponseHead
+from shared.budgets.reservation import CAPPED, DOWNGRADED
 from shared.model.config import ApiKey, Cors, Scope, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
+from shared.providers.headers import SHOULD_RETRY
 from shared.routing.compile import Gateway
 from shared.routing.router import Router
+from shared.translation.notes import HEADER
 from tests.mitm_addons.begun import begun_flow
 
 
@@ -115,3 +119,25 @@ def test_response_tells_the_version_of_the_configuration_to_admin_keys(
     gateway = Gateway(Snapshot(Tenant("t", "T", "t", version=41)), Tier("x"), keys, Router())
     headers = finished(gateway=gateway, key_hash="hash", code=code).headers
     assert headers.get("x-gateway-config-version") == version
+
+
+# All headers that requests with a pool of targets may add.
+OF_POOLS = (
+    *("X-Gateway-Provider", "X-Gateway-Model", "X-Gateway-Usage-Source", "X-Gateway-Cost"),
+    *(
+        "X-Gateway-RateLimit-Mode",
+        "X-Gateway-Attempts",
+        SHOULD_RETRY,
+        HEADER,
+        DOWNGRADED.decode(),
+        CAPPED.decode(),
+    ),
+)
+
+
+@pytest.mark.parametrize("name", OF_POOLS)
+def test_header_of_the_gateway_takes_the_place_of_the_upstreams(name: str) -> None:
+    flow = begun_flow(pooled=SimpleNamespace(fields=lambda: ((name.encode(), b"ours"),)))
+    flow.response.headers = http.Headers(((b"Server", b"u"), (name.lower().encode(), b"theirs")))
+    assert finished(flow=flow).headers.get_all(name) == ["ours"]
+    assert flow.response.headers["server"] == "u"

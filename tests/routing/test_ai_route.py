@@ -318,7 +318,7 @@ def test_paths_that_clients_invent_do_not_fill_the_memory() -> None:
     [pool] = ai._pools.values()
     [target] = pool.targets.values()
     assert len(target.upstreams) <= 64
-    assert not ai._calls
+    assert not ai.calls
 
 
 def test_a_field_of_a_response_that_tells_the_key_is_not_for_the_client() -> None:

@@ -184,7 +184,7 @@ def test_what_the_provider_says_of_the_clients_own_credential_is_the_clients(sta
     assert not tried.fail(status, b'{"error":{"type":"authentication_error","message":"x"}}')
     assert CALLS.begin_response(tried.one, status, ()) is None
     assert tried.one.attempts is not None
-    assert tried.one.attempts.changes == []
+    assert tried.one.attempts.changes == ()
 
 
 def test_nothing_is_tried_when_no_target_is_left_and_sdks_are_told_so() -> None:

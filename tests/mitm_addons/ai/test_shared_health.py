@@ -66,7 +66,7 @@ class Worker:
             attempts=SimpleNamespace(changes=[change]), tenant_id=tenant, shared_provider=shared
         )
         self.health.tell(exchange)
-        assert exchange.attempts.changes == []
+        assert exchange.attempts.changes == ()
 
 
 def is_closed(target: Any) -> bool:
