@@ -152,12 +152,6 @@ class UpstreamConnection(asyncio.Protocol):
         if not self.is_sending and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    def more_of_head(self) -> asyncio.Future[None]:
-        """Return what `more` does, while the head of the response has not arrived. Raises `WireError`."""
-        if self._failure is not None:
-            self._raise_failure()
-        return self.more()
-
     def take(self) -> bytes | None:
         """Return the next piece of the body, empty at its end; None if it has to be awaited with `more`.
 
@@ -183,7 +177,12 @@ class UpstreamConnection(asyncio.Protocol):
         return piece
 
     def more(self) -> asyncio.Future[None]:
-        """Return a future that is done when data has arrived, or the connection has ended."""
+        """Return a future that is done when data has arrived, or the connection has ended.
+
+        Raises `WireError` if it has ended before.
+        """
+        if self._failure is not None:
+            self._raise_failure()
         if self._is_held:
             self.resume()
         self._waiter = self._pool.loop.create_future()

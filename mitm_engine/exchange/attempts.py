@@ -133,7 +133,7 @@ class UpstreamExchange:
                 elif upstream.is_paused or (len(body) > LARGE and upstream.is_sending):
                     await self._send_rest(upstream)
                 while not upstream.reader.has_head:
-                    await upstream.more_of_head()
+                    await upstream.more()
                 if upstream.below_tls is not None:
                     upstream.end_sending()
                 return upstream

@@ -142,8 +142,10 @@ class Exchange:
             self._prepare_upload()
             if (waiting := hooks.call_flow(hooks.request, flow, wait)) is not None:
                 await waiting
-        elif flow.response is None or (incoming.complete and incoming.size <= terms.request_body):
-            await self._read_body()
+        elif (is_here := incoming.complete and incoming.size <= terms.request_body) or flow.response is None:
+            if not is_here:
+                await self._collect_body()
+            self._take_body()
             if (waiting := hooks.call_flow(hooks.request, flow, wait)) is not None:
                 await waiting
         if flow.response is None:
@@ -161,15 +163,15 @@ class Exchange:
         min_rate = self._worker.options.min_rate
         self._upload = Upload(self._client, incoming, terms, self._flow.request.stream, min_rate)
 
-    async def _read_body(self) -> None:
-        incoming, limit = self._incoming, self._terms.request_body
-        if not incoming.complete:
-            await self._whole_bodies().collect_request()
-        elif incoming.size > limit:
-            raise WireError("body_too_large", BODY_TOO_LONG.format(limit))
-        else:
-            self._client.want(incoming, limit)
-        data = self._flow.request.data
+    async def _collect_body(self) -> None:
+        if self._incoming.complete:
+            raise WireError("body_too_large", BODY_TOO_LONG.format(self._terms.request_body))
+        await self._whole_bodies().collect_request()
+
+    def _take_body(self) -> None:
+        incoming, data = self._incoming, self._flow.request.data
+        if not incoming.wanted:
+            self._client.want(incoming, self._terms.request_body)
         data.content = b"".join(incoming.pieces)
         data.timestamp_end = data.timestamp_start
         incoming.pieces.clear()

@@ -183,9 +183,8 @@ class RequestReader:
         if size == last.length:  # the usual case: all of it is here, and nothing else
             if size:
                 head.pieces.append(data[end:])
-                head.size = head.unread = size
-                self.unwanted += size
-            head.complete = True
+                head.size = size
+            head.complete = head.wanted = True
             self._current = None
             return
         self.idle = False

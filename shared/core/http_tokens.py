@@ -3,6 +3,8 @@
 import re
 from functools import lru_cache
 
+from shared.core.memo import Memo
+
 #: Header fields as bytes, as they are sent and received.
 Field = tuple[bytes, bytes]
 Fields = tuple[Field, ...]
@@ -72,7 +74,11 @@ def connection_options(values: tuple[bytes, ...]) -> frozenset[bytes]:
 
 def removed_by_connection(values: tuple[bytes, ...]) -> frozenset[bytes]:
     """Return the names, in lower case, of the headers that these Connection headers remove."""
-    return connection_options(values) - _NO_HEADERS
+    return _REMOVED[b",".join(values)]
+
+
+# Most servers send the same value with each response.
+_REMOVED: Memo[bytes, frozenset[bytes]] = Memo(lambda value: connection_options((value,)) - _NO_HEADERS)
 
 
 def authority(host: str, port: int) -> str:
