@@ -117,14 +117,14 @@ class Stages:
             state.plugins_began = self.clock.monotonic()
         waiting = run.request_head()
         if waiting is not DONE:
-            return after(waiting, lambda _: _respond_early(flow, state, run))
+            return _respond_later(waiting, flow, state, run)
         _respond_early(flow, state, run)
         return None
 
     def _trace(self, state: FlowState, admitted: Admitted) -> Trace | None:
         """A trace, if a key of scope admin asks for one, and of some requests for their records."""
         key = admitted.key
-        if state.headers.get("x-gateway-trace") == "1" and key is not None and Scope.ADMIN in key.scopes:
+        if key is not None and Scope.ADMIN in key.scopes and state.headers.get("x-gateway-trace") == "1":
             return Trace(self.clock.monotonic, is_shown=True)
         return Trace(self.clock.monotonic) if self.sampler.takes(state.started) else None
 
@@ -357,6 +357,11 @@ async def _judge_whole(flow: GatewayFlow, state: FlowState, run: Run, response: 
         put_response(flow, final)
     state.pending_rejection = run.rejection
     reject_pending(flow, state)
+
+
+async def _respond_later(waiting: Awaitable[None], flow: GatewayFlow, state: FlowState, run: Run) -> None:
+    await waiting
+    _respond_early(flow, state, run)
 
 
 def _respond_early(flow: GatewayFlow, state: FlowState, run: Run) -> None:

@@ -50,7 +50,8 @@ class PriceNotKnown(Exception):
 class LimitResolver:
     """Resolves limits to the counters of a request. Charges that are equal for all requests are made once.
 
-    `families` are those of the headers that are sent.
+    `families` are those of the headers that are sent. `fixed` is what every request is charged to; None if
+    that depends on the request.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class LimitResolver:
         self._may_meet = len({one.key_prefix for one in compiled_limits}) < len(compiled_limits)
         same = [one.charge for one in self._prepared if one.charge]
         is_same = len(same) == len(compiled_limits) and not self._may_meet
-        self._same = Charges(same, families) if is_same else None
+        self.fixed = Charges(same, families) if is_same else None
 
     def of(
         self, exchange: Exchange, models: Sequence[str], lease: str, has_counter: Callable[[str, str], bool]
@@ -73,8 +74,8 @@ class LimitResolver:
         `has_counter` takes a `key_prefix` and a value that the client chose. It returns True when the value
         has a counter of its own. Raises `PriceNotKnown`.
         """
-        if self._same is not None:
-            return self._same
+        if self.fixed is not None:
+            return self.fixed
         found: list[Charge] = []
         for compiled, is_client_chosen, always, is_metered, charge in self._prepared:
             if charge is not None:

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from shared.bodies.event_splitter import EventSplitter, splitter_for_response
-from shared.core.empty import EMPTY
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import has_no_body
 from shared.model.config import Stage
@@ -61,6 +60,13 @@ class Run:
         notes: of each plugin by its name, what its verdicts have noted.
     """
 
+    rejection: Rejection | None = None
+    responded: Response | None = None
+    responder: str = ""
+    needs_body: bool = False
+    shadows: Shadows | None = None
+    _ended: bool = False
+
     def __init__(
         self,
         plan: Plan,
@@ -69,21 +75,12 @@ class Run:
         shadow_pool: Executor | None = None,
         trace: Trace | None = None,
     ) -> None:
-        self.plan = plan
-        self.exchange = exchange
-        self.rejection: Rejection | None = None
-        self.responded: Response | None = None
-        self.responder = ""
-        self.needs_body = False
+        self.plan, self.exchange, self.trace = plan, exchange, trace
         self.faults: list[str] = []
-        self.shadows: Shadows | None = None
-        self.trace = trace
-        self._pool = pool
-        self._shadow_pool = shadow_pool or pool
         self.notes: dict[str, Mapping[str, object]] = {}
+        self._pool, self._shadow_pool = pool, shadow_pool or pool
         self._ran: list[Step] = []
         self._under_way: list[Group] = []
-        self._ended = False
         self._active_judges: list[ActiveJudge] = []
 
     def request_head(self) -> Awaitable[None]:
@@ -101,10 +98,7 @@ class Run:
             return DONE
         before = self.exchange
         request = before.request.with_body(body)
-        if models:
-            self.exchange = before.asking(request, models, metered)
-        else:
-            self.exchange = before.with_request(request)
+        self.exchange = before.asking(request, models, metered) if models else before.with_request(request)
         if self.shadows:
             self.shadows.resume(Stage.PRE_REQUEST, self.exchange)
         return self._groups(Stage.PRE_REQUEST, self.plan.groups[Stage.PRE_REQUEST])
@@ -209,8 +203,13 @@ class Run:
             if step.in_thread and not is_quick(step, view):
                 return groups[at:]
             self._ran.append(step)
-            outcome = call_safely(step.call, view)
-            if outcome is not CONTINUE:  # the usual case
+            try:
+                outcome: object = step.call(view)
+            except BaseException as error:  # noqa: BLE001 -- as in call_safely
+                outcome = CallFailed(error)
+            if outcome is CONTINUE:  # the usual case
+                count_verdict(step, stage, CONTINUE)
+            else:
                 self._take(stage, step, outcome)
         return ()
 
@@ -329,9 +328,8 @@ class Run:
         # After the last byte nothing can be rejected.
         if step.on_error == "open" or stage is Stage.POST_RESPONSE:
             return CONTINUE
-        rejection = make_rejection(
-            "plugin_failure", f"The plugin {name} failed, so the request was rejected."
-        )
+        text = f"The plugin {name} failed, so the request was rejected."
+        rejection = make_rejection("plugin_failure", text)
         return Reject(rejection.status, rejection.code, rejection.message, rejection.headers)
 
     def _reject(self, step: Step, verdict: Reject) -> None:
@@ -351,7 +349,9 @@ class Run:
     def _note(self, step: Step, verdict: Continue | Reject | Respond | Patch) -> None:
         if verdict.notes:
             name = step.plugin.name
-            self.notes[name] = MappingProxyType({**self.notes.get(name, EMPTY), **verdict.notes})
+            before = self.notes.get(name)
+            notes = dict(verdict.notes) if before is None else {**before, **verdict.notes}
+            self.notes[name] = MappingProxyType(notes)
 
     def _keep_notes(self, step: Step, call: asyncio.Future[object]) -> None:
         """Keep the notes of a call that ended as its exchange was cancelled, so that `cleanup` gets them."""

@@ -144,6 +144,7 @@ class RateLimiter(Plugin):
 
     compiled_limits: Sequence[CompiledLimit]
     _resolver: LimitResolver
+    _fixed: Charges | None
     _demanding: Sequence[CompiledLimit]
     _has_chosen: bool
     _has_slots: bool
@@ -194,12 +195,13 @@ class RateLimiter(Plugin):
         given = [cast(RateLimiter, entry.plugin).headers for entry in _own(entries)]
         chosen = [name for some in given if some is not None for name in some]
         families = FAMILIES if all(some is None for some in given) else tuple(sorted({*chosen}))
+        begins = [begin for entry in entries if (begin := entry.begin_admission) is not None]
         together._resolver = LimitResolver(compiled, families)
+        together._fixed = together._resolver.fixed if compiled and not begins else None
         together._demanding = demanding(compiled)
         together._has_chosen = any(spec.is_client_chosen for spec in specs)
         together._is_metered = any(spec.is_metered for spec in specs)
         together._has_slots = any(spec.kind == CONCURRENT for spec in specs)
-        begins = [begin for entry in entries if (begin := entry.begin_admission) is not None]
         if begins:
             together._begin_admission = begins[0]
             together.reads = frozenset({"headers", "body"})
@@ -217,17 +219,16 @@ class RateLimiter(Plugin):
 
     async def pre_request(self, exchange: Exchange) -> Verdict:
         """Charge the request to all limits, or reject it."""
-        if self._demanding and (missing := denied_header(self._demanding, exchange)):
-            message = f"The header {missing} is required, because a limit counts by it. Send it."
-            return Reject(STATUS["missing_required_header"], "missing_required_header", message)
         try:
+            if self._fixed is not None:  # windows, which have nothing to release
+                return self._verdict(await self._limiter.acquire(self._fixed.limits), self._fixed)
+            if self._demanding and (missing := denied_header(self._demanding, exchange)):
+                message = f"The header {missing} is required, because a limit counts by it. Send it."
+                return Reject(STATUS["missing_required_header"], "missing_required_header", message)
             models = exchange.models or (await self._model(exchange) if "body" in self.reads else "",)
-        except BodyRejected as error:
-            return Reject(STATUS[error.code], error.code, str(error))
-        lease = next(self._leases) if self._has_slots else ""
-        if self._is_metered or self._begin_admission is not None:
-            await _estimate(exchange)
-        try:
+            lease = next(self._leases) if self._has_slots else ""
+            if self._is_metered or self._begin_admission is not None:
+                await _estimate(exchange)
             if self._begin_admission is not None:
                 budgets = self._begin_admission(exchange, os.urandom(16).hex(), self._time())
                 if budgets is not None:
@@ -235,9 +236,9 @@ class RateLimiter(Plugin):
             charged = self._charges(exchange, models, lease)
             if isinstance(charged, Reject):
                 return charged
-            if not charged.each:
-                return CONTINUE
-            return self._verdict(await self._acquire(charged.limits), charged)
+            return self._verdict(await self._acquire(charged.limits), charged) if charged.each else CONTINUE
+        except BodyRejected as error:
+            return Reject(STATUS[error.code], error.code, str(error))
         except LimitUnknown as error:
             return _rejected(error.rejection)
 
@@ -322,9 +323,14 @@ class RateLimiter(Plugin):
         if decision.degraded and charged.each:
             headers = SetHeaders.of((*headers.fields, *mode_header(decision)))
         if decision.violated is None:
-            slots = [one for one in charged.limits if one.kind == CONCURRENT] if self._has_slots else ()
-            kept = {"charged": decision} if self._is_metered else EMPTY
-            return Continue({"headers": headers, "slots": slots, **kept, **_noted(decision.states, decision)})
+            notes: dict[str, object] = {"headers": headers, "limits": decision.states}
+            if self._has_slots:
+                notes["slots"] = [one for one in charged.limits if one.kind == CONCURRENT]
+            if self._is_metered:
+                notes["charged"] = decision
+            if decision.degraded:
+                notes["degraded"] = True
+            return Continue(notes)
         wait_ms = decision.retry_after_ms
         if wait_ms != NEVER:
             wait_ms = longest_wait_ms(decision, charged.each)
