@@ -80,7 +80,7 @@ def rejection_message(violated: Limit, retry_after_ms: int) -> str:
     if retry_after_ms == NEVER:
         subject = f"A cost of {violated.cost}" if violated.cost > 1 else "This request"
         return f"{reached} {subject} can never be admitted."
-    return f"{reached} Try again in {_wait(retry_after_ms)}."
+    return f"{reached} Try again in {_encoded_wait(retry_after_ms).decode()}."
 
 
 def unpriced_message(model: str) -> str:
@@ -273,18 +273,16 @@ def _seconds(milliseconds: int) -> int:
     return -(-milliseconds // 1000)
 
 
-def _encoded_wait(milliseconds: int) -> bytes:
-    return _wait(milliseconds).encode()
-
-
 def _encoded_seconds(milliseconds: int) -> bytes:
     return b"%d" % -(-milliseconds // 1000)
 
 
-def _wait(milliseconds: int) -> str:
+def _encoded_wait(milliseconds: int) -> bytes:
     """Tenths of a second up to a minute, then whole seconds; rounded up."""
     tenths = -(-milliseconds // 100)
-    return f"{tenths / 10:g}s" if tenths <= 600 else format_duration(_seconds(milliseconds) * 1000)
+    if tenths > 600:
+        return format_duration(_seconds(milliseconds) * 1000).encode()
+    return b"%d.%ds" % divmod(tenths, 10) if tenths % 10 else b"%ds" % (tenths // 10)
 
 
 # By unit and family.

@@ -142,7 +142,9 @@ class Patterns:
         """Return the indexes of the patterns that match in one of `texts`."""
         if not self._each:
             return set()
-        if len(texts) > 1 and self._can_join:
+        if len(texts) == 1:  # as of most prompts
+            return set(self._found_in(texts[0].encode(errors="replace")))
+        if self._can_join:
             texts = [text for some in _gathered(texts) for text in self._suspected(some)]
         return {number for text in texts for number in self._found_in(text.encode(errors="replace"))}
 
