@@ -193,7 +193,7 @@ class UsageMeter:
     def _count_texts(self) -> None:
         for lines, weight in self._texts:
             for mark in self._fields.text_marks:
-                if lines.find(mark) >= 0:
+                if lines.rfind(mark) >= 0:
                     self.tokens += weight * estimate_tokens(b"".join(texts_after(mark, lines)))
         self._texts.clear()
         self._texts_size = 0
