@@ -93,8 +93,8 @@ class Admission:
         # An id that differs from the one before has the grammar of VARYING.
         identity = self.random_bytes(16).hex() if place is None else fields[place][1].decode("latin-1")
         clock, call, admitted = self.clock.monotonic, known.call, known.admitted
-        flow.gateway_state = state = FlowState(identity, clock(), known.client, clock)
-        state.headers, state.path, state.known, state.announced = headers, call.path, known, last.length
+        flow.gateway_state = state = FlowState(identity, clock(), known.client, clock, headers)
+        state.path, state.known, state.announced = call.path, known, last.length
         state.closes, state.is_http10 = known.closes, known.is_http10
         if known.has_trace or self.tracing.is_on:
             state.trace = self.tracing.context(headers)
@@ -135,8 +135,9 @@ class Admission:
             self.clock.monotonic(),
             client_address(peer, headers, self.settings.trusted_proxies),
             self.clock.monotonic,
+            headers,
         )
-        state.headers, state.is_http10, state.trace = headers, old, self.tracing.context(headers)
+        state.is_http10, state.trace = old, self.tracing.context(headers)
         state.closes = "close" in connection or (old and "keep-alive" not in connection)
         return state
 

@@ -73,7 +73,7 @@ class AiCalls:
         call = ai.calls[path] if path in ai.calls else ai.call(path)
         if isinstance(call, Rejection):
             return call
-        return AiExchange(ai, call, self.tell, learned=self.learned, now=self.clock.now)
+        return AiExchange(ai, call, self.learned, self.clock.now, tell=self.tell)
 
     def resolve(
         self, exchange: AiExchange, key: ApiKey | None, request: Request

@@ -1,7 +1,7 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
 
@@ -24,7 +24,7 @@ from shared.providers.usage_fields import USAGE_FIELDS
 from shared.routing.ai.request_body import characters, is_in_background, sent_body
 from shared.routing.ai.translated import RequestTranslations, TranslatedCall, TranslatedResponse
 from shared.routing.ai_route import SOURCE_FIELDS, AiRoute, CompiledTarget, ModelPool
-from shared.routing.pool_exchange import ChosenUpstream, PoolExchange, Tell, tell_no_worker
+from shared.routing.pool_exchange import ChosenUpstream, PoolExchange
 from shared.routing.provider_calls import ProviderCalls
 from shared.stored.binding import Pin
 from shared.stored.response_ids import ResponseIds
@@ -39,12 +39,15 @@ from shared.usage.prices import Rates
 from shared.usage.row import AbandonedCall, Source, Usage, day_of
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class AiExchange(PoolExchange):
     """The state of a request to a model.
 
     Attributes:
         route: the rule.
         call: the API and its path.
+        learned: what the worker has learned of the demand of others.
+        now: the time, for prices.
         upstream_api: the API by which the present target is called.
         resolution: the targets for the name that was asked for; None before it is known.
         request: the request as the client sent it, once its model is known.
@@ -74,6 +77,11 @@ class AiExchange(PoolExchange):
         translated: translates its response; None: it passes as it is.
     """
 
+    route: AiRoute
+    call: ApiCall
+    learned: LearnedDemand
+    now: Callable[[], float]
+    upstream_api: str = field(init=False)
     resolution: Resolution | None = None
     request: Request | None = None
     document: Any = None
@@ -104,22 +112,8 @@ class AiExchange(PoolExchange):
     translated: TranslatedResponse | None = None
     _demand: Demand | None = None
 
-    def __init__(
-        self,
-        route: AiRoute,
-        call: ApiCall,
-        tell: Tell = tell_no_worker,
-        *,
-        learned: LearnedDemand | None = None,
-        now: Callable[[], float] = lambda: 0.0,
-    ) -> None:
-        """`learned` is what the worker has learned of the demand of others; `now` is the time, for prices."""
-        self.tell = tell
-        self.route = route
-        self.call = call
-        self.upstream_api = call.api
-        self._learned = learned or LearnedDemand.of(0)
-        self._now = now
+    def __post_init__(self) -> None:
+        self.upstream_api = self.call.api
 
     @property
     def target(self) -> ResolvedTarget | None:
@@ -179,12 +173,12 @@ class AiExchange(PoolExchange):
 
     def estimate(self, pool: ModelPool, asked: str) -> Demand:
         """The demand of the request to the targets of a pool, for the name of its model."""
-        learned, tenant_id = self._learned, self.route.tenant_id
+        learned, tenant_id = self.learned, self.route.tenant_id
         return demand_of(
             self.call,
             self.document,
             len(self.request.body or b"") if self.request is not None else 0,
-            rates=self.route.all_rates(pool, day_of(self._now())),
+            rates=self.route.all_rates(pool, day_of(self.now())),
             max_output=pool.max_output,
             usual_output=learned.usual_output(self.key_id or tenant_id, asked),
             factor=learned.factor(tenant_id, asked),
@@ -266,7 +260,7 @@ class AiExchange(PoolExchange):
         reserved = None if self.reservation is None else self.reservation.output
         if reserved is None or self.meter is None:
             return None
-        per_token = self._learned.text.of(self._text_name)
+        per_token = self.learned.text.of(self._text_name)
         self.cutter = StreamCutter(Allowance(reserved), self.upstream_api, per_token)
         return self.cutter
 
@@ -335,7 +329,7 @@ class AiExchange(PoolExchange):
     def _learn(self, demand: Demand, usage: Usage) -> None:
         """Compare what was expected with what the provider reported."""
         if usage.source is Source.REPORTED:
-            learned, asked = self._learned, self.asked
+            learned, asked = self.learned, self.asked
             learned.learn_input(self.tenant_id, asked, estimate=demand.estimate, reported=usage.input)
             output = -(-usage.output // demand.choices)
             learned.learn_output(self.key_id or self.tenant_id, asked, output)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from shared.core.http_tokens import Fields
@@ -31,6 +31,7 @@ def tell_no_worker(_: "PoolExchange") -> None:
     """Do nothing: for a process without other workers, and for tests."""
 
 
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class PoolExchange(ABC):
     """The state of a request that has a pool of targets.
 
@@ -43,8 +44,7 @@ class PoolExchange(ABC):
         is_hard: clients should not repeat the last attempt, if it has failed: it may be billed.
     """
 
-    tell: "Tell"
-    # The defaults are attributes of the class, here and below: a request sets few of them.
+    tell: "Tell" = tell_no_worker
     attempts: Attempts | None = None
     attempt: Attempt | None = None
     send: Send | None = None

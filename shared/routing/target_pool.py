@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -113,11 +113,11 @@ class TargetPool:
                 "No target of this rule can be called now. Retry later.",
                 {} if wait is None else {"Retry-After": str(wait)},
             )
-        begun = TargetExchange(self, body, tell)
-        begun.attempts, begun.attempt = attempts, attempt
+        begun = TargetExchange(self, body, tell=tell, attempts=attempts, attempt=attempt)
         return begun, self.upstream(attempt)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class TargetExchange(PoolExchange):
     """The state of a request to a pool of a rule.
 
@@ -126,10 +126,8 @@ class TargetExchange(PoolExchange):
         body: the body of the request; None for one that is forwarded as it arrives.
     """
 
-    def __init__(self, pool: TargetPool, body: bytes | None, tell: Tell = tell_no_worker) -> None:
-        self.tell = tell
-        self.pool = pool
-        self.body = body
+    pool: TargetPool
+    body: bytes | None
 
     @property
     def policy(self) -> PoolPolicy:

@@ -50,24 +50,11 @@ class Attempts:
         why_not: why targets were no candidates when the last choice was made.
     """
 
-    # Defaults of the class: most requests have one attempt, and need few of them.
-    _now: float = 0.0
-    # The call under way: its target and key, and what counts it there; None before and after.
-    _planned: PlannedCall | None = None
-    _call: Call | None = None
-    # When it was to begin, after its delay; it is the trial of a key; the client has a part of its response.
-    _began: float = 0.0
-    _is_key_trial: bool = False
-    _is_served: bool = False
-    # The call that may be repeated first, of those whose upstream said when.
-    _ready: tuple[float, PlannedCall] | None = None
-    _has_waited: bool = False
-    _repeats: int = 0
-    # The targets that have failed.
-    _tried: Collection[str] = ()
-    number: int = 0
-    changes: Sequence[Change] = ()
-    why_not: Mapping[str, str] = EMPTY
+    __slots__ = (
+        *("_affinity", "_began", "_budget", "_call", "_fits", "_has_waited", "_is_key_trial", "_is_served"),
+        *("_key", "_now", "_pinned", "_planned", "_pool", "_random", "_ready", "_repeats", "_tried"),
+        *("changes", "number", "trace", "why_not"),
+    )
 
     def __init__(
         self,
@@ -91,6 +78,18 @@ class Attempts:
         self._pinned = pinned
         self._key = key
         self._fits = fits
+        self._now = self._began = 0.0  # when the call under way was to begin, after its delay
+        # The call under way: its target and key, and what counts it there; None before and after.
+        self._planned: PlannedCall | None = None
+        self._call: Call | None = None
+        # The call that may be repeated first, of those whose upstream said when.
+        self._ready: tuple[float, PlannedCall] | None = None
+        # It is the trial of a key; the client has a part of its response; a call has waited as it was told.
+        self._is_key_trial = self._is_served = self._has_waited = False
+        self._tried: Collection[str] = ()  # the targets that have failed
+        self._repeats = self.number = 0
+        self.changes: Sequence[Change] = ()
+        self.why_not: Mapping[str, str] = EMPTY
         self.trace: list[TracedAttempt] = []
 
     # The driver calls these.

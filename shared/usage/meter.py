@@ -48,20 +48,23 @@ class UsageMeter:
     (9, 2, <Source.REPORTED: 'reported'>)
     """
 
-    # Defaults of the class: most responses are whole, and need few of them.
-    _kept = _size = _pieces = _texts_size = 0
-    _is_cut = False
-    # The line of a stream that has begun, and the end of a whole response.
-    _rest: bytes | bytearray = b""
-    _end: deque[bytes] | None = None
-    #: The estimated tokens of the text that passed, as far as it was counted.
-    tokens = 0
+    __slots__ = (
+        *("_end", "_fields", "_is_cut", "_kept", "_pictures", "_pieces", "_rest", "_size", "_texts"),
+        *("_texts_size", "reported", "tokens"),
+    )
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         #: What was read so far.
         self.reported = ReportedUsage(api, kind)
         self._fields = self.reported.fields
+        #: The estimated tokens of the text that passed, as far as it was counted.
+        self.tokens = 0
+        self._kept = self._size = self._pieces = self._texts_size = 0
+        self._is_cut = False
+        # The line of a stream that has begun, and the end of a whole response.
+        self._rest: bytes | bytearray = b""
+        self._end: deque[bytes] | None = None
         self._pictures: dict[bytes, _Occurrences] = {}
         # Pieces whose text was not counted yet, each with the number of those that it stands for.
         self._texts: list[tuple[bytes, int]] = []

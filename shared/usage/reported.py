@@ -101,16 +101,15 @@ class ReportedUsage:
         fields: the members of its API.
     """
 
-    # Defaults of the class: most responses say little besides their numbers.
-    finish: str = ""
-    tier: str = ""
-    is_implausible: bool = False
+    __slots__ = ("_paths", "fields", "finish", "is_implausible", "numbers", "tier")
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         self._paths = paths = _paths(api, kind)
         self.fields = paths.fields
         self.numbers: dict[str, int] = {}
+        self.finish = self.tier = ""
+        self.is_implausible = False
 
     # This runs at the end of each response, so it calls as little as it can.
 

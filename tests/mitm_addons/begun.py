@@ -16,7 +16,9 @@ from shared.routing.router import Router
 def begun_flow(*, has_response: bool = True, **state: Any) -> Any:
     """A flow with this state, by default with a response."""
     flow = tflow.tflow(resp=has_response)
-    vars(begin(flow, FlowState("id", 0.0, "127.0.0.1"))).update(state)
+    begun = begin(flow, FlowState("id", 0.0, "127.0.0.1"))
+    for name, value in state.items():
+        setattr(begun, name, value)
     return flow
 
 
