@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+from shared.core.memo import BoundedDict
 from shared.limits.compiled import EVERYTHING, CompiledLimit
 from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.headers import FAMILIES, RateHeaders
@@ -48,7 +49,7 @@ class PriceNotKnown(Exception):
 
 
 class LimitResolver:
-    """Resolves limits to the counters of a request. Charges that are equal for all requests are made once.
+    """Resolves limits to the counters of a request. Those that several requests are charged to are kept.
 
     `families` are those of the headers that are sent. `fixed` is what every request is charged to; None if
     that depends on the request.
@@ -64,6 +65,8 @@ class LimitResolver:
         same = [one.charge for one in self._prepared if one.charge]
         is_same = len(same) == len(compiled_limits) and not self._may_meet
         self.fixed = Charges(same, families) if is_same else None
+        # Others have a lease, or a cost, of each request.
+        self._keeps = all(one.spec.kind == WINDOW and not one.spec.is_metered for one in compiled_limits)
 
     def of(
         self, exchange: Exchange, models: Sequence[str], lease: str, has_counter: Callable[[str, str], bool]
@@ -76,21 +79,30 @@ class LimitResolver:
         """
         if self.fixed is not None:
             return self.fixed
+        values = [
+            EVERYTHING if one.charge is not None else one.value(exchange, models, has_counter)
+            for one in self._prepared
+        ]
+        if not self._keeps:
+            return self._charges(values, lease, exchange)
+        key = (self, *values)
+        kept = _KEPT.get(key)
+        return _KEPT.keep(key, self._charges(values, lease, exchange)) if kept is None else kept
+
+    def _charges(self, values: Iterable[str | None], lease: str, exchange: Exchange) -> Charges:
         found: list[Charge] = []
-        for compiled, is_client_chosen, always, is_metered, charge in self._prepared:
+        for (compiled, _, _, is_metered, charge), value in zip(self._prepared, values, strict=True):
             if charge is not None:
                 found.append(charge)
-                continue
-            model = models[0] if always else compiled.first_model(models)
-            if model is not None and (always or compiled.counts(exchange, model)):
+            elif value is not None:
                 cost = _metered_cost(compiled, exchange) if is_metered else None
-                if cost == 0:
-                    continue
-                value = compiled.value(exchange, model)
-                if is_client_chosen and not has_counter(compiled.key_prefix, value):
-                    value = SHARED_COUNTER
-                found.append(_charge(compiled, value, lease, cost))
+                if cost != 0:
+                    found.append(_charge(compiled, value, lease, cost))
         return Charges(_one_a_counter(found, lease, exchange) if self._may_meet else found, self._families)
+
+
+# The newest charges of all resolvers, by their values: clients send more than one request.
+_KEPT: BoundedDict[tuple[object, ...], Charges] = BoundedDict(4096)
 
 
 class _Prepared(NamedTuple):
@@ -101,6 +113,19 @@ class _Prepared(NamedTuple):
     always: bool
     is_metered: bool
     charge: Charge | None
+
+    def value(
+        self, exchange: Exchange, models: Sequence[str], has_counter: Callable[[str, str], bool]
+    ) -> str | None:
+        """The value of a request, which names its counter; None if the limit does not count it."""
+        compiled, is_client_chosen, always, _, _ = self
+        model = models[0] if always else compiled.first_model(models)
+        if model is None or not (always or compiled.counts(exchange, model)):
+            return None
+        value = compiled.value(exchange, model)
+        if is_client_chosen and not has_counter(compiled.key_prefix, value):
+            return SHARED_COUNTER
+        return value
 
     @classmethod
     def of(cls, compiled: CompiledLimit) -> Self:

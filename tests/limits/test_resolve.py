@@ -11,6 +11,7 @@ from shared.limits.distinct_values import DistinctValueTracker
 from shared.limits.resolve import (
     SHARED_COUNTER,
     Charge,
+    Charges,
     LimitResolver,
     PriceNotKnown,
     corrections,
@@ -56,6 +57,32 @@ def test_beyond_the_bound_the_values_that_a_client_chooses_share_a_counter() -> 
     assert after[2].limit.key == TEAM.key_prefix + SHARED_COUNTER
     assert after[2].value == SHARED_COUNTER
     assert before[2].value != SHARED_COUNTER
+
+
+def test_requests_with_the_same_values_share_what_they_are_charged_to() -> None:
+    gets = compiled("gets", match=LimitMatch(("GET",)))
+    limits = [compiled("global", 7), gets, TEAM]
+
+    def asked(resolver: LimitResolver, team: str, *, own: bool = True) -> Charges:
+        return resolver.of(exchange(headers=[("X-Team", team)]), ("",), "lease", lambda *_: own)
+
+    resolver, other = LimitResolver(limits), LimitResolver([compiled("global", 8), gets, TEAM])
+    red = asked(resolver, "red")
+    assert asked(resolver, "red") is red
+    assert red.limits[0].quota.limit == 7
+    for another in (asked(resolver, "blue"), asked(resolver, "red", own=False), asked(other, "red")):
+        assert another is not red
+        assert another.limits != red.limits
+
+
+@pytest.mark.parametrize("spec", [{"kind": "concurrent", "by": ("key",)}, {"unit": "tokens", "by": ("key",)}])
+def test_a_lease_or_a_cost_is_that_of_one_request(spec: dict[str, Any]) -> None:
+    resolver = LimitResolver([compiled("per_key", **spec)])
+    first, second = [
+        resolver.of(exchange(metered=Uses(cost)), ("",), lease, lambda *_: True)
+        for cost, lease in ((5, "a"), (6, "b"))
+    ]
+    assert first.limits != second.limits
 
 
 def test_a_limit_of_models_counts_by_the_first_name_that_it_is_for() -> None:

@@ -40,7 +40,7 @@ _PEEK, _ACQUIRE, _FORCE = range(3)
 
 _NOT_PACKED: Final[tuple[Sequence[Limit] | None, Packed]] = (None, Packed(b""))
 # Each has some hundred bytes, and its limits.
-_MAX_PACKED: Final = 1024
+_MAX_PACKED: Final = 4096
 
 # Whether all limits have room, the time, the states, and after a rejection the charges of the windows.
 _Reply = tuple[bool, int, Sequence[LimitState], Mapping[str, Mapping[int, int]]]
@@ -77,8 +77,8 @@ class RedisLimiter:
     def __init__(self, connection: AnyConnection, *, now: Callable[[], int] = server_time) -> None:
         self._connection = connection
         self._now = now
-        # The newest command for the limits that begin with a key.
-        self._packed: BoundedDict[str, tuple[Sequence[Limit], Packed]] = BoundedDict(_MAX_PACKED)
+        # The newest command for limits of which the first and the last have these keys.
+        self._packed: BoundedDict[tuple[str, str], tuple[Sequence[Limit], Packed]] = BoundedDict(_MAX_PACKED)
 
     async def acquire(self, limits: Sequence[Limit]) -> Decision:
         """Charge all the limits, or none of them when one has no room. One round trip."""
@@ -97,12 +97,13 @@ class RedisLimiter:
 
     def ask(self, limits: Sequence[Limit]) -> asyncio.Future[Any]:
         """The future reply for `acquired`. A tuple is packed once if requests share it."""
-        kept, packed = self._packed.get(limits[0].key, _NOT_PACKED) if limits else _NOT_PACKED
-        if kept is limits:
-            return self._connection.send_packed(packed)
-        packed = self._connection.pack(*self._command(limits, _ACQUIRE))
-        if type(limits) is tuple and limits and self._now is server_time:
-            self._packed.keep(limits[0].key, (limits, packed))
+        if type(limits) is not tuple or not limits or self._now is not server_time:
+            return self._call(limits, _ACQUIRE)
+        key = limits[0].key, limits[-1].key
+        kept, packed = self._packed.get(key, _NOT_PACKED)
+        if kept is not limits:
+            packed = self._connection.pack(*self._command(limits, _ACQUIRE))
+            self._packed.keep(key, (limits, packed))
         return self._connection.send_packed(packed)
 
     def end(self, limits: Sequence[Limit]) -> None:
