@@ -10,6 +10,8 @@ from shared.model.config import Stage
 from shared.pipeline.counts import count_verdict
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
+from tests.pipeline.stagehand import after
+from tests.pipeline.world import ActingInPlace, entry
 
 
 class Counted(Plugin):
@@ -42,3 +44,11 @@ def test_verdict_is_counted(verdict: Any, is_fault: bool, name: str) -> None:
     for _ in range(2):
         count_verdict(step, Stage.PRE_REQUEST, verdict, is_fault=is_fault)
     assert series.value == before + 2
+
+
+def test_a_step_that_continues_in_place_is_counted() -> None:
+    plugin = ActingInPlace()
+    series = REGISTRY.value(names.PLUGIN_VERDICTS, plugin.name, "pre_request", "continue", "enforce")
+    before = series.value
+    after(entry(plugin))
+    assert series.value == before + 1
