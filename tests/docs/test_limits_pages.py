@@ -92,7 +92,7 @@ def test_the_response_of_the_page_is_given() -> None:
     verdict = rejected(gate.ask())
     assert {
         "status": verdict.status,
-        "headers": {**verdict.headers, **cast(dict[str, str], verdict.notes["headers"])},
+        "headers": {**verdict.headers, **dict(cast(Headers, verdict.notes["headers"]))},
         "code": verdict.code,
         "message": verdict.message,
         **verdict.details,
