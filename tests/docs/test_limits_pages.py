@@ -14,6 +14,7 @@ from shared.limits.distinct_values import MAX_VALUES, DistinctValueTracker
 from shared.limits.quotas import LEASE_MS, MAX_LIMIT, MAX_QUOTAS, MAX_TOKENS, UNITS, HeaderQuotaSchema
 from shared.limits.settings import MAX_NAMES, LimitsSchema
 from shared.limits.sliding_window import BUCKETS
+from shared.model.messages import Headers
 from shared.plugins.rate_limiter import RateLimiter
 from shared.testing.memory_limiter import MemoryLimiter
 from shared.usage.estimate import BYTES_PER_SECOND
