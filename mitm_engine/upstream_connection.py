@@ -143,7 +143,7 @@ class UpstreamConnection(asyncio.Protocol):
         Under TLS `check_written` has to be called now and then.
         """
         while self.is_sending and not self.has_response:
-            self._raise_failure()
+            self.raise_failure()
             self._drained = self._pool.loop.create_future()
             await self._drained
 
@@ -161,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
         if piece is None:
             if self.reader.complete:
                 return b""
-            self._raise_failure()
+            self.raise_failure()
         return piece
 
     def peek(self, seen: int) -> bytes | None:
@@ -173,7 +173,7 @@ class UpstreamConnection(asyncio.Protocol):
         if piece is None:
             if self.reader.complete:
                 return b""
-            self._raise_failure()
+            self.raise_failure()
         return piece
 
     def more(self) -> asyncio.Future[None]:
@@ -182,7 +182,7 @@ class UpstreamConnection(asyncio.Protocol):
         Raises `WireError` if it has ended before.
         """
         if self._failure is not None:
-            self._raise_failure()
+            self.raise_failure()
         if self._is_held:
             self.resume()
         self._waiter = self._pool.loop.create_future()
@@ -259,7 +259,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Fail because the head of the response is late; a deadline."""
         self.fail(LATE_HEAD)
 
-    def _raise_failure(self) -> None:
+    def raise_failure(self) -> None:
+        """Raise a `WireError` if the connection has failed."""
         if (why := self._failure) is not None:
             # A new error to raise: raised itself, it would keep its request until the next collection.
             raise WireError(why.code, why.detail, cause=why.cause)
@@ -287,8 +288,10 @@ class UpstreamConnection(asyncio.Protocol):
         except WireError as error:
             self.fail(WireError(error.code, error.detail))  # without what the error refers to
             return
-        if self.on_change is None and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)  # the usual case of `_wake`
+        if self.on_change is not None and self._drained is None:
+            self.on_change()  # the usual cases of `_wake`
+        elif self.on_change is None and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         else:
             self._wake()
         if self.reader.held > self._pool.read_ahead:

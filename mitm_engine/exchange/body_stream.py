@@ -74,33 +74,34 @@ class BodyStream:
         finally:
             self._upstream.on_change = None
 
-    def _forward(self) -> None:
-        """Forward what has arrived, up to something that has to be awaited."""
+    def _forward(self) -> bool:
+        """Forward what has arrived. Return whether the next thing is to wait for more. Raises `WireError`."""
+        upstream, reader = self._upstream, self._upstream.reader
         self._is_blocked = False
-        while (piece := self._upstream.take()) is not None:
+        if (piece := reader.take()) is not None:
             self._slow = self._writer.piece(piece)
-            if not piece:
-                self._has_ended = True
-                return
             if self._slow is not None:
-                return
+                return False
             if not self._client.can_write:
                 self._is_blocked = True  # what the client has still to read is in the transport
-                return
+                return False
+        if reader.complete:
+            self._slow = self._writer.piece(b"")
+            self._has_ended = True
+            return False
+        upstream.raise_failure()
+        return True
 
     async def _arrival(self) -> None:
         """Wait until `_continue` has met something that has to be awaited, or the end."""
         self._upstream.resume()
-        self._flush()
+        self._writer.flush()
+        self._client.arm(self._idle, self._on_late)
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
-
-    def _flush(self) -> None:
-        self._writer.flush()
-        self._client.arm(self._idle, self._on_late)
 
     def _continue(self) -> None:
         """Forward more, after something has arrived."""
@@ -108,11 +109,12 @@ class BodyStream:
         if waiter is None or waiter.done():
             return
         try:
-            self._forward()
+            goes_on = self._forward()
         except Exception as error:  # noqa: BLE001 -- the task of the exchange raises it
             waiter.set_exception(error.with_traceback(None))
             return
-        if self._has_ended or self._is_blocked or self._slow is not None:
-            waiter.set_result(None)
+        if goes_on:
+            self._writer.flush()
+            self._client.arm(self._idle, self._on_late)
         else:
-            self._flush()
+            waiter.set_result(None)

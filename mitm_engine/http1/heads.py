@@ -96,8 +96,3 @@ def closing_response(response: http.Response) -> bytes:
     data, body = response.data, response.data.content or b""
     first = b"HTTP/1.1 %d %s" % (data.status_code, data.reason)
     return Head(data.headers.fields).after(first, sized(len(body)) + CLOSE) + body
-
-
-def chunk(piece: bytes) -> bytes:
-    """Return a piece of a body, not empty, in the chunked coding (RFC 9112, 7.1)."""
-    return b"%x\r\n%s\r\n" % (len(piece), piece)

@@ -12,7 +12,6 @@ from mitm_engine.http1.heads import (
     KEEP_ALIVE,
     LAST_CHUNK,
     Head,
-    chunk,
     sized,
 )
 from mitm_engine.http1.request_reader import Incoming
@@ -140,12 +139,10 @@ class ResponseWriter:
     def flush(self) -> None:
         """Write what was added, but not the last byte of a body with a length: it may have to be cut."""
         if self._pending and self._left != 0:
-            self._write()
-
-    def _write(self) -> None:
-        self.has_begun = True
-        self._client.write(b"".join(self._pending))
-        self._pending, self._size = [], 0
+            self.has_begun, self._size = True, 0
+            data = b"".join(self._pending)
+            self._pending.clear()
+            self._client.write(data)
 
     def end(self) -> None:
         """Write the end of the body. Raises `WireError` if it is shorter than its head says."""
@@ -153,8 +150,8 @@ class ResponseWriter:
             raise WireError("upstream_protocol_error", "The body is shorter than its head says.")
         if self._is_chunked:
             self._pending.append(LAST_CHUNK)
-        if self._pending:
-            self._write()
+        self._left = None  # the last byte goes out, too
+        self.flush()
         self._left = 0
 
     def break_off(self) -> None:
@@ -172,7 +169,8 @@ class ResponseWriter:
             if size > self._left:
                 raise WireError("upstream_protocol_error", "The body is longer than its head says.")
             self._left -= size
-        self._pending.append(chunk(data) if self._is_chunked else data)
+        # A chunk: RFC 9112, 7.1.
+        self._pending.append(b"%x\r\n%b\r\n" % (size, data) if self._is_chunked else data)
         self._size += size
         if self._size >= _FLUSH:
             self.flush()

@@ -8,10 +8,10 @@ from mitmproxy.test import tutils
 
 from mitm_engine.http1.head_rules import check_head, origin_form
 from mitm_engine.http1.header_names import HeaderNames
-from mitm_engine.http1.heads import chunk, closing_response, request_head, sized
+from mitm_engine.http1.heads import closing_response, request_head, sized
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
-from tests.mitm_engine.http1.wire_bytes import FIELDS, PIECES
+from tests.mitm_engine.http1.wire_bytes import FIELDS
 from tests.support.client import take_response
 
 
@@ -48,16 +48,6 @@ def test_a_head_is_sent_when_no_value_breaks_a_line(fields: list[tuple[bytes, by
     else:
         lines = request_head(request(*fields), b"").split(b"\r\n")
         assert lines == [b"GET /x HTTP/1.1", *(b"%s: %s" % field for field in fields), b"", b""]
-
-
-@given(PIECES)
-def test_chunks_are_read_back(pieces: list[bytes]) -> None:
-    coded = (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(map(chunk, pieces)) + b"0\r\n\r\n"
-    )
-    taken = take_response(coded)
-    assert taken is not None
-    assert taken[0].body == b"".join(pieces)
 
 
 def test_a_closing_response_announces_it_and_is_whole() -> None:
