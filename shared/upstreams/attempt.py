@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from shared.model.providers import ProviderKey
 from shared.upstreams.keys import KeyState
@@ -50,7 +49,8 @@ class PlannedCall:
         return state is None or (state.rejected_until is None and not state.cooling and now < self._expires)
 
 
-class Attempt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Attempt:
     """A call to make.
 
     Attributes:
@@ -82,7 +82,9 @@ class Ended:
         return None if self.wait is None else max(1, math.ceil(self.wait))
 
 
-class TracedAttempt(NamedTuple):
+# Nothing changes one once it is made: to make a frozen one would take twice as long.
+@dataclass(slots=True)
+class TracedAttempt:
     """One attempt that is over, for the log and for traces.
 
     Attributes:

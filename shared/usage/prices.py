@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from shared.core.memo import BoundedDict
 from shared.model.amounts import MAX_AMOUNT
@@ -53,7 +53,8 @@ def parse_price(text: str) -> Decimal:
     return value
 
 
-class _Prices(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Prices:
     """The prices of all `UNITS`, in their order."""
 
     input: int
@@ -70,7 +71,8 @@ class _Prices(NamedTuple):
     hour: int
 
 
-class _Tier(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Tier:
     """The prices of calls with more input than `most`: as they are written, and all of them."""
 
     most: int

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple, Self
 
@@ -34,7 +35,8 @@ class _Member(NamedTuple):
     inner: tuple[tuple[str, tuple[_Step, ...]], ...]
 
 
-class _Paths(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Paths:
     """The paths of one API, ready to be followed.
 
     Attributes:
