@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -40,6 +41,7 @@ from shared.pipeline.validate_verdict import invalid_reason
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Run:
     """One exchange on its way through a plan, with a method for each of its moments.
 
@@ -60,28 +62,22 @@ class Run:
         notes: of each plugin by its name, what its verdicts have noted.
     """
 
+    plan: Plan
+    exchange: Exchange
+    _pool: Executor
+    _shadow_pool: Executor | None = None
+    trace: Trace | None = None
     rejection: Rejection | None = None
     responded: Response | None = None
     responder: str = ""
     needs_body: bool = False
     shadows: Shadows | None = None
+    faults: list[str] = field(default_factory=list)
+    notes: dict[str, Mapping[str, object]] = field(default_factory=dict)
     _ended: bool = False
-
-    def __init__(
-        self,
-        plan: Plan,
-        exchange: Exchange,
-        pool: Executor,
-        shadow_pool: Executor | None = None,
-        trace: Trace | None = None,
-    ) -> None:
-        self.plan, self.exchange, self.trace = plan, exchange, trace
-        self.faults: list[str] = []
-        self.notes: dict[str, Mapping[str, object]] = {}
-        self._pool, self._shadow_pool = pool, shadow_pool or pool
-        self._ran: list[Step] = []
-        self._under_way: list[Group] = []
-        self._active_judges: list[ActiveJudge] = []
+    _ran: list[Step] = field(default_factory=list)
+    _under_way: list[Group] = field(default_factory=list)
+    _active_judges: list[ActiveJudge] = field(default_factory=list)
 
     def request_head(self) -> Awaitable[None]:
         """Run the groups of pre_request that need no body."""
@@ -222,7 +218,7 @@ class Run:
     async def _group(self, stage: Stage, group: Group) -> None:
         if group.shadows and (stage is Stage.POST_RESPONSE or not self._ended):
             now = self.trace.now if self.trace else None
-            self.shadows = self.shadows or Shadows(self._shadow_pool, now)
+            self.shadows = self.shadows or Shadows(self._shadow_pool or self._pool, now)
             self.shadows.begin(stage, group.shadows, self.exchange)
         if not group.steps:
             return
