@@ -220,7 +220,8 @@ class Stages:
         added = run.response_headers()
         state.plugins_ended()
         if run.rejection is None:
-            _add_headers(response, added)
+            head = response.data.headers
+            head.fields = with_fields(head.fields, added.fields)
         state.pending_rejection = run.rejection
 
     def _pass_on(self, flow: GatewayFlow, state: FlowState, response: http.Response) -> None:
@@ -384,12 +385,8 @@ def reject_pending(flow: GatewayFlow, state: FlowState) -> None:
 
 def _add_response_headers(flow: GatewayFlow, run: Run | None) -> None:
     if run is not None and flow.response is not None:
-        _add_headers(flow.response, run.response_headers())
-
-
-def _add_headers(response: http.Response, added: Headers) -> None:
-    head = response.data.headers
-    head.fields = with_fields(head.fields, added.fields)
+        head = flow.response.data.headers
+        head.fields = with_fields(head.fields, run.response_headers().fields)
 
 
 def _unsized(headers: Headers) -> Headers:

@@ -162,7 +162,7 @@ class _Shown(NamedTuple):
         least: what one more request needs. With less left, 0 is left.
         is_timed: what is used of it is free again after a time.
         unit: ``requests`` or ``tokens``: of those with the same unit, the tightest has headers of its own.
-        families: those headers, each with the field that names the limit.
+        families: of each of those, the field of the limit, the names of the others, and the text of a wait.
     """
 
     label: str
@@ -171,7 +171,7 @@ class _Shown(NamedTuple):
     least: float
     is_timed: bool
     unit: str
-    families: Sequence[tuple[_Family, Field]]
+    families: Sequence[tuple[Field, bytes, bytes, Callable[[int], bytes]]]
 
 
 class RateHeaders:
@@ -212,7 +212,7 @@ class RateHeaders:
             if shown.unit not in units:
                 units.append(shown.unit)
                 rest = b"%d" % left
-                for (_, remaining_name, reset_name, text_of), limit_field in shown.families:
+                for limit_field, remaining_name, reset_name, text_of in shown.families:
                     fields += limit_field, (remaining_name, rest)
                     if wait != NEVER:
                         fields.append((reset_name, text_of(wait)))
@@ -247,7 +247,7 @@ class _ShownLimits(BoundedDict[_Key, _Shown]):
         policy = f"{label};q={number // divisor};{span}"
         counted = TOKENS if unit in _TOKENS else unit
         families = [
-            (names, (names.limit, b"%d" % number))
+            ((names.limit, b"%d" % number), *names[1:])
             for (of, family), names in _FAMILIES.items()
             if is_timed and of == counted and family in wanted
         ]

@@ -146,10 +146,11 @@ class SetHeaders(Headers):
     __slots__ = ()
 
 
-def with_fields(fields: Fields, added: Fields, gone: Iterable[str] = ()) -> Fields:
+def with_fields(fields: Fields, added: Fields, gone: Collection[str] = ()) -> Fields:
     """Return `fields` without those named `gone`; each of `added` takes the place of all of its name."""
     replaced = {LOWER[name] for name, _ in added}
-    replaced.update(gone)
+    if gone:
+        replaced.update(gone)
     return (*[field for field in fields if LOWER[field[0]] not in replaced], *added)
 
 
