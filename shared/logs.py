@@ -27,6 +27,7 @@ PutLine = Callable[[float, bytes], None]
 _Line = tuple[float, bytes, logging.LogRecord | None]
 # Several processes share a pipe, which keeps only writes of so many bytes whole. A file keeps all of them.
 _FILE_BATCH: Final = 262_144
+_BEGINNING: Final = len('{"time":"2026-01-01T00:00:00.000+00:00",')
 
 
 class LogWriter:
@@ -116,12 +117,16 @@ class LogWriter:
 def _batches(lines: Sequence[_Line], most: int) -> Iterator[tuple[bytes, int]]:
     """The JSON of lines for one write each, and their number. Only a line alone has over `most` bytes."""
     parts: list[bytes] = []
-    size, count, begin, last = 0, 0, b"", -1.0
+    size, count, begin, second, millisecond = 0, 0, b"", -1.0, -1.0
     for at, line, record in lines:
-        if (millisecond := at * 1000 // 1) != last:  # the lines of one come together
-            last, begin = millisecond, _beginning(millisecond / 1000)
+        if at * 1000 // 1 != millisecond:  # the lines of one come together, as do those of a second
+            millisecond = at * 1000 // 1
+            if millisecond // 1000 != second:
+                second = millisecond // 1000
+                shown = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+            begin = b'{"time":"%b.%03d+00:00",' % (shown, millisecond % 1000)
         data = line if record is None else _json(record)
-        more = len(begin) + len(data)  # the first byte of `data` makes room for the end of the line
+        more = _BEGINNING + len(data)  # the first byte of `data` makes room for the end of the line
         if count and size + more > most:
             yield b"".join(parts), count
             parts, size, count = [], 0, 0
@@ -129,16 +134,6 @@ def _batches(lines: Sequence[_Line], most: int) -> Iterator[tuple[bytes, int]]:
         size, count = size + more, count + 1
     if count:
         yield b"".join(parts), count
-
-
-def _beginning(at: float) -> bytes:
-    """The beginning of a line of the time `at`, to the millisecond.
-
-    >>> _beginning(1796117137.05)
-    b'{"time":"2026-12-01T09:25:37.050+00:00",'
-    """
-    shown = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-    return b'{"time":"%b",' % shown.encode()
 
 
 class _ToWriter(logging.Handler):

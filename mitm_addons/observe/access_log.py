@@ -86,7 +86,7 @@ class AccessLog:
 
 def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     """The line of a request. It is made for each one, so it makes few calls itself."""
-    members, request, response, broken = _BLANK.copy(), flow.request.data, flow.response, flow.error
+    members, request, response, broken = {**_BLANK}, flow.request.data, flow.response, flow.error
     body, call, ai, started, over = state.sent, state.call, state.ai, state.started, state.over
     _add_caller(members, flow, state)
     members["path"] = _SHOWN[state.path or request.path.partition(b"?")[0].decode("latin-1")]

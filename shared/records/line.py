@@ -28,9 +28,10 @@ SHOWN: Final = (
 SAME: Final[Mapping[str, str]] = {"level": "info", "logger": ACCESS}
 #: The first member that is in neither.
 REST: Final = "trace_id"
-_SHOWN_FROM: Final = len(dumps(SAME))
-# No text has these bytes: a quotation mark in it is escaped.
-_REST: Final = f',"{REST}":'.encode()
+#: Where in the JSON of a line the members in `SHOWN` begin, and the bytes that end them: no text has these,
+#: because a quotation mark in it is escaped.
+SHOWN_FROM: Final = len(dumps(SAME))
+SHOWN_TO: Final = f',"{REST}":'.encode()
 
 
 class AccessLine:
@@ -49,9 +50,3 @@ class AccessLine:
             self.json = dumps(members)
         except TypeError:  # half a surrogate pair, an integer of over 64 bits
             self.json = dumps(writable(members))
-
-    def halves(self) -> tuple[bytes, bytes]:
-        """The JSON of the members in `SHOWN`, and that of those from `REST` on, both without braces."""
-        json = self.json
-        end = json.index(_REST)
-        return json[_SHOWN_FROM:end], json[end + 1 : -1]

@@ -12,7 +12,7 @@ import orjson
 from shared.core.empty import EMPTY
 from shared.log_lines import ACCESS, KINDS, fields_of
 from shared.logs import writable
-from shared.records.line import SAME, SHOWN, AccessLine
+from shared.records.line import SAME, SHOWN, SHOWN_FROM, SHOWN_TO, AccessLine
 
 #: The longest parts of a record, in bytes.
 MAX_EVENT: Final = 700
@@ -58,10 +58,11 @@ def encoded(at: float, line: AccessLine, decision: Decision) -> tuple[bytes, byt
         more["length"] = decision.get("length", 0)
     if ai is not None:
         more |= {name: value for inner, name in _AI if (value := ai[inner]) is not None}
-    shown, rest = line.halves()
+    end = line.json.index(SHOWN_TO)
+    shown, rest = line.json[SHOWN_FROM:end], line.json[end + 1 : -1]
     try:
-        event = b"".join((b"{", shown, b",", orjson.dumps(more)[1:]))
-        trace = b"".join((b'{"line":{', rest, b'},"decision":', orjson.dumps(decision), b"}"))
+        event = b"{%b,%b" % (shown, orjson.dumps(more)[1:])
+        trace = b'{"line":{%b},"decision":%b}' % (rest, orjson.dumps(decision))
     except TypeError:  # half a surrogate pair, an integer of over 64 bits
         event = trace = b" " * (MAX_TRACE + 1)
     if event[MAX_EVENT:]:

@@ -14,6 +14,7 @@ from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
 from shared.model.targets import Target
 from shared.pipeline.plan import Plan
+from shared.records.line import REST, SAME, SHOWN
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import Router
 from tests.mitm_addons.begun import begun_flow
@@ -58,6 +59,13 @@ def test_sample_leaves_out_lines_of_its_class_and_no_record(status: int | None, 
     log._is_on = True
     log.post_response(flow)
     assert (bool(lines), len(records)) == (written, 1)
+
+
+def test_members_are_in_the_order_in_which_the_record_takes_them() -> None:
+    kept: list[Any] = []
+    AccessLog(lambda *_: None, lambda *record: kept.append(record)).post_response(begun_flow())
+    [(_, line, _)] = kept
+    assert tuple(line.members)[: len(SAME) + len(SHOWN) + 1] == (*SAME, *SHOWN, REST)
 
 
 def test_line_of_a_rule_with_targets_has_each_call() -> None:

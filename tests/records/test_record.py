@@ -27,6 +27,12 @@ def test_record_has_the_whole_line_of_the_log(ai: dict[str, Any] | None) -> None
     assert event["attempts"] == 1
 
 
+@pytest.mark.parametrize("text", [',"trace_id":', '",\\"trace_id":"', '\\",\\"trace_id\\":'])
+def test_text_of_a_client_does_not_move_the_end_of_the_event(text: str) -> None:
+    one = line(path=text, model_asked=text, user_agent=text)
+    assert whole_line(*stored(one, {})) == {**one, "time": NOW}
+
+
 def test_record_of_a_call_of_a_model_shows_its_use_and_cost_in_lists() -> None:
     event, _ = stored(line(ai=AI), {})
     shown = ("model", "provider", "input", "cached", "output", "cost")
