@@ -206,3 +206,19 @@ def test_stream_says_why_it_ended_before_its_usage(written: bytes) -> None:
     meter.feed_stream(b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}\n\n')
     assert meter.finish(estimate=1) == Usage(input=9, output=2)
     assert meter.reported.finish == "length"
+
+
+def test_stream_does_not_say_why_it_ended_if_that_is_no_word() -> None:
+    meter = UsageMeter("openai.chat")
+    meter.feed_stream(b'data: {"choices":[{"delta":{},"finish_reason":"Bearer sk-secret"}]}\n\n')
+    assert meter.reported.finish == ""
+
+
+@pytest.mark.parametrize(("cached", "counted"), [(4, 4), (4.0, 4), (4.5, 0), ("4", 0), (None, 0), (True, 0)])
+def test_part_of_the_usage_counts_in_whichever_way_its_number_is_written(
+    cached: object, counted: int
+) -> None:
+    body = {"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": cached}}}
+    meter = UsageMeter("openai.chat")
+    meter.feed_whole(json.dumps(body).encode())
+    assert meter.finish(estimate=1).input_cached == counted
