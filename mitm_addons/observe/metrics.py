@@ -25,6 +25,7 @@ _ENDS: Final = {
     "quota_exceeded": "budget",
 }
 _MAX_KEPT: Final = 16_384
+_OVERHEAD: Final = names.OVERHEAD.bounds
 # Tenant, rule, status (its class), source, code and API of a request.
 _Outcome = tuple[str, str, int, str, str | None, str | None]
 
@@ -69,11 +70,11 @@ class RequestMetrics:
             pooled = state.pooled
             if pooled is None or pooled.attempts is None or pooled.attempts.number < 2:
                 took = call.forwarded - state.started
-                self._before.counts[bisect_left(names.OVERHEAD.bounds, took)] += 1
+                self._before.counts[bisect_left(_OVERHEAD, took)] += 1
                 self._before.total += took
             if call.ended is not None:
                 took = now - call.ended
-                self._after.counts[bisect_left(names.OVERHEAD.bounds, took)] += 1
+                self._after.counts[bisect_left(_OVERHEAD, took)] += 1
                 self._after.total += took
             if state.ai is not None:
                 self._count_model(state, tenant, state.ai, now)
