@@ -19,6 +19,7 @@ from mitm_engine.exchange.attempts import UpstreamExchange
 from mitm_engine.exchange.body_stream import BodyStream
 from mitm_engine.exchange.dispatch import Killed, Method
 from mitm_engine.exchange.flows import make_flow, make_response
+from mitm_engine.exchange.turn import FEW, pause
 from mitm_engine.exchange.upload import Upload
 from mitm_engine.exchange.whole_body import WholeBodies, check_request
 from mitm_engine.http1.head_rules import announced_length
@@ -149,6 +150,8 @@ class Exchange:
             if (waiting := hooks.call_flow(hooks.request, flow, wait)) is not None:
                 await waiting
         if flow.response is None:
+            if self._worker.metrics.in_flight > FEW:
+                await pause()
             await self._forward()
         else:
             # The response of an addon goes out at once, and the rest of the body is not read.
