@@ -154,13 +154,14 @@ class _ToWriter(logging.Handler):
 def _json(record: logging.LogRecord) -> bytes:
     """The line of a record as JSON. Values that JSON does not have are escaped or shown as text."""
     try:
-        return _dump(_of_record(record))
+        return dump_line(_of_record(record))
     except Exception as error:  # noqa: BLE001 -- the boundary of the log: no line may end its thread
         message = redact(f"A log line could not be written: {describe_error(error)}")
-        return _dump({"level": "error", "logger": __name__, "message": message})
+        return dump_line({"level": "error", "logger": __name__, "message": message})
 
 
-def _dump(fields: Mapping[str, object]) -> bytes:
+def dump_line(fields: Mapping[str, object]) -> bytes:
+    """The fields as JSON; what JSON does not have is escaped or shown as text."""
     try:
         return orjson.dumps(fields, default=_text)
     except TypeError:  # half a surrogate pair, an integer of over 64 bits, a value without text

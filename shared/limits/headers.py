@@ -209,7 +209,7 @@ class RateHeaders:
             fields += (b"RateLimit-Policy", policies.encode()), (b"RateLimit", texts.encode())
         units = []
         for left, _, _, wait, _, shown in rows:
-            if shown.unit not in units:
+            if shown.is_timed and shown.unit not in units:
                 units.append(shown.unit)
                 rest = b"%d" % left
                 for limit_field, remaining_name, reset_name, text_of in shown.families:

@@ -11,7 +11,7 @@ import orjson
 
 from shared.core.empty import EMPTY
 from shared.log_lines import ACCESS, KINDS, fields_of
-from shared.logs import writable
+from shared.logs import dump_line
 from shared.records.line import SAME, SHOWN, SHOWN_FROM, SHOWN_TO, AccessLine
 
 #: The longest parts of a record, in bytes.
@@ -86,26 +86,24 @@ def whole_line(event: Mapping[str, Any], trace: Mapping[str, Any]) -> dict[str, 
 
 def _shortened(members: Mapping[str, Any], most: int) -> bytes:
     """The JSON of the members, with shorter texts and lists and a mark if it would be too long."""
-    found = _dump(members)
+    found = dump_line(members)
     for length, items in _CUTS:
         if len(found) <= most:
             return found
-        found = _dump({**_cut(members, length, items), CUT: True})
-    return found if len(found) <= most else _dump({CUT: True})
-
-
-def _dump(members: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(writable(members))
+        found = dump_line({**_cut(members, length, items), CUT: True})
+    return found if len(found) <= most else dump_line({CUT: True})
 
 
 def _cut(value: Any, length: int, items: int) -> Any:
-    match value:
+    match value:  # the usual types first
+        case None | bool() | int() | float():
+            return value
         case str() if len(whole := value.encode(errors="replace")) > length:
             return whole[:length].decode(errors="ignore") + "…"
-        case Mapping():
+        case list() | tuple():
+            return [_cut(inner, length, items) for inner in value[:items]]
+        case dict() | Mapping():
             return {
                 name: inner if name in _IDS else _cut(inner, length, items) for name, inner in value.items()
             }
-        case list() | tuple():
-            return [_cut(inner, length, items) for inner in value[:items]]
     return value

@@ -146,6 +146,8 @@ def test_slots_are_shown_only_in_the_header_that_has_a_unit() -> None:
     assert headers["RateLimit-Policy"] == policy
     assert headers["RateLimit"] == '"rule-streams";r=3, "rule-global";r=7;t=13'
     assert headers["x-ratelimit-remaining-requests"] == headers["X-RateLimit-Remaining"] == "7"
+    fewer = replace(SLOTS, unit="requests")
+    assert rate_headers(admitted(LimitState(RULE, 7, 12_400), LimitState(fewer, 3, 0)), FAMILIES) == headers
     alone = rate_headers(admitted(LimitState(SLOTS, 3, 0)), FAMILIES)
     assert set(alone) == {"RateLimit", "RateLimit-Policy"}
 
