@@ -237,7 +237,8 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if self.gone:
             return
-        if len(data) <= SHORT and (self._unwritten or self._worker.turn.flushes(self)):
+        turn = self._worker.turn
+        if len(data) <= SHORT and (self._unwritten or turn.defers(turn.writers, self)):
             self._unwritten.append(data)
         else:
             self.flush()

@@ -115,7 +115,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._keep_last_records()
             self.transport.write(head)
             self.transport.write(body)
-        elif len(body) <= SHORT and self._pool.turn.flushes(self):
+        elif len(body) <= SHORT and (turn := self._pool.turn).defers(turn.writers, self):
             self._unwritten = head + body
         else:
             self.transport.write(head + body)

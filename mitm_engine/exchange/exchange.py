@@ -127,9 +127,9 @@ class Exchange:
                 self._bodies.release()
             self._client.on_data = None
             self._flow.live = False
-            client = self._client
+            client, turn = self._client, self._worker.turn
             client.ended = self._flow
-            if client.gone or not self._worker.turn.finishes(client):
+            if client.gone or not turn.defers(turn.ends, client):
                 client.finish_flow()
         return writer.keeps
 

@@ -46,41 +46,37 @@ class Turn:
     """The current turn of the running loop.
 
     `metrics` tell how many exchanges are in flight. `finish` calls the final hooks of flows.
+
+    Attributes:
+        writers: what is flushed at its end.
+        ends: the connections whose flow `ended` is finished then, after all writes.
     """
 
-    __slots__ = ("_ends", "_finish", "_loop", "_metrics", "_writers")
+    __slots__ = ("_finish", "_loop", "_metrics", "ends", "writers")
 
     def __init__(self, metrics: Metrics, finish: Callable[[list[http.HTTPFlow]], None]) -> None:
         self._metrics = metrics
         self._finish = finish
         self._loop = asyncio.get_running_loop()
-        self._writers: list[Writer] = []
-        self._ends: list[Ended] = []
+        self.writers: list[Writer] = []
+        self.ends: list[Ended] = []
 
-    def flushes(self, writer: Writer) -> bool:
-        """Return whether `writer` is flushed at the end of this turn; if not, it has to write now."""
-        writers = self._writers
-        if self._metrics.in_flight <= FEW or len(writers) >= MOST:
-            return False
-        if not writers and not self._ends:
-            self._loop.call_soon(self.end)
-        writers.append(writer)
-        return True
+    def defers[T](self, waiting: list[T], one: T) -> bool:
+        """Return whether `one` waits for the end of this turn, in `writers` or in `ends`.
 
-    def finishes(self, one: Ended) -> bool:
-        """Return whether the flow `one.ended` is finished at the end of this turn; if not, finish it now."""
-        ends = self._ends
-        if self._metrics.in_flight <= FEW or len(ends) >= MOST:
+        If not, its write or its final hooks have to be done now.
+        """
+        if self._metrics.in_flight <= FEW or len(waiting) >= MOST:
             return False
-        if not ends and not self._writers:
+        if not self.writers and not self.ends:
             self._loop.call_soon(self.end)
-        ends.append(one)
+        waiting.append(one)
         return True
 
     def end(self) -> None:
         """Write everything, then finish all flows."""
-        writers, self._writers = self._writers, []
-        ends, self._ends = self._ends, []
+        writers, self.writers = self.writers, []
+        ends, self.ends = self.ends, []
         for writer in writers:
             writer.flush()
         flows = []

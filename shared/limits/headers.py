@@ -274,7 +274,7 @@ def _seconds(milliseconds: int) -> int:
 
 
 def _encoded_seconds(milliseconds: int) -> bytes:
-    return b"%d" % -(-milliseconds // 1000)
+    return b"%d" % _seconds(milliseconds)
 
 
 def _encoded_wait(milliseconds: int) -> bytes:

@@ -62,19 +62,13 @@ def call_safely(call: Callable[..., object], *arguments: object) -> object:
 
 def is_quick(step: Step, view: Exchange) -> bool:
     """Whether a blocking plugin is called in place this time."""
-    try:
-        return step.in_thread and not step.starts_stream and step.plugin.is_quick(view) is True
-    except BaseException:  # noqa: BLE001 -- as in call_safely
-        return False
+    return step.in_thread and not step.starts_stream and call_safely(step.plugin.is_quick, view) is True
 
 
 def headers_of(step: Step, view: Exchange) -> Headers | CallFailed:
     """The headers that a step adds to the response."""
-    try:
-        added = step.plugin.response_headers(view)
-    except BaseException as error:  # noqa: BLE001 -- as in call_safely
-        return CallFailed(error)
-    if type(added) is SetHeaders:
+    added = call_safely(step.plugin.response_headers, view)
+    if type(added) is SetHeaders or type(added) is CallFailed:
         return added
     why = invalid_headers_reason(added)
     return Headers.of_map(cast(Mapping[str, str], added)) if why is None else CallFailed(why)

@@ -199,10 +199,7 @@ class Run:
             if step.in_thread and not is_quick(step, view):
                 return groups[at:]
             self._ran.append(step)
-            try:
-                outcome: object = step.call(view)
-            except BaseException as error:  # noqa: BLE001 -- as in call_safely
-                outcome = CallFailed(error)
+            outcome = call_safely(step.call, view)
             if outcome is CONTINUE:  # the usual case
                 count_verdict(step, stage, CONTINUE)
             else:

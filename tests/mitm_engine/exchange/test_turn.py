@@ -48,8 +48,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_few_exchanges_in_flight_wait_for_nothing() -> None:
     calls = list[str]()
     quiet, one = turn_of(Metrics(in_flight=turn.FEW), calls), One("a", calls)
-    assert not quiet.flushes(one)
-    assert not quiet.finishes(one)
+    assert not quiet.defers(quiet.writers, one)
+    assert not quiet.defers(quiet.ends, one)
     await asyncio.sleep(0)
     assert calls == []
 
@@ -59,8 +59,8 @@ async def test_under_load_all_writes_come_in_their_order_and_then_the_final_hook
     now = turn_of(LOADED, calls)
     for name in "abc":
         one = One(name, calls)
-        assert now.flushes(one)
-        assert now.finishes(one)
+        assert now.defers(now.writers, one)
+        assert now.defers(now.ends, one)
     assert calls == []
     await asyncio.sleep(0)
     assert calls == ["write a", "write b", "write c", "finish 3"]
@@ -69,8 +69,8 @@ async def test_under_load_all_writes_come_in_their_order_and_then_the_final_hook
 async def test_a_flow_that_was_finished_before_the_end_of_the_turn_is_not_finished_again() -> None:
     calls = list[str]()
     now, early, late = turn_of(LOADED, calls), One("early", calls), One("late", calls)
-    assert now.finishes(early)
-    assert now.finishes(late)
+    assert now.defers(now.ends, early)
+    assert now.defers(now.ends, late)
     early.ended = None
     await asyncio.sleep(0)
     assert calls == ["finish 1"]
@@ -80,8 +80,8 @@ async def test_a_flow_that_was_finished_before_the_end_of_the_turn_is_not_finish
 async def test_what_a_final_hook_writes_waits_for_the_turn_after() -> None:
     calls = list[str]()
     later = One("later", calls)
-    now = Turn(LOADED, lambda flows: calls.append(str(now.flushes(later))))
-    assert now.finishes(One("a", calls))
+    now = Turn(LOADED, lambda flows: calls.append(str(now.defers(now.writers, later))))
+    assert now.defers(now.ends, One("a", calls))
     await asyncio.sleep(0)
     assert calls == ["True"]
     await asyncio.sleep(0)
@@ -91,8 +91,8 @@ async def test_what_a_final_hook_writes_waits_for_the_turn_after() -> None:
 async def test_no_more_writes_and_final_hooks_wait_than_the_most() -> None:
     calls = list[str]()
     now, held = turn_of(LOADED, calls), [True] * MOST + [False] * 3
-    assert [now.flushes(One("a", calls)) for _ in held] == held
-    assert [now.finishes(One("a", calls)) for _ in held] == held
+    assert [now.defers(now.writers, One("a", calls)) for _ in held] == held
+    assert [now.defers(now.ends, One("a", calls)) for _ in held] == held
     await asyncio.sleep(0)
     assert len(calls) == MOST + 1
     assert calls[-1] == f"finish {MOST}"
