@@ -1,4 +1,4 @@
-"""What a worker of the admin API tells of itself in Redis every few seconds, from a thread of its own."""
+"""The heartbeats of a worker of the admin API: written to Redis every few seconds, by a thread of its own."""
 
 import logging
 import os

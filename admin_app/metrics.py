@@ -23,7 +23,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class MasterMetrics:
-    """What gunicorn's master holds for its workers: the folder, and the socket.
+    """The folder and the socket of the metrics, which gunicorn's master holds for its workers.
 
     A master that replaces another one has no socket: a worker opens it when the old one has ended. Raises
     `CannotListen` and `FolderUnusable`.

@@ -15,7 +15,7 @@ _TRIES = 30  # for a port in use; the worker of a killed master notices its end 
 
 
 class _Master:
-    """What the workers get from the process that they are forked from."""
+    """The values that workers inherit from the process that they are forked from."""
 
     store: RedisAddress | None = None
     metrics: MasterMetrics | None = None
@@ -51,5 +51,5 @@ def open_services() -> Services:
 
 
 def metrics() -> MasterMetrics | None:
-    """What the master opened for the metrics; None if they are off."""
+    """The metrics that the master has opened; None if they are off."""
     return _Master.metrics

@@ -30,7 +30,7 @@ KINDS = ("a plain request", "a request with a limit", "a call of a model by a ru
 
 
 class Cost(NamedTuple):
-    """What something costs the store: commands, and seconds of its core."""
+    """The cost of something for the store: commands, and seconds of its core."""
 
     commands: float
     cpu: float
@@ -97,7 +97,7 @@ def _idle(bench: Bench, meter: Meter, folder: Path, stack: ExitStack, seconds: f
 
 
 def _per_request(meter: Meter, port: int, call: Call, seconds: float) -> Cost:
-    """What a request costs the store; what is written after it is part of it."""
+    """The cost of a request for the store, with the writes that follow it."""
     with meter():
         times = drive(port, [call], RESPONSE, connections=CONNECTIONS, seconds=seconds)
         time.sleep(1)  # records and sums follow

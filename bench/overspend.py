@@ -1,4 +1,4 @@
-"""What several ways to keep a budget let clients spend of 1 USD. A part of `python -m bench.budgets`.
+"""The money that clients spend of a budget of 1 USD, per way to keep it: for `python -m bench.budgets`.
 
 Each way is opened as a `Way`: it admits a call by an estimate of its cost, and learns later what it cost.
 """
@@ -147,7 +147,7 @@ def _of_limits(name: str, strategy: type[RateLimiter]) -> Way:
 
 @asynccontextmanager
 async def _check_then_increment(socket: str) -> AsyncIterator[Keeper]:
-    """What is spent is read and compared before a call, and the cost is added after it."""
+    """Read and compare the sum before a call, and add the cost after it."""
     async with redis.asyncio.Redis(unix_socket_path=socket) as client:
 
         async def admit(_call: str) -> bool:
@@ -200,7 +200,7 @@ async def spend(keeper: Keeper, client: int, until: Callable[[], bool]) -> list[
 
 @dataclass
 class Spending:
-    """What was spent by one way, by round: admitted calls, their costs, and what it counts, both in USD."""
+    """The results of one way, by round: admitted calls, their costs and its own sum, both in USD."""
 
     name: str
     calls: list[int] = field(default_factory=list)

@@ -74,7 +74,7 @@ def with_figures(page: str, text: str) -> str:
 
 
 def without_figures(page: str) -> str:
-    """What is written by hand."""
+    """The part of a page that is written by hand."""
     return _BLOCK.sub("", page)
 
 
@@ -183,7 +183,7 @@ def scale_table(found: Round) -> Table:
 
 
 def fleet_tables(costs: Mapping[str, Sequence[float]]) -> str:
-    """What workers and requests cost the store, and what a fleet does, calculated from it."""
+    """Tables of the cost of workers and requests for the store, and of a fleet, calculated from it."""
     rows = [[name, f"{commands:.2f}", f"{1e6 * cpu:.1f}"] for name, (commands, cpu) in costs.items()]
     (commands, cpu), *requests = costs.values()
     workers = _MACHINES * _MACHINE_WORKERS

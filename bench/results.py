@@ -1,4 +1,4 @@
-"""What a run found: kept as JSON, so that pages and charts can be made again without a run."""
+"""The results of a run, kept as JSON, so that pages and charts can be made again without a run."""
 
 import json
 from collections.abc import Mapping, Sequence

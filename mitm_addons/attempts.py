@@ -98,7 +98,7 @@ class PoolAttempts:
         return Hold(policy.hold.bytes, policy.hold.time)
 
     def held(self, flow: GatewayFlow, piece: bytes | None) -> HeldStep | Awaitable[HeldStep]:
-        """What to do with the beginning of a response, given its next piece."""
+        """Decide whether to hold, to send or to drop the beginning of a response, given its next piece."""
         state = flow.gateway_state
         exchange = None if state is None else state.ai
         if exchange is None or exchange.start is None or exchange.attempts is None:

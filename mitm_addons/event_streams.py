@@ -22,7 +22,7 @@ class StreamRejected(Exception):
 
 
 def stopped(state: FlowState, rejection: Rejection, last: bytes) -> StreamRejected:
-    """What ends a stream, whose last bytes and error event are not written yet."""
+    """The error that ends a stream, whose last bytes and error event are not written yet."""
     state.sent.pending = last
     if state.run is not None:
         state.run.rejection = rejection

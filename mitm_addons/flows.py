@@ -41,7 +41,7 @@ _LAST = 256
 
 
 class KnownHead:
-    """What was read in a head that a client repeats on its connection; the engine keeps it with the head.
+    """The parsed form of a head that a client repeats on its connection; the engine keeps it with the head.
 
     Attributes:
         call: the call that it makes.

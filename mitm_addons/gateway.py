@@ -49,7 +49,7 @@ _SHADOW_THREADS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """What the addons need from the engine that runs them. The defaults fit the engine of `mitm_engine`.
+    """The abilities of an engine that its addons need. The defaults fit the engine of `mitm_engine`.
 
     Attributes:
         write: sends bytes to the client of a flow, after what was sent of the response.

@@ -1,4 +1,4 @@
-"""What had arrived on a connection before a write to it failed: the loop would drop it.
+"""The bytes that had arrived on a connection before a write to it failed: the loop would drop them.
 
 An upstream may reject the body of a request and close with the rest of it unread, which resets the
 connection. A write that meets the reset ends the connection, although the response can still be read.

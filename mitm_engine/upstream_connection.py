@@ -27,7 +27,7 @@ type AnyKey = tuple[bool, str, int, str | None, str]
 
 
 class Key(NamedTuple):
-    """What connections have in common that can replace each other: origin, authorities and owner."""
+    """The origin, authorities and owner that connections have in common if they can replace each other."""
 
     is_tls: bool
     host: str

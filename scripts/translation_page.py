@@ -14,7 +14,7 @@ _ACTIONS = {MAP: "mapped", DROP: "dropped"}
 
 
 def translation_page() -> str:
-    """What becomes of everything, for each pair of APIs."""
+    """The page docs/reference/translation.md: the fate of every member, for each pair of APIs."""
     return page(
         "Translation",
         "A client that speaks one API can reach a model that speaks another. What both have is mapped. What "

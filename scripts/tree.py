@@ -136,7 +136,7 @@ def broken_bounds(root: Path = ROOT) -> Sequence[str]:
 
 
 def figures(sources: Sequence[Source]) -> Iterator[str]:
-    """What the tree is made of, as lines of text."""
+    """The figures of the tree, as lines of text."""
     lines = [source.lines for source in sources if not source.path.endswith("__init__.py")]
     functions = [lines for source in sources for _, lines in source.functions()]
     folders = Counter(source.folder for source in sources if not source.path.endswith("__init__.py"))

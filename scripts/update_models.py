@@ -104,7 +104,7 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _caps() -> Iterator[dict[str, Any]]:
-    """What models can do, without where it is written."""
+    """The capabilities of models, without their sources."""
     for row in YAML(typ="safe").load(_CAPS_FILE.read_text(encoding="utf-8")):
         yield {name: row[name] for name in ("kinds", "names", "caps")}
 

@@ -102,7 +102,7 @@ class DataPlane:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the admin API and the proxy are made of. Close it at the end.
+    """The services of the admin API and of the proxy. Close it at the end.
 
     Attributes:
         settings: all settings.
@@ -135,7 +135,7 @@ class Services:
     opened: OpenedSecrets
 
     def check_target(self, url: str, *, allow_query: bool = False) -> resolving.CheckedTarget:
-        """What is known of a URL to be saved. Raises as `resolving.check_target`."""
+        """Check a URL to be saved, and return what is known of it. Raises as `resolving.check_target`."""
         return resolving.check_target(url, self.policy, allow_query=allow_query)
 
     def read_secrets_again(self) -> None:
@@ -157,7 +157,7 @@ class Services:
             return fetch(request)
 
     def open_fetch(self, ca: str | None = None) -> GuardedFetch:
-        """What makes many calls to the addresses that may be called. Close it."""
+        """Open a fetcher for many calls to the addresses that may be called. Close it."""
         return GuardedFetch(self.policy, self.clock, self.settings.security.ca_file, ca)
 
     @contextlib.contextmanager
@@ -167,7 +167,7 @@ class Services:
             yield reader(client)
 
     def peek(self, groups: Sequence[Sequence[Limit]]) -> Sequence[Decision]:
-        """What remains of the limits of each group; charges nothing. Not for a running loop.
+        """The state of the limits of each group; charges nothing. Not for a running loop.
 
         The limits of a group are those of one tenant. Raises `StoreDown`.
         """

@@ -28,7 +28,7 @@ CountAttempt = Callable[[str, int, bool], float]
 
 
 def counting_in(options: Mapping[str, Any]) -> CountAttempt:
-    """What counts in Redis; `options` are keyword arguments of redis.Redis. Connects when it is called."""
+    """A counter of attempts in Redis. `options` are arguments of redis.Redis. Connects when it is called."""
     script = open_client(options).register_script(layout.script("attempt"))
 
     def count(key: str, most: int, uses_one: bool) -> float:

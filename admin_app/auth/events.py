@@ -1,4 +1,4 @@
-"""What callers do that changes nothing, for the audit log: log-ins, and some of those that fail."""
+"""Events of the audit log about calls that change no configuration: log-ins, and some calls that fail."""
 
 import logging
 from typing import Final

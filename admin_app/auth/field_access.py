@@ -53,7 +53,7 @@ def visible_keys(tenant: Tenant) -> Collection[str] | None:
 
 
 def check_body_limits(before: RuleLimits, after: RuleLimits) -> tuple[list[Problem], ApiError | None]:
-    """What is above the operator's ceilings, and 403 if a tenant raises a limit above the default."""
+    """The limits above the operator's ceilings, and 403 if a tenant raises a limit above the default."""
     limits, above, raised = services().settings.limits, [], []
     for name in ("request_body", "response_body"):
         stored, wanted = getattr(before, name) or 0, getattr(after, name) or 0

@@ -25,7 +25,7 @@ class _Url(NamedTuple):
 
 
 class CheckedTargets(NamedTuple):
-    """What is wrong with the URLs of a body, and what may be.
+    """The problems of the URLs of a body, and its warnings.
 
     `is_internal` is True if all addresses of the rule's targets are in networks that the operator allowed.
     """

@@ -15,7 +15,7 @@ from shared.pipeline.chain import ParsedOnce
 
 
 def parsed_once() -> ParsedOnce:
-    """What the checks of this change parse entries with."""
+    """The parser of entries that all checks of this change share; it keeps the results."""
     if "parsed" not in g:
         g.parsed = ParsedOnce()
     return cast(ParsedOnce, g.parsed)

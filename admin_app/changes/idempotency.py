@@ -52,7 +52,7 @@ class IdempotentCall:
     body: str
 
     def finish(self, response: Response) -> str:
-        """What the store keeps: the sealed response, with the body that it belongs to."""
+        """The text for the store: the sealed response, with the body that it belongs to."""
         headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
         stored = {"status": response.status_code, "headers": headers, "text": response.get_data(as_text=True)}
         sealed = services().sealer.seal(json.dumps(stored), _context(self.name))

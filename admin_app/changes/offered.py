@@ -1,4 +1,4 @@
-"""What rules for AI offer: the providers that an owner may use, as rules know them, and their models."""
+"""The providers that an owner may use in rules for AI, as rules know them, and their models."""
 
 from collections.abc import Mapping
 

@@ -34,7 +34,7 @@ class Holding:
 
     @property
     def members(self) -> dict[str, Any]:
-        """What it has, by the names of the fields of its owner."""
+        """The providers, models and webhooks, by the names of the fields of their owner."""
         return {"providers": self.providers, "models": self.models, "webhooks": self.webhooks}
 
     def provider(self, provider_id: str) -> Provider:
@@ -111,7 +111,7 @@ class Owner:
         return "/api/v1" if self.tenant_id is None else f"/api/v1/tenants/{self.tenant_id}"
 
     def read(self) -> Holding:
-        """What it owns. Raises 404 for a tenant that does not exist or is not the caller's."""
+        """Read its providers, models and webhooks. Raises 404 if the caller may not see the tenant."""
         return holding_of(platform() if self.tenant_id is None else find_tenant(self.tenant_id))
 
     def change(
@@ -212,7 +212,7 @@ def _no_provider(name: str, known: Iterable[str]) -> str:
 
 
 def holding_of(owned: Snapshot | PlatformDocument) -> Holding:
-    """What the owner has."""
+    """The providers, models and webhooks of the owner."""
     if isinstance(owned, PlatformDocument):
         return Holding(owned.providers, owned.models, None, owned.webhooks)
     return Holding(owned.tenant.providers, owned.tenant.models, owned, owned.tenant.webhooks)

@@ -200,7 +200,7 @@ def _reference_problems(keys: Sequence[ProviderKey]) -> list[Problem]:
 
 
 def _endpoint_problems(provider: Provider) -> list[Problem]:
-    """What is wrong with the members that make the URL."""
+    """The problems of the members that make the URL."""
     try:
         preset = preset_of(provider.kind)
     except ValueError as error:

@@ -54,7 +54,7 @@ def kept_upstreams(sent: Mapping[str, Any], stored: Rule) -> tuple[dict[str, Any
 
 
 def check_upstreams(before: Snapshot, rule: Rule, stored: Rule) -> list[Problem]:
-    """What is wrong with where a rule goes. Raises 422 for more targets than the tier allows.
+    """The problems of the targets of a rule. Raises 422 for more targets than the tier allows.
 
     Stored names stay allowed, so that a rule can be changed whose provider is no longer shared.
     """

@@ -1,1 +1,1 @@
-"""What an operator should know or change: settings, store, fleet, this machine, providers."""
+"""Findings for operators about the settings, the store, the fleet, this machine and the providers."""

@@ -1,4 +1,4 @@
-"""What follows from the settings, and from the status of the platform: one finding per check."""
+"""Findings about the settings and about the status of the platform: one finding per check."""
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -25,7 +25,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What a check has found, and what to do about it; no `fix` if it is well."""
+    """The result of a check in a sentence, and what to do about it; `fix` is None if all is well."""
 
     check: str
     level: Level
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
 
 
 def of_settings(settings: Settings) -> Iterator[Finding]:
-    """What the settings say of the security of the deployment: docs/how-to/hardening.md."""
+    """Findings about the security of the deployment, by its settings: docs/how-to/hardening.md."""
     yield from _of_admin(settings)
     yield from _of_proxy(settings)
     yield from _of_redis(settings.redis)
@@ -118,7 +118,7 @@ def _of_proxy(settings: Settings) -> Iterator[Finding]:
 
 
 def of_status(status: Status, now: float) -> Iterator[Finding]:
-    """What the store and the workers of all machines say. `now` is the time of this machine."""
+    """Findings about the store and the workers of all machines. `now` is the time of this machine."""
     milliseconds = status.round_trip * 1000
     if status.round_trip > MAX_ROUND_TRIP:
         fix = "Run Redis in the same network as the gateway, and look at its load."

@@ -1,4 +1,4 @@
-"""What this machine and its network say: Python, disk, files, DNS, and the providers of the platform."""
+"""Findings about this machine and its network: Python, disk, files, DNS, and the platform's providers."""
 
 import platform
 import shutil
@@ -33,7 +33,7 @@ _MINUTES: Final = 60
 
 
 def of_machine(settings: Settings) -> Iterator[Finding]:
-    """What is to be said of the machine of this process."""
+    """Findings about the machine of this process."""
     yield Finding("python", Level.OK, f"Python {platform.python_version()}.")
     yield _of_disk(settings.data_dir)
     yield _of_files(settings.data_dir)
@@ -107,7 +107,7 @@ def _first_content(provider: Provider, calls: Mapping[str, int]) -> str:
 
 
 def of_services() -> Iterator[Finding]:
-    """What is to be said of this machine and of the providers of the platform."""
+    """Findings about this machine and about the providers of the platform."""
     yield from of_machine(services().settings)
     minute = int(services().clock.now() // 60)
     with services().reading(RecordReader) as reader:

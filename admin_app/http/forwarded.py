@@ -1,4 +1,4 @@
-"""What trusted proxies in front of the admin API say about a request."""
+"""The headers in which trusted proxies in front of the admin API describe a request."""
 
 import re
 

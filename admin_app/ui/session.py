@@ -26,7 +26,7 @@ blueprint = flask.Blueprint("session", __name__, url_prefix="/ui/session")
 
 
 class _LoginInput(Strict):
-    """What a browser sends to log in."""
+    """The form with which a browser logs in."""
 
     key = fields.String(required=True, validate=validate.Length(1, 500))
 

@@ -92,7 +92,7 @@ def _rules(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 
 def base_path(path: str) -> str:
-    """What comes before ``/v1/…`` in the paths of the calls that a rule serves.
+    """The part of the path before ``/v1/…`` in the calls that a rule serves.
 
     >>> [base_path(one) for one in ("/", "/v1", "/ai", "/ai/v1/", "/v1/chat/completions")]
     ['', '', '/ai', '/ai', '']

@@ -16,7 +16,7 @@ _PAGE = b"<!doctype html><title>Maintenance</title><p>Please come back later."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a response would bring: the events of a stream, or the bytes of a document.
+    """The content of a response: the events of a stream, or the bytes of a document.
 
     Attributes:
         error: the event of a stream that fails; None for a document.

@@ -9,7 +9,7 @@ from examples.demo_upstream.text import Reply, conversation, count_tokens, last_
 
 
 class _Completions(Exchange):
-    """What both APIs have in common: one choice per reply, and the usage."""
+    """The members that both APIs have in common: one choice per reply, and the usage."""
 
     id: ClassVar[str]
     whole_object: ClassVar[str]

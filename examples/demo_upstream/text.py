@@ -51,7 +51,7 @@ def count_tokens(texts: Iterable[str]) -> int:
 
 
 class Reply:
-    """What the demo upstream says to a prompt.
+    """The response of the demo upstream to a prompt.
 
     Attributes:
         tokens: at most as many as the first of `limits` that is a positive number.

@@ -124,7 +124,7 @@ class BudgetStream:
             self._asking = tasks.begin(self._reserve(more), "reserve")
 
     def _rest(self) -> bytes:
-        """What waits at the end, on an engine that cannot wait: as much as the budgets had left.
+        """The waiting bytes for which the budgets had enough left, on an engine that cannot wait for more.
 
         If that is not all, the stream ends there.
         """

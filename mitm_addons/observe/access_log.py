@@ -161,7 +161,7 @@ _BLANK: Fields = {
 
 
 def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:
-    """What the plugins did, and how long it took."""
+    """The fields about the plugins: their faults and notes, and how long they took."""
     return {
         "faults": run.faults,
         "shadow": [note for one in run.shadows.results if (note := one.note())] if run.shadows else [],
@@ -211,7 +211,7 @@ def _targets(exchange: PoolExchange) -> list[Fields]:
 
 
 def _ai(one: AiExchange) -> Fields:
-    """What is known of a request to a model."""
+    """The fields about a request to a model."""
     chosen, usage = one.chosen, one.usage
     target = None if chosen is None else chosen.resolved
     key = one.attempt.key if one.attempt else None

@@ -1,4 +1,4 @@
-"""What a worker of the proxy tells of itself in Redis every few seconds, off the path of requests."""
+"""The heartbeats of a worker of the proxy: written to Redis every few seconds, off the path of requests."""
 
 import asyncio
 import logging

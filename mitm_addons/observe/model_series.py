@@ -1,4 +1,4 @@
-"""What is counted of one model of one provider, as one tenant uses it."""
+"""The series of one model of one provider, as one tenant uses it."""
 
 from typing import Final
 

@@ -38,7 +38,7 @@ def _no_ratios(most: int) -> Sequence[tuple[str, str, float]]:
 
 
 class Writers(NamedTuple):
-    """What writes off the path of requests, and drops what it cannot write: by the value of a label."""
+    """The writers off the path of requests, which drop rows that they cannot write: by a label's value."""
 
     log: LogWriter
     ledger: Settler

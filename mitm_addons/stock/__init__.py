@@ -1,1 +1,1 @@
-"""What only mitmproxy's own core needs."""
+"""The parts that only mitmproxy's own core needs."""

@@ -11,7 +11,7 @@ from shared.core.http_tokens import Fields
 
 
 class HeldStep(Enum):
-    """What to do with the beginning of a body that is held.
+    """A decision about the beginning of a body that is held.
 
     HOLD: keep it, and read on. At the end of the body, or after silence, it is as COMMIT.
     COMMIT: send what was held, and everything that follows.

@@ -12,7 +12,7 @@ _WORTHWHILE = 16 * 1024 * 1024  # bytes that were freed since the last time
 
 
 class _Usage(ctypes.Structure):
-    """What glibc says about its memory: `struct mallinfo2` of <malloc.h>."""
+    """The figures of glibc about its memory: `struct mallinfo2` of <malloc.h>."""
 
     # All are numbers of bytes, or of blocks. Only `fordblks` is used: the bytes that are free, but kept.
     _fields_ = (

@@ -69,7 +69,7 @@ class Scoreboard:
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What a worker gets from its supervisor. `number` is that of its slot, from 0.
+    """The values that a worker gets from its supervisor. `number` is that of its slot, from 0.
 
     It can be passed to a process that multiprocessing spawns, and to no other.
     """

@@ -15,7 +15,7 @@ _HANGS_AFTER = 2 * READY_TIMEOUT  # seconds after its start that a new superviso
 
 
 class Succession:
-    """What a supervisor needs to take over, and to be replaced.
+    """The state of a supervisor that takes over from another one, and that is replaced itself.
 
     Attributes:
         offer: the sockets, for the next supervisor.

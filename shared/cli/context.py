@@ -1,4 +1,4 @@
-"""What every command is given: the profile, the client, the output, and the tenant that an option names."""
+"""The context of every command: the profile, the client, the output, and the tenant that an option names."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What commands print: tables for readers; JSON, YAML and names for programs. Notes go to standard error."""
+"""Output of commands: tables for readers; JSON, YAML and names for programs. Notes go to standard error."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -193,7 +193,7 @@ def _check_uses(client: Redis, snapshots: Mapping[str, Snapshot], indexes: _Inde
 
 
 def _check_indexes(snapshots: Mapping[str, Snapshot], indexes: _Indexes) -> Iterator[str]:
-    """What the indexes have and no tenant. A tenant that could not be read was reported before."""
+    """The entries of the indexes without a tenant. Tenants that could not be read were reported before."""
     readable = snapshots.keys() | (indexes.changes.keys() - indexes.order.keys())
     subdomains = {snapshot.tenant.subdomain for snapshot in snapshots.values()}
     for subdomain, owner in indexes.subdomains.items():

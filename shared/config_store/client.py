@@ -41,7 +41,7 @@ def open_server_of(options: Mapping[str, Any], key: str) -> Iterator[Redis]:
 
 
 def read_state(client: Redis) -> StoreState | None:
-    """What the store says about itself; None when it has no identity."""
+    """The state of the store, as it has it; None when it has no identity."""
     with client.pipeline(transaction=False) as pipeline:
         return StoreState.parse(*ask_state(pipeline).execute())
 

@@ -43,7 +43,7 @@ class SecretIds(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreState:
-    """What a store says about itself.
+    """The identity of a store, and its newest state.
 
     Attributes:
         id: a random name.

@@ -73,7 +73,7 @@ class StatusMemory(Schema):
 
 
 class StatusPersistence(Schema):
-    """What Redis keeps on its disk."""
+    """The persistence of Redis."""
 
     append_only = _truth("Whether it writes each change (`appendonly`).")
     write_ok = fields.Boolean(**nullable("Whether it wrote the last change. null without `append_only`."))
@@ -174,7 +174,7 @@ class SettingsOutput(Schema):
 
 
 class FindingOutput(Schema):
-    """What a check has found."""
+    """The result of a check."""
 
     check = fields.String(required=True, metadata={"description": "The name of the check."})
     level = fields.String(

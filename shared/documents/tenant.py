@@ -128,7 +128,7 @@ def _maximum(description: str) -> fields.Integer:
 
 
 class TierOutput(Schema):
-    """What the tier of a tenant allows. null: no maximum."""
+    """The maximums of the tier of a tenant. null: no maximum."""
 
     name = fields.String(required=True)
     limits = fields.Dict(

@@ -1,1 +1,1 @@
-"""What is known of targets and keys that fail: told on a channel, kept in Redis, applied in each worker."""
+"""The health of targets and keys: told on a channel, kept in Redis, applied in each worker."""

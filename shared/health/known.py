@@ -1,4 +1,4 @@
-"""What a process has been told of targets and keys, and what of it counts for everybody.
+"""The reports that a process has received of targets and keys, and which of them count for everybody.
 
 What one tenant's calls have shown counts for that tenant: it may have caused the failure itself. What two
 tenants have seen within `WINDOW_SECONDS` counts for all, for the shorter of the two times. A probe, an
@@ -60,15 +60,15 @@ class KnownHealth:
         return changed
 
     def of_target(self, tenant: str, target: str) -> Sequence[Report]:
-        """What counts for a tenant of a target. An empty `tenant` is everybody."""
+        """The reports of a target that count for a tenant. An empty `tenant` is everybody."""
         return [one for one in self._of((target, "")) if one.tenant in (tenant, "")]
 
     def of_key(self, tenant: str, provider: str, key: str) -> Sequence[Report]:
-        """What counts for a tenant of a key of a provider."""
+        """The reports of a key of a provider that count for a tenant."""
         return [one for one in self._of((provider, key)) if one.tenant in (tenant, "")]
 
     def of_key_id(self, tenant: str, key_id: str) -> Sequence[Report]:
-        """What counts for a tenant of a key, whatever its secret was."""
+        """The reports of a key that count for a tenant, for every secret that the key had."""
         subjects = [one for one in self._reports if key_id_of(one[1]) == key_id]
         return [one for subject in subjects for one in self._of(subject) if one.tenant in (tenant, "")]
 

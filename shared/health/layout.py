@@ -57,7 +57,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """What one worker says of a target that it has called.
+    """The figures of one worker about a target that it has called.
 
     Attributes:
         at: when it was said, in seconds since the Unix epoch.
@@ -97,7 +97,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class StoredHealth:
-    """What is stored for one owner: reports in the order in which they were made, figures, failures.
+    """The stored health of one owner: reports in the order in which they were made, figures, failures.
 
     Reports that were taken back are left out. So is what took them back: a worker that reads it later must
     not close what has failed since.

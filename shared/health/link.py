@@ -71,7 +71,7 @@ class HealthLink:
             return False
 
     async def read(self, owners: Iterable[str]) -> list[Report]:
-        """What is stored of the targets and keys of tenants and providers; nothing while Redis is away."""
+        """Read the stored health of targets and keys of tenants and providers; empty while Redis is away."""
         named = list(owners)
         calls = [self._connection.call("HGETALL", hash_key(owner)) for owner in named]
         replies: list[Any] = await asyncio.gather(*calls, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What one process tells all others about a target or a key, on a channel and in a hash of Redis.
+"""The report of one process to all others about a target or a key, on a channel and in a hash of Redis.
 
 ``health:{<provider id>}`` has the states of a provider's targets and keys, ``health:{<tenant id>}`` those of
 the tenant's targets without a provider. A field is named ``target:<id>``, ``key:<id>`` or
@@ -147,7 +147,7 @@ class Report:
 
 
 def alert_of(report: Report) -> Alert | None:
-    """What webhooks are told of a report; None for one that is no news to people."""
+    """The alert about a report, for webhooks; None if people need not know of it."""
     tenant = report.tenant or None
     if report.key and report.cause == KeyEffect.REJECTED:
         return key_rejected(

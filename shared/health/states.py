@@ -1,4 +1,4 @@
-"""What one worker knows of targets and keys: their states, and what it was told of them."""
+"""The states of targets and keys in one worker, and the reports that it has received about them."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +16,7 @@ _ANY: Final = ""
 
 @dataclass(frozen=True, slots=True)
 class PoolStates:
-    """What one worker knows of targets and keys. It outlives the configuration that is compiled.
+    """The states of targets and keys in one worker. They outlive the configuration that is compiled.
 
     Attributes:
         secret: for choices that no tenant can foresee; the same on all machines.

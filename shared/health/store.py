@@ -23,7 +23,7 @@ class HealthStore:
         self._add = client.register_script(ADD.text)
 
     def read(self, owners: Iterable[str]) -> Mapping[str, StoredHealth]:
-        """What is stored, by the ids of providers and tenants."""
+        """Read the stored health, by the ids of providers and tenants."""
         named = list(owners)
         with self._client.pipeline(transaction=False) as pipeline:
             for owner in named:

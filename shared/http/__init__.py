@@ -1,1 +1,1 @@
-"""What HTTP means here: forwarding rules, paths, media types, codings, client addresses."""
+"""The rules of HTTP: forwarding, paths, media types, codings, client addresses."""

@@ -153,7 +153,7 @@ class _Family(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """What headers say of a limit, whatever is left of it.
+    """The parts of the headers of a limit that do not depend on how much of it is left.
 
     Attributes:
         label: its name.
@@ -235,7 +235,7 @@ _Key = tuple[str, int, int, str, str, float, tuple[str, ...]]
 
 
 class _ShownLimits(BoundedDict[_Key, _Shown]):
-    """What is shown of limits, by all that it is made of. It does not change."""
+    """The parts of the headers of limits, by all that they are made of. They do not change."""
 
     def __missing__(self, key: _Key) -> _Shown:
         name, number, window_ms, kind, unit, least, wanted = key

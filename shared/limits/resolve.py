@@ -28,7 +28,7 @@ class Charge:
 
 
 class Charges:
-    """What one request is charged to, and what follows from that before it is charged.
+    """The charges of one request, and the values that follow from them before they are made.
 
     Attributes:
         each: the charges, in order.

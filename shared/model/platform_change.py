@@ -7,7 +7,7 @@ from shared.model.providers import Discovered, Model, PlatformDocument, Provider
 
 
 class PlatformChanges:
-    """What differs between two documents of the platform."""
+    """The differences between two documents of the platform."""
 
     def __init__(self, before: PlatformDocument, after: PlatformDocument) -> None:
         old = {one.name: (one, before.discovered.get(one.id)) for one in before.providers}

@@ -45,7 +45,7 @@ class RetryOn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affinity:
-    """What keeps calls of one conversation at one target, so that its prompt cache is used.
+    """How the calls of one conversation are kept at one target, so that its prompt cache is used.
 
     Attributes:
         by: sources of the key; the first that a request has counts: ``header:<name>``,

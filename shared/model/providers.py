@@ -203,7 +203,7 @@ class Translate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiRule:
-    """What a rule for AI serves, in place of a target.
+    """The providers and models that a rule for AI serves, in place of a target.
 
     Attributes:
         providers: names; a bare name of a model is looked for in this order. Empty: all that the tenant has.

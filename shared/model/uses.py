@@ -28,12 +28,12 @@ def uses_shared(platform: PlatformDocument) -> Mapping[str, Shared]:
 
 
 def uses_offered(platform: PlatformDocument) -> frozenset[str]:
-    """What the document of the platform offers to tenants."""
+    """The providers and models that the document of the platform offers to tenants."""
     return frozenset(uses_shared(platform))
 
 
 def uses_of(snapshot: Snapshot) -> frozenset[str]:
-    """What the document of a tenant names and does not define itself. The platform may lack it, too."""
+    """The names that a tenant's document uses and does not define itself. The platform may lack them, too."""
     tenant = snapshot.tenant
     own = {provider_use(provider.name) for provider in tenant.providers}
     own |= {model_use(model.name) for model in tenant.models}

@@ -217,7 +217,7 @@ def not_enabled(entry: ChainEntry, tenant: Tenant) -> Sequence[Problem]:
 
 
 def _unfit(entry: ChainEntry, kind: type[Plugin]) -> Iterator[Problem]:
-    """What the entry asks of its plugin, and the plugin cannot do."""
+    """The problems of an entry that asks for something that its plugin cannot do."""
     config, at = entry.config, entry.pointer
     if config.stage not in kind.stages():
         stages = ", ".join(kind.stages())
@@ -241,7 +241,7 @@ class EntryConflict(NamedTuple):
 
 
 def check_together(parsed: Sequence[ParsedEntry], streams: str) -> list[EntryConflict]:
-    """What is wrong between the valid entries of one effective chain.
+    """The conflicts between the valid entries of one effective chain.
 
     Entries in shadow mode change and judge nothing, so they conflict with no other. They only weigh, like
     disabled ones: both are compiled to be checked.

@@ -57,7 +57,7 @@ def check_tenant(
 def chain_warnings(
     tenant: Tenant, rule: Rule | None, catalogue: Catalogue, *, parse: Parse = parse_masked
 ) -> list[Problem]:
-    """What is probably not meant in the entries of a rule, or in those of a tenant without one."""
+    """Warnings about the entries of a rule, or about those of a tenant without one."""
     entries = [
         entry
         for entry in effective_chain(tenant, rule, None)
@@ -78,7 +78,7 @@ def _may_warn(kind: type[Plugin] | None) -> bool:
 def _with_rule(
     tenant: Tenant, parsed: Sequence[ParsedEntry], rule: Rule, catalogue: Catalogue
 ) -> list[Problem]:
-    """What a change of the tenant would break in a stored rule. A rule that is broken already is ignored."""
+    """The problems that a change of the tenant would cause in a stored rule. A broken rule is ignored."""
     chain = [entry for entry in effective_chain(tenant, rule, None) if entry.origin == "rule"]
     permissive = replace(tenant, enabled_plugins=None)
     own = [parse_entry(entry, permissive, catalogue) for entry in chain]

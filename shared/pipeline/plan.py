@@ -85,7 +85,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What runs for a rule. Empty stages are absent and cost nothing.
+    """The plugins that run for a rule. Empty stages are absent and cost nothing.
 
     Attributes:
         head: the leading groups of pre_request that need no body; they run before it is read.

@@ -299,7 +299,7 @@ class Plugin:
         return NeedsWholeBody("needs the whole body of a response")
 
     def warnings(self) -> Sequence[Problem]:
-        """What is probably not meant in the settings, with pointers into them. It does not stop the save."""
+        """Warnings about the settings, with pointers into them. They do not stop the save."""
         return ()
 
     def is_quick(self, exchange: Exchange) -> bool:

@@ -1,4 +1,4 @@
-"""What a run did and how long each part took, for `Server-Timing` and explain."""
+"""The record of a run: its verdicts, and how long each part took, for `Server-Timing` and explain."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -32,7 +32,7 @@ class StepResult:
     not_called: str | None = None
 
     def note(self) -> Mapping[str, str] | None:
-        """What a shadow entry would have done, for the log; None if it would have done nothing."""
+        """The verdict that a shadow entry would have had, for the log; None if it had changed nothing."""
         if isinstance(self.verdict, Continue):
             return None
         kind = "fault" if self.verdict is None else type(self.verdict).__name__.lower()

@@ -1,4 +1,4 @@
-"""What figures of minutes say: sums, quantiles, and series for Prometheus."""
+"""The sums, quantiles and series for Prometheus that follow from the figures of minutes."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

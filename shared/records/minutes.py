@@ -58,7 +58,7 @@ class Batch(NamedTuple):
 
 
 class Minutes:
-    """What the requests since the last batch add up to."""
+    """The figures by minute of the requests since the last batch."""
 
     def __init__(self) -> None:
         # By tenant and minute; None: requests of no tenant, and of tenants above the bound.

@@ -1,4 +1,4 @@
-"""What the servers of a topology say now: kept up to date by one thread per process, for all its clients."""
+"""The state of the servers of a topology, kept up to date by one thread per process, for all its clients."""
 
 import logging
 import os
@@ -40,7 +40,7 @@ class Lookup:
         self._wanted = threading.Event()
 
     def get(self) -> Any:
-        """What is known; the servers are asked if nothing is. Raises OSError."""
+        """The known state; the servers are asked if there is none. Raises OSError."""
         if self.known is None:
             with self._asking:
                 if self.known is None:

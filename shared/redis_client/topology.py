@@ -121,7 +121,7 @@ def open_node(address: Address, options: Mapping[str, Any]) -> redis.Redis:
 def _replies(
     addresses: Iterable[Address], options: Mapping[str, Any], ask: Callable[[redis.Redis, Address], Any]
 ) -> Iterator[Any]:
-    """What each of the servers that reply says."""
+    """The replies of the servers that reply."""
     for address in addresses:
         with closing(open_node(address, options)) as client:
             try:

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _rotate(settings: Settings, address: RedisAddress) -> tuple[list[str], list[str]]:
-    """What was done, and what is left to do."""
+    """Rotate the secrets. Returns sentences about the work that is done, and about the work that is left."""
 
     def progress(done: int, total: int) -> None:
         if done % 100 == 0 or done == total:

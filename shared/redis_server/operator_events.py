@@ -1,4 +1,4 @@
-"""What an operator did by a command of this machine, in the audit log."""
+"""Events of the audit log about commands that an operator has run on this machine."""
 
 from typing import Any
 

@@ -64,7 +64,7 @@ _BEARER, _HEADER, _QUERY = "bearer", "header", "query"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCalls:
-    """What calls of a provider need.
+    """The values that calls of a provider need.
 
     Attributes:
         known: the provider, its names and where it is.

@@ -82,7 +82,7 @@ def upstream_path(rule: Rule, target: Target, path: str) -> str:
 
 
 class _Paths(Memo[str, Sequence["Route"]]):
-    """What was found for the paths that were called last."""
+    """The routes that were found for the paths that were called last."""
 
     MAX_KEYS = 256
 

@@ -113,7 +113,7 @@ def _validate(written: Written) -> Settings:
 
 
 def _detail(problem: Problem, steps: tuple[str, ...], written: Written) -> str:
-    """What is wrong with the setting at `steps`. A known setting in a wrong section is told the right one."""
+    """The sentence about the setting at `steps`. For a setting in a wrong section it names the right one."""
     meant = nearest_setting(written.path(steps), [*_names(Settings)])
     if meant is None or not problem.detail.startswith(UNKNOWN):
         return problem.detail

@@ -17,7 +17,7 @@ _WATCHDOG = "WATCHDOG_USEC"
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """What the service manager passed to this process.
+    """The sockets and folders that the service manager passed to this process.
 
     Attributes:
         descriptors: the numbers of the sockets that it opened.

@@ -1,1 +1,1 @@
-"""What providers store under an id, such as responses: whose it is, and which target knows it."""
+"""Objects that providers store by an id, such as responses: their owners, and the targets that know them."""

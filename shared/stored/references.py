@@ -1,4 +1,4 @@
-"""What a request names that its provider has stored.
+"""The references of a request to objects that its provider has stored.
 
 | in the body of a request | found by |
 |---|---|

@@ -94,7 +94,7 @@ class Bindings:
         return found
 
     def _known(self, tenant_id: str, name: str) -> Binding | None:
-        """What this worker knows without Redis."""
+        """The binding, as far as this worker knows it without Redis."""
         return self._memory.get((tenant_id, name)) or self._waiting.get(tenant_id, {}).get(name)
 
     async def _read(self, names: Mapping[str, tuple[str, str]]) -> dict[str, Binding]:

@@ -38,7 +38,7 @@ def text_parts(content: Any) -> Iterable[str]:
 
 
 def texts_of_delta(delta: Document) -> Iterator[tuple[str, str]]:
-    """What each text of a delta is (`THOUGHT`, ``content`` or ``refusal``), and its piece."""
+    """The kind of each text of a delta (`THOUGHT`, ``content`` or ``refusal``), and its piece."""
     has_thought = False
     for name, kind in _TEXTS:
         given = delta.get(name)
@@ -75,7 +75,7 @@ class ChunkMaker:
         return {**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
     def last(self, usage: Document | None) -> list[StreamEvent]:
-        """What follows the chunk with the reason of the end: the usage, if the client has asked for it."""
+        """The events after the chunk with the reason of the end: the usage, if the client asked for it."""
         if usage is None or not self._context.notes.include_usage:
             return [DONE]
         return [{**self._head, "choices": [], "usage": usage}, DONE]

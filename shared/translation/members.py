@@ -15,7 +15,7 @@ REJECT: Final = "reject"
 
 
 class Member(NamedTuple):
-    """What happens to a member of a request.
+    """How a member of a request is translated.
 
     Attributes:
         action: `MAP`, `DROP` or `REJECT`.

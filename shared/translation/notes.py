@@ -1,4 +1,4 @@
-"""What a translation loses, changes or rejects, and the settings that decide it.
+"""The notes of a translation: members that it loses, changes or rejects, and the settings that decide it.
 
 Each member of a request is one of three things: it is mapped; it is dropped, and reported; or the request is
 rejected, with a pointer to the member and what to use instead. The setting `unsupported` makes rejections of
@@ -167,7 +167,7 @@ def _listed(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the translation of a response needs beside it.
+    """The values that the translation of a response needs beside it.
 
     Attributes:
         notes: those of its request; the response adds to them.

@@ -106,7 +106,7 @@ class TracedAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What other workers should know of a target, or of one of its keys.
+    """The news of a target, or of one of its keys, for other workers.
 
     Attributes:
         target: the id of the target.

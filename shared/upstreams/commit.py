@@ -55,7 +55,7 @@ BEGINS_JSON: Final = (b"{", b"[", b"\xef")
 
 
 class Step(Enum):
-    """What to do with the beginning of a response.
+    """A decision about the beginning of a response.
 
     HOLD: keep it, and read on.
     COMMIT: send all that was held, and everything that follows.

@@ -65,7 +65,7 @@ class Fit:
         return cls(lacks, min(most.values(), default=float("inf")), most)
 
     def judge(self, api: str, document: Any, size: int) -> Fits | None:
-        """What a target lacks for a request of so many bytes; None: all fit.
+        """The function that says what a target lacks for a request of so many bytes; None: all fit.
 
         Tokens are estimated only for one with more bytes than the least context has tokens.
         """
@@ -88,7 +88,7 @@ class Fit:
 
 
 def needs_of(document: Mapping[str, Any]) -> set[str]:
-    """What the JSON of a request needs of a model: of `shared.upstreams.target.NEEDS`.
+    """The capabilities that the JSON of a request needs of a model: of `shared.upstreams.target.NEEDS`.
 
     >>> sorted(needs_of({"messages": [{"content": [{"type": "image_url"}]}], "tools": [{}]}))
     ['tools', 'vision']

@@ -34,7 +34,7 @@ class Fault(StrEnum):
 
 
 class KeyEffect(StrEnum):
-    """What happens to the key of a failed call: see `shared.upstreams.keys`."""
+    """The effect of a failed call on its key: see `shared.upstreams.keys`."""
 
     REJECTED = "rejected"
     QUOTA = "quota"

@@ -76,7 +76,7 @@ class Target:
 
 
 class TargetState:
-    """What this worker knows of a target, for one tenant. `is_probed`: the pool has health checks."""
+    """The state of a target in this worker, for one tenant. `is_probed`: the pool has health checks."""
 
     __slots__ = ("__weakref__", "breaker", "in_flight", "is_probed", "latency")
 

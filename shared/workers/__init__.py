@@ -1,1 +1,1 @@
-"""What each worker of the proxy and of the admin API tells of itself in Redis, for the admin API to show."""
+"""The heartbeats of all workers of the proxy and of the admin API in Redis, for the admin API to show."""

@@ -51,7 +51,7 @@ class Plane(StrEnum):
 
 
 class WorkerState(StrEnum):
-    """What there is to know of a worker first. The most urgent one is first."""
+    """The most urgent news of a worker. The most urgent state is first."""
 
     BEHIND = "behind"
     DEGRADED = "degraded"
@@ -61,7 +61,7 @@ class WorkerState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """What one worker says of itself.
+    """The heartbeat of one worker.
 
     Attributes:
         id: a random name, which a new worker does not take over.

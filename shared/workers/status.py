@@ -1,4 +1,4 @@
-"""What Redis says about itself, about the workers of all machines, and about the leaders of jobs."""
+"""The state of Redis itself, of the workers of all machines, and of the leaders of jobs, as Redis has it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persistence:
-    """What Redis keeps on its disk.
+    """The persistence of Redis.
 
     Attributes:
         append_only: whether each change is written.
@@ -59,7 +59,7 @@ class Persistence:
 
 
 class ServerWarning(NamedTuple):
-    """What to change in Redis.
+    """A problem of Redis, and how to solve it.
 
     Attributes:
         part: the part of the server that it is about, as `GET /status` names it.
@@ -116,7 +116,7 @@ class Server:
         )
 
     def warnings(self) -> Sequence[ServerWarning]:
-        """What to change."""
+        """The problems that an operator should solve."""
         memory, kept = self.memory, self.persistence
         found = []
         if memory.most is not None and memory.policy != "noeviction":
@@ -158,7 +158,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What Redis knows.
+    """The state of the platform, as Redis has it.
 
     Attributes:
         state: the identity of the store and its newest change; None: it has no identity.

@@ -35,7 +35,7 @@ _ATTEMPTS = 3
 
 
 class Applied(NamedTuple):
-    """What came of a plan: the versions by subdomain and ``platform``, and the new keys with secrets."""
+    """The result of a plan: the versions by subdomain and ``platform``, and the new keys with secrets."""
 
     versions: Mapping[str, int]
     plan: Plan

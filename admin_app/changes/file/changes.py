@@ -1,4 +1,4 @@
-"""What a plan changes, thing by thing, with places in the file."""
+"""The changes of a plan, one by one, each with its place in the file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial

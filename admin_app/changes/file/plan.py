@@ -49,7 +49,7 @@ MAX_TENANTS = 200
 
 
 class Step(NamedTuple):
-    """What happens to one owner: a tenant, or the platform, whose name in the file is `at`."""
+    """The change of one owner: a tenant, or the platform. `at` is the owner's name in the file."""
 
     before: Any
     after: Any
@@ -59,7 +59,7 @@ class Step(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """What a file changes.
+    """The changes that a file makes to the stored configuration.
 
     Attributes:
         base: the revisions by which it was judged, by subdomain and ``platform``.

@@ -1,4 +1,4 @@
-"""What a file wants of one owner, as the document that is judged."""
+"""The document that a file describes for one owner, as it is checked."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -192,7 +192,7 @@ def _tenant(entry: Entry, before: Snapshot, subdomain: str) -> Mapping[str, Any]
 
 
 def _writable(entry: Entry, platforms: Iterable[str]) -> dict[str, Any]:
-    """What an entry sends. What only the platform may write stays, if a tenant's file does not name it."""
+    """The members of an entry to store. A tenant's file keeps those of the platform that it does not name."""
     sent = dict(entry.sent or {})
     if not caller().is_platform:
         for name in set(platforms) - entry.written.keys():

@@ -342,7 +342,7 @@ class _Author(TypedDict):
 
 
 def _author(now: float, row_id: str) -> _Author:
-    """What a row of the ledger says of a change."""
+    """The author, the id and the time of a change, as a row of the ledger has them."""
     return {"actor": caller().actor, "row_id": row_id, "now": now}
 
 

@@ -71,7 +71,7 @@ def _read(owner: Owner, query: Mapping[str, Any]) -> Response:
 
 
 def _uses(holding: Holding) -> Mapping[str, Uses]:
-    """What names each of the usable providers."""
+    """The models, rules and tenants that name each of the usable providers."""
     rules = [
         ({one.name for one in providers_of_rule(rule.ai, holding)}, {"id": rule.id, "path": rule.path})
         for rule in (holding.snapshot.rules if holding.snapshot else ())

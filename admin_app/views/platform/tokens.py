@@ -151,7 +151,7 @@ def _change(
 
 
 def _differences(before: PlatformTokens, after: PlatformTokens) -> list[Difference]:
-    """What a change does to tokens, for the audit log."""
+    """The differences between two states of the tokens, for the audit log."""
     old, new = ({one.id: _settings(one) for one in all.tokens} for all in (before, after))
     found: list[Difference] = []
     for one in dict.fromkeys([*old, *new]):

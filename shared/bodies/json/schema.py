@@ -31,7 +31,7 @@ _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 
 class SchemaError(ValueError):
-    """What is wrong with a schema, a full sentence, and its place in the schema (JSON pointer)."""
+    """An error in a JSON Schema: a full sentence, and its place in the schema (JSON pointer)."""
 
     def __init__(self, message: str, pointer: str = "") -> None:
         self.pointer = pointer

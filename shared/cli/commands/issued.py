@@ -1,4 +1,4 @@
-"""What `gw keys` and `gw tokens` share: the options of a new secret, and how it is found and printed."""
+"""The options of a new secret, how it is found and how it is printed: for `gw keys` and `gw tokens`."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta

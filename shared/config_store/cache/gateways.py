@@ -116,7 +116,7 @@ class GatewayCache[G: Compiled, P]:
         await self._tasks.close()
 
     def peek(self, subdomain: str | None, key_hash: str | None) -> G | None:
-        """What `find` would return, if it need not ask Redis. When this returns None, call `find`."""
+        """The result of `find` if Redis need not be asked; None: call `find`."""
         gateway = self._gateways.find(subdomain, key_hash, self._clock.monotonic())
         if gateway is None or subdomain is None or key_hash is None or key_hash in gateway.keys:
             return gateway

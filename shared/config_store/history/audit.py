@@ -148,7 +148,7 @@ class AuditKey:
         return keyed.hexdigest()
 
     def sign(self, entry: AuditEntry) -> dict[str, Any]:
-        """What ``write.lua`` is told: the text of an entry, its code, and how many entries are kept."""
+        """The arguments of ``write.lua``: the text of an entry, its code, and how many entries are kept."""
         text = json.dumps(asdict(entry), separators=(",", ":"))
         return {"entry": text, "mac": self.mac(text.encode()), "most": MAX_ENTRIES}
 

@@ -25,7 +25,7 @@ KEPT_MS = 600_000
 
 
 class Rewrite:
-    """What becomes of the texts. This one leaves them as they are."""
+    """A change of the stored texts. This one leaves them as they are."""
 
     def part(self, owner: str, kind: str, text: bytes) -> bytes:
         """The new text of a part."""

@@ -1,4 +1,4 @@
-"""What a store keeps of older peppers: their keys of the audit log, sealed, and how many hashes need them.
+"""The keys of the audit log by older peppers, sealed, and how many hashes of API keys still need each pepper.
 
 An audit key that was replaced signs nothing any more: an entry counts only up to the change that was the
 newest then. So entries stay valid when the pepper is gone, and it is of no use for new ones.

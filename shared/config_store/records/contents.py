@@ -1,4 +1,4 @@
-"""What has versions: the content of a tenant, and that of the platform. Each is stored as a root and parts.
+"""The contents that have versions: of a tenant, and of the platform. Each is stored as a root and parts.
 
 Each rule, provider, model, budget and webhook is a part, and so are the prices of the platform together. A
 root has all else, and the names of the parts by their ids, in order.
@@ -82,7 +82,7 @@ class Document:
         return parts
 
     def bare(self) -> Self:
-        """What is left without the parts."""
+        """The members that are not stored as parts."""
         return replace(self, rules=(), providers=(), models=(), budgets=(), webhooks=())
 
 

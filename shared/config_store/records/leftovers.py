@@ -1,4 +1,4 @@
-"""What is stored and not used: staged for a write of several owners, or left of tenants that were deleted."""
+"""Texts that are stored and not used: staged for a write of several owners, or left of deleted tenants."""
 
 import json
 import logging

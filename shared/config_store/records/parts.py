@@ -161,7 +161,7 @@ class Split[C: Content]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing[C: Content]:
-    """What is to be written: the content of an owner, its version, author and time."""
+    """A content to be written: its owner, its version, author and time."""
 
     owner: str
     content: C

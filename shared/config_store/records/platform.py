@@ -56,7 +56,7 @@ class PlatformChange:
 
     @property
     def removed_uses(self) -> Sequence[str]:
-        """What tenants could use before, and cannot afterwards."""
+        """The providers and models that tenants could use before, and cannot afterwards."""
         return sorted(uses_offered(self.before) - uses_offered(self.after))
 
     @property

@@ -86,7 +86,7 @@ class ContentReader:
 
 
 def _after[T](reading: Reading[T], tenant_id: str, reply: Any) -> Ask | Done[T]:
-    """What follows a reply of a pipeline."""
+    """The next step of a reading, after a reply of a pipeline. Raises as `redis_errors`, and `BadRecord`."""
     with redis_errors(tenant_id):
         if isinstance(reply, RedisError):
             raise reply

@@ -53,7 +53,7 @@ class Done[T](NamedTuple):
 
 
 def advance[T](reading: Reading[T], reply: Any = None) -> Ask | Done[T]:
-    """What a reading asks next, after a reply; the first time without one. Raises `BadRecord`."""
+    """The next question of a reading, after a reply; the first time without one. Raises `BadRecord`."""
     try:
         return reading.send(reply)
     except StopIteration as end:
@@ -194,7 +194,7 @@ class StoredContents:
         return held is not None and held.version == version
 
     def change(self, change: Change, actor: str) -> ContentChange[Document]:
-        """What a write does to the content of a tenant. Raises ValueError when two parts have the same id.
+        """The change of a tenant's content by a write. Raises ValueError when two parts have the same id.
 
         If the document that it replaces is not held, or another one, the write is rejected.
         """

@@ -115,12 +115,12 @@ class Change:
 
     @property
     def used(self) -> Sequence[str]:
-        """What the new document names of the platform's."""
+        """The providers and models of the platform that the new document names."""
         return sorted(uses_of(self.after)) if self.after else ()
 
     @property
     def no_longer_used(self) -> Sequence[str]:
-        """What only the old document names of the platform's."""
+        """The providers and models of the platform that only the old document names."""
         return sorted(uses_of(self.before).difference(self.used)) if self.before else ()
 
 
@@ -134,7 +134,7 @@ def _with_version(before: Snapshot | None, after: Snapshot) -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ContentChange[C: Content]:
-    """What a write does to a content.
+    """The change that a write makes to a content.
 
     `before` is the version that must be there, None when the owner is new; `split` is the new one, None when
     it does not change.
@@ -228,7 +228,7 @@ def script_call(keys: Sequence[str], members: Mapping[str, Any], split: Split[An
 
 
 def call_members[T](known: StoreState | None, claim: Claim[T] | None, after: T | None) -> dict[str, Any]:
-    """What each call of ``write.lua`` has."""
+    """The arguments that each call of ``write.lua`` has."""
     members: dict[str, Any] = {"channel": layout.CHANNEL}
     if known:
         members["known"] = {"id": known.id, "generation": known.generation, "revision": known.revision}
@@ -249,7 +249,7 @@ def claim_member[T](claim: Claim[T], after: T) -> dict[str, Any]:
 
 
 def content_members(owner: str, content: ContentChange[Any], edit: Edit, kept: Kept) -> dict[str, Any]:
-    """What a call of ``write.lua`` says of the content of an owner. `kept` bounds its versions."""
+    """The arguments of ``write.lua`` about the content of an owner. `kept` bounds its versions."""
     members: dict[str, Any] = {
         "id": owner,
         "roots": layout.root_prefix(owner),
@@ -293,7 +293,7 @@ def common_keys(owner: str, claim: Claim[Any] | None) -> Sequence[str]:
 
 
 def parse_state(reply: Any) -> StoreState | None:
-    """What the store says about itself in the reply of ``read.lua``."""
+    """The state of the store in the reply of ``read.lua``."""
     identity, revision = reply[0]
     return StoreState.parse(dict(batched(identity, 2)), revision)
 

@@ -67,7 +67,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """What is written in one step, or not at all.
+    """Changes of several owners that are written in one step, or not at all.
 
     Attributes:
         tenants: one write for each of some tenants.
@@ -130,7 +130,7 @@ class OwnerChange(NamedTuple):
 def owner_changes(
     writes: Together, contents: StoredContents, hold: Callable[[str, int], None]
 ) -> Sequence[OwnerChange]:
-    """What is done to each owner. `hold` reads a version of an owner into `contents`, unless it is there."""
+    """The change of each owner. `hold` reads a version of an owner into `contents`, unless it is there."""
     changes = []
     if (write := writes.platform) is not None:
         if write.before.version:
@@ -146,7 +146,7 @@ def owner_changes(
 
 
 def staged(changes: Sequence[OwnerChange], call: str) -> Iterator[tuple[str, str, str]]:
-    """What is stored before the script runs: as a leftover, its key, and its text. Parts come first."""
+    """The texts to store before the script runs: as a leftover, its key, and its text. Parts come first."""
     for one in changes:
         split = one.content.split
         if split is None:

@@ -128,13 +128,13 @@ def rule_health_document(targets: Iterable[Mapping[str, Any]]) -> dict[str, Any]
 def target_states(
     targets: Iterable[str], tenant_id: str, stored: StoredHealth, now: float
 ) -> list[Mapping[str, Any]]:
-    """What a tenant sees of targets. `stored` is of their owner."""
+    """The health of targets that a tenant may see. `stored` is of their owner."""
     known = known_health(stored, now)
     return [_target(name, tenant_id, known, stored, now) for name in targets]
 
 
 def known_health(stored: StoredHealth, now: float) -> KnownHealth:
-    """What a worker that starts now would know."""
+    """The state with which a worker would start now."""
     known = KnownHealth()
     for report in stored.reports:
         known.add(report, now)

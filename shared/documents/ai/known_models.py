@@ -137,7 +137,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uses:
-    """What names a provider."""
+    """The models, rules and tenants that name a provider."""
 
     models: list[str]
     rules: list[dict[str, str]]

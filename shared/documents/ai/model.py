@@ -135,7 +135,7 @@ class PlatformModelChanged(PlatformModelOutput):
 
 
 class SharedModelName(Schema):
-    """What a tenant sees of a model that the platform shares with it."""
+    """The fields that a tenant sees of a model that the platform shares with it."""
 
     name = fields.String(required=True)
     description = fields.String(required=True)

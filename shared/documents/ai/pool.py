@@ -92,7 +92,7 @@ def _whole(default: int, lowest: int, highest: int, description: str) -> fields.
 
 
 class AffinityInput(Input):
-    """What keeps the calls of one conversation at one target, so that its prompt cache is used."""
+    """How the calls of one conversation are kept at one target, so that its prompt cache is used."""
 
     by = fields.List(
         fields.String(validate=[validate.Length(max=136), _source]),
@@ -262,7 +262,7 @@ class ModelPoolInput(PoolInput):
 
 
 class AffinityOutput(Schema):
-    """What keeps calls at one target."""
+    """How calls are kept at one target."""
 
     by = fields.List(fields.String(), required=True)
     spill = fields.Float(required=True)

@@ -241,7 +241,7 @@ class SharedModel(Schema):
 
 
 class SharedProvider(Schema):
-    """What a tenant sees of a provider that the platform shares with it."""
+    """The fields that a tenant sees of a provider that the platform shares with it."""
 
     name = fields.String(required=True)
     kind = fields.String(required=True)

@@ -117,7 +117,7 @@ class RotatePlatformKeyInput(RotateKeyInput):
 
 
 class SecretOutput(Schema):
-    """What is shown of a secret: that it is set and a part of it, or where it is kept."""
+    """The visible fields of a secret: that it is set and a part of it, or where it is kept."""
 
     set = fields.Boolean()
     hint = fields.String(allow_none=True, metadata={"description": "null: it is too short to show any."})

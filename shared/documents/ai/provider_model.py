@@ -27,7 +27,7 @@ class Price(fields.String):
 
 
 class Caps(fields.Field[Mapping[str, Any]]):
-    """What a model can do, by name."""
+    """The capabilities of a model, by name."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):

@@ -79,7 +79,7 @@ class ProvidersHealthOutput(Schema):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What is known of the providers, as one caller sees them.
+    """The state of the providers, as one caller sees it.
 
     Attributes:
         tenant_id: the tenant; empty for the platform.
@@ -136,7 +136,7 @@ def _of_owner(provider: Provider, observed: Observed) -> dict[str, Any]:
 
 
 def _of_shared(provider: Provider, observed: Observed) -> dict[str, Any]:
-    """What counts for the tenant, without the errors, keys and targets of the platform's provider."""
+    """The health for the tenant, without the errors, keys and targets of the platform's provider."""
     stored = observed.stored[provider.id]
     known = known_health(stored, observed.now)
     targets = target_documents(provider, observed.tenant_id, known, stored, observed.now)

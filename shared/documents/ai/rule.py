@@ -1,4 +1,4 @@
-"""What a rule has in place of one target, as JSON: a pool of targets, or AI."""
+"""The upstreams of a rule without a target of its own, as JSON: a pool of targets, or AI."""
 
 from functools import partial
 from typing import Any
@@ -69,7 +69,7 @@ class TranslateInput(Input):
 
 
 class AiRuleInput(Input):
-    """What a rule serves of providers of AI."""
+    """The providers and models that a rule serves."""
 
     providers = provider_names(
         "A bare name of a model is looked for in this order. []: all providers of the tenant.",
@@ -111,7 +111,7 @@ class TranslateOutput(Schema):
 
 
 class AiRuleOutput(Schema):
-    """What a rule serves of providers of AI."""
+    """The providers and models that a rule serves."""
 
     providers = fields.List(fields.String(), required=True)
     models = fields.List(fields.String(), **nullable())

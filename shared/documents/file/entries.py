@@ -87,7 +87,7 @@ class BudgetEntry(BudgetInput):
 
 
 class ApiKeyEntry(ApiKeyInput):
-    """What a file says of an API key. Its secret is never in a file."""
+    """An API key in a file. Its secret is never in a file."""
 
     class Meta(Input.Meta):
         exclude = ("name",)

@@ -86,7 +86,7 @@ class NormalForm:
         self._tenant = tenant_document(Tenant("", "", ""))
 
     def dump(self, platform: PlatformDocument | None, snapshots: Iterable[Snapshot], now: float) -> Json:
-        """What is stored, as a file."""
+        """The stored configuration, as a file."""
         tenants = {one.tenant.subdomain: self.tenant(one, now) for one in snapshots}
         return _file(None if platform is None else self.platform(platform), tenants)
 
@@ -182,7 +182,7 @@ class NormalForm:
         return {**first, **_changed(document, self._budget, _BUDGET_OUTSIDE)}
 
     def api_key(self, key: ApiKey) -> Json:
-        """What a file says of an API key."""
+        """An API key, as a file has it."""
         return _changed(api_key_document(key, 0.0), self._api_key, _API_KEY_OUTSIDE)
 
     def _key(self, key: ProviderKey, shown: Json) -> Json:

@@ -21,7 +21,7 @@ class Names(fields.List[Any]):
 
 
 class DocumentQuery(Strict):
-    """What of the configuration is wanted."""
+    """The part of the configuration that is wanted."""
 
     tenants = Names(
         fields.String(validate=validate.Length(min=1, max=63)),
@@ -130,7 +130,7 @@ class CreatedKey(ApiKeyCreated):
 
 
 class ApplyOutput(Schema):
-    """What came of a plan."""
+    """The result of a plan."""
 
     unchanged = Flag(required=True, metadata={"description": "true: there was nothing to change."})
     versions = fields.Dict(

@@ -1,4 +1,4 @@
-"""What differs between two states of an owner, as JSON pointers into the API's own documents.
+"""The differences between two states of an owner, as JSON pointers into the API's own documents.
 
 Lists of things with ids are by id, so a pointer stays right when others are added: ``/rules/rule_1/target``.
 A secret is never shown: ``{"set": true}``, with ``changed`` when another one was stored.
@@ -31,7 +31,7 @@ type _Dump = Callable[[Any], Mapping[str, Any]]
 
 
 def content_differences(before: Content | None, after: Content | None) -> list[Difference]:
-    """What differs between two versions; None stands for an empty one."""
+    """The differences between two versions; None stands for an empty one."""
     platform = isinstance(after or before, PlatformContent)
     found: list[Difference] = []
     if not platform:
@@ -49,7 +49,7 @@ def content_differences(before: Content | None, after: Content | None) -> list[D
 
 
 def snapshot_differences(before: Snapshot | None, after: Snapshot | None, now: float) -> list[Difference]:
-    """What differs between two states of a tenant, with its API keys, status and subdomain."""
+    """The differences between two states of a tenant, with its API keys, status and subdomain."""
     states = (before, after)
     old, new = ({key.id: key for key in one.keys} if one else {} for one in states)
     return [
@@ -136,7 +136,7 @@ def _shown(value: Any) -> Any:
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:
-    """What differs between two JSON values."""
+    """The differences between two JSON values."""
     if before == after:
         return
     if isinstance(before, _Secret) and isinstance(after, _Secret):

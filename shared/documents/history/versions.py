@@ -65,7 +65,7 @@ class DifferenceOutput(Schema):
 
 
 class VersionDiff(Schema):
-    """What differs between two versions."""
+    """The differences between two versions."""
 
     version = fields.Integer(required=True)
     against = fields.Integer(**nullable("The older one; null: an empty one."))

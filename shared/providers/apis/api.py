@@ -26,7 +26,7 @@ _DOT = re.compile(r"\.(?![^{]*\})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What guards know of one API. A member that no list names is text.
+    """The members of one API, for guards. A member that no list names is text.
 
     Attributes:
         name: its name, such as openai.chat.

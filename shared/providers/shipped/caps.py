@@ -48,7 +48,7 @@ _VERSION: Final = re.compile(r"(?:[-@]\d{8}|-\d{4}-\d\d-\d\d)?(?:-latest)?(?:-v\
 
 
 def error_in_cap(name: str, value: Any) -> str | None:
-    """What is wrong with a capability; None if nothing is."""
+    """The problem of a capability, as a sentence; None if there is none."""
     if name not in CAPS:
         return f"Unknown capability. Allowed: {', '.join(CAPS)}."
     is_right, words = CAPS[name]

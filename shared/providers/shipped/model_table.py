@@ -104,7 +104,7 @@ class ModelTable:
         return None if row is None else row.get("context")
 
     def caps(self, kind: str, model: str) -> Row:
-        """What a model of a kind of provider can do, as far as it is known."""
+        """The capabilities of a model of a kind of provider, as far as they are known."""
         known, context = self._caps.get((kind, base_name(model)), EMPTY), self.context(kind, model)
         return known if context is None else {"context": context, **known}
 

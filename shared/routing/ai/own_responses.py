@@ -1,4 +1,4 @@
-"""What the gateway responds itself on a rule for AI: models, estimates, usage, and that no target is left."""
+"""Responses of the gateway itself on a rule for AI: models, estimates, usage, and that no target is left."""
 
 from collections.abc import Sequence
 from typing import Any, Final

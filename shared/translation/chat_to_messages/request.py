@@ -168,7 +168,7 @@ def _limit_marks(sent: Document, notes: Notes) -> None:
 
 
 def _blocks(sent: Document) -> Iterator[Document]:
-    """What may have a mark, in the order in which the provider reads it."""
+    """The blocks that may have a mark, in the order in which the provider reads them."""
     yield from sent.get("tools", ())
     yield from sent.get("system", ())
     for turn in sent["messages"]:

@@ -78,7 +78,7 @@ def _message(items: list[Document], context: Context) -> tuple[Document, list[Do
 
 
 class _Found:
-    """What the items of a response have for one message of chat."""
+    """The members of one message of chat that the items of a response bring."""
 
     __slots__ = ("_context", "_ids", "annotations", "calls", "declined", "logprobs", "texts", "thoughts")
 

@@ -63,7 +63,7 @@ def _user(content: Any, pointer: str, caps: Caps, notes: Notes) -> Iterator[Docu
 
 
 def _assistant(content: Any, pointer: str, caps: Caps, notes: Notes) -> Iterator[Document]:
-    """What the model said; nothing if all of it is left out: the API rejects a message without a content."""
+    """The messages of the model; none if all is left out: the API rejects a message without a content."""
     if isinstance(content, str):
         yield {"role": "assistant", "content": content}
         return

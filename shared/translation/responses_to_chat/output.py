@@ -37,7 +37,7 @@ from shared.translation.tools import ToolIds
 
 
 class _Kind(NamedTuple):
-    """What the events of a part are called."""
+    """The names of the events of a part."""
 
     item: str
     text: str
