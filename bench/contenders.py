@@ -24,7 +24,7 @@ _PASS = "proxy_pass http://plain;"
 _LARGE = {"limits": {"request_body": "20MB"}}
 _LARGE_CONTENT = {**CONTENT, "max_size": "20MB"}
 _JUDGE = entry("content_validator", 3, blocked_patterns=CONTENT["blocked_patterns"])
-#: What a tenant is created with, by the part of the contender's name behind the "+".
+#: The document that a tenant is created with, by the part of the contender's name behind the "+".
 _RULES: Mapping[str, Mapping[str, Any]] = {
     "": {},
     "chain": {"on_tenant": CHAIN[0], "on_rule": CHAIN[1]},

@@ -56,7 +56,7 @@ PAGES: Mapping[str, Page] = {
         Page("/ui/limits", ("/api/v1/tenants?limit=500",), ("/api/v1/rate-limits?limit=100&each_key=true",)),
     )
 }
-#: What every page reads.
+#: The reads of every page.
 SHELL = "/api/v1/me", "/readyz"
 #: The ten dashboards.
 OPEN = ("/ui/",) * 3 + ("/ui/traffic",) * 3 + ("/ui/system",) * 2 + ("/ui/limits",) * 2

@@ -31,7 +31,7 @@ PROCESSES, CLIENTS = 4, 200
 #: All amounts are in hundredths of a cent, because `limits` keeps an entry per unit.
 USD = 10_000
 BUDGET_UNITS, ESTIMATE = USD, 100
-#: What a call costs, and how long it takes.
+#: The cost of a call, and how long it takes.
 COSTS, SECONDS = (20, 110), (0.005, 0.05)
 _PAUSE = 0.05  # seconds for which a client waits after a rejection
 _REDIS_SECONDS = 60.0  # a busy machine may need more than the 50 ms of the gateway

@@ -1,7 +1,7 @@
 """`python -m bench.translated`: streams that are translated, beside the same ones that pass.
 
 A client of Anthropic's messages calls a provider of OpenAI's chat, and a client of chat the same one. Events
-per second of a core are by CPU time. What translation adds to the first content is measured on the wire.
+per second of a core are by CPU time. The delay of the first content by translation is measured on the wire.
 """
 
 import sys

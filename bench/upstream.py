@@ -17,8 +17,8 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 class Upstream(socketserver.ThreadingTCPServer):
     """Responds to each request of known length with `RESPONSE`.
 
-    A request for a stream gets no response here. `asked` has its connection, and whoever takes it
-    responds, and closes it.
+    A request for a stream gets no response here. `asked` has its connection, and the
+    reader of `asked` responds, and closes it.
     """
 
     daemon_threads = True

@@ -81,7 +81,7 @@ class KnownHead:
         self._moved: list[tuple[int, int]] = []
 
     def view(self, headers: Headers) -> Headers:
-        """Return `plugin_view` of a repetition. What is the same as in the last one is not indexed again."""
+        """Return `plugin_view` of a repetition. Fields as in the last one are not indexed again."""
         if self._viewed is None:
             self._view = plugin_view(headers)
             places = {id(field): place for place, field in enumerate(headers.fields)}
@@ -245,7 +245,7 @@ class FlowState:
     arrived: float | None = None
     first_pieces: bytes = b""
 
-    # What was found and decided for it.
+    # The findings and decisions about it.
     gateway: Gateway | None = None
     key_hash: str | None = None
     has_valid_key: bool = False

@@ -12,7 +12,7 @@ from shared.http.request_id import request_id
 from shared.model.messages import Headers
 from shared.providers.errors import error_body
 
-#: What `server_connect` sets on a connection that must not be opened; the engine quotes it.
+#: The error that `server_connect` sets on a connection that must not be opened; the engine quotes it.
 FORBIDDEN = "target_forbidden"
 UNRESOLVED = "target_unresolved"
 #: Where mitmproxy's core puts the status of an error response that no addon sees.

@@ -17,11 +17,11 @@ def translation_page() -> str:
     """The page docs/reference/translation.md: the fate of every member, for each pair of APIs."""
     return page(
         "Translation",
-        "A client that speaks one API can reach a model that speaks another. What both have is mapped. What "
-        f"the model's API lacks is dropped, and the response header `{HEADER}` names it: "
-        "`anthropic.messages; dropped=seed,logit_bias; changed=temperature`. What would change the response "
-        "is rejected: 400 `untranslatable`, with a JSON Pointer and what to use instead. A member that is in "
-        "no table is dropped.",
+        "A client that speaks one API can reach a model that speaks another. Members of both are mapped. "
+        f"One that the model's API lacks is dropped, and the response header `{HEADER}` names it: "
+        "`anthropic.messages; dropped=seed,logit_bias; changed=temperature`. One that would change the "
+        "response is rejected: 400 `untranslatable`, with a JSON Pointer and the member to use instead. A "
+        "member that is in no table is dropped.",
         *[part for (client, upstream), tables in TABLES.items() for part in _pair(client, upstream, tables)],
         "## Why a response ended\n",
         "A model that calls a tool ends with `tool_use`, whatever its server says. Any other reason than "
@@ -41,8 +41,8 @@ def translation_page() -> str:
         ),
         "## Usage\n",
         "`prompt_tokens` includes what was read from a cache and written to one, and so does `input_tokens` "
-        "of `openai.responses`; that of `anthropic.messages` does not. What the provider does not report is "
-        "absent, and not 0, unless the API requires the member.",
+        "of `openai.responses`; that of `anthropic.messages` does not. A figure that the provider does not "
+        "report is absent, and not 0, unless the API requires the member.",
         "## Streams\n",
         "The events of a stream say what the whole response would say. A stream that is cut off ends with an "
         "error, and without `[DONE]` or `message_stop`; for clients of `openai.responses`, with "

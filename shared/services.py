@@ -139,7 +139,7 @@ class Services:
         return resolving.check_target(url, self.policy, allow_query=allow_query)
 
     def read_secrets_again(self) -> None:
-        """Read the opened secrets again. What uses those that changed is compiled again."""
+        """Read the opened secrets again. Tenants that use changed ones are compiled again."""
         try:
             changed = self.opened.read_again()
         except SettingsError as error:

@@ -100,7 +100,7 @@ class Jobs:
         self._client.close()
 
     def _archive(self, term: Term) -> None:
-        """Copy the ledgers. What cannot be copied now stays in Redis, and is copied later."""
+        """Copy the ledgers. Rows that cannot be copied now stay in Redis, and are copied later."""
         try:
             with redis_errors():
                 self._archiver.run(term.is_held)

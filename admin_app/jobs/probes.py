@@ -236,7 +236,7 @@ class Probes:
             self._failures.end("tell")
         except GatewayError as error:
             if self._failures.is_new(error, "tell"):
-                logger.warning("What probes have shown cannot be told: %s", error)
+                logger.warning("The results of probes cannot be published: %s", error)
 
 
 def _request(

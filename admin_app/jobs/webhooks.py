@@ -1,7 +1,7 @@
 """Sends alerts to webhooks, as a job that one process leads.
 
-What is to be sent is stored first, so that the next leader goes on with it. A receiver that is slow, or
-fails, has one call at a time, and delays no other one.
+Each delivery is stored first, so that the next leader goes on with it. A receiver that is slow, or fails, has
+one call at a time, and delays no other one.
 """
 
 import logging
@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after each failure until an alert is sent again. After the last one it is dropped, within an hour.
 PAUSES: Final = (60.0, 240.0, 900.0, 2_340.0)
-#: What waits for one webhook, and for all. What is beyond is dropped.
+#: The most alerts that wait for one webhook, and for all. More are dropped.
 MAX_WAITING: Final = 100
 MAX_ALL_WAITING: Final = 10_000
-#: What waits for one webhook of the platform about one tenant, which could make many.
+#: The most alerts about one tenant, which could make many, that wait for one webhook of the platform.
 MAX_OF_TENANT: Final = 25
 # Alerts that are read at a time, and calls at a time, of all owners and of one.
 _READ: Final = 100

@@ -24,7 +24,7 @@ from shared.documents.request_detail import REQUEST, RequestDetail, detail_docum
 from shared.records.keys import ALL
 from shared.records.reader import RecordReader
 
-blueprint = Blueprint("requests", __name__, "What happened to requests that are over.")
+blueprint = Blueprint("requests", __name__, "The newest requests that are over, and their decisions.")
 
 
 @blueprint.route("/requests")

@@ -26,7 +26,7 @@ from shared.model.config import Rule
 from shared.model.providers import Provider
 from shared.routing.target_pool import target_id
 
-# What tenants do not see of providers that they share: errors, and the calls of others.
+# The fields that tenants do not see of providers that they share: errors, and the calls of others.
 _HIDDEN: Mapping[str, Any] = {
     **dict.fromkeys(("reason", "by", "ewma", "in_flight")),
     "open_for_tenants": 0,

@@ -86,7 +86,7 @@ class OneRule(MethodView):
     def put(self, sent: dict[str, Any], tenant_id: str, rule_id: str) -> Response:
         """Replace a rule
 
-        Omitted fields get their defaults. What was read can be sent back.
+        Omitted fields get their defaults. A document that was read can be sent back.
         """
         return _change(tenant_id, rule_id, sent)
 

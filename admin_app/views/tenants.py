@@ -123,8 +123,9 @@ class OneTenant(MethodView):
     def put(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Replace a tenant's settings
 
-        Omitted fields get their defaults. Rules and API keys stay. What was read can be sent back. Only the
-        platform may change `subdomain`, `tier`, `status`, `enabled_plugins` and `required_plugins`.
+        Omitted fields get their defaults. Rules and API keys stay. A document that was read can be sent
+        back. Only the platform may change `subdomain`, `tier`, `status`, `enabled_plugins` and
+        `required_plugins`.
         """
         return _change(tenant_id, sent)
 

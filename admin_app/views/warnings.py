@@ -22,7 +22,7 @@ from shared.documents.fields import ChangeWarning, nullable
 from shared.model.config import Rule, Snapshot
 from shared.pipeline.check import chain_warnings, check_rule, check_tenant
 
-blueprint = Blueprint("warnings", __name__, "What may not work as intended in a stored configuration.")
+blueprint = Blueprint("warnings", __name__, "Warnings about a stored configuration.")
 
 
 class StoredWarning(ChangeWarning):

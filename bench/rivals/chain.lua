@@ -1,5 +1,5 @@
 -- The work of the chain in bench/gateway.py, as a gateway on nginx, Lua and Redis does it: the key, the head, both
--- limits in one script, the body. What has been compiled or looked up is kept, and connections stay open.
+-- limits in one script, the body. Results of compiling and of look-ups are kept, and connections stay open.
 local json, redis = require "cjson.safe", require "nginx.redis"
 
 local KEY_SECONDS, WINDOW_SECONDS, MAX_BODY_BYTES = 60, 60, 1000000

@@ -49,7 +49,7 @@ http {{
   }}
 }}
 """
-#: What the rival with Lua has besides: its code, and a log line per request, as a gateway writes it.
+#: The additions of the rival with Lua: its code, and a log line per request, as a gateway writes it.
 _LUA = """
   lua_shared_dict keys 1m;
   lua_package_path "{here}/?.lua;;";

@@ -31,7 +31,7 @@ class ModelAlias(Plugin):
     )
     unknown: str = setting(
         fields.String(load_default="pass", validate=validate.OneOf(["pass", "reject"])),
-        "What happens to a request for another model: pass or reject.",
+        "The action for a request for another model: pass or reject.",
     )
 
     def pre_request(self, exchange: Exchange) -> Verdict:

@@ -31,7 +31,7 @@ Extend = Callable[[Sequence[Limit]], Awaitable[Decision]]
 Stop = Callable[[Rejection, bytes], list[bytes]]
 
 _UNKNOWN: Final = (
-    "What is left of the budgets is not known now, so the response ends here. Retry the request later."
+    "The rest of the budgets is not known now, so the response ends here. Retry the request later."
 )
 
 

@@ -1,6 +1,6 @@
 """The reports of workers about targets and keys that fail, so that each failure is seen once.
 
-What one tenant's calls have shown counts for that tenant. For a provider of the platform, one worker of all
+Failures of one tenant's calls count for that tenant. For a provider of the platform, one worker of all
 machines then looks itself: if the provider fails for it, too, the failure is everybody's.
 """
 

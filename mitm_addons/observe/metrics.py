@@ -17,7 +17,7 @@ from shared.providers.resolve import ResolvedTarget
 from shared.routing.ai_exchange import AiExchange
 from shared.upstreams.attempt import TracedAttempt
 
-#: What ended a stream, by the code of its error.
+#: The reasons why a stream ended, by the code of its error.
 _ENDS: Final = {
     None: "complete",
     "client_closed": "client_gone",

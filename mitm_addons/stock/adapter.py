@@ -64,7 +64,7 @@ class StockAdmission(Admission):
                 reject_flow(flow, make_rejection("websocket_not_supported"))
             return
         state = begin(flow, self.state(flow, head_of(flow.request)))
-        # What follows a malformed head cannot be trusted.
+        # Bytes after a malformed head cannot be trusted.
         state.closes = True
         reject_flow(flow, rejection)
 

@@ -30,7 +30,7 @@ _CONNECTION_HOOKS = (
 )
 
 Hook = Callable[..., Awaitable[None]]
-#: A hook of our addons. What it returns, if anything, has to be awaited.
+#: A hook of our addons. Its result, if it has one, has to be awaited.
 Method = Callable[..., Awaitable[None] | None]
 
 

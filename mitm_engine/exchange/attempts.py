@@ -44,7 +44,7 @@ _OF_UPSTREAM = (
     "overloaded",  # there are too many connections to this upstream
 )
 
-# What the policy returns at once in most cases. To look for an await costs four calls.
+# The types that the policy returns at once in most cases. To look for an await costs four calls.
 _DECISIONS = (bool, NoneType, Hold, HeldStep)
 
 

@@ -19,7 +19,7 @@ from mitm_engine.wire_error import LATE_READER, LATE_REQUEST, WireError
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
 
-#: What the `stream` function of an addon returns for a piece of a request's body.
+#: The result of the `stream` function of an addon for a piece of a request's body.
 Stream = Callable[[bytes], bytes | Iterable[bytes]]
 
 _REDIRECTION = 300  # the first status that says that the body is not used

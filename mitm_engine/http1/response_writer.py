@@ -21,7 +21,7 @@ from shared.core.http_tokens import NO_BODY
 if TYPE_CHECKING:
     from mitm_engine.client_connection import ClientConnection
 
-#: What the `stream` function of an addon returns for a piece of a body.
+#: The result of the `stream` function of an addon for a piece of a body.
 StreamResult = bytes | Iterable[bytes] | Awaitable[bytes | Iterable[bytes]]
 Stream = Callable[[bytes], StreamResult]
 

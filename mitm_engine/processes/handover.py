@@ -179,7 +179,7 @@ class Offer:
         return True
 
     def _open(self) -> socket.socket:
-        """Listen on the path. It is free: whoever was there has ended, or has handed it over."""
+        """Listen on the path. It is free: its last listener has ended, or has handed it over."""
         _make_private(self._path.parent)
         server = self._server = socket.socket(socket.AF_UNIX)
         server.setblocking(False)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 
 from mitm_engine.processes.scoreboard import Scoreboard, WorkerContext
 
-#: What a worker does: ``work(context, *arguments)``. Importable by its name.
+#: The function of a worker: ``work(context, *arguments)``. Importable by its name.
 Work = Callable[..., None]
 
 # A forked process would inherit loops, locks and connections.
@@ -37,7 +37,7 @@ class Later:
 
 
 def _imported(module: str, name: str) -> Work:
-    # What modules make stays. To look for garbage in it again and again takes a fifth of the time.
+    # Objects of modules stay. To look for garbage among them again and again takes a fifth of the time.
     gc.disable()
     try:
         work: Work = getattr(importlib.import_module(module), name)
@@ -107,7 +107,7 @@ def _run(
 ) -> None:
     """Run the process from start to end. Its imports are done: `work` came with them."""
     _die_with_parent()
-    # What the imports made stays. Collected now, it delays no worker that has to begin at once.
+    # Objects of the imports stay. Collected now, they delay no worker that has to begin at once.
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the work handles it

@@ -1,7 +1,7 @@
 """Alerts: events that an operator or a tenant may want to know of.
 
-An alert has ids, names and figures. It never has a secret, and nothing of a request or a response. Whoever
-sees the change writes it (`stream.py`); the leader of the job ``webhooks`` sends it to those who asked.
+An alert has ids, names and figures. It never has a secret, and nothing of a request or a response. The
+process that sees the change writes it (`stream.py`); the leader of the job ``webhooks`` sends it.
 """
 
 from collections.abc import Mapping

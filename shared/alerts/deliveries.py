@@ -5,8 +5,8 @@
                         read; ``number``: how many alerts the stream had been given by then
 {cfg}:reached     zset  tenant -> when the period of a budget ends of which little was left; `inf`: never
 
-What is to be sent is stored before the position moves on. So each alert is sent at least once, whichever
-process sends it.
+The deliveries of an alert are stored before the position moves on. So each alert is sent at least once,
+whichever process sends it.
 """
 
 import math
@@ -20,7 +20,7 @@ from redis import Redis, ResponseError
 from shared.alerts.delivery import Delivery, LastDelivery
 from shared.alerts.stream import ALERTS
 
-#: What is not sent yet.
+#: The alerts that are not sent yet.
 DELIVERIES: Final = "{cfg}:deliveries"
 #: The last delivery of each webhook.
 DELIVERED: Final = "{cfg}:delivered"

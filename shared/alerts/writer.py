@@ -12,7 +12,7 @@ from shared.redis_client.open import AnyConnection, open_connection
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a call may take. What could not be added by then is lost.
+#: Seconds that a call may take. Alerts that could not be added by then are lost.
 DEADLINE: Final = 1.0
 # Calls without a reply; more are not made.
 _MAX_UNDER_WAY: Final = 100
@@ -42,7 +42,7 @@ class AlertWriter:
         self._connection.run(ADD, note.keys, note.arguments).add_done_callback(self._ended)
 
     async def close(self) -> None:
-        """Close the connection. What is under way may be lost."""
+        """Close the connection. Calls that are under way may be lost."""
         self._is_closed = True
         await self._connection.close()
 

@@ -35,7 +35,7 @@ class Allowance:
         self.is_asking = self.is_last = self.is_free = False
 
     def fits(self, tokens: float) -> bool:
-        """Whether so many tokens may pass now. What has none, such as the end of a response, always may."""
+        """Whether so many tokens may pass now. Events without tokens, such as the last one, always may."""
         return not tokens or self.is_free or self.seen + tokens <= self.reserved
 
     def more(self, needed: float = 0.0) -> int:

@@ -55,7 +55,7 @@ class Present(NamedTuple):
     resets_at: int
 
 
-#: What is asked of a budget that never rejects.
+#: The demand on a budget that never rejects.
 _COUNTS_ONLY: Final = Quota(MAX_UNITS, LEASE_MS)
 
 

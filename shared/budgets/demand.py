@@ -108,7 +108,7 @@ class Demand:
         return None if None in known else max([cost for cost in known if cost is not None], default=0)
 
 
-#: What a request uses that calls no model, such as one for the list of models.
+#: The usage of a request that calls no model, such as one for the list of models.
 NOTHING: Final = Demand(usual=Usage(requests=1), most=Usage(requests=1))
 
 

@@ -127,7 +127,7 @@ class _TriedLimit:
         counter.came.charge(bucket, amount)
         if counter.came.total > self._effect.peak:
             self._effect.peak, self._effect.peak_at = counter.came.total, began
-        # What uses nothing is not counted.
+        # A call without usage is not counted.
         if amount and counter.admitted.go_to(bucket) + amount > self._spec.quota.limit:
             self._rejected[row.key] += 1
             if self._effect.first_rejected_at is None:

@@ -14,7 +14,7 @@ class Exit(IntEnum):
     OK = 0
     #: Nothing was done, or not all of it.
     ERROR = 1
-    #: What was compared differs: a file from the gateway, a ledger from its sums. Or parts were left out.
+    #: Two sides differ: a file from the gateway, a ledger from its sums. Or parts were left out.
     DRIFT = 2
     #: Another change was first.
     CONFLICT = 3
@@ -38,7 +38,7 @@ class Failure(GatewayError):
         super().__init__(sentence)
         self.hint = hint
         self.code = code
-        #: What is wrong in the body of a call: JSON pointers, each with a sentence.
+        #: The problems in the body of a call: JSON pointers, each with a sentence.
         self.problems = problems
 
 

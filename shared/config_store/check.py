@@ -225,7 +225,7 @@ def _check_keys(
     for kind in ("tenant", "doc", "part", "keys", "platformdoc", *layout.VersionKeys._fields):
         for key in client.scan_iter(match=f"{{cfg}}:{kind}:*", count=_PAGE):
             name = key.decode()
-            # What has an end was replaced a moment ago (history/rename.py).
+            # A part with an end was replaced a moment ago (history/rename.py).
             if name not in known and name.split(":")[2] not in unreadable | gone and client.pttl(key) < 0:
                 yield f"The key {name} belongs to no tenant, or to an old version."
 

@@ -111,7 +111,7 @@ class StoreState:
 
 
 def adoption(secrets: SecretIds, found: StoreState | None = None) -> list[str]:
-    """The arguments of ``adopt.lua``. What the store `found` needs already stays needed."""
+    """The arguments of ``adopt.lua``. Secrets that the store `found` needs already stay needed."""
     peppers, keys = (found.peppers, found.keys) if found else ((), ())
     return [
         os.urandom(16).hex(),

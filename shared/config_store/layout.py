@@ -71,9 +71,9 @@ RESEALED = "{cfg}:resealed"
 #: The beginning of the keys of whole documents of the platform.
 WHOLE_PLATFORM = "{cfg}:platformdoc:"
 
-#: What stands for the platform where other changes have the id of a tenant.
+#: The id of the platform where other changes have the id of a tenant.
 PLATFORM_ID = "platform"
-#: What stands for the tokens of the platform in the audit log.
+#: The id of the platform's tokens in the audit log.
 TOKENS_ID = "platform.tokens"
 #: The same for events that change nothing.
 EVENTS_ID = "platform.events"

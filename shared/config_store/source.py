@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 # Each unknown name that a client sends is a call. Calls wait so many seconds for one of so many connections.
 # redis-py's default pool opens 100 and rejects the rest, the check for changes among them.
 _MAX_CONNECTIONS, _POOL_TIMEOUT = 8, 2.0
-# What is decoded between two requests, in about a millisecond: parts, and the bytes of a root.
+# The amount decoded between two requests, in about a millisecond: parts, and the bytes of a root.
 _FEW_PARTS = 16
 _SHORT_ROOT = 32_768
 

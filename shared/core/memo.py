@@ -26,7 +26,7 @@ class BoundedDict[K: Hashable, V](dict[K, V]):
 class Memo[K: str | bytes, V](BoundedDict[K, V]):
     """The result of `compute` for each key, computed once unless the key is long.
 
-    A lookup costs no call, a third of what `functools.lru_cache` takes. What `compute` raises is raised.
+    A lookup costs no call, a third of what `functools.lru_cache` takes. Exceptions of `compute` are raised.
 
     >>> lower = Memo(str.lower)
     >>> lower["Host"], len(lower)

@@ -12,7 +12,7 @@ UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 #: Default of the most parts of a JSON document that a plugin reads (`has_more_parts` counts them). To read,
 #: walk or write so many takes some milliseconds, and meanwhile no other request proceeds.
 JSON_PARTS = 100_000
-# What is left of a bound after a trim, so that not every addition needs one.
+# The share of a bound that is left after a trim, so that not every addition needs one.
 _LEFT = 0.9
 _SIZE = re.compile(r"([0-9]{1,12}) ?([KMG]?B|)", re.IGNORECASE)
 

@@ -34,7 +34,7 @@ class ConnectedRule(Schema):
     base_path = fields.String(
         required=True,
         metadata={
-            "description": "What comes between the address and `/v1/chat/completions` or `/v1/messages`."
+            "description": "The path between the address and `/v1/chat/completions` or `/v1/messages`."
         },
     )
     apis = fields.List(fields.String(), **nullable("The APIs that it serves. null: those of its target."))

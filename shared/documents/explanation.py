@@ -143,8 +143,8 @@ class ExplainedTarget(Schema):
     priority = fields.Integer(required=True)
     is_chosen = fields.Boolean(required=True)
     api = fields.String(required=True, metadata={"description": "The API by which it is called."})
-    dropped = fields.List(fields.String(), **nullable("What its translation loses; null: there is none."))
-    changed = fields.List(fields.String(), **nullable("What it gets with another meaning."))
+    dropped = fields.List(fields.String(), **nullable("Members that its translation loses; null: none."))
+    changed = fields.List(fields.String(), **nullable("The members that it gets with another meaning."))
     why_not = _nullable("Why it is not chosen, if it could not be.")
 
 
@@ -179,4 +179,4 @@ class Explanation(Schema):
     ai = fields.Nested(ExplainedModel, **nullable())
     upstream = fields.Nested(UpstreamRequest, **nullable())
     response = fields.Nested(GatewayResponse, **nullable())
-    warnings = warnings_field("What may not work as intended in the `rule` of the call.")
+    warnings = warnings_field("Warnings about the `rule` of the call.")

@@ -37,7 +37,7 @@ class PluginConfigInput(Input):
         metadata={"description": "Settings of the plugin. GET /plugins/{name} has their schema."},
     )
     on_error = text(
-        32, "What happens if the plugin fails. GET /plugins/{name} lists the choices. Default: the plugin's."
+        32, "The outcome if the plugin fails. GET /plugins/{name} lists the choices. Default: the plugin's."
     )
     timeout = Duration(
         minimum=0.001,

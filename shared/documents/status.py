@@ -130,7 +130,7 @@ class StatusWarning(Schema):
     """A setting of Redis to change."""
 
     pointer = _text("JSON pointer to what it is about.")
-    detail = _text("What is wrong, and what to do.")
+    detail = _text("The problem, and what to do.")
 
 
 class StatusOutput(Schema):
@@ -182,8 +182,8 @@ class FindingOutput(Schema):
         validate=validate.OneOf(["ok", "warning", "error"]),
         metadata={"description": "ok; warning: it should be changed; error: something does not work."},
     )
-    detail = fields.String(required=True, metadata={"description": "What was found."})
-    fix = fields.String(**nullable("What to do. null: nothing."))
+    detail = fields.String(required=True, metadata={"description": "The result, as a sentence."})
+    fix = fields.String(**nullable("A sentence that says what to do. null: nothing."))
 
 
 class DoctorOutput(Schema):

@@ -1,6 +1,6 @@
 """The reports that a process has received of targets and keys, and which of them count for everybody.
 
-What one tenant's calls have shown counts for that tenant: it may have caused the failure itself. What two
+A failure of one tenant's calls counts for that tenant, which may have caused it itself. A failure that two
 tenants have seen within `WINDOW_SECONDS` counts for all, for the shorter of the two times. A probe, an
 operator and the prober of the fleet speak for all at once; their reports have no tenant.
 """

@@ -111,7 +111,7 @@ class StoredHealth:
     def parse(
         cls, owner: str, fields: Mapping[bytes, bytes] | Sequence[bytes], failures: Iterable[bytes] = ()
     ) -> Self:
-        """The parsed replies of Redis. What is damaged is left out: it is only a hint."""
+        """The parsed replies of Redis. Damaged ones are left out: it is only a hint."""
         pairs = fields if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
         reports, beats = [], []
         for raw_name, raw_value in pairs.items():

@@ -28,7 +28,7 @@ from shared.redis_client.primary import open_async
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a call may take. What could not be told by then is lost.
+#: Seconds that a call may take. Reports that could not be sent by then are lost.
 DEADLINE: Final = 1.0
 # Calls without a reply; more are not made. News of the same thing follow soon.
 _MAX_UNDER_WAY: Final = 1_000
@@ -93,7 +93,7 @@ class HealthLink:
         await listen_on(self._listener, HEALTH_CHANNEL, heard)
 
     async def close(self) -> None:
-        """Close the connections. What is under way may be lost."""
+        """Close the connections. Calls that are under way may be lost."""
         self._is_closed = True
         await self._listener.aclose()
         await self._connection.close()

@@ -16,7 +16,7 @@ ANY = "*"
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _HEADER_LIST = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]{0,2048}")
-# What pages may read besides the headers that every page may read (Fetch, 2.2.2).
+# The headers that pages may read besides those that every page may read (Fetch, 2.2.2).
 _EXPOSED = re.compile(
     r"(?:x-request-id|x-upstream-request-id|x-gateway-.*|(?:x-)?ratelimit(?:-.*)?|retry-after(?:-ms)?"
     r"|x-should-retry)"

@@ -200,7 +200,7 @@ def upstream_head(
     """Return the head to forward. Host, framing, `identity_fields` and the trace stand beside it.
 
     Credentials, hop-by-hop and identity headers of the client are removed. Those that a plugin set stay.
-    Sessions of the dashboard are removed, whoever set them.
+    Sessions of the dashboard are removed in any case.
 
     Args:
         headers: the head as plugins saw and changed it; the same object as `sent` if there are none.

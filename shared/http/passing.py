@@ -10,7 +10,7 @@ Pass = Callable[[bytes], Any]
 
 
 class Changes(Protocol):
-    """Changes a body in pieces. What cannot be told yet waits for the next piece."""
+    """Changes a body in pieces. Bytes that cannot be judged yet wait for the next piece."""
 
     def feed(self, piece: bytes) -> bytes:
         """The bytes that may be sent now."""

@@ -96,7 +96,7 @@ class SecretRemover:
 
 
 class ErrorSecretRemover:
-    """Takes secrets out of a stream from its first error on. What is before it passes as it comes.
+    """Takes secrets out of a stream from its first error on. Events before it pass as they come.
 
     `secrets` finds them, once there is an error.
     """

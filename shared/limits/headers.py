@@ -230,7 +230,7 @@ def _shown(limit: Limit, families: tuple[str, ...]) -> _Shown:
     return _SHOWN[name, quota.limit, quota.window_ms, limit.kind, unit, least, families]
 
 
-# What makes the texts of a limit: its name, number, window, kind, unit, the least, and the families.
+# The key of the texts of a limit: its name, number, window, kind, unit, the least, and the families.
 _Key = tuple[str, int, int, str, str, float, tuple[str, ...]]
 
 

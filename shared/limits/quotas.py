@@ -15,7 +15,7 @@ from shared.model.budgets import INPUT_TOKENS, OUTPUT_TOKENS, REQUESTS, TOKENS, 
 MAX_LIMIT = 1_000_000_000
 #: The largest limit of tokens. Exact in the doubles of Lua, as is the largest sum of money.
 MAX_TOKENS = 1_000_000_000_000
-#: What a limit per window counts.
+#: The units that a limit per window counts.
 UNITS = (REQUESTS, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, USD)
 #: Windows in milliseconds. In a shorter window the jitter of the network decides, not the limit.
 MIN_WINDOW_MS, MAX_WINDOW_MS = 100, 52 * 604_800_000
@@ -101,7 +101,7 @@ class QuotaSchema(Strict):
 
     limit = QuotaLimit("How many of the unit; USD as text, such as 2.50. 0 blocks.", required=True)
     window = window_field(required=True)
-    unit = unit_field("What is counted. Only rules for AI have tokens and money.")
+    unit = unit_field("The unit that is counted. Only rules for AI have tokens and money.")
 
     @validates_schema
     def _fits_its_unit(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -136,7 +136,7 @@ class ConcurrencySchema(Strict):
     unit = fields.String(
         load_default=CONCURRENT,
         validate=validate.OneOf([CONCURRENT], error=f"Must be {CONCURRENT} here."),
-        metadata={"description": f"What is counted: {CONCURRENT}."},
+        metadata={"description": f"The kind: {CONCURRENT}."},
     )
     per = fields.List(
         fields.String(validate=validate.OneOf(_AT_A_TIME)),

@@ -110,7 +110,7 @@ class SpanEncoder:
         return b"".join(parts)
 
     def _keep(self, name: str, value: Value) -> bytes:
-        """An attribute as a field of a span. What repeats seldom is not kept."""
+        """An attribute as a field of a span. Values that seldom repeat are not kept."""
         found = _part(b"\x4a", _attribute(name, value))
         if isinstance(value, float) or len(found) > _MAX_KEPT_LENGTH:
             return found

@@ -6,17 +6,17 @@ All values are immutable. Amounts are integers: nano-USD (1e-9 USD), tokens or r
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: What a budget counts.
+#: The units of a budget.
 USD, TOKENS, REQUESTS = "usd", "tokens", "requests"
-#: What a rate limit counts, too: the tokens of requests or of responses alone.
+#: More units of a rate limit: the tokens of requests or of responses alone.
 INPUT_TOKENS, OUTPUT_TOKENS = "input_tokens", "output_tokens"
 #: The units of which only a request to a model uses any. How much is known when it has ended.
 METERED = frozenset({USD, TOKENS, INPUT_TOKENS, OUTPUT_TOKENS})
-#: What happens to a request when nothing is left.
+#: The action for a request when nothing is left.
 REJECT, ALERT, DOWNGRADE = "reject", "alert", "downgrade"
 #: Whether a response ends when nothing is left, or is finished.
 CUT, FINISH = "cut", "finish"
-#: Who made a budget, and may change it.
+#: The side that made a budget, and may change it.
 TENANT, PLATFORM = "tenant", "platform"
 
 

@@ -21,7 +21,7 @@ from shared.model.webhooks import Webhook
 ENFORCE, SHADOW = "enforce", "shadow"
 #: Whose credential an upstream gets: that of the rule, or the client's own.
 PROVIDER, CLIENT = "provider", "client"
-# What the name of a rule may not have, and what of its path and of its id a default has.
+# The characters that the name of a rule may not have, and how much of its path and id a default has.
 _NO_NAME = re.compile(r"[^a-z0-9._]+")
 _MAX_PATH_NAME, _ID_DIGITS = 40, 6
 

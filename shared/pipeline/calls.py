@@ -1,4 +1,4 @@
-"""Calls of plugins. Whatever a plugin does, the result is a value."""
+"""Calls of plugins. The result is a value in any case, also when a plugin raises or hangs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping

@@ -1,7 +1,7 @@
 """Runs a plan for one exchange: the only place where plugins are called, and where their faults are caught.
 
 The event loop orchestrates. Only the calls of plugins occupy threads, so a pool of one thread cannot
-deadlock. Whatever a plugin does (raise, hang, return junk, exit), the `on_error` of its entry decides.
+deadlock. If a plugin raises, hangs, exits or returns junk, the `on_error` of its entry decides.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Run:
     """One exchange on its way through a plan, with a method for each of its moments.
 
     ``request_head``, ``request_body``, ``response_head``, then ``response_body`` or the events of a stream,
-    ``response_sent`` and ``finish``. The proxy and explain both call these, in this order. What they return
+    ``response_sent`` and ``finish``. The proxy and explain both call these, in this order. Their result
     is to be awaited, unless it is `DONE`: groups that wait for nothing run at once.
 
     Attributes:

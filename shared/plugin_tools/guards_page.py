@@ -54,7 +54,7 @@ In the events of a known API, the pieces of one field of one choice, candidate o
 of another API, the strings at one path are one text. A form with files has at most {MAX_PARTS} parts, each
 with a head of at most {MAX_HEAD} bytes.
 
-What begins with a JSON object must be strict JSON to its end, or lines of JSON. Otherwise it is rejected.
+A body that begins with a JSON object must be strict JSON to its end, or lines of JSON, or it is rejected.
 
 ## What is rejected because it cannot be read
 

@@ -123,7 +123,7 @@ class ContentValidator(Plugin):
     )
     action: str = setting(
         marshmallow.fields.String(load_default="block", validate=validate.OneOf(("block", "mask"))),
-        "What happens when a blocked pattern matches: block rejects, mask replaces each character by *.",
+        "The action when a blocked pattern matches: block rejects, mask replaces each character by *.",
     )
     max_json_depth: int = setting(
         marshmallow.fields.Integer(

@@ -111,7 +111,7 @@ class RateLimiter(Plugin):
     window: int | None = setting(
         window_field(load_default=None), "Length of that window: 500ms, 10s, 1h30m, 1d, or seconds."
     )
-    unit: str = setting(unit_field(""), "What limit counts. Only rules for AI have tokens and money (usd).")
+    unit: str = setting(unit_field(""), "Unit of that limit. Only rules for AI have tokens and money (usd).")
     limits: Sequence[LimitSpec] | None = setting(
         fields.Nested(LimitsSchema, load_default=None),
         "Quotas at the level of this entry, by what they count.",
@@ -126,7 +126,7 @@ class RateLimiter(Plugin):
     )
     actions: Mapping[str, Any] = setting(
         fields.Nested(ActionsSchema, load_default=lambda: _ACTIONS.load({})),
-        "What happens to a request above a limit.",
+        "The action for a request above a limit.",
     )
     cost: int = setting(
         fields.Integer(strict=True, load_default=1, validate=validate.Range(1, MAX_LIMIT)),

@@ -10,7 +10,7 @@ from shared.core.memo import Memo
 from shared.http.forwarding import SETS_COOKIE, is_private
 from shared.model.messages import Headers
 
-#: What OpenAI calls the state of a limit on requests.
+#: OpenAI's names of the state of a limit on requests.
 OPENAI_LIMIT = "x-ratelimit-limit-requests"
 OPENAI_REMAINING = "x-ratelimit-remaining-requests"
 OPENAI_RESET = "x-ratelimit-reset-requests"
@@ -21,7 +21,7 @@ OPENAI_RESET_TOKENS = "x-ratelimit-reset-tokens"
 SHOULD_RETRY = "x-should-retry"
 RETRY_AFTER_MS = "retry-after-ms"
 
-#: What happens to the rate limits of an upstream: by default the client does not get them, because they are
+#: The treatment of the rate limits of an upstream: by default the client does not get them, because they are
 #: those of the operator's credential.
 UPSTREAM_HEADERS = (DROP, PASS, PREFIX) = ("drop", "pass", "prefix")
 

@@ -4,10 +4,10 @@
 2. ``<provider>/<model>``;
 3. a bare name: the first provider of the rule that has it.
 
-What the key of the client may use is judged on the name that it asked for, and `deny_models` on all names of
-the model that was found, too: another name for a denied model is denied. Some providers accept a name in any
-case, and with marks around it, so `deny_models` matches these, too; lists of what is allowed match only as
-they are written.
+The models that the client's key may use are judged by the name that it asked for, and `deny_models` by all
+names of the model that was found, too: another name for a denied model is denied. Some providers accept a
+name in any case, and with marks around it, so `deny_models` matches these, too; lists of allowed names match
+only as they are written.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

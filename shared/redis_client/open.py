@@ -15,7 +15,7 @@ from shared.redis_client.script import Script
 from shared.redis_client.slots import Address
 from shared.redis_client.topology import EVAL, SCRIPTS, TOPOLOGY, ClusterNodes, Sentinels
 
-#: What commands and scripts are sent over.
+#: A client that sends commands and scripts.
 AnyConnection = RedisConnection | ClusterConnection
 
 

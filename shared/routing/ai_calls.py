@@ -44,7 +44,7 @@ _HALF_TOKEN = 1 << 52
 # The methods of a stored response by the end of its path; else those of the response itself.
 _STORED_METHODS = {"cancel": ("POST",), "input_items": ("GET",)}
 _RESPONSE_METHODS = ("GET", "DELETE")
-#: What becomes of a request that plugins have let through.
+#: The outcome of a request that plugins have let through.
 Chosen = ChosenUpstream | Rejection | Response
 
 
@@ -140,7 +140,7 @@ class AiCalls:
         pool = exchange.pool
         if pool is None:
             return models_of(exchange, key, request)
-        # What no plugin has seen was read by `resolve`.
+        # A body that no plugin has seen was read by `resolve`.
         if request is not exchange.request or type(exchange.document) is not dict:
             try:
                 take_body(exchange, request)

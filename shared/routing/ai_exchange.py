@@ -130,7 +130,7 @@ class AiExchange(PoolExchange):
     def judge(self, status: int, body: bytes, wait: float | None) -> Outcome:
         found = outcome_of_response(status, body, wait)
         if found.fault is Fault.KEY and self.route.is_clients:
-            # What the provider says of the client's own credential is for the client.
+            # An error of the provider about the client's own credential is for the client.
             return replace(found, kind=None, fault=Fault.CLIENT, effect=None)
         return found
 

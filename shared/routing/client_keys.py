@@ -27,7 +27,7 @@ _FOREIGN_PARAMETERS = frozenset(
     )
 )
 _BETWEEN_WORDS = re.compile("[-_. ]")
-# What is left of a header whose value was a key.
+# The remaining value of a header whose value was a key.
 _NOTHING = re.compile(r"(?i)[\s,;=\"']*(?:bearer)?[\s,;=\"']*")
 
 

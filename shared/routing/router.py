@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from shared.routing.compile import Route
 
 
-# What other routers read as a placeholder or a regular expression; here every character is itself. A client
-# must send most of them encoded, so that such a rule never matches.
+# Placeholders and regular expressions of other routers; here every character is itself. A client must send
+# most of them encoded, so that such a rule never matches.
 _PATTERN = re.compile(r"[*{}<>|^\[\]]|(?<=/):[A-Za-z_]|\.\+|\$$")
 # The last parts of the paths of whole operations, of all providers. A base path such as /openai has none.
 _OPERATIONS = (

@@ -1,7 +1,7 @@
 """The pepper and the encryption keys, in files that only their owner can read.
 
 Each line of a file is a secret of 32 bytes in base64, and the first is the newest. It seals or hashes what
-is new. What the older ones have sealed or hashed stays valid, so a new secret is added above the old one.
+is new. Values that the older ones have sealed or hashed stay valid, so a new one is added above the old one.
 """
 
 import os

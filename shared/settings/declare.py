@@ -12,7 +12,7 @@ from shared.settings.values import Reader, suggest
 #: How the error of a key begins that no setting has.
 UNKNOWN = "unknown key"
 
-# What may be written for a setting, by the type of its default. Text may be ${NAME}, a size or a duration;
+# The accepted types of a setting, by the type of its default. Text may be ${NAME}, a size or a duration;
 # where it may be one of several, a list is allowed, too.
 _TYPES: Mapping[type, Sequence[str]] = {
     bool: ("boolean", "string"),

@@ -17,7 +17,7 @@ _MAXIMUMS = (
     *("concurrent", "max_rules", "max_keys", "max_providers", "max_models", "max_targets"),
     "max_budgets",
 )
-# What belongs to one tenant cannot be named for all tenants of a tier.
+# The things of one tenant cannot be named for all tenants of a tier.
 _OF_TENANT = ("key", "rule")
 _BUDGET = BudgetSettings()
 #: As in config.yaml. None, or an omitted key of a new tier, means no limit.

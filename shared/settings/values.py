@@ -141,7 +141,7 @@ def domain(value: Any) -> str:
 
 
 def hosts(value: Any) -> tuple[str, ...]:
-    """Addresses and names to listen on. What a wildcard among them covers is left out."""
+    """Addresses and names to listen on. Those that a wildcard among them covers are left out."""
     names = tuple(dict.fromkeys(_host(item) for item in several(text)(value)))
     if not names:
         raise ValueError("must be at least one address, such as 127.0.0.1")

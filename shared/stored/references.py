@@ -26,7 +26,7 @@ _IDS: Final = frozenset({"file_id", "file_ids", "vector_store_id", "vector_store
 _OBJECTS: Final = frozenset({"container", "audio"})
 _PROMPT: Final = "prompt"
 _NAMES: Final = _IDS | _OBJECTS | {_PROMPT}
-# What clients define freely: schemas, labels, and the arguments of calls of tools.
+# Members that clients define freely: schemas, labels, and the arguments of calls of tools.
 _FREE: Final = frozenset({"parameters", "input_schema", "schema", "metadata"})
 _TOOL_USES: Final = ("tool_use", "server_tool_use", "mcp_tool_use")
 _NESTED: Final = (dict, list)

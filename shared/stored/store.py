@@ -43,7 +43,7 @@ class Bindings:
     """The bindings of all tenants. One event loop only."""
 
     def __init__(self, connection: AnyConnection, secret: bytes, *older: bytes) -> None:
-        """`secret` is the deployment's, as were `older` ones: whoever reads Redis cannot tell the ids."""
+        """`secret` is the deployment's, as were `older` ones: a reader of Redis cannot tell the ids."""
         self._connection = connection
         self._secret = secret
         self._older = older

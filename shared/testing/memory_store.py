@@ -46,7 +46,7 @@ class MemoryStore:
         #: The number of the newest change, and that of the last one of each tenant and of the platform.
         self.revision = 0
         self.changed_at: dict[str, int] = {}
-        #: What proxies said about the newest documents of tenants.
+        #: The faults that proxies have reported of the newest documents of tenants.
         self.noted_faults: dict[str, str] = {}
         #: Called with the id of the tenant, or ``platform``, after each write, in the thread of the writer.
         self.listeners: list[Callable[[str], None]] = []

@@ -82,7 +82,7 @@ class ChunkMaker:
 
 
 class CallPiece(NamedTuple):
-    """A piece of a call of a tool. What it does not say is empty, and the number None."""
+    """A piece of a call of a tool. Missing texts are empty, and a missing number is None."""
 
     number: int | None
     id: str

@@ -45,7 +45,8 @@ ROWS: Final[dict[int, _Row]] = {
     504: _LATE,
     529: _BUSY,
 }
-# What a stream says instead of a status. The first row with a word counts, and a code counts before a type.
+# The status that the error event of a stream means, by its words. The first row with a word counts, and a
+# code counts before a type.
 _STATUSES: Final = {
     **{row.chat: status for status, row in reversed(ROWS.items())},
     **{row.messages: status for status, row in reversed(ROWS.items())},

@@ -21,7 +21,7 @@ type StreamEvent = Document | str
 
 
 def read_event(data: str | None) -> Any:
-    """The event with that data. None is the data of a comment. What is not JSON is returned as it is."""
+    """The event with that data. None is the data of a comment. Data that are not JSON stay as they are."""
     if data is None:
         return PING
     if data == DONE:

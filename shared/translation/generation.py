@@ -6,7 +6,7 @@ from typing import Final
 from shared.translation.members import must_be, number
 from shared.translation.notes import Caps, Document, Notes, Settings
 
-#: What to do when a model keeps to no schema.
+#: The advice when a model keeps to no schema.
 NO_SCHEMA: Final = "This model keeps to no schema. Use a tool with the schema, and tool_choice."
 # Servers of chat that have deprecated max_tokens.
 _NEW_MAX: Final = frozenset({"openai", "azure"})

@@ -62,7 +62,7 @@ class Settings:
     secret: bytes = b""
 
 
-#: What holds for a rule without settings.
+#: The defaults of a rule without settings.
 DEFAULTS: Final = Settings()
 
 
@@ -190,5 +190,5 @@ class Context:
         return None if self.model else given
 
 
-#: The capabilities of a model, by the names of `shared.providers.shipped.caps`. What is absent is unknown.
+#: The capabilities of a model, by the names of `shared.providers.shipped.caps`. An absent one is unknown.
 type Caps = Mapping[str, Any]

@@ -39,7 +39,7 @@ def _with_chains(direct: Mapping[tuple[str, str], Translation]) -> dict[tuple[st
     return {**chains, **direct}
 
 
-#: What becomes of members, parts and blocks, by pair. docs/reference/translation.md shows it.
+#: The action for each member, part and block, by pair. docs/reference/translation.md shows it.
 TABLES: Final[Mapping[tuple[str, str], Mapping[str, Mapping[str, Member]]]] = {
     (OPENAI_CHAT, ANTHROPIC_MESSAGES): chat_to_messages.TABLES,
     (ANTHROPIC_MESSAGES, OPENAI_CHAT): messages_to_chat.TABLES,
@@ -53,7 +53,7 @@ TRANSLATIONS: Final[Mapping[tuple[str, str], Translation]] = _with_chains(_DIREC
 def choose_api(client: str, spoken: Collection[str]) -> tuple[str, Translation | None] | None:
     """The API in which an upstream is called, and the translation if it needs one.
 
-    None: the upstream cannot be called. What the client speaks comes first: then all bytes pass. Chat is
+    None: the upstream cannot be called. The client's own API comes first: then all bytes pass. Chat is
     next, since to translate twice loses more.
 
     >>> choose_api("openai.chat", ["openai.chat", "anthropic.messages"])

@@ -13,7 +13,7 @@ from shared.translation.notes import Document
 
 #: A name of a tool that both take.
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# What Anthropic does not take in the id of a call.
+# The characters that Anthropic rejects in the id of a call.
 _NO_ID: Final = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST: Final = 64
 _HEX: Final = 8

@@ -55,8 +55,8 @@ class _ChainedEvents:
         return middle + self._first.end()
 
 
-#: What the model behind the API in the middle is said to do: everything, so that only the second translation
-#: decides what the upstream cannot do.
+#: The capabilities of the model behind the API in the middle: all of them, so that only the second
+#: translation decides what the upstream cannot do.
 _MIDDLE: Final[Caps] = {
     "array_content": True,
     "efforts": ("none", "minimal", *EFFORTS),

@@ -1,7 +1,7 @@
 """The usage that a response reports, in the members of another API.
 
-It is read by `shared.usage.reported`, as the meter does, with the habits of each kind of provider. What the
-upstream does not report is absent, and not 0, but for the members that an API requires.
+It is read by `shared.usage.reported`, as the meter does, with the habits of each kind of provider. A figure
+that the upstream does not report is absent, and not 0, unless the API requires the member.
 """
 
 from collections.abc import Mapping

@@ -222,7 +222,7 @@ class Attempts:
         """The seconds until a key of a target without one that can be used now may be used."""
         return keys.choose(model, self._now, self._random, pinned=self._key).wait
 
-    # What an attempt changes.
+    # Changes by an attempt.
 
     def _begin(self, planned: PlannedCall, now: float, delay: float = 0.0) -> Attempt:
         key_state = planned.key_state

@@ -1,6 +1,6 @@
 """Which targets of a pool cannot serve a request: what it needs, and what a target is known to lack.
 
-What is not known passes: a target is left out only for a capability that is declared as false, and for a
+An unknown capability passes: a target is left out only for a capability that is declared as false, and for a
 context that is known.
 
 The tokens of a request are an estimate, which may be up to 1.8 times the truth. So the targets with the

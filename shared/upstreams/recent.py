@@ -3,7 +3,7 @@
 import math
 from collections import deque
 
-# The parts of a window. What happened counts until the whole part in which it did has left the window.
+# The parts of a window. An event counts until the whole part in which it happened has left the window.
 _PARTS = 10
 
 

@@ -12,7 +12,7 @@ from shared.upstreams.keys import KeyRing
 from shared.upstreams.outcome import Fault, Outcome
 from shared.usage.asking import AUTO
 
-#: What a request may need of a model, by the names of capabilities.
+#: The capabilities that a request may need of a model, by name.
 NEEDS: Final = ("vision", "pdf", "audio", "tools")
 
 

@@ -50,7 +50,7 @@ class Combination(NamedTuple):
 
 _OTHER: Final = Combination(*[OTHER] * 5)
 
-#: What a report may be grouped by, besides the day and the tags of API keys.
+#: The fields by which a report may be grouped, besides the day and the tags of API keys.
 DIMENSIONS: Final = Combination._fields
 
 

@@ -44,7 +44,7 @@ class Archiver:
     def run(self, is_leader: Callable[[], bool] = lambda: True) -> int:
         """Copy all ledgers, as long as `is_leader`. Returns the number of rows.
 
-        Raises OSError when a file cannot be written, and redis-py's errors. What was copied so far is kept.
+        Raises OSError when a file cannot be written, and redis-py's errors. Copied rows are kept.
         """
         count = 0
         for tenant_id in UsageReader(self._client).tenants():

@@ -40,7 +40,7 @@ def has_to_ask(
     options = document.get(_OPTIONS)
     if options is None:
         return True
-    # What is wrong in another way is for the provider to reject.
+    # All other errors are for the provider to reject.
     return isinstance(options, dict) and options.get(_INCLUDE) in (None, False)
 
 

@@ -93,8 +93,8 @@ class BudgetStore:
     def reset(self, tenant_id: str, name: str, *, actor: str, row_id: str, now: float) -> int:
         """Let a budget begin again, and note it in the ledger. Returns what was used.
 
-        A change with the same `row_id` is made once. What goes on stays reserved, and what is settled
-        meanwhile counts.
+        A change with the same `row_id` is made once. Running calls stay reserved, and calls that
+        are settled meanwhile count.
         """
         while True:
             used = int(self._client.hget(budget_key(tenant_id, name), "used") or 0)

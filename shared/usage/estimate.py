@@ -39,7 +39,7 @@ def estimate_tokens(text: bytes) -> int:
     return round(plain / _PER_ASCII + digits / _PER_DIGIT + runs / _PER_RUN + other / per_other) or 1
 
 
-# What providers add for each message and each tool.
+# The tokens that providers add for each message and each tool.
 _PER_MESSAGE, _PER_TOOL = 4, 8
 #: Bytes of compressed sound per second, and tokens: a second has ten.
 BYTES_PER_SECOND: Final = 16_000

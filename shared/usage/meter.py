@@ -55,7 +55,7 @@ class UsageMeter:
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
-        #: What was read so far.
+        #: The usage that was read so far.
         self.reported = ReportedUsage(api, kind)
         self._fields = self.reported.fields
         #: The estimated tokens of the text that passed, as far as it was counted.

@@ -39,7 +39,7 @@ _PICO_PER_TOKEN: Final = 10**6
 _MAX_PRICE: Final = Decimal(1_000_000)
 #: Models whose rates are kept: clients choose their names.
 MAX_KEPT: Final = 4_096
-# Python takes more for a number: 1_0, +1, 1e3. Whoever reads a price elsewhere must read the same.
+# Python takes more for a number: 1_0, +1, 1e3. Another reader of a price must read the same.
 _PRICE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 

@@ -243,7 +243,7 @@ def _adjustment(members: Any) -> Adjustment | None:
 
 _NAMES: Final = tuple(one.name for one in fields(LedgerRow))
 _INTEGERS: Final = ("status", "attempts", "duration_ms", "amount", *UNITS)
-# What the members of a row are, where they are not texts.
+# The types of the members of a row that are not texts.
 _TYPES: Final[Mapping[str, type | UnionType]] = {
     **dict.fromkeys(_INTEGERS, int),
     **dict.fromkeys(("tags", "usage", "rates", "budgets"), dict),

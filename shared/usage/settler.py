@@ -126,8 +126,8 @@ class Settler:
     """Collects the rows of a worker and writes them. One event loop only.
 
     A worker that is killed while Redis is away loses the rows in its memory, `MAX_WAITING` at most. The
-    others are on disk, and so are all those of a worker that ends by itself. What a lost row used in budgets
-    counts as much as was reserved for it.
+    others are on disk, and so are all those of a worker that ends by itself. A lost row counts in budgets as
+    much as was reserved for it.
 
     Attributes:
         connection: to Redis.

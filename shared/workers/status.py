@@ -94,7 +94,7 @@ class Server:
 
     @classmethod
     def parse(cls, info: Mapping[str, Any]) -> "Server":
-        """The server in the reply to INFO. What an old version does not say has the value of a new server."""
+        """The server in the reply to INFO. Fields that an old version lacks are as those of a new server."""
         name = info.get("server_name", "redis")
         append_only = bool(info.get("aof_enabled", 0))
         return cls(

@@ -15,7 +15,7 @@ from shared.model.providers import PlatformDocument
 
 #: Members of an owner that have things by their names.
 _KINDS: Final = frozenset({"rules", "providers", "models", "budgets", "webhooks", "api_keys", "prices"})
-# What a new thing has that is no part of a file.
+# Fields of a new object that are not part of a file.
 _HIDDEN: Final = frozenset({*READ_ONLY, "name", "prefix", "last_used_at", "status", "subdomain"})
 # So much of a new thing is equal to one that goes, if it may have been renamed.
 _ALIKE: Final = 0.8

@@ -76,7 +76,7 @@ def _budgets(
     def with_ids(sent: Mapping[str, Any], _: Budget) -> dict[str, Any]:
         named = {one: getattr(sent["scope"], one) for one in ids}
         found = {one: ids[one].get(name, name) for one, name in named.items() if name is not None}
-        # A file of the platform says the same whoever made the budget. That of a tenant cannot take one over.
+        # A file of the platform keeps the owner of a budget. That of a tenant cannot take one over.
         owner = sent["owner"] or (budgets.PLATFORM if caller().is_platform else None)
         return {**sent, "scope": replace(sent["scope"], **found), "owner": owner}
 

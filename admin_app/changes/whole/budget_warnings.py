@@ -34,7 +34,7 @@ class _Unpriced(NamedTuple):
 
 
 class BudgetWarnings:
-    """The warnings of the budgets of one tenant. What they share is looked up once."""
+    """The warnings of the budgets of one tenant. Values that they share are looked up once."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

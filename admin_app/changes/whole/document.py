@@ -48,7 +48,7 @@ class Part[Item](NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A document as it shall be. What is not in it is removed.
+    """A document as it shall be. Anything that is not in it is removed.
 
     Attributes:
         tenant: the body of a change of the tenant's fields.
@@ -188,7 +188,7 @@ def _held(change: _Change, holding: Holding) -> tuple[Holding, Set[str]]:
 
 
 def _with_rules(change: _Change, before: Snapshot, tenant: Tenant, lost: Set[str]) -> Snapshot:
-    """The tenant with the wanted rules. What neither a rule nor anything around it changes is not judged."""
+    """The tenant with the wanted rules. A rule is judged only if it, or anything around it, changes."""
     wanted, now = change.wanted, change.now
     stored = {rule.id: rule for rule in before.rules}
     is_same = not lost and replace(tenant, updated_at=before.tenant.updated_at) == before.tenant

@@ -109,7 +109,7 @@ class OneBudget(MethodView):
     def put(self, sent: dict[str, Any], tenant_id: str, budget_id: str) -> Response:
         """Replace a budget
 
-        Omitted fields get their defaults; increases stay, and so does the owner. What was counted stays, too.
+        Omitted fields get their defaults; increases, the owner and the counted amount stay.
         """
         return _change(tenant_id, budget_id, sent)
 

@@ -26,7 +26,7 @@ from shared.model.uses import provider_use
 from shared.providers.shipped.model_table import shipped_models
 from shared.usage.row import day_of
 
-blueprint = Blueprint("models of providers", __name__, "What providers have, at which prices.")
+blueprint = Blueprint("models of providers", __name__, "The models of providers, and their prices.")
 
 
 @blueprint.route("/provider-models")

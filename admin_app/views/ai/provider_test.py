@@ -40,7 +40,7 @@ from shared.routing.provider_calls import (
 blueprint = Blueprint("provider tests", __name__, "Calls of providers, to see that they work.")
 
 _HELLO: Final = [{"role": "user", "content": "Hi"}]
-#: What is said of a provider that cannot be called for free.
+#: The message about a provider that cannot be called for free.
 NO_LIST: Final = "This kind has no list of models. Set deep to true."
 #: The smallest call of each API, the cheapest first.
 _CALLS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -68,7 +68,7 @@ class ProviderTestOutput(Schema):
     status = fields.Integer(**nullable("null: there was no response."))
     milliseconds = fields.Integer(required=True)
     models = fields.Integer(**nullable("The models in the list; null without one."))
-    error = fields.String(**nullable("What went wrong, without secrets."))
+    error = fields.String(**nullable("The error, without secrets. null: none."))
 
 
 @blueprint.route("/providers/<provider_id>/test")

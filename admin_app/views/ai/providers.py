@@ -107,7 +107,7 @@ class PlatformProvider(MethodView):
     def put(self, sent: dict[str, Any], provider_id: str) -> Response:
         """Replace a provider of the platform
 
-        Omitted fields get their defaults, and omitted keys are removed. What was read can be sent back.
+        Omitted fields get their defaults, and omitted keys are removed. A document can be sent back as read.
         """
         return _change(Owner(), provider_id, sent)
 
@@ -178,7 +178,7 @@ class OneProvider(MethodView):
     def put(self, sent: dict[str, Any], tenant_id: str, provider_id: str) -> Response:
         """Replace a provider of a tenant
 
-        Omitted fields get their defaults, and omitted keys are removed. What was read can be sent back.
+        Omitted fields get their defaults, and omitted keys are removed. A document can be sent back as read.
         """
         return _change(Owner(tenant_id), provider_id, sent)
 

@@ -23,7 +23,7 @@ from shared.records.figures import total
 from shared.records.keys import ALL
 from shared.records.reader import RecordReader
 
-blueprint = Blueprint("health of providers", __name__, "What serves and what does not, of all providers.")
+blueprint = Blueprint("health of providers", __name__, "The health of all providers, keys and targets.")
 
 
 @blueprint.route("/providers/health")

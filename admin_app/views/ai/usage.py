@@ -38,7 +38,7 @@ from shared.usage.aggregates import Combination, Totals, add_to, grouped
 from shared.usage.reader import UsageReader
 from shared.usage.row import LedgerRow, calls
 
-blueprint = Blueprint("usage", __name__, "What calls of models used and cost.")
+blueprint = Blueprint("usage", __name__, "The usage and the cost of calls of models.")
 
 #: The most days of a report; with group_by=tag, which reads rows of the ledger; and of all tenants.
 MAX_DAYS, MAX_TAG_DAYS, MAX_PLATFORM_DAYS = 366, 31, 31

@@ -28,7 +28,7 @@ MAX_DIGITS = 4300
 _OPENED = re.compile(r"[ \t\r\n]*[\[{]")
 # One call of the C encoder writes at most so many members: meanwhile no other thread runs.
 _LONG = 20_000
-# What each part of a document weighs: a number, or true, false and null, a fifth of a string or an array.
+# The weight of each part of a document: a number, or true, false and null, a fifth of a string or an array.
 _ARRAY, _QUOTE, _NUMBER = 10, 5, 2
 _OPENINGS = {"[": 1, "{": 1}
 _PARTS = {'"': _QUOTE, "[": _ARRAY, "{": _ARRAY, ",": _NUMBER}

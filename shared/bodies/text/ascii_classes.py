@@ -8,7 +8,7 @@ not know. A pattern with letters beyond ASCII, or with ``\p{…}``, means them.
 import re
 from collections.abc import Mapping
 
-#: What to write for an escape or a class. Inside of a class, the outer brackets are left out.
+#: The text to write for an escape or a class. Inside of a class, the outer brackets are left out.
 FORMS: Mapping[str, str] = {
     r"\b": r"(?:^|$|[^\pL\pN_])",
     r"\w": r"[\pL\pN_]",

@@ -40,7 +40,7 @@ _CACHE_SIZE = 64
 _CHARACTERS, _SQUARES = 2, 64
 # In a text of so many bytes, a few patterns are found faster one by one than by their set (measured).
 _LONG, _FEW = 4096, 2
-# What may refer to the beginning or the end of a text.
+# The parts of a pattern that may refer to the beginning or the end of a text.
 _ANCHORS = ("^", "$", r"\A", r"\z")
 _TOO_LARGE = (
     f"Must be at most {MAX_SIZE:,} RE2 instructions per list. "

@@ -192,7 +192,7 @@ class TextJudge:
         return needs
 
     def _look_for_repetition(self, event: Event, read: EventText, rules: TextRules) -> None:
-        """Note what is around the text of an event. What is there twice is in the next ones, too."""
+        """Note what is around the text of an event. Text that is there twice is in the next ones, too."""
         before, self._around = self._around, around_text(event, read)
         if self._around is None or self._around != before:
             return

@@ -161,7 +161,7 @@ def check(gw: Gw, tenant: str | None) -> Exit:
 def repair(gw: Gw, tenant: str | None) -> Exit:
     """Make each budget in which `gw ledger check` finds a difference what its rows and leases give.
 
-    Without `--tenant`, those of all tenants. Requests go on meanwhile. What a budget has used stays if older
+    Without `--tenant`, those of all tenants. Requests go on meanwhile. The sum of a budget stays if older
     rows are missing. Ends with 1 if something is left. It changes the store, so it runs on a machine of the
     gateway only.
     """

@@ -1,4 +1,4 @@
-"""Several files and folders as one document. What two of them say of one thing is an error."""
+"""Several files and folders as one document. Two of them must not describe the same thing."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -195,7 +195,7 @@ class Providers:
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
         if base is None or bare == parts:
             return base
-        detail = "What stands before @ and after ? was not copied. Set headers or `query` of the provider."
+        detail = "The parts before @ and after ? were not copied. Set headers or `query` of the provider."
         self.remarks.leave_out(f"{at}.api_base", detail)
         return bare.geturl()
 

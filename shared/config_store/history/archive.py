@@ -35,7 +35,7 @@ class AuditArchive:
     def run(self, is_leader: Callable[[], bool] = lambda: True) -> int:
         """Copy what is newer than the files, as long as `is_leader`. Returns the number of entries.
 
-        Raises OSError when a file cannot be written, and redis-py's errors. What was copied so far is kept.
+        Raises OSError when a file cannot be written, and redis-py's errors. Copied rows are kept.
         """
         count = 0
         # Another process of this machine may have led meanwhile.

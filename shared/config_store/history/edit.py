@@ -20,7 +20,7 @@ class Kept(NamedTuple):
     bytes: int = MAX_VERSION_BYTES
 
 
-#: What a store keeps.
+#: The numbers of versions that a store keeps.
 KEPT = Kept()
 
 

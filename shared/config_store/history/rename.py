@@ -37,7 +37,7 @@ class Rewrite:
 
 
 def rename_parts(client: Redis, names: PartNames) -> None:
-    """Rename all parts and roots. What is stored is taken as it is, unchecked."""
+    """Rename all parts and roots. The texts are taken as they are, unchecked."""
     for owner in owners(client):
         try:
             rewrite(client, names, owner, Rewrite())

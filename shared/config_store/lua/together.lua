@@ -117,7 +117,7 @@ local function put_keys(one)
   end)
 end
 
--- A tenant that is gone for all readers. What else is stored of it is left to sweep.lua.
+-- A tenant that is gone for all readers. Its other keys are left to sweep.lua.
 local function drop_tenant(one, now)
   redis.call('ZADD', leftovers, now, 'owner ' .. one.id .. ' ' .. one.version)
   redis.call('DEL', one.key, head.keys.keys .. one.id, head.keys.used .. one.id)

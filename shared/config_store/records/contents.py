@@ -18,7 +18,7 @@ from shared.model.webhooks import Webhook
 type Prices = Mapping[str, Mapping[str, str]]
 type Part = Rule | Provider | Model | Budget | Webhook | Prices
 
-#: What a part of each kind is decoded to.
+#: The type to which a part of each kind is decoded.
 KINDS: Mapping[str, Any] = {
     "rules": Rule,
     "providers": Provider,

@@ -70,7 +70,7 @@ class Leftovers:
             self._finish(changes, call, kept)
             self.sweep()
         except StoreDown as error:
-            logger.warning("What a change has left over is removed later. %s", error)
+            logger.warning("Leftovers of a change are removed later. %s", error)
 
     def _finish(self, changes: Sequence[OwnerChange], call: str, kept: Kept) -> None:
         with redis_errors():

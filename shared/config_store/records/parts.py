@@ -171,7 +171,7 @@ class Writing[C: Content]:
 
 
 def split[C: Content](names: PartNames, writing: Writing[C], before: Held[C] | None) -> Split[C]:
-    """A content in parts. What `before` has is neither encoded nor decoded again.
+    """A content in parts. Parts of `before` are neither encoded nor decoded again.
 
     Raises ValueError when two parts of a kind have the same id.
     """

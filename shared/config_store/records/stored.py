@@ -1,6 +1,6 @@
 """Reads and changes the contents of owners by their parts, without Redis: it says what to ask, and is told.
 
-What was read or written is held. Of a content that changed, only the root and the new parts are read.
+Contents that were read or written are held. Of a changed one, only the root and the new parts are read.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -41,7 +41,7 @@ from shared.model.providers import PlatformDocument
 
 #: The most parts of one call: Redis serves others between two calls, and no reply is very long.
 MOST_PARTS = 500
-#: What to ask: a call of a script that reads, or the keys of strings. Each is sent the reply of Redis.
+#: A question: a call of a script that reads, or the keys of strings. Each is sent the reply of Redis.
 type Ask = ScriptCall | Sequence[str]
 type Reading[T] = Generator[Ask, Any, T]
 

@@ -1,7 +1,7 @@
 """Changes of several owners that are written in one step, and the call of the script that writes them.
 
 Their roots and parts are staged first: roots under keys of the call, parts under their final keys, which are
-made of their contents. So the script moves names only. What it does not use is in a list of leftovers.
+made of their contents. So the script moves names only. Texts that it does not use are in a list of leftovers.
 """
 
 import json

@@ -25,8 +25,8 @@ class BudgetInput(BudgetSettings, Input):
         allow_none=True,
         validate=validate.OneOf([TENANT, PLATFORM]),
         metadata={
-            "description": "Who may change it. null: the stored one, or the caller. Only the platform may "
-            "set it to platform."
+            "description": "The side that may change it. null: the stored one, or the caller. Only the "
+            "platform may set it to platform."
         },
     )
     tags = Tags()
@@ -115,10 +115,10 @@ class BudgetStateOutput(Schema):
     """The state of a budget in the present period. Amounts are as in the limit: USD as decimal text."""
 
     limit = _amount_output("The limit with its increases.")
-    used = _amount_output("What calls have used that are over.")
-    held = _amount_output("What is reserved for running calls.")
-    remaining = _amount_output("What is left.")
-    over = _amount_output("What was used above the limit, by calls that used more than they had reserved.")
+    used = _amount_output("The amount that calls have used that are over.")
+    held = _amount_output("The amount that is reserved for running calls.")
+    remaining = _amount_output("The amount that is left.")
+    over = _amount_output("The amount used above the limit, by calls that used more than they had reserved.")
     lost = fields.Integer(
         required=True,
         metadata={"description": "Reservations that counted in full, because their worker ended."},

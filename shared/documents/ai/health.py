@@ -46,7 +46,7 @@ class TargetHealthOutput(Schema):
         required=True,
         allow_none=True,
         validate=validate.OneOf(["calls", "probe", "operator", None]),
-        metadata={"description": "What opened it."},
+        metadata={"description": "The cause for which it was opened."},
     )
     open_for_tenants = fields.Integer(
         required=True,

@@ -49,7 +49,7 @@ class KnownModelOutput(Schema):
         required=True,
         metadata={"description": "Where each price is from: the provider's model, /prices, or the release."},
     )
-    caps = fields.Dict(required=True, metadata={"description": "What it can do, as far as it is known."})
+    caps = fields.Dict(required=True, metadata={"description": "Its capabilities, as far as they are known."})
 
 
 class RuleNameOutput(Schema):

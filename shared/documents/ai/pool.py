@@ -241,7 +241,7 @@ class PoolInput(Input):
         AffinityInput,
         load_default=OFF,
         allow_none=True,
-        metadata={"description": "What keeps calls at one target. null: nothing."},
+        metadata={"description": "How calls are kept at one target. null: they are not."},
     )
     retry = _nested(RetryInput, _PLAIN.retry, "When another target is tried.")
     breaker = _nested(BreakerInput, _PLAIN.breaker, "When a target is no longer tried.")
@@ -256,7 +256,7 @@ class ModelPoolInput(PoolInput):
         AffinityInput,
         load_default=AI_POLICY.affinity,
         allow_none=True,
-        metadata={"description": "What keeps calls at one target. null: nothing."},
+        metadata={"description": "How calls are kept at one target. null: they are not."},
     )
     retry = _nested(ModelRetryInput, AI_RETRY, "When another target is tried.")
 

@@ -46,7 +46,7 @@ def prices_input() -> fields.Dict:
         load_default=dict,
         metadata={
             "description": "USD as decimal text: per million tokens or characters, or per piece (per_image, "
-            "per_search, per_request, per_hour of sound). What is omitted comes from the shipped table."
+            "per_search, per_request, per_hour of sound). Omitted ones come from the shipped table."
         },
     )
 
@@ -66,7 +66,7 @@ class ProviderModelInput(Input):
         metadata={
             "type": "object",
             "additionalProperties": {},
-            "description": "What it can do; overrides the shipped table.",
+            "description": "Its capabilities; override the shipped table.",
         },
     )
     prices = prices_input()

@@ -56,7 +56,7 @@ class TranslateInput(Input):
     unsupported = choice(
         *UNSUPPORTED,
         default=DEFAULT,
-        description="What happens to a member that the other API lacks. default: it is dropped and reported, "
+        description="The action for a member that the other API lacks. default: it is dropped and reported, "
         "or the request is rejected if it would mean something else without it. reject or drop: always.",
     )
     reasoning = choice(

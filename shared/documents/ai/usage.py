@@ -15,7 +15,7 @@ from shared.usage.row import UNITS, AbandonedCall, LedgerRow
 DAY: Final = "day"
 TAG: Final = "tag"
 TENANT: Final = "tenant"
-#: What a report of a tenant may be grouped by.
+#: The fields by which a report of a tenant may be grouped.
 GROUPS: Final = (DAY, *DIMENSIONS, TAG)
 PLATFORM_GROUPS: Final = (TENANT, DAY, *DIMENSIONS)
 FORMATS: Final = ("json", "csv")
@@ -145,7 +145,7 @@ class AdjustmentOfBudget(Schema):
     amount = fields.Integer(
         required=True,
         metadata={
-            "description": "What a reset (below 0) or a repair added to what is used; "
+            "description": "The amount that a reset (below 0) or a repair added to the used one; "
             "what an increase added to the limit."
         },
     )
@@ -192,7 +192,7 @@ class UsageRow(UsageOfCall):
         values=fields.Integer(),
         required=True,
         metadata={
-            "description": "What it counts in each budget, by `<id>:<begin of the period in seconds>`: "
+            "description": "Its amount in each budget, by `<id>:<begin of the period in seconds>`: "
             "nano-USD (0.000000001 USD), tokens or requests."
         },
     )

@@ -120,7 +120,7 @@ class LastDeliveryOutput(Schema):
         validate=validate.OneOf(["delivered", "failed", "dropped"]),
         metadata={"description": "failed: it is sent again. dropped: it is not."},
     )
-    error = fields.String(**nullable("What went wrong. null: nothing."))
+    error = fields.String(**nullable("The error. null: none."))
 
 
 class WebhookOutput(Schema):
@@ -171,7 +171,7 @@ class WebhookTested(Schema):
     ok = fields.Boolean(required=True, metadata={"description": "Whether the status is 2xx."})
     status = fields.Integer(**nullable("null: there was no response."))
     milliseconds = fields.Integer(required=True)
-    error = fields.String(**nullable("What went wrong. null: nothing."))
+    error = fields.String(**nullable("The error. null: none."))
 
 
 _OUTPUT: Final = WebhookOutput()

@@ -44,7 +44,7 @@ from shared.model.providers import (
 from shared.model.webhooks import Webhook
 from shared.pipeline.plugin import Plugin
 
-# What a file never says.
+# The fields that a file never has.
 _OUTSIDE: Final = frozenset({"id", "name", "created_at", "updated_at", "version"})
 _KEY_OUTSIDE: Final = frozenset(
     {"id", "created_at", "expires_at", "status", "cooling_until", "last_error", "secret"}

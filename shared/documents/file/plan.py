@@ -79,7 +79,7 @@ class PlanChange(Schema):
     differences = fields.List(
         fields.Nested(DifferenceOutput),
         required=True,
-        metadata={"description": "What differs. `path` begins at the thing; secrets are not shown."},
+        metadata={"description": "The differences. `path` begins at the thing; secrets are not shown."},
     )
 
 

@@ -70,7 +70,7 @@ class AuditOutput(Schema):
     source = fields.String(required=True, metadata={"description": "api, ui, gw, file or rollback."})
     request_id = fields.String(**nullable("X-Request-ID of the call."))
     message = fields.String(**nullable("X-Gateway-Message of the call."))
-    summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
+    summary = fields.String(required=True, metadata={"description": "The change, in one line."})
     version = fields.Integer(**nullable("The version afterwards; null if the tenant was deleted."))
     changes = fields.List(fields.Nested(DifferenceOutput), required=True)
     file = fields.String(**nullable("The name of the file that was applied."))

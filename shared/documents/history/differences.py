@@ -172,7 +172,7 @@ def _step(
 #: The longest summary, in characters.
 MAX_SUMMARY = 200
 _VERBS = {"add": "added", "remove": "removed", "change": "changed"}
-# What the members with ids are called.
+# The names of the members with ids.
 _KINDS = {
     "rules": "rule",
     "providers": "provider",

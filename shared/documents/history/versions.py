@@ -29,7 +29,7 @@ class VersionOutput(Schema):
     actor = fields.String(required=True, metadata={"description": "platform, or key:<id>."})
     source = fields.String(required=True, metadata={"description": "api, ui, gw, file or rollback."})
     message = fields.String(**nullable("X-Gateway-Message."))
-    summary = fields.String(required=True, metadata={"description": "What changed, in one line."})
+    summary = fields.String(required=True, metadata={"description": "The change, in one line."})
     restored = fields.Integer(**nullable("The version that a rollback restored."))
     file = fields.String(**nullable("The name of the file that was applied."))
     pinned = fields.Boolean(required=True, metadata={"description": "Whether it stays, however old it is."})
@@ -47,7 +47,7 @@ class VersionDetail(VersionOutput):
     document = fields.Dict(
         required=True,
         metadata={
-            "description": "What the version has: rules, providers, models, webhooks and budgets by "
+            "description": "The names of the version's rules, providers, models, webhooks and budgets by "
             'their ids, and the other fields. Secrets are shown as {"set": true}.'
         },
     )

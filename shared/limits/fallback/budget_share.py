@@ -1,7 +1,7 @@
 """Budgets while Redis does not respond: each process may spend its part of what was left.
 
-What was left is what Redis last returned. Where it has returned nothing, nothing is left: others may have
-spent it all. What was reserved here is reserved in Redis when it responds again. What was used until then is
+The share is a part of the amount that Redis last returned. Without one, nothing is left: others may have
+spent it all. Amounts reserved here are reserved in Redis when it responds again. Those used until then are
 settled with the rows of the ledger (`LedgerRow.is_unreserved`).
 """
 
@@ -52,7 +52,7 @@ class BudgetShare:
         return list(self._unsynced.values())
 
     def mark_synced(self, reserved: Limit) -> None:
-        """Note that Redis knows `reserved`. What was reserved here since then stays unsynced."""
+        """Note that Redis knows `reserved`. Amounts that were reserved here since then stay unsynced."""
         found = self._unsynced.pop((reserved.key, reserved.lease), None)
         if found is not None and found.cost > reserved.cost:
             self._unsynced[reserved.key, reserved.lease] = _plus(found, -reserved.cost)

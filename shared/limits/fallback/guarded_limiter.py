@@ -133,7 +133,7 @@ class GuardedLimiter:
         except StoreDown as error:
             failed(limits)
             self._record_failure(error, began, self._breakers.node_of(limits))
-            # What is open is not counted here.
+            # An open lease is not counted here.
             self._undo_late([limit for limit in limits if limit.on_error != OPEN], error)
             return self._acquire_alone(limits, error)
         breaker.record_success()
@@ -187,7 +187,7 @@ class GuardedLimiter:
     async def correct(self, limits: Sequence[Limit], charged: Decision | None, units: Sequence[int]) -> None:
         """Add units to what `acquire` charged to windows. A correction that does not reach Redis is lost."""
         if charged is not None and charged.degraded:
-            # What was pushed to Redis meanwhile was charged to an unknown bucket.
+            # Charges that were pushed to Redis meanwhile are in an unknown bucket.
             pairs = zip(limits, units, strict=True)
             synced = self._share.correct(pairs, self._now(), charged.charged_at)
             limits, units, charged = [limit for limit, _ in synced], [more for _, more in synced], None

@@ -103,7 +103,7 @@ class LocalShare:
         self._budgets.end(limits)
 
     def mark_synced(self, charged: Limit, now: int) -> None:
-        """Note that Redis was charged with `charged`. What was admitted here since then stays unsynced."""
+        """Note that Redis was charged with `charged`. Those admitted here since then stay unsynced."""
         if charged.kind == BUDGET:
             self._budgets.mark_synced(charged)
         share = self._shares.get(charged.key)

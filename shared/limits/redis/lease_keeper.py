@@ -1,6 +1,6 @@
 """Keeps the leases of this process alive in Redis, and releases their slots in the end.
 
-What a request reserved in budgets is settled with its row of the ledger, unless it was never admitted.
+The reservation of a request in budgets is settled with its row of the ledger, unless it was never admitted.
 """
 
 import asyncio

@@ -5,7 +5,7 @@ from typing import Final
 from shared.providers.apis.api import FILES, Api
 
 _IDS: Final = ("Token ids as input are rejected: they cannot be read.",)
-_STATE: Final = ("What `previous_response_id`, `conversation` and `prompt.id` stand for.",)
+_STATE: Final = ("The content that `previous_response_id`, `conversation` and `prompt.id` name.",)
 
 # A message: of the request, of the response, and in an event.
 _MESSAGE: Final = "(request.messages[]|response.choices[].message|response.choices[].delta)"
@@ -162,7 +162,7 @@ AUDIO: Final = Api(
     labels=("request.(model|voice|response_format|stream_format|language)", "event.speaker"),
     media=("event{speech.audio.delta}.audio",),
     tokens=("(response|event).logprobs",),
-    unseen=("What is said in a recording.",),
+    unseen=("The speech in a recording.",),
 )
 
 MODERATIONS: Final = Api(

@@ -111,7 +111,7 @@ GEMINI: Final = Api(
     ),
     numbers=("response.candidates[].index",),
     tokens=("response.candidates[].logprobsResult",),
-    unseen=(FILES, "What `cachedContent` stands for."),
+    unseen=(FILES, "The content that `cachedContent` names."),
 )
 
 OLLAMA: Final = Api(

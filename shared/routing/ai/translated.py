@@ -38,7 +38,7 @@ MAX_EVENT: Final = 8 * 1024 * 1024
 MAX_WHOLE: Final = 16 * 1024 * 1024
 MAX_PARTS: Final = 1_000_000
 MAX_STREAM: Final = 64 * 1024 * 1024
-# What the report names in place of the upstream's API, where the target is hidden.
+# The name in the report in place of the upstream's API, where the target is hidden.
 _HIDDEN: Final = "hidden"
 _BAD: Final = 502
 _PARTS: Final = (b'"', b"[", b"{", b",")
@@ -56,7 +56,7 @@ _BODY: Final = frozenset(
 _JSON: Final = ("Content-Type", "application/json")
 _EVENTS: Final = (("Content-Type", "text/event-stream; charset=utf-8"), ("Transfer-Encoding", "chunked"))
 _FAILED: Final = frozenset({"error", "response.failed"})
-# What each API says of a stream that is not complete.
+# The error of each API about a stream that is not complete.
 _INCOMPLETE: Final = ERRORS["upstream_protocol_error"][1].encode()
 
 

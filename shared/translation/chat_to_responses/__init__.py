@@ -13,7 +13,7 @@ from shared.translation.translation import Translation
 
 __all__ = ["TABLES", "TRANSLATION"]
 
-#: What becomes of each, for docs/reference/translation.md.
+#: The action for each member, for docs/reference/translation.md.
 TABLES: Final[Mapping[str, Mapping[str, Member]]] = {
     "member of a request": MEMBERS,
     "part of a message": PARTS,

@@ -17,7 +17,7 @@ ITEMS: Final[Mapping[str, Member]] = {
     "function_call": mapped("choices.message.tool_calls"),
     "custom_tool_call": mapped("choices.message.tool_calls of the type custom"),
 }
-#: What stands between two parts of a thought.
+#: The separator of two parts of a thought.
 BETWEEN: Final = "\n\n"
 _CALLS: Final = ("function_call", "custom_tool_call")
 

@@ -1,7 +1,7 @@
 """The blocks of a message in the order in which their client gets them: one after the other.
 
 Chat has no blocks: its chunks continue a text, a thought, or any of several calls. The first block that is
-not complete is open, and its pieces go on at once. What belongs to the next blocks waits. So pieces of two
+not complete is open, and its pieces go on at once. Pieces of the next blocks wait. So pieces of two
 calls may come in any order, and none is lost.
 """
 

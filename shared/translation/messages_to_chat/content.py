@@ -50,7 +50,7 @@ def part_of(block: Document, pointer: str, notes: Notes) -> Iterator[Document]:
         case "tool_reference":
             yield {"type": "text", "text": str(block.get("tool_name"))}
         case _:
-            # What a server of Anthropic's did stands only in the history.
+            # Calls of Anthropic's own servers stand only in the history.
             notes.drop(kind if isinstance(kind, str) else "content", f"{pointer}/type")
 
 

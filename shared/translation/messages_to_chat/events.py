@@ -135,7 +135,7 @@ class Events:
         if not self._is_started or reason is None:
             return [messages_protocol_error()]
         units = self._usage.units()
-        # What is not reported leaves the estimate of the beginning in place.
+        # A figure that is not reported leaves the estimate of the beginning in place.
         usage = messages_usage(units) if units else {"output_tokens": 0}
         return [
             *self._blocks.ready(is_end=True),

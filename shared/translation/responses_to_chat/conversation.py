@@ -15,8 +15,8 @@ from shared.translation.responses_to_chat.content import joined, parts_of, texts
 
 _BETWEEN: Final = "\n\n"
 _ASSISTANT: Final = "assistant"
-#: The items of the input, and what they become, or what to do instead. What a tool of OpenAI's servers did
-#: stands only in the history.
+#: The items of the input, and what they become, or what to do instead. Calls of tools of OpenAI's servers
+#: stand only in the history.
 ITEMS: Final[Mapping[str, Member]] = {
     "message": mapped("a message; developer is system, and those at the beginning are one"),
     "function_call": mapped("tool_calls of the message before it"),

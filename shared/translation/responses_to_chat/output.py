@@ -161,7 +161,7 @@ class Output:
         return call
 
     def continue_call(self, call: Call, piece: str) -> None:
-        """Add a piece of the arguments of a call. What comes before its name waits."""
+        """Add a piece of the arguments of a call. Pieces before its name wait."""
         call.arguments.add(piece)
         if call.index is None:
             if not call.name:

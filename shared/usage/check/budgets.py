@@ -1,7 +1,7 @@
 """Compares budgets with the rows of the ledger, and with the leases of requests that go on.
 
-What a budget has used is what its rows count, adjustments included, and what leases had reserved that ended
-without a settle.
+The used amount of a budget is the sum of its rows, adjustments included, and of the reservations of leases
+that ended without a settle.
 """
 
 from collections.abc import Iterable, Iterator

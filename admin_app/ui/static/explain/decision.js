@@ -18,7 +18,7 @@ const HIDDEN = "a provider of the platform, whose address and headers are not sh
 
 const sourceOf = (source) => source.replace("plugin:", "").replaceAll("_", " ");
 
-/** What happens to the request, in a banner. `more` are nodes below it. */
+/** The outcome of the request, in a banner. `more` are nodes below it. */
 export function outcomeBanner(explained, ...more) {
   const { outcome, response, upstream } = explained;
   const [tone, sentence] = OUTCOMES[outcome];

@@ -36,7 +36,7 @@ function byEntry(plan) {
   return found;
 }
 
-/** What a dry run says of each of `items`, {entry, origin}: item -> plugin of the plan. */
+/** The result of a dry run for each of `items`, {entry, origin}: item -> plugin of the plan. */
 export function verdictsOf(explained, items) {
   const left = byEntry(explained.plan);
   const found = new Map();

@@ -1,4 +1,4 @@
-// The admin API, as any client calls it. What it rejects becomes a `Rejected` with the problem document.
+// The admin API, as any client calls it. A rejection becomes a `Rejected` with the problem document.
 import { address, here } from "./dom.js";
 
 const tags = new Map();
@@ -46,7 +46,7 @@ function leaveForLogin() {
 /** Read a document. Its ETag is kept, so that a later `write` to the path sends If-Match. */
 export const read = (path) => call("GET", path);
 
-/** What a header can carry: the bytes of UTF-8. */
+/** The text as a header can carry it: the bytes of UTF-8. */
 const inHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
 /**

@@ -4,7 +4,7 @@ export * from "./formats.js";
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = new URL("../icons.svg", import.meta.url).pathname;
 const ATTRIBUTES = new Set(["list", "form", "role"]); // of the same name, and not set as a property
-// What a proxy removes from the path (X-Forwarded-Prefix).
+// The prefix that a proxy removes from the path (X-Forwarded-Prefix).
 const PREFIX = document.documentElement.dataset.prefix ?? "";
 
 /** The address of `path` as this browser reaches it. `h` applies it to `href`. */
@@ -15,7 +15,7 @@ export const here = () => location.pathname.slice(PREFIX.length) + location.sear
 
 export const byId = (id) => document.getElementById(id);
 
-/** What the address of the page names: `page.tenant`, `page.rule`, `page.request`. */
+/** The ids in the address of the page: `page.tenant`, `page.rule`, `page.request`. */
 export const page = byId("main").dataset;
 
 function fill(node, props, children) {

@@ -38,7 +38,7 @@ export function money(usd) {
   })}`;
 }
 
-/** What is left or used of a limit with that unit: a number, or money. */
+/** The amount that is left or used of a limit with that unit: a number, or money. */
 export const amount = (n, unit) => (unit === "usd" ? money(n) : whole(n));
 
 /** The same with the word of the unit, if it counts tokens. */

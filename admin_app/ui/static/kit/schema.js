@@ -160,7 +160,7 @@ function ofJson({ value, label, about, pointer }) {
 }
 
 /**
- * A form for an object `schema`: {node, read}. What equals its default and was not set before is left out,
+ * A form for an object `schema`: {node, read}. A field at its default that was not set before is left out,
  * and so is what has one value only.
  * `secrets` are the names of settings that are stored encrypted.
  */

@@ -1,4 +1,4 @@
-// What a page says about itself: ready, empty, failed, locked.
+// The states of a page: ready, empty, failed, locked.
 import { byId, h, icon } from "./dom.js";
 import { Rejected } from "./api.js";
 
@@ -18,7 +18,7 @@ export const warnings = (list) =>
   (list?.length ?? 0) > 0 &&
   banner("warn", "Saved, with warnings.", h("ul", {}, list.map((one) => h("li", {}, one.detail))));
 
-/** What is not there, why or what next, and one button or link. */
+/** The missing thing, why or what next, and one button or link. */
 export const empty = (title, text, action) =>
   h("div", { className: "empty" }, h("b", {}, title), h("p", {}, text), action);
 

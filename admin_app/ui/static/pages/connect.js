@@ -106,7 +106,7 @@ function modelField() {
     drawExample();
   });
   const any = "The target of the rule decides which names it takes.";
-  const help = names.length ? "What the rule offers." : any;
+  const help = names.length ? "The models that the rule offers." : any;
   return field("Model", control, { help }).node;
 }
 

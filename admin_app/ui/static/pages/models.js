@@ -37,7 +37,7 @@ function span(model, unit) {
   return low === high ? usd(low) : `${usd(low)} – ${usd(high)}`;
 }
 
-/** The paths of the rules that offer a model. What is not listed can be asked for all the same. */
+/** The paths of the rules that offer a model. A model that is not listed can be asked for all the same. */
 function offeredBy({ name, visible }) {
   const offers = (rule) => rule.models.some((one) => one.name === name);
   const paths = state.rules.filter(offers).map((rule) => rule.path);
@@ -69,7 +69,7 @@ const modelColumns = () => [
   },
 ];
 
-/** What a model can do, in a few words. */
+/** The capabilities of a model, in a few words. */
 function caps(found) {
   const words = ["vision", "tools", "pdf", "audio", "structured"].filter((name) => found[name] === true);
   if (found.thinking && found.thinking !== "none") words.push("thinking");

@@ -194,7 +194,7 @@ function showProviders() {
   })));
 }
 
-/** What needs attention, the worst first: [tone, title, text, path]. */
+/** The things that need attention, the worst first: [tone, title, text, path]. */
 function troubles() {
   const list = [];
   for (const [id, why] of Object.entries(found.faults)) {

@@ -68,7 +68,7 @@ function showHead() {
     h("button", { className: "button", id: "test", onclick: tryRequest }, icon("test"), "Test a request"));
 }
 
-/** What is wrong with the stored rule, and why nothing can be changed here. */
+/** The problems of the stored rule, and why nothing can be changed here. */
 function notes() {
   const [faults, remarks] = [state.faults, state.remarks].map((list) => list.map((one) => one.detail));
   return [
@@ -150,7 +150,7 @@ function redrawKeepingFocus() {
   if (entry) state.lanes.focus(entry);
 }
 
-/** What the API would reject in a rule. Throws what is no problem of the rule. */
+/** The problems for which the API would reject a rule. Throws all other errors. */
 async function problemsOf(rule) {
   try {
     await call("POST", `${TENANT}/explain`, { body: { path: "/", rule } });

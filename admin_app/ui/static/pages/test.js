@@ -37,7 +37,7 @@ function ruleField() {
 const likely = (rules) => rules.find((one) => one.ai) ?? rules[0];
 const fill = (rule) => state.form.fill(rule ?? likely(state.rules));
 
-/** What the form shows at first: a chat completion, with what the address names. */
+/** The first state of the form: a chat completion, with the tenant and the rule that the address names. */
 function startOf(rule) {
   const isChat = !asked.path || asked.model;
   const named = IN_ADDRESS.filter((name) => asked[name]).map((name) => [name, asked[name]]);

@@ -101,7 +101,7 @@ async function load() {
   say();
 }
 
-/** Begin anew with other filters. What is under way for the ones before is left out. */
+/** Begin anew with other filters. Responses to calls for the ones before are left out. */
 function restart() {
   state.turn += 1;
   state.newest = null;

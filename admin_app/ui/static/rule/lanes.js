@@ -54,7 +54,7 @@ const onkeydown = (lanes, entry) => (event) => {
   event.preventDefault();
 };
 
-/** What a place of `stage` does with an entry that is dropped there; `work` puts it there. */
+/** The handlers of a place of `stage` for an entry that is dropped there; `work` puts it there. */
 function drop(lanes, stage, fits, work) {
   if (lanes.model.locked) return {};
   const leave = (event) => event.currentTarget.classList.remove("over");

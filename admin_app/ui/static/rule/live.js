@@ -1,4 +1,4 @@
-// What a rule does now: the health of its targets, and what is left of its limits. Read again every 5 s.
+// The live state of a rule: the health of its targets, and what is left of its limits. Read again every 5 s.
 import { Rejected, read } from "../kit/api.js";
 import { amount, badge, byId, h, latency, plural, quantity, seconds, span, whole } from "../kit/dom.js";
 import { poll } from "../kit/poll.js";

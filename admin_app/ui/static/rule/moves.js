@@ -69,7 +69,7 @@ export function move(model, entry, by) {
   const isAlone = steps[at].items.length === 1;
   const neighbor = steps[at + by];
   if (isAlone && !neighbor) return by < 0 ? "It is the first step." : "It is the last step.";
-  if (isAlone && isFixed(neighbor)) return "What is required cannot be passed.";
+  if (isAlone && isFixed(neighbor)) return "A required plugin cannot be passed.";
   const before = at + (isAlone ? Math.min(0, by) : 0);
   const after = at + (isAlone ? 2 : 1);
   return placeAt(model, entry, entry.stage, by < 0 ? before : after);

@@ -1,4 +1,4 @@
-// What the API says of a draft: problems at their fields, in a list, and on the cards of the chain.
+// The problems of a draft, by the API: at their fields, in a list, and on the cards of the chain.
 import { byId, h } from "../kit/dom.js";
 import { placeOf, showErrors, words } from "../kit/fields.js";
 import { banner } from "../kit/states.js";

@@ -14,7 +14,7 @@ const STREAMS = [["pass", "Pass, event by event"], ["buffer", "Collect, then sen
 const UPSTREAM_HEADERS = [["drop", "Remove"], ["pass", "Pass"], ["prefix", "Pass as X-Upstream-…"]];
 const SLASHES = [["reject", "Reject"], ["allow", "Allow"]];
 const MORE = "More settings: credentials, streams, timeouts, sizes, web pages";
-/** What a rule for AI does not have; its providers do. */
+/** Fields that a rule for AI does not have; its providers do. */
 const NOT_WITH_AI = { strip_path: false, preserve_host: false, headers: {}, ca: null };
 
 const about = (name, help = "", more = {}) => ({ pointer: `/${name}`, width: "w6", help, ...more });

@@ -98,7 +98,7 @@ const HEALTH = object({
 
 /** The members of a rule that say how one of several targets is chosen: name, label, help, schema. */
 export const POLICY = [
-  ["affinity", "Affinity", "What keeps calls of a conversation at one target.", AFFINITY],
+  ["affinity", "Affinity", "How calls of a conversation are kept at one target.", AFFINITY],
   ["retry", "Retries", "When another target is tried.", RETRY],
   ["breaker", "Breaker", "When a target is no longer tried.", BREAKER],
   ["stream", "Streams", "How long the beginning of a stream is held back.", STREAM],

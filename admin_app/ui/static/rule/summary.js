@@ -1,4 +1,4 @@
-// What the settings of an entry say, in a line.
+// The settings of an entry, in a line.
 import { words } from "../kit/fields.js";
 
 const MOST = 2; // values of a list that are named

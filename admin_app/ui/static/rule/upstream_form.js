@@ -22,7 +22,7 @@ const NO_AI = {
   translate: { unsupported: "default", reasoning: "expose" },
 };
 
-/** What the headers of a rule and of its targets say. */
+/** The headers of a rule and of its targets, as text. */
 export const HEADERS = {
   label: "Headers of the upstream request",
   help: "Values are stored encrypted. An empty value keeps what is stored.",

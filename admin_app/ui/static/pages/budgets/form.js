@@ -1,4 +1,4 @@
-// A budget is added and changed in a side panel. What is seldom changed is folded.
+// A budget is added and changed in a side panel. Fields that are seldom changed are folded.
 import { h, toast } from "../../kit/dom.js";
 import { read, write } from "../../kit/api.js";
 import {
@@ -80,7 +80,7 @@ function amountFields(budget, isNew) {
   return { nodes: [...nodesOf(all), list], read: readAll, units };
 }
 
-/** What happens when nothing is left, and with which model calls go on. */
+/** The action when nothing is left, and with which model calls go on. */
 function spentFields(budget) {
   const control = choice(budget.on_spent, ON_SPENT);
   const model = text(budget.downgrade_to, { className: "mono", placeholder: "small" });

@@ -84,7 +84,7 @@ export function resetBudget({ base }, budget, done) {
     title: `Reset ${budget.name}?`,
     text: `${sized(budget.state.used, unit)} of its period count no more. This cannot be undone.`,
     body: [
-      h("p", {}, "What is held for running calls stays. The ledger keeps what was used."),
+      h("p", {}, "Amounts that are held for running calls stay. The ledger keeps what was used."),
       h("div", { className: "fields" }, reason.node),
     ],
     save: "Reset the budget",

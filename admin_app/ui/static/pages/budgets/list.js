@@ -14,7 +14,7 @@ const OWNERS = {
   platform: ["Platform", "A budget of the platform."],
 };
 
-/** What the caller may do with a budget. */
+/** The actions on a budget that the caller may take. */
 const rightsOn = (budget, { may, isPlatform }) => ({
   change: may && budget.owner !== OF_TIER && (isPlatform || budget.owner === "tenant"),
   reset: may && (isPlatform || budget.owner === "tenant"),

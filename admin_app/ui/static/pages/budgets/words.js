@@ -28,7 +28,7 @@ export function shareOf({ limit, used, held }) {
   return Number(limit) ? taken / Number(limit) : 1;
 }
 
-/** What is used, and hatched what is held, as a bar; the numbers stand beside it. */
+/** The used amount, and hatched the held one, as a bar; the numbers stand beside it. */
 export function budgetBar(state) {
   const parts = [
     [state.used, "used"],
@@ -62,7 +62,7 @@ export function resetOf({ state, timezone }) {
   return `Resets ${momentIn(state.resets_at, timezone)} (${timezone})`;
 }
 
-/** What happens to calls once it is spent: they "are rejected". */
+/** The fate of calls once it is spent: they "are rejected". */
 export const thenOf = (budget) => THEN[budget.on_spent]?.(budget) ?? budget.on_spent;
 
 /** The calls that it counts. `names` has those of keys and rules by their ids. */

@@ -1,7 +1,7 @@
 // The examples of calls: code that runs when it is copied. Pure functions of what the page knows.
 import { shellWord } from "../../kit/formats.js";
 
-/** What stands for the key until one is known. */
+/** The placeholder of the key until one is known. */
 export const PLACEHOLDER = "YOUR_API_KEY";
 const PROVIDER_KEY = "YOUR_PROVIDER_KEY";
 const GATEWAY_KEY = "X-Gateway-Key";

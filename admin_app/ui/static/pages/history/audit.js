@@ -11,7 +11,7 @@ import { showTabs } from "./tabs.js";
 import { EVENTS, OPERATIONS, authorOf, keyNames, moment, operationOf } from "./words.js";
 
 const FIELDS = ["tenant", "actor", "operation", "since", "until"];
-/** What is no tenant's: it stands in the field in place of a subdomain, which has no capitals. */
+/** The name for changes of no tenant, in the field in place of a subdomain, which has no capitals. */
 const PLATFORM = { id: "platform", subdomain: "Platform", name: "Providers, models and prices" };
 const LIMIT = 50;
 
@@ -30,7 +30,7 @@ function fromAddress() {
 
 const isFiltered = () => FIELDS.some((name) => filters[name]);
 const tenantName = (id) => (id === null ? "Platform" : tenants?.name(id) ?? id);
-/** What the panel of an entry needs to know. */
+/** The values that the panel of an entry needs. */
 const known = () => ({ keys, tenantName: own ? null : tenantName });
 
 /** A moment of the address as the control takes it, in local time. */
@@ -115,7 +115,7 @@ function columns() {
   ].filter(Boolean);
 }
 
-/** What stands in place of rows. A page looks at many changes only, so there can be more to look at. */
+/** The message in place of rows. A page looks at many changes only, so there can be more to look at. */
 function none() {
   if (state.cursor) return { title: "None yet.", text: "Show more looks at older changes." };
   if (!isFiltered()) return { title: "No changes yet.", text: "A change is listed as soon as it is made." };

@@ -77,7 +77,7 @@ function whole({ op, before, after }) {
     ])));
 }
 
-/** Differences by thing: {title, whole, lines}. What has no id is of the tenant itself. */
+/** Differences by thing: {title, whole, lines}. Differences without an id are of the tenant itself. */
 function grouped(differences, names, own) {
   const found = new Map();
   for (const difference of differences) {

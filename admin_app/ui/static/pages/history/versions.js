@@ -27,7 +27,7 @@ function putInAddress(version) {
 
 const pinned = (yes) => (yes ? [badge("Pinned", "accent", "pin")] : []);
 
-/** What a rollback says of itself. */
+/** The message of a rollback. */
 const restoredFrom = ({ restored }) => restored !== null && [" ", badge(`Back to ${restored}`)];
 
 /** The list of versions, read page by page. */

@@ -11,7 +11,7 @@ const SOURCES = {
   gateway: "The gateway",
 };
 
-/** What changes nothing. */
+/** The operations that change nothing. */
 export const EVENTS = {
   logIn: "Log-in",
   failLogIn: "Log-in failed",
@@ -20,7 +20,7 @@ export const EVENTS = {
   repairBudgets: "Budgets repaired",
 };
 
-/** What an operation did to the configuration. */
+/** The effect of an operation on the configuration. */
 export const OPERATIONS = {
   createTenant: "Tenant added",
   updateTenant: "Tenant changed",
@@ -85,7 +85,7 @@ export const moment = (at) => h("time", { dateTime: at, title: at }, dateTime(at
 /** The client that made a change. */
 export const sourceOf = ({ source }) => SOURCES[source] ?? source;
 
-/** What a call did; its own name if there are no words for it. */
+/** The effect of a call; its own name if there are no words for it. */
 export const operationOf = ({ operation }) => OPERATIONS[operation] ?? EVENTS[operation] ?? operation;
 
 const keysByTenant = new Map();

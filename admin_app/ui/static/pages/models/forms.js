@@ -134,7 +134,7 @@ export function openPrice({ kind, row, stored, done }) {
     text: `USD per million tokens, for all providers of the kind ${kind}. A provider's own comes first.`,
     body: [
       h("div", { className: "fields" }, fields.map(([, one]) => one.node)),
-      h("p", { className: "help" }, "What is empty has the price of the release."),
+      h("p", { className: "help" }, "Empty fields have the price of the release."),
     ],
     actions: stored ? [h("button", {
       type: "button", className: "button danger",

@@ -1,4 +1,4 @@
-// What follows a change: its warnings, and the page as it is now.
+// The result of a change: its warnings, and the page as it is now.
 import { byId } from "../../kit/dom.js";
 import { showProblem, warnings } from "../../kit/states.js";
 

@@ -1,4 +1,4 @@
-// What stands above the tabs: a tenant that is disabled, and what does not work, or may not work as intended.
+// The notes above the tabs: a tenant that is disabled, and settings that do not work, or may not as intended.
 import { h } from "../../kit/dom.js";
 import { banner } from "../../kit/states.js";
 

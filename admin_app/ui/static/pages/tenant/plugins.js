@@ -29,7 +29,7 @@ const ownChain = ({ tenant }) => ({
   changed: (entries) => ({ plugin_chain: entries }),
 });
 
-/** What the platform requires: a map in the document, by the names of the plugins. */
+/** The plugins that the platform requires: a map in the document, by the names of the plugins. */
 const requiredChain = ({ tenant }) => ({
   field: "required_plugins",
   entries: Object.values(tenant.required_plugins),

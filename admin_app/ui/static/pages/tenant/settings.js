@@ -45,7 +45,7 @@ function pluginsField(value, names) {
     names.map((name) => [name, name]),
     {
       pointer: "/enabled_plugins",
-      help: "The tenant and its rules may use these. What the platform requires runs in any case.",
+      help: "The tenant and its rules may use these. Plugins that the platform requires run in any case.",
     },
   );
   return withPart("Plugins", ALL_OR_SOME, value !== null, some.node, some.read);
@@ -101,7 +101,7 @@ function fieldsOf({ tenant, may, isPlatform }, tiers, plugins) {
   };
 }
 
-/** What differs from `before` among the fields. */
+/** The fields that differ from `before`. */
 function changes(fields, before) {
   const now = Object.entries(valuesOf(fields));
   return Object.fromEntries(now.filter(([name, value]) => !isSame(value, before[name])));

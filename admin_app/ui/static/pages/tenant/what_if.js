@@ -130,7 +130,7 @@ const COLUMNS = [
   { key: "keys", title: "Most rejected keys", opt: true, cell: keysOf },
 ];
 
-/** What a trial has shown, as nodes. */
+/** The result of a trial, as nodes. */
 function reportOf(report) {
   if (!report.calls) {
     const text = "The ledger has calls that used a model. Choose more days, or another rule.";
@@ -187,7 +187,7 @@ export async function whatIfCard({ base }) {
       "div",
       { className: "card-head" },
       h("h2", {}, "Try limits on recorded calls"),
-      h("p", { className: "muted" }, "What limits would have rejected. Nothing is changed."),
+      h("p", { className: "muted" }, "The requests that limits would have rejected. Nothing is changed."),
     ),
     form,
     result,

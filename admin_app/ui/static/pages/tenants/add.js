@@ -21,7 +21,7 @@ export const suggested = (name) =>
 
 const many = (count, word) => (count === null ? `any number of ${word}s` : plural(count, word));
 
-/** What a tier allows, in a sentence. */
+/** The maximums of a tier, in a sentence. */
 const allowance = (tier) =>
   `Allows ${many(tier.max_rules, "rule")}, ${many(tier.max_keys, "API key")} and ` +
   `${many(tier.max_providers, "provider")}.`;

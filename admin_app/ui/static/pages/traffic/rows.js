@@ -22,7 +22,7 @@ export function modelOf({ model_asked: asked, model }) {
   return `${asked} > ${model}`;
 }
 
-/** What may fold into one row. It does not tell two requests of the same length apart. */
+/** The key of requests that may fold into one row. It does not tell two requests of the same length apart. */
 function foldKey(row) {
   if (row.retry_count == null) return null;
   return [row.tenant_id, row.key_id, row.method, row.path, row.length].join("\n");

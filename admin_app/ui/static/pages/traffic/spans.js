@@ -1,4 +1,4 @@
-// What happened when during a request: the rows of its waterfall. Times are milliseconds since it arrived.
+// The rows of the waterfall of a request. Times are milliseconds since it arrived.
 
 /** A target in words: the provider's name if it is known, and the model. */
 export function targetOf(target, { provider, model }) {

@@ -72,7 +72,7 @@ const limits = ({ limits: found, limit_reached: reached }) =>
     ]),
   );
 
-/** The budgets that count the request. What is left is what was left when it was admitted. */
+/** The budgets that count the request. The amount left is that at its admission. */
 function budgets({ limit_reached: reached }, { log }) {
   const isReached = ({ name }) => reached != null && "used" in reached && reached.name === name;
   return (
@@ -114,7 +114,7 @@ const choice = ({ not_chosen: found }, row) =>
     found.map((one) => [mono(targetOf(one.target, row)), one.why_not]),
   );
 
-/** What was decided. */
+/** The decision. */
 export const decided = (row) => [
   row.decision.cut &&
     h("p", { className: "help" }, "The record was too long: some texts and lists are shortened."),

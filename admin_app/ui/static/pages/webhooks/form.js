@@ -18,7 +18,7 @@ const SECRET_HELP = "Signs what is sent, in X-Gateway-Signature. At least 16 cha
 
 function secretOf(webhook) {
   const outside = webhook?.secret.env ?? webhook?.secret.file;
-  const help = outside ? `Kept in ${outside}. What is typed here takes its place.` : SECRET_HELP;
+  const help = outside ? `Kept in ${outside}. A secret that is typed here takes its place.` : SECRET_HELP;
   const made = secretField("Secret", Boolean(webhook) && !outside, { pointer: "/secret", help });
   return { ...made, read: () => made.control.value || undefined };
 }

@@ -21,7 +21,7 @@ function lastOf({ active, last_delivery: last }) {
   return [badge(name, tone), h("span", { className: "sub wraps", title: dateTime(last.at) }, text)];
 }
 
-/** What a test has shown, as a sentence. */
+/** The result of a test, as a sentence. */
 const resultOf = ({ ok, status, milliseconds, error }) =>
   ok ? `Status ${status} after ${millis(milliseconds)}.` : error;
 
