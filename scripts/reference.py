@@ -33,6 +33,7 @@ from shared.bodies.text import patterns
 from shared.bodies.text.rules import MAX_MASKED
 from shared.budgets.settings import MAX_ALERTS
 from shared.config_store.idempotency import MAX_KEPT
+from shared.core.durations import HOUR_SECONDS
 from shared.core.errors import ERRORS, LOG_ONLY
 from shared.documents.ai.budget import MAX_INCREASES
 from shared.documents.ai.provider_key import MAX_KEYS as MAX_PROVIDER_KEYS
@@ -323,7 +324,7 @@ def bounds_page() -> str:
 
 def _times() -> list[tuple[str, str]]:
     settings = Settings()
-    quarantine = f"after {settings.admin.subdomain_quarantine / 3600:g} h"
+    quarantine = f"after {settings.admin.subdomain_quarantine / HOUR_SECONDS:g} h"
     return [
         ("a change reaches every worker", "0.1 s as a rule, 2 s at most while Redis responds"),
         ("a revoked key is rejected", "the same"),

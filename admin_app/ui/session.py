@@ -17,9 +17,10 @@ from admin_app.context import services
 from admin_app.http.bodies import BodyParser
 from admin_app.http.errors import ApiError
 from admin_app.http.responses import no_content
+from shared.core.durations import HOUR_SECONDS
 from shared.core.fields import Strict
 
-LIFETIME: Final = 8 * 3600  # seconds
+LIFETIME: Final = 8 * HOUR_SECONDS  # seconds
 _PARSER: Final = BodyParser()
 
 blueprint = flask.Blueprint("session", __name__, url_prefix="/ui/session")

@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+from shared.core.durations import HOUR_SECONDS
 from shared.core.memo import BoundedDict
 from shared.secrets.redaction import redact
 from shared.usage.reported import MAX_REPORTED
@@ -10,7 +11,7 @@ from shared.usage.reported import MAX_REPORTED
 logger = logging.getLogger(__name__)
 
 # Seconds until a provider of a tenant is named again, and the most that are remembered.
-_SILENCE: Final = 3_600.0
+_SILENCE: Final = HOUR_SECONDS
 _MAX_SILENT: Final = 1_000
 _MAX_HEAD: Final = 1_024  # bytes of a body
 

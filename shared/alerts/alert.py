@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.core.durations import DAY_SECONDS
 from shared.core.fields import timestamp_text
 from shared.model.amounts import format_amount
 
@@ -28,7 +29,6 @@ TEST: Final = "webhook.test"
 
 # Seconds after which a state that lasts raises an alert again.
 _PAUSE: Final = 300.0
-_DAY: Final = 86_400.0
 # Seconds within which all machines see the same fault.
 _MOMENT: Final = 60.0
 # Characters of the faults of a document. The status of the gateway has them all.
@@ -90,7 +90,7 @@ def budget_reached(
         at=at,
         about=about,
         mark=f"{tenant}:{budget_id}:{began:.0f}:{percent}",
-        quiet=40 * _DAY if ends is None else max(ends - at, 0.0) + _DAY,
+        quiet=40.0 * DAY_SECONDS if ends is None else max(ends - at, 0.0) + DAY_SECONDS,
     )
 
 

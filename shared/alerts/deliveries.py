@@ -19,13 +19,14 @@ from redis import Redis, ResponseError
 
 from shared.alerts.delivery import Delivery, LastDelivery
 from shared.alerts.stream import ALERTS
+from shared.core.durations import DAY_SECONDS
 
 #: The alerts that are not sent yet.
 DELIVERIES: Final = "{cfg}:deliveries"
 #: The last delivery of each webhook.
 DELIVERED: Final = "{cfg}:delivered"
 #: Seconds that the last delivery of a webhook is kept at least.
-KEPT_SECONDS: Final = 30 * 86_400.0
+KEPT_SECONDS: Final = 30.0 * DAY_SECONDS
 #: Tenants with a budget of which little was left.
 REACHED: Final = "{cfg}:reached"
 #: The most tenants there; those whose periods end first go.

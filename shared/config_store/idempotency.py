@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.config_store.layout import PLATFORM_ID
+from shared.core.durations import DAY_SECONDS
 
 #: How long a response is kept.
-KEPT_SECONDS = 24 * 60 * 60
+KEPT_SECONDS = DAY_SECONDS
 #: How long a claim stands if its process ends. A call takes far less.
 CLAIMED_SECONDS = 60
 #: The most responses that are kept of a tenant, or of the platform; the newest.

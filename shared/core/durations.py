@@ -1,4 +1,4 @@
-"""Durations as text: ``500ms``, ``10s``, ``1h30m``, ``1.5h``, ``1w``, or seconds.
+"""Durations as text (``500ms``, ``10s``, ``1h30m``, ``1.5h``, ``1w``, or seconds), and the lengths of units.
 
 >>> parse_duration("1h30m"), parse_duration("0.5s"), parse_duration(60), parse_duration("60")
 (5400000, 500, 60000, 60000)
@@ -8,7 +8,11 @@
 
 import re
 from decimal import Decimal
+from typing import Final
 
+HOUR_SECONDS: Final = 3_600
+#: A day of UTC, as the Unix epoch counts: without leap seconds.
+DAY_SECONDS: Final = 24 * HOUR_SECONDS
 #: Unit -> milliseconds, the longest first. Months and years have no fixed length.
 UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 

@@ -5,12 +5,11 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from shared.core.durations import DAY_SECONDS
 from shared.core.fields import Duration, Timestamp, text
 from shared.documents.ai.names import globs, provider_names
 from shared.documents.fields import Input, Page, Tags, nullable, tags_output, warnings_field
 from shared.model.config import ApiKey, Scope
-
-DAY_SECONDS = 86_400.0
 
 
 class ApiKeyInput(Input):
@@ -59,8 +58,8 @@ class RotateInput(Input):
 
     overlap = Duration(
         minimum=0,
-        maximum=365 * DAY_SECONDS,
-        load_default=DAY_SECONDS,
+        maximum=365.0 * DAY_SECONDS,
+        load_default=float(DAY_SECONDS),
         description='How long the old key stays valid: seconds, or text such as "1h".',
     )
 

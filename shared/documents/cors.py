@@ -4,12 +4,13 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from shared.core.durations import DAY_SECONDS
 from shared.core.fields import Duration, token
 from shared.documents.fields import Input, Whole
 from shared.http.cors import ANY, parse_origin
 from shared.model.config import Cors
 
-_MAX_SECONDS = 86_400  # the longest time that a browser keeps a preflight
+_MAX_SECONDS = DAY_SECONDS  # the longest time that a browser keeps a preflight
 
 
 class Origin(fields.String):

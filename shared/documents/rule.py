@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from shared.core.durations import HOUR_SECONDS
 from shared.core.fields import (
     Duration,
     Flag,
@@ -145,7 +146,7 @@ class RuleInput(PoolInput):
     )
     stream_keepalive = Duration(
         minimum=1,
-        maximum=3600,
+        maximum=HOUR_SECONDS,
         load_default=None,
         allow_none=True,
         description="While an event stream is silent for this time, the client gets a comment. Seconds, or "

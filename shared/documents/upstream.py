@@ -5,6 +5,7 @@ from typing import Any
 from cryptography import x509
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from shared.core.durations import DAY_SECONDS, HOUR_SECONDS
 from shared.core.fields import HEADER_VALUE, Duration, token
 from shared.documents.fields import Input, Secret, Whole, nullable
 from shared.http.forwarding import describes_body, is_ours
@@ -27,9 +28,9 @@ class TimeoutsInput(Input):
     """The timeouts of an upstream. An omitted or null timeout is the gateway's default."""
 
     connect = _timeout(60, "To connect to the upstream, TLS included.")
-    first_byte = _timeout(3600, "From the end of the request to the head of the response.")
-    idle = _timeout(3600, "Between two reads of the response body.")
-    total = _timeout(86_400, "For the whole exchange with the upstream.")
+    first_byte = _timeout(HOUR_SECONDS, "From the end of the request to the head of the response.")
+    idle = _timeout(HOUR_SECONDS, "Between two reads of the response body.")
+    total = _timeout(DAY_SECONDS, "For the whole exchange with the upstream.")
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> RuleTimeouts:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Self
 import orjson
 
 from shared.bodies.json.lenient import json_or_none
+from shared.core.durations import HOUR_SECONDS
 from shared.health.report import CLOSED, MAX_SECONDS, OPERATOR, Report
 from shared.redis_client.script import Script
 
@@ -27,7 +28,7 @@ HEALTH_CHANNEL: Final = "health"
 #: Writes reports and figures.
 NOTE: Final = Script.of(Path(__file__).parent / "lua" / "note.lua")
 #: A target was used if a worker had calls of it within this time, in seconds.
-USED_SECONDS: Final = 3_600.0
+USED_SECONDS: Final = HOUR_SECONDS
 
 _BEAT: Final = "beat:"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from shared.alerts.alert import Alert, breaker_opened, key_rejected
+from shared.core.durations import DAY_SECONDS
 from shared.secrets.redaction import redact
 from shared.upstreams.outcome import KeyEffect
 
@@ -22,7 +23,7 @@ CLOSED = "closed"
 KEY_CAUSES: Final = frozenset(KeyEffect)
 _CAUSES: Final = frozenset((CALLS, PROBE, OPERATOR, CLOSED, *KEY_CAUSES))
 #: The longest state, in seconds. A longer one is not believed: it would keep a target away for good.
-MAX_SECONDS: Final = 86_400.0
+MAX_SECONDS: Final = float(DAY_SECONDS)
 
 #: The characters of a reason that are kept.
 MAX_REASON: Final = 200

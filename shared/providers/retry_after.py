@@ -14,12 +14,12 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from shared.core.durations import UNITS
+from shared.core.durations import DAY_SECONDS, UNITS
 from shared.model.messages import Headers
 from shared.providers.headers import RETRY_AFTER_MS
 
 #: No longer wait is believed, in seconds.
-MAX_WAIT_SECONDS = 86_400.0
+MAX_WAIT_SECONDS = float(DAY_SECONDS)
 
 _RESET = re.compile(r"(?:x|anthropic)-ratelimit-(?:.+-)?reset(?:-.+)?")
 _AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"

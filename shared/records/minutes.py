@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from shared.core.durations import HOUR_SECONDS
 from shared.records.keys import ALL, calls_key, minute_key, tenants_key, total_key
 from shared.records.line import AccessLine
 
@@ -30,9 +31,9 @@ from shared.records.line import AccessLine
 ADDED_MS: Final = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 50.0, 100.0, 250.0, 1_000.0)
 FIRST_MS: Final = (50.0, 100.0, 150.0, 200.0, 300.0, 500.0, 750.0, 1e3, 1.5e3, 2.5e3, 5e3, 1e4, 3e4)
 #: Minutes are kept for so long.
-KEPT_SECONDS: Final = 25 * 3_600
+KEPT_SECONDS: Final = 25 * HOUR_SECONDS
 #: The figures of calls of providers are kept for so long.
-CALLS_KEPT_SECONDS: Final = 3_600
+CALLS_KEPT_SECONDS: Final = HOUR_SECONDS
 #: Of the calls of a provider: all, those that failed, and those that the provider limited.
 CALLED, CALL_FAILED, LIMITED = "n", "failed", "429"
 #: Of the figures of tenants in one hash: requests, those with a status from 500 on, those that the gateway or

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from shared.core.durations import DAY_SECONDS
 from shared.core.errors import StoreDown
 from shared.records.keys import ALL, TENANTS_KEY, records_key
 from shared.records.line import AccessLine
@@ -42,7 +43,7 @@ _NAMED_EVERY: Final = 240
 _MAX_BATCH: Final = 100
 # The records of all tenants are short, so more of them are kept.
 _ALL_FACTOR: Final = 4
-_KEPT_SECONDS: Final = 24 * 3_600
+_KEPT_SECONDS: Final = DAY_SECONDS
 
 _MEMORY: Final = re.compile(rb"^(maxmemory|used_memory):([0-9]+)", re.MULTILINE).findall
 

@@ -8,10 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shared.core.durations import DAY_SECONDS
 from shared.model.config import Rule
 from shared.model.rule_timeouts import RuleTimeouts
 
-_MAX_SECONDS = 86_400
+_MAX_SECONDS = DAY_SECONDS
 
 
 def check_seconds(times: Mapping[str, float | None]) -> None:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from shared.core.durations import DAY_SECONDS
 from shared.core.errors import StoreDown
 from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.script import Script
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 BIND: Final = Script.of(Path(__file__).parent / "lua" / "bind.lua")
 
 #: How long a binding is kept: as long as OpenAI keeps a response.
-KEPT_SECONDS: Final = 30 * 86_400
+KEPT_SECONDS: Final = 30 * DAY_SECONDS
 #: The most bindings of a tenant in Redis, in the memory of a worker, and of those that wait for Redis.
 MAX_PER_TENANT: Final = 200_000
 MAX_IN_MEMORY: Final = 10_000

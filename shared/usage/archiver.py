@@ -16,6 +16,7 @@ from typing import Any, Final
 import zstandard
 from redis import Redis
 
+from shared.core.durations import DAY_SECONDS
 from shared.usage.keys import SIZES_KEY, archived_key, ledger_key
 from shared.usage.reader import PAGE, UsageReader
 from shared.usage.row import LedgerRow, without_repeats
@@ -23,7 +24,7 @@ from shared.usage.row import LedgerRow, without_repeats
 logger = logging.getLogger(__name__)
 
 #: How long copied rows stay in Redis: reports read those of a month.
-KEPT_SECONDS: Final = 32 * 86_400
+KEPT_SECONDS: Final = 32 * DAY_SECONDS
 _CHUNK: Final = 1024 * 1024
 # The id of a tenant as a part of a path.
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from shared.bodies.json.members import Span, member_span, with_member
+from shared.core.durations import HOUR_SECONDS
 from shared.core.memo import BoundedDict
 from shared.providers.calls import OPENAI_CHAT, OPENAI_COMPLETIONS
 
@@ -67,7 +68,7 @@ class UnableProviders:
     Times are in seconds of any clock that only goes forward.
     """
 
-    SECONDS: Final = 3_600.0
+    SECONDS: Final = HOUR_SECONDS
     MAX_PROVIDERS: Final = 4_096
 
     def __init__(self) -> None:

@@ -13,13 +13,14 @@ from typing import Final, NamedTuple
 
 from redis import Redis
 
+from shared.core.durations import HOUR_SECONDS
 from shared.limits.values import budget_key, budget_keys
 from shared.usage.keys import batch_key, ledger_key
 from shared.usage.row import INCREASE, REPAIR, RESET, Adjustment, LedgerRow, adjustment_row
 
 _FOLDER: Final = Path(__file__).parent / "lua"
 # How long a change is known, so that one whose reply was lost is not made twice.
-_KNOWN_MS: Final = 3_600_000
+_KNOWN_MS: Final = 1_000 * HOUR_SECONDS
 # Budgets that one call of a script reads.
 _PAGE: Final = 200
 # A key of a budget. Its name is what rows have.

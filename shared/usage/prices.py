@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Self
 
+from shared.core.durations import HOUR_SECONDS
 from shared.core.memo import BoundedDict
 from shared.model.amounts import MAX_AMOUNT
 from shared.providers.shipped.model_table import ModelTable
@@ -137,7 +138,7 @@ class Rates:
         if usage.images or usage.searches or usage.characters or usage.seconds:
             pico += usage.images * prices.image + usage.searches * prices.search
             pico += usage.characters * prices.character
-            pico -= -usage.seconds * prices.hour // 3600
+            pico -= -usage.seconds * prices.hour // HOUR_SECONDS
         nano = -(-(pico + rest * prices.input + output * prices.output) // 1000)
         return nano if nano < MAX_COST else MAX_COST
 

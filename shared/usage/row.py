@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 
 import orjson
 
+from shared.core.durations import DAY_SECONDS
+
 
 class Source(StrEnum):
     """Where the numbers come from: the provider, an estimate, or both."""
@@ -71,10 +73,6 @@ class Usage:
 
 #: The names of the numbers.
 UNITS: Final = tuple(one.name for one in fields(Usage) if one.name != "source")
-
-
-#: The length of a day in UTC, in seconds since the Unix epoch.
-DAY_SECONDS: Final = 86_400
 
 
 def day_of(time: float) -> str:

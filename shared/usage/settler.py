@@ -13,6 +13,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from shared.core.durations import DAY_SECONDS, HOUR_SECONDS
 from shared.core.errors import StoreDown
 from shared.limits.redis.limiter import SETTLE_LEASE
 from shared.limits.values import budget_key, budget_keys
@@ -23,7 +24,7 @@ from shared.usage.aggregates import COUNTERS, Combination, CombinationCap, Total
 from shared.usage.keys import batch_key, ledger_key, sums_keys
 from shared.usage.ledger_bound import LedgerBound
 from shared.usage.pending import PendingBatches
-from shared.usage.row import DAY_SECONDS, LedgerRow
+from shared.usage.row import LedgerRow
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,10 @@ _INTERVAL: Final = 0.1
 _DEADLINE: Final = 1.0
 _MAX_BATCH: Final = 200
 # How long a batch is known, so that one whose reply was lost is not counted twice; also one that was on disk.
-_BATCH_MS: Final = 3_600_000
-_PENDING_MS: Final = 86_400_000
+_BATCH_MS: Final = 1_000 * HOUR_SECONDS
+_PENDING_MS: Final = 1_000 * DAY_SECONDS
 # The sums of a day are kept for so long: a year and a month.
-_SUMS_SECONDS: Final = 400 * 86_400
+_SUMS_SECONDS: Final = 400 * DAY_SECONDS
 
 
 class _Release(NamedTuple):

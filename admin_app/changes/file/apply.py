@@ -22,12 +22,13 @@ from shared.config_store.history.edit import Edit
 from shared.config_store.layout import PLATFORM_ID
 from shared.config_store.records.contents import PlatformContent
 from shared.config_store.records.together import PlatformWrite, TenantWrite, Together, Written
+from shared.core.durations import HOUR_SECONDS
 from shared.core.errors import Conflict
 from shared.documents.history.differences import names_of
 from shared.model.config import ApiKey
 
 #: Seconds that a plan is kept.
-KEPT_SECONDS = 3600
+KEPT_SECONDS = HOUR_SECONDS
 #: Bytes that the plans of a tenant may take in Redis; those of the platform may take eight times as many.
 KEPT_BYTES = 16 * 1024 * 1024
 # Attempts to write a plan whose base stays the same, while its parts are removed as old ones.

@@ -17,6 +17,7 @@ from admin_app.changes.snapshot import new_key, tier_maximum, with_key
 from admin_app.changes.whole.document import Part, Wanted
 from admin_app.context import new_id
 from shared.budgets.settings import budget_values
+from shared.core.durations import DAY_SECONDS
 from shared.core.empty import EMPTY
 from shared.core.errors import Problem
 from shared.core.fields import timestamp_text
@@ -31,7 +32,7 @@ from shared.model.webhooks import Webhook
 from shared.secrets.context import PLATFORM
 
 # A key is in use if it was used in so many seconds.
-_USED_SECONDS: Final = 24 * 60 * 60
+_USED_SECONDS: Final = DAY_SECONDS
 # An entry that is stored so.
 _STORED = Entry(EMPTY, None)
 #: Makes the tenants of a `Shared`, which a file names by their subdomains, to ids.

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.cli.litellm.deployments import Deployment, Json, Providers, items, members, number
 from shared.cli.litellm.left_out import Remarks
+from shared.core.durations import HOUR_SECONDS
 from shared.model.pools import Breaker
 
 #: The largest values that the gateway takes.
@@ -166,7 +167,7 @@ class _Conversion:
         fails, cooldown = self._setting("allowed_fails"), self._setting("cooldown_time")
         breaker: Json = {} if fails is None else {"consecutive": min(int(fails) + 1, 1000)}
         if cooldown is not None:
-            seconds = float(min(max(cooldown, Decimal("0.1")), Decimal(3600)))
+            seconds = float(min(max(cooldown, Decimal("0.1")), Decimal(HOUR_SECONDS)))
             breaker |= {"open": seconds, **({"longest": seconds} if seconds > _LONGEST else {})}
         return {**pool, "breaker": breaker} if breaker else pool
 

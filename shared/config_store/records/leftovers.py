@@ -15,10 +15,11 @@ from shared.config_store import layout
 from shared.config_store.history.edit import Kept
 from shared.config_store.records.together import OwnerChange, staged
 from shared.config_store.redis_errors import redis_errors
+from shared.core.durations import DAY_SECONDS, HOUR_SECONDS
 from shared.core.errors import StoreDown
 
 #: Seconds after which what was staged is removed, if no script has used it.
-STAGED_SECONDS = 3_600
+STAGED_SECONDS = HOUR_SECONDS
 # Commands of a pipeline, and leftovers that one script call removes, so that Redis serves others meanwhile.
 _BATCH, _AT_ONCE = 200, 20
 # Calls of the script that removes leftovers, after which the rest is left to the next change.
@@ -26,7 +27,7 @@ _MAX_SWEEPS = 50
 # Keys that one SCAN looks at, in about a millisecond.
 _SCAN_COUNT = 1_000
 # A budget of a deleted tenant is kept for so long; one without an end would be for good.
-_BUDGET_SECONDS = 40 * 86_400
+_BUDGET_SECONDS = 40 * DAY_SECONDS
 
 #: Opens a client of the server that has a key.
 type ServerOf = Callable[[str], AbstractContextManager[Redis]]

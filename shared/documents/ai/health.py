@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from marshmallow import Schema, fields, validate
 
+from shared.core.durations import HOUR_SECONDS
 from shared.core.fields import Duration, Timestamp
 from shared.documents.ai.provider_key import KeyHealthOutput
 from shared.documents.fields import Input, nullable
@@ -89,7 +90,7 @@ class OpenTargetInput(Input):
     duration = Duration(
         minimum=1,
         maximum=MAX_SECONDS,
-        load_default=3600.0,
+        load_default=float(HOUR_SECONDS),
         description="Seconds, or text such as 30m.",
     )
     reason = fields.String(

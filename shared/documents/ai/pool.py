@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from shared.core.durations import DAY_SECONDS, HOUR_SECONDS
 from shared.core.fields import Duration, Pattern, Size, choice, token
 from shared.documents.fields import Input, Whole, nullable
 from shared.model.pools import (
@@ -158,12 +159,12 @@ class BreakerInput(Input):
         *(_PLAIN.breaker.rate, 0.01, 1.0), "So large a part of failures among the last calls opens it."
     )
     of = _whole(_PLAIN.breaker.of, 1, 10_000, "The fewest calls within window for rate to count.")
-    window = _seconds(_PLAIN.breaker.window, 1, 3600, "The time that a call counts.")
+    window = _seconds(_PLAIN.breaker.window, 1, HOUR_SECONDS, "The time that a call counts.")
     open = _seconds(
-        *(_PLAIN.breaker.open, 0.1, 3600),
+        *(_PLAIN.breaker.open, 0.1, HOUR_SECONDS),
         "The time that it is open at first; it doubles each time.",
     )
-    longest = _seconds(_PLAIN.breaker.longest, 0.1, 86_400, "The longest time that it is open.")
+    longest = _seconds(_PLAIN.breaker.longest, 0.1, DAY_SECONDS, "The longest time that it is open.")
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Breaker:
@@ -206,7 +207,7 @@ class HealthInput(Input):
         ],
         metadata={"description": "The path to get. null: no probes."},
     )
-    interval = _seconds(_PLAIN.health.interval, 5, 3600, "The time between two probes.")
+    interval = _seconds(_PLAIN.health.interval, 5, HOUR_SECONDS, "The time between two probes.")
     timeout = _seconds(_PLAIN.health.timeout, 0.1, 60, "The longest time of a probe.")
     ok = fields.List(
         fields.Integer(strict=True, validate=validate.Range(200, 599)),

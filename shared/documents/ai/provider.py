@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from shared.core.durations import DAY_SECONDS
 from shared.core.fields import HEADER_VALUE, Duration, Timestamp, choice, flag, token, validated
 from shared.documents.ai.names import PROVIDER_APIS, api_names
 from shared.documents.ai.provider_key import (
@@ -139,7 +140,7 @@ class ProviderInput(Input):
     )
     discover = Interval(
         minimum=60,
-        maximum=7 * 86_400,
+        maximum=7 * DAY_SECONDS,
         load_default=None,
         allow_none=True,
         description='The time between two look-ups of its list of models, such as "10m", or off.',

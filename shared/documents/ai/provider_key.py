@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from shared.core.durations import DAY_SECONDS, HOUR_SECONDS
 from shared.core.fields import Duration, Pattern, Timestamp, flag, text
 from shared.documents.ai.names import globs
-from shared.documents.api_key import DAY_SECONDS
 from shared.documents.fields import KEEP, Input, Keep, nullable, read_only
 from shared.model.providers import ProviderKey
 
@@ -97,8 +97,8 @@ class PlatformKeyInput(ProviderKeyInput):
 def _overlap() -> Duration:
     return Duration(
         minimum=0,
-        maximum=365 * DAY_SECONDS,
-        load_default=3600.0,
+        maximum=365.0 * DAY_SECONDS,
+        load_default=float(HOUR_SECONDS),
         description='How long the old secret is also used: seconds, or text such as "1h".',
     )
 

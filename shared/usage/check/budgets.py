@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from shared.core.durations import DAY_SECONDS
 from shared.limits.values import budget_begin
 from shared.usage.budget_store import BudgetSnapshot
 from shared.usage.check.sums import Drift
 from shared.usage.reader import Entry
 
 # A budget is stored for so long after its period.
-_KEPT_SECONDS: Final = 40 * 86_400
+_KEPT_SECONDS: Final = 40 * DAY_SECONDS
 
 
 @dataclass(slots=True)
