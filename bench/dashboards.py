@@ -254,7 +254,7 @@ def measure(
     ]
 
 
-def _shown(one: Round) -> str:
+def _figures(one: Round) -> str:
     return (
         f"{one.rate:.0f} requests/s, admin {100 * one.admin:.1f} %, Redis {100 * one.store:.1f} %, "
         f"proxy {1e6 * one.worker:.0f} us, p50 {1e3 * median(one.latencies):.2f} ms, "
@@ -265,7 +265,7 @@ def _shown(one: Round) -> str:
 
 def _line(without: Round, with_them: Round) -> str:
     calls = f"{with_them.asked} calls, {with_them.unchanged} of them 304"
-    return f"-- without: {_shown(without)}\n   with:    {_shown(with_them)}; {calls}"
+    return f"-- without: {_figures(without)}\n   with:    {_figures(with_them)}; {calls}"
 
 
 @click.command()

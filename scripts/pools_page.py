@@ -85,7 +85,7 @@ def _members(kind: type[Schema], **defaults: str) -> str:
         [
             (
                 code(name),
-                defaults.get(name) or _shown(field, found[name]),
+                defaults.get(name) or _default_text(field, found[name]),
                 "; ".join(_bounds(field)),
                 field.metadata["description"].removesuffix(_EITHER),
             )
@@ -99,7 +99,7 @@ def _defaults(kind: type[Schema]) -> Mapping[str, Any]:
     return {name: value() if callable(value) else value for name, value in found.items()}
 
 
-def _shown(field: fields.Field[Any], value: Any) -> str:
+def _default_text(field: fields.Field[Any], value: Any) -> str:
     if isinstance(value, list):
         return _listed(value)
     if isinstance(field, Duration):

@@ -173,10 +173,10 @@ def _stored_key(
 
 
 def _read_only_problems(sent: Mapping[str, Any], known: ProviderKey | None, pointer: str) -> list[Problem]:
-    def shown() -> Mapping[str, Any]:
+    def stored_document() -> Mapping[str, Any]:
         return ProviderKeyOutput().dump(known) if known else dict.fromkeys(_KEY_READ_ONLY)
 
-    return split_read_only(sent, shown, _KEY_READ_ONLY, pointer)[1]
+    return split_read_only(sent, stored_document, _KEY_READ_ONLY, pointer)[1]
 
 
 def _with_settings(sent: Mapping[str, Any], known: ProviderKey | None) -> ProviderKey:

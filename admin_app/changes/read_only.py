@@ -25,7 +25,7 @@ def split_read_only(
     problems = [
         Problem(
             f"{pointer}/{name}",
-            f"Only the gateway writes this field. Omit it, or send {_shown(stored[name])}.",
+            f"Only the gateway writes this field. Omit it, or send {_quoted(stored[name])}.",
         )
         for name in names
         if name in sent and not _is_same(sent[name], stored[name])
@@ -43,5 +43,5 @@ def _is_same(sent: Any, stored: Any) -> bool:
         return False
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)

@@ -131,8 +131,8 @@ class AllRateLimits(Schema):
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """A limit to be shown: the rule that adds it, the key that it counts, and its counter, if it is known."""
+class _LimitInForce:
+    """A limit of a tenant: the rule that adds it, the key that it counts, and its counter, if it is known."""
 
     compiled: CompiledLimit
     rule: Rule | None
@@ -202,18 +202,18 @@ def _fullness(row: Mapping[str, Any]) -> float:
     return row["used"] / row["limit"] if row["limit"] else 1.0
 
 
-def _in_force(snapshot: Snapshot, query: Mapping[str, Any]) -> Iterator[_Shown]:
+def _in_force(snapshot: Snapshot, query: Mapping[str, Any]) -> Iterator[_LimitInForce]:
     """Each limit once: without a rule those of the tenant, then those that each active rule adds."""
     active = [rule for rule in snapshot.rules if rule.active]
     limits = limits_by_rule(snapshot.tenant, active)
     common = [compiled for compiled in limits[None] if compiled.scope == "gateway"]
     keys = _newest_used(snapshot.keys) if query["each_key"] else ()
     for compiled in common:
-        yield from _shown(compiled, None, keys, query)
+        yield from _by_key(compiled, None, keys, query)
     for rule in active:
         for compiled in limits[rule.id]:
             if compiled not in common and (rule.ai is not None or not compiled.spec.is_metered):
-                yield from _shown(compiled, rule, keys, query)
+                yield from _by_key(compiled, rule, keys, query)
 
 
 def _newest_used(keys: Sequence[ApiKey]) -> Sequence[ApiKey]:
@@ -222,15 +222,15 @@ def _newest_used(keys: Sequence[ApiKey]) -> Sequence[ApiKey]:
     return sorted(active, key=lambda key: key.last_used_at or 0.0, reverse=True)[:_MAX_KEYS]
 
 
-def _shown(
+def _by_key(
     compiled: CompiledLimit, rule: Rule | None, keys: Sequence[ApiKey], query: Mapping[str, Any]
-) -> Iterator[_Shown]:
+) -> Iterator[_LimitInForce]:
     """A limit; one that counts by key for each of the keys."""
     if keys and compiled.spec.by == ("key",):
         for key in keys:
-            yield _Shown(compiled, rule, key, _counter(compiled, {**query, "key_id": key.id}))
+            yield _LimitInForce(compiled, rule, key, _counter(compiled, {**query, "key_id": key.id}))
     else:
-        yield _Shown(compiled, rule, None, _counter(compiled, query))
+        yield _LimitInForce(compiled, rule, None, _counter(compiled, query))
 
 
 def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:
@@ -254,7 +254,7 @@ def _counter(compiled: CompiledLimit, query: Mapping[str, Any]) -> Limit | None:
     return replace(limit, quota=replace(limit.quota, limit=_UNBOUNDED), on_error=CLOSED)
 
 
-def _used(tenants: Iterable[Sequence[_Shown]]) -> dict[str, LimitState]:
+def _used(tenants: Iterable[Sequence[_LimitInForce]]) -> dict[str, LimitState]:
     """The state of each counter, by its key. Raises `StoreDown`."""
     groups: list[Sequence[Limit]] = []
     for shown in tenants:
@@ -264,7 +264,7 @@ def _used(tenants: Iterable[Sequence[_Shown]]) -> dict[str, LimitState]:
     return {state.limit.key: state for decision in decisions for state in decision.states}
 
 
-def _document(shown: _Shown, states: Mapping[str, LimitState]) -> dict[str, Any]:
+def _document(shown: _LimitInForce, states: Mapping[str, LimitState]) -> dict[str, Any]:
     compiled, rule, counter = shown.compiled, shown.rule, shown.counter
     state = None if counter is None else states.get(counter.key)
     number = compiled.spec.quota.limit

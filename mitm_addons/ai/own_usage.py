@@ -56,6 +56,6 @@ def _document(key: str, day: date, usage: KeyUsage) -> dict[str, Any]:
     return {
         "object": "usage",
         "key": key,
-        "today": {"date": day.isoformat(), **usage.day.shown()},
-        "month": {"date": day.strftime("%Y-%m"), **usage.month.shown()},
+        "today": {"date": day.isoformat(), **usage.day.as_json()},
+        "month": {"date": day.strftime("%Y-%m"), **usage.month.as_json()},
     }

@@ -152,7 +152,7 @@ class _Family(NamedTuple):
     wait: Callable[[int], bytes]
 
 
-class _Shown(NamedTuple):
+class _FixedParts(NamedTuple):
     """The parts of the headers of a limit that do not depend on how much of it is left.
 
     Attributes:
@@ -181,25 +181,25 @@ class RateHeaders:
     Concurrent limits and limits in money are in the headers of the IETF only: the others have no unit.
     """
 
-    __slots__ = ("_has_ietf", "_shown")
+    __slots__ = ("_has_ietf", "_parts")
 
     def __init__(self, limits: Iterable[Limit], families: tuple[str, ...]) -> None:
-        self._shown = [_shown(limit, families) for limit in limits]
+        self._parts = [_fixed_parts(limit, families) for limit in limits]
         self._has_ietf = "ietf" in families
 
     def of(self, decision: Decision) -> SetHeaders:
         """Return the headers of a decision about these limits, the tightest first."""
         allowed = decision.allowed
         rows: list[_Row] = []
-        for shown, (limit, remaining, wait) in zip(self._shown, decision.states, strict=True):
-            label, _, divisor, least, is_timed, _, _ = shown
+        for parts, (limit, remaining, wait) in zip(self._parts, decision.states, strict=True):
+            label, _, divisor, least, is_timed, _, _ = parts
             left = remaining if remaining >= least else 0
             # A rejected client waits for the spent limits only, so only these have a time.
             if is_timed and wait != NEVER and (allowed or left < limit.cost):
                 text = f"{label};r={left // divisor};t={-(-wait // 1000)}"
             else:
                 text = f"{label};r={left // divisor}"
-            rows.append((left, -wait if wait != NEVER else -inf, len(rows), wait, text, shown))
+            rows.append((left, -wait if wait != NEVER else -inf, len(rows), wait, text, parts))
         if rows[1:]:
             rows.sort()  # the least left first, then the longest wait
         fields: list[Field] = []
@@ -208,36 +208,36 @@ class RateHeaders:
             texts = ", ".join([row[4] for row in rows])
             fields += (b"RateLimit-Policy", policies.encode()), (b"RateLimit", texts.encode())
         units = []
-        for left, _, _, wait, _, shown in rows:
-            if shown.is_timed and shown.unit not in units:
-                units.append(shown.unit)
+        for left, _, _, wait, _, parts in rows:
+            if parts.is_timed and parts.unit not in units:
+                units.append(parts.unit)
                 rest = b"%d" % left
-                for limit_field, remaining_name, reset_name, text_of in shown.families:
+                for limit_field, remaining_name, reset_name, text_of in parts.families:
                     fields += limit_field, (remaining_name, rest)
                     if wait != NEVER:
                         fields.append((reset_name, text_of(wait)))
         return SetHeaders.of(tuple(fields))
 
 
-# The rest of a limit, the negative of its wait, its place, its wait, its text, and what is shown of it.
-_Row = tuple[int, float, int, int, str, _Shown]
+# The rest of a limit, the negative of its wait, its place, its wait, its text, and its fixed parts.
+_Row = tuple[int, float, int, int, str, _FixedParts]
 
 
-def _shown(limit: Limit, families: tuple[str, ...]) -> _Shown:
+def _fixed_parts(limit: Limit, families: tuple[str, ...]) -> _FixedParts:
     quota, unit = limit.quota, limit.unit
     least = -inf if unit in METERED else limit.units
     name = limit.label or label_of(limit.scope, limit.name)
-    return _SHOWN[name, quota.limit, quota.window_ms, limit.kind, unit, least, families]
+    return _FIXED_PARTS[name, quota.limit, quota.window_ms, limit.kind, unit, least, families]
 
 
 # The key of the texts of a limit: its name, number, window, kind, unit, the least, and the families.
 _Key = tuple[str, int, int, str, str, float, tuple[str, ...]]
 
 
-class _ShownLimits(BoundedDict[_Key, _Shown]):
+class _FixedPartsByLimit(BoundedDict[_Key, _FixedParts]):
     """The parts of the headers of limits, by all that they are made of. They do not change."""
 
-    def __missing__(self, key: _Key) -> _Shown:
+    def __missing__(self, key: _Key) -> _FixedParts:
         name, number, window_ms, kind, unit, least, wanted = key
         label, is_timed = f'"{name}"', kind == WINDOW
         span = 'qu="concurrent-requests"' if kind == CONCURRENT else f"w={_seconds(window_ms)}"
@@ -251,7 +251,7 @@ class _ShownLimits(BoundedDict[_Key, _Shown]):
             for (of, family), names in _FAMILIES.items()
             if is_timed and of == counted and family in wanted
         ]
-        return self.keep(key, _Shown(label, policy, divisor, least, is_timed, counted, families))
+        return self.keep(key, _FixedParts(label, policy, divisor, least, is_timed, counted, families))
 
 
 # The draft knows requests, bytes and concurrent requests; other units are for a registry.
@@ -265,7 +265,7 @@ _TOKENS: Final = frozenset({TOKENS, INPUT_TOKENS, OUTPUT_TOKENS})
 _NANO_PER_MICRO: Final = 1_000
 
 
-_SHOWN = _ShownLimits(4096)
+_FIXED_PARTS = _FixedPartsByLimit(4096)
 
 
 def _seconds(milliseconds: int) -> int:

@@ -58,7 +58,7 @@ _OF_API = (
 _DROPPED = (*_ACCOUNT, *KEY_HEADERS, *_METHOD, "authorization", "content-encoding", "cookie")
 _TIMEOUT_SECONDS: Final = 15.0
 _MAX_BYTES: Final = 4 * 1024 * 1024  # a list of thousands of models
-_SHOWN: Final = 300  # characters of an error
+_MAX_ERROR: Final = 300  # the most characters of an error that are kept
 _BEARER, _HEADER, _QUERY = "bearer", "header", "query"
 
 
@@ -280,7 +280,9 @@ def call_provider(
     trouble = None
     if not 200 <= found.status < 300:
         secrets = [*calls.credentials.values(), *calls.headers.values(), *calls.query.values()]
-        trouble = _shown(_error_of(document), secrets) or f"The provider responded with {found.status}."
+        trouble = (
+            _without_secrets(_error_of(document), secrets) or f"The provider responded with {found.status}."
+        )
     elif document is None or (call.method == "GET" and listed_models(document) is None):
         trouble = "The response is not that of this API. Check base_url."
     return ProviderResponse(found.status, document, trouble, found.body)
@@ -305,7 +307,7 @@ def _error_of(document: Any) -> str:
     return message if isinstance(message, str) else ""
 
 
-def _shown(text: str, secrets: Iterable[str]) -> str:
+def _without_secrets(text: str, secrets: Iterable[str]) -> str:
     """The text of a provider without what it repeats of the secrets."""
     left = SentSecrets(filter(None, secrets)).removed(text.encode(errors="replace"))  # a header may be empty
-    return redact(left.decode())[:_SHOWN]
+    return redact(left.decode())[:_MAX_ERROR]

@@ -91,8 +91,8 @@ class Totals:
         """The sums in the order of `COUNTERS`."""
         return (self.calls, self.input, self.output, self.cached, self.cost_nano, self.unpriced)
 
-    def shown(self) -> dict[str, int | str]:
-        """The sums as APIs show them: the cost in USD as decimal text, all others as numbers."""
+    def as_json(self) -> dict[str, int | str]:
+        """The sums as a JSON object: the cost in USD as decimal text, all others as numbers."""
         return {
             "calls": self.calls,
             "input": self.input,

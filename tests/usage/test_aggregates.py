@@ -109,5 +109,5 @@ def test_the_check_counts_the_cost_of_abandoned_calls_at_their_own_prices() -> N
 
 
 def test_sums_are_shown_with_their_cost_in_usd() -> None:
-    shown = Totals(calls=2, input=20, output=10, cached=3, cost_nano=140_000, unpriced=1).shown()
+    shown = Totals(calls=2, input=20, output=10, cached=3, cost_nano=140_000, unpriced=1).as_json()
     assert shown == {"calls": 2, "input": 20, "output": 10, "cached": 3, "cost": "0.00014", "unpriced": 1}

@@ -70,11 +70,11 @@ def _change(
     op = (_OPS[group[0]["op"]] if is_whole else "update") if thing else whole
     differences = [{**one, "path": one["path"][len(thing) :]} for one in group]
     if is_whole:
-        differences = [{name: _shown(value) for name, value in one.items()} for one in differences]
+        differences = [{name: _without_hidden(value) for name, value in one.items()} for one in differences]
     return {"op": op, "path": named(thing, names, at) if thing else at, "differences": differences}
 
 
-def _shown(value: Any) -> Any:
+def _without_hidden(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     return {name: one for name, one in value.items() if name not in _HIDDEN}

@@ -209,7 +209,7 @@ class UsageRows(Schema):
 
 def sum_document(group: dict[str, str], totals: Totals) -> dict[str, Any]:
     """The JSON of one group."""
-    return {**group, **totals.shown()}
+    return {**group, **totals.as_json()}
 
 
 def row_document(row: LedgerRow, provider_keys: Container[str] | None = None) -> dict[str, Any]:

@@ -96,11 +96,11 @@ def _items(
 
 
 class _Secret:
-    """A secret in a document that is compared: equal only to the same stored one. `shown` is its mask."""
+    """A secret in a document that is compared: equal only to the same stored one. `mask` is shown for it."""
 
-    def __init__(self, text: str, shown: Mapping[str, Any]) -> None:
+    def __init__(self, text: str, mask: Mapping[str, Any]) -> None:
         self.text = text
-        self.shown = shown
+        self.mask = mask
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Secret) and other.text == self.text
@@ -126,13 +126,13 @@ def _member(value: Any, name: str) -> Any:
     return getattr(value, name) if is_record else None
 
 
-def _shown(value: Any) -> Any:
+def _masked(value: Any) -> Any:
     """A value as it is shown, with secrets masked."""
     if isinstance(value, _Secret):
-        return value.shown
+        return value.mask
     if isinstance(value, Mapping):
-        return {name: _shown(one) for name, one in value.items()}
-    return [_shown(one) for one in value] if isinstance(value, list) else value
+        return {name: _masked(one) for name, one in value.items()}
+    return [_masked(one) for one in value] if isinstance(value, list) else value
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:
@@ -143,8 +143,8 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:
         yield {
             "op": "change",
             "path": path,
-            "before": before.shown,
-            "after": {**after.shown, "changed": True},
+            "before": before.mask,
+            "after": {**after.mask, "changed": True},
         }
     elif isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in {**before, **after}:
@@ -155,16 +155,16 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[Difference]:
         for at in range(max(len(old), len(new))):
             yield from _step(f"{path}/{at}", old, new, at)
     else:
-        yield {"op": "change", "path": path, "before": _shown(before), "after": _shown(after)}
+        yield {"op": "change", "path": path, "before": _masked(before), "after": _masked(after)}
 
 
 def _step(
     path: str, before: Mapping[Any, Any], after: Mapping[Any, Any], name: object
 ) -> Iterator[Difference]:
     if name not in before:
-        yield {"op": "add", "path": path, "after": _shown(after[name])}
+        yield {"op": "add", "path": path, "after": _masked(after[name])}
     elif name not in after:
-        yield {"op": "remove", "path": path, "before": _shown(before[name])}
+        yield {"op": "remove", "path": path, "before": _masked(before[name])}
     else:
         yield from _differences(path, before[name], after[name])
 
