@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from shared.redis_client.server import Server
 from shared.settings import Settings
 from shared.settings.redis import CLUSTER, SENTINEL, Redis
 from shared.workers.heartbeat import Heartbeat, Plane, WorkerState
-from shared.workers.status import Server, Status
+from shared.workers.status import Status
 
 #: The longest good round trip to Redis, and the largest good offset between two clocks, in seconds.
 MAX_ROUND_TRIP: Final = 0.005

@@ -20,9 +20,10 @@ from shared.core.errors import StoreDown
 from shared.core.http_tokens import authority
 from shared.documents.status import DOCTOR, SETTINGS, STATUS, DoctorOutput, SettingsOutput, StatusOutput
 from shared.http.readiness import UNAVAILABLE
+from shared.redis_client.server import RightsReader
 from shared.settings import Settings
 from shared.workers.heartbeat import Heartbeat, WorkerState
-from shared.workers.status import RightsReader, Status, StatusReader
+from shared.workers.status import Status, StatusReader
 from shared.workers.store import Fleet
 
 blueprint = Blueprint("status", __name__, "The state of the platform, and its settings.")

@@ -35,6 +35,7 @@ from shared.pipeline.plugin import Plugin, Tools
 from shared.plugins import load_catalogue
 from shared.records.reader import Filter, Record, RecordPage, RecordReader
 from shared.records.record import encoded
+from shared.redis_client.server import RightsReader, Server
 from shared.redis_server.choose import RedisAddress
 from shared.routing.compile import Compiler
 from shared.secrets.api_keys import PepperedHasher
@@ -46,7 +47,7 @@ from shared.testing.memory_store import MemoryStore
 from shared.usage.aggregates import Sums
 from shared.usage.budget_store import BudgetState, BudgetStore
 from shared.usage.reader import RowPage, UsageReader
-from shared.workers.status import RightsReader, Server, Status, StatusReader
+from shared.workers.status import Status, StatusReader
 from shared.workers.store import Fleet
 from tests.records.lines import AI, access_line, line
 

@@ -16,9 +16,9 @@ from shared.config_store.source import RedisSource
 from shared.config_store.store import RedisStore
 from shared.core.errors import StoreDown
 from shared.limits.redis.limiter import open_redis_limiter
+from shared.redis_client.server import RightsReader
 from shared.usage.budget_store import BudgetStore
 from shared.usage.settler import open_settler
-from shared.workers.status import RightsReader
 from tests.config_store.configurations import a_tenant, create
 from tests.limits.redis.limiter_world import budget
 from tests.support.certificates import Authority

@@ -1,19 +1,16 @@
-"""What is read of Redis itself, and what it says to change."""
+"""The status has the store, its server, the workers and the leaders, and needs few commands."""
 
 import time
 from typing import Any
 
-import pytest
 from redis import Redis
 
 from shared.config_store import layout
 from shared.config_store.leader import Lead
 from shared.workers.heartbeat import KEYS
-from shared.workers.status import Server, StatusReader
+from shared.workers.status import StatusReader
 from shared.workers.store import HeartbeatStore
 from tests.workers.heartbeats import beat
-
-GOOD = {"aof_enabled": 1, "maxmemory": 100, "used_memory": 89, "maxmemory_policy": "noeviction"}
 
 
 def test_status_has_the_store_the_workers_and_the_leaders(client: Redis) -> None:
@@ -61,26 +58,6 @@ def test_status_reads_no_key_of_which_it_does_not_know_the_name(client: Redis) -
     commands: Any = client.info("commandstats")
     assert not {"cmdstat_scan", "cmdstat_keys"} & commands.keys()
     assert commands["cmdstat_zrangebyscore"]["calls"] >= 1
-
-
-@pytest.mark.parametrize(
-    ("info", "parts"),
-    [
-        (GOOD, []),
-        ({**GOOD, "maxmemory": 0, "maxmemory_policy": "allkeys-lru"}, []),
-        ({**GOOD, "maxmemory_policy": "allkeys-lru"}, ["memory/policy"]),
-        ({**GOOD, "used_memory": 90}, ["memory/used_bytes"]),
-        ({**GOOD, "aof_enabled": 0}, ["persistence"]),
-        ({**GOOD, "aof_last_write_status": "err"}, ["persistence"]),
-        ({**GOOD, "rdb_last_bgsave_status": "err"}, ["persistence"]),
-        ({**GOOD, "role": "slave"}, ["role"]),
-    ],
-)
-def test_redis_that_may_lose_data_is_warned_of(info: dict[str, Any], parts: list[str]) -> None:
-    warnings = Server.parse(info).warnings()
-    assert [one.part for one in warnings] == parts
-    texts = [f"{one.reason} {one.fix}" for one in warnings]
-    assert all(text.endswith(".") and len(text.split()) <= 25 for text in texts)
 
 
 def test_keys_of_heartbeats_are_of_one_slot() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from admin_app.doctor.findings import Finding, of_replicas, of_rights, of_settings, of_status
 from shared.config_store.identity import StoreState
+from shared.redis_client.server import Server
 from shared.settings import Settings, load_settings
 from shared.workers.heartbeat import Heartbeat, Plane
-from shared.workers.status import Server, Status
+from shared.workers.status import Status
 from shared.workers.store import Fleet
 from tests.workers.heartbeats import NOW, beat
 
