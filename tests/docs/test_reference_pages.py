@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scripts.reference import FOLDER, PAGES
+from scripts.reference.pages import FOLDER, PAGES
 
 
 @pytest.mark.parametrize(("name", "page"), PAGES.items(), ids=PAGES)

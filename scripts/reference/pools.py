@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from scripts.page import code, page, table
+from scripts.reference.page import code, page, table
 from shared.core.fields import Duration, Size
 from shared.documents.ai.pool import (
     MAX_HOLD,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from scripts.page import code, page, table
+from scripts.reference.page import code, page, table
 from shared.translation.errors import ROWS, chat_error, messages_error
 from shared.translation.members import DROP, MAP, Member
 from shared.translation.notes import HEADER

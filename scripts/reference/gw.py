@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import click
 
-from scripts.page import code, page, table
+from scripts.reference.page import code, page, table
 from shared.cli.app import gw
 from shared.cli.failures import Exit
 
