@@ -1,4 +1,4 @@
-// The common parts of all pages: the menu of small screens, the theme, the health of the gateway, and the caller.
+// The common parts of all pages: the menu of small screens, the theme, the health, and the caller.
 import { address, byId, h, icon } from "./dom.js";
 import { call, read } from "./api.js";
 

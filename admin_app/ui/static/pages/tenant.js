@@ -24,7 +24,7 @@ const TABS = {
   settings: ["Settings", showSettings],
 };
 const id = page.tenant;
-/** The common state of the tabs: `tenant` is the newest state, `may` says whether the caller may change it. */
+/** The common state of the tabs: `tenant` is the newest one, `may` whether the caller may change it. */
 const context = { id, base: `/api/v1/tenants/${encodeURIComponent(id)}`, refresh, openTab };
 let shown = { tab: "", stop: () => {} };
 let turn = 0;
