@@ -1,56 +1,22 @@
-"""/tenants/{id}/explain: dry runs of requests."""
+"""/tenants/{id}/explain: dry runs of requests that are forwarded."""
 
-import asyncio
 import base64
-import copy
 import json
 from typing import Any
 
 import pytest
 
-from shared import explain as core_explain
-from shared.model.messages import Exchange, Headers, Response
-from shared.pipeline.plugin import CONTINUE, Plugin, Respond, Verdict
-from shared.testing.memory_limiter import MemoryLimiter
-from tests.admin_app.world import Api, Tenant, World, pointers
-
-LIMITER = {"name": "rate_limiter", "priority": 1, "settings": {"limit": 2, "window": "1m"}}
-ASKING = {
-    "name": "external_validator",
-    "priority": 2,
-    "parallel": True,
-    "settings": {
-        "endpoint": "https://checks.example/ask",
-        "headers": {"Authorization": "Bearer validator-secret"},
-        "fields": ["model"],
-        "conditions": [{"field": "bad", "operator": "exists", "message": "It is bad."}],
-    },
-}
-CHECKING = {"name": "content_validator", "priority": 2, "parallel": True, "settings": {"max_size": "1KB"}}
-CHAT = {"method": "POST", "path": "/v1/chat?a=1", "body": '{"model": "m"}'}
-
-
-def new_rule(api: Api, tenant: Tenant, path: str = "/v1", **fields: Any) -> Any:
-    return api.rule(tenant, path, **{"target": "https://api.openai.com/base", **fields})["id"]
-
-
-def judging_responses(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"name": "content_validator", "stage": "pre_response", "settings": settings}
-
-
-def asked(api: Api, tenant: Tenant, **more: Any) -> Any:
-    """The explanation of a call with the tenant's first key."""
-    named = {"key_id": api.first_key(tenant), **CHAT, **more}
-    sent = {name: value for name, value in named.items() if value is not None}
-    response = api.post(f"{tenant.url}/explain", sent)
-    assert response.status_code == 200, response.text
-    return response.get_json()
-
-
-def plugins(explained: Any, stage: str = "pre_request") -> list[list[tuple[str, str]]]:
-    """Name and verdict of each plugin, by group."""
-    groups = [one["groups"] for one in explained["plan"] if one["stage"] == stage]
-    return [[(one["name"], one["verdict"]) for one in group["plugins"]] for group in (groups or [[]])[0]]
+from tests.admin_app.dry_runs import (
+    ASKING,
+    CHAT,
+    CHECKING,
+    LIMITER,
+    asked,
+    judging_responses,
+    new_rule,
+    plugins,
+)
+from tests.admin_app.world import Api, Tenant, pointers
 
 
 class TestForwarded:
@@ -256,194 +222,6 @@ def test_response_without_a_body_has_none(api: Api, tenant: Tenant, method: str,
     explained = asked(api, tenant, method=method, response=sent)
     assert plugins(explained, "pre_response") == [[("content_validator", "continue")]]
     assert (explained["response"]["status"], explained["response"]["body"]) == (status, "")
-
-
-class TestRejected:
-    @pytest.mark.parametrize(
-        ("sent", "code"),
-        [
-            ({"key_id": None}, "missing_api_key"),
-            ({"key_id": None, "headers": {"x-api-key": "gwk_wrong"}}, "invalid_api_key"),
-            ({"headers": {"Host": "a.b.example.com"}}, "invalid_host"),
-            ({"headers": {"Host": "other.example.com"}}, "invalid_api_key"),
-            ({"path": "/v1/..;/x"}, "bad_request"),
-            ({"path": "/nowhere"}, "no_matching_rule"),
-            ({"method": "PATCH"}, "method_not_allowed"),
-            ({"path": "/v2/%2f"}, "bad_request"),
-            ({"headers": {"Via": "1.1 ai-gateway-test"}}, "loop_detected"),
-        ],
-    )
-    def test_explain_of_a_rejected_request_shows_the_code_of_the_proxy(
-        self, api: Api, tenant: Tenant, sent: Any, code: str
-    ) -> None:
-        new_rule(api, tenant, methods=["POST"])
-        new_rule(api, tenant, "/v2")
-        explained = asked(api, tenant, **sent)
-        assert (explained["outcome"], explained["response"]["code"]) == ("rejected", code)
-        assert explained["response"]["source"] == "gateway"
-        assert (explained["upstream"], explained["plan"]) == (None, [])
-
-    def test_explain_with_the_host_of_another_tenant_shows_no_tenant_and_no_rules(
-        self, api: Api, tenant: Tenant
-    ) -> None:
-        api.tenant("other")
-        explained = asked(api, tenant, headers={"Host": "other.example.com"})
-        assert (explained["tenant"], explained["rules"]) == (None, [])
-
-    def test_tenant_under_a_shared_host_is_identified_by_the_key(self, api: Api, tenant: Tenant) -> None:
-        new_rule(api, tenant)
-        assert asked(api, tenant, headers={"Host": "localhost"})["outcome"] == "forwarded"
-        other = api.tenant("other").key
-        foreign = asked(api, tenant, key_id=None, headers={"Host": "localhost", "x-api-key": other})
-        assert (foreign["response"]["code"], foreign["tenant"]) == ("invalid_api_key", None)
-
-    def test_a_body_above_what_callers_without_a_key_may_send(self, api: Api, tenant: Tenant) -> None:
-        new_rule(api, tenant, public=True)
-        explained = asked(api, tenant, key_id=None, body="x" * 70_000)
-        assert explained["response"]["code"] == "body_too_large"
-        assert asked(api, tenant, body="x" * 70_000)["outcome"] == "forwarded"
-
-    def test_rejection_by_a_plugin_is_shown_with_its_details_and_headers(
-        self, api: Api, tenant: Tenant
-    ) -> None:
-        blocking = {**LIMITER, "settings": {"limit": 0, "window": "1m"}}
-        new_rule(api, tenant, plugin_chain=[blocking, CHECKING])
-        explained = asked(api, tenant)
-        response = explained["response"]
-        rejected = (429, "rate_limit_exceeded", "plugin:rate_limiter")
-        assert (response["status"], response["code"], response["source"]) == rejected
-        assert response["details"]["rate_limit"]["limit"] == 0
-        assert "RateLimit" in {header["name"] for header in response["headers"]}
-        assert plugins(explained) == [[("rate_limiter", "reject")], [("content_validator", "not_run")]]
-
-    def test_explain_says_why_each_rule_does_not_match(self, api: Api, tenant: Tenant) -> None:
-        taken, general = new_rule(api, tenant, "/v1/chat"), new_rule(api, tenant, "/v1")
-        asleep = new_rule(api, tenant, "/v1/chat/x", active=False)
-        found = {rule["id"]: (rule["matches"], rule["why_not"]) for rule in asked(api, tenant)["rules"]}
-        assert found == {
-            taken: (True, None),
-            general: (False, f"The path of the rule {taken} is longer."),
-            asleep: (False, "It is not active."),
-        }
-
-    def test_unusable_rule_is_explained(
-        self, api: Api, tenant: Tenant, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        rule = new_rule(api, tenant, plugin_chain=[CHECKING])
-        monkeypatch.setattr(world, "catalogue", {"rate_limiter": world.catalogue["rate_limiter"]})
-        explained = asked(api, tenant)
-        assert explained["response"]["code"] == "config_unavailable"
-        [shown] = [one for one in explained["rules"] if one["id"] == rule]
-        assert "There is no plugin content_validator." in shown["fault"]
-
-
-class TestLimits:
-    def test_explain_shows_limits_before_and_after(self, api: Api, tenant: Tenant) -> None:
-        places = {"limits": {"streams": {"limit": 5}}}
-        new_rule(api, tenant, plugin_chain=[LIMITER, {"name": "rate_limiter", "settings": places}])
-        rows = {(row["scope"], row["name"]): row for row in asked(api, tenant)["limits"]}
-        assert rows["rule", "global"] == {
-            "scope": "rule", "name": "global", "unit": "requests", "limit": 2, "window": "1m", "cost": 1,
-            "allows": True, "before": {"remaining": 2, "reset_after_ms": 0}, "after": {"remaining": 1},
-        }  # fmt: skip
-        assert rows["rule", "streams"]["before"] == {"remaining": 5, "reset_after_ms": None}
-        assert rows["gateway", "global"]["limit"] == 600
-
-    def test_a_rejected_request_would_take_nothing(self, api: Api, tenant: Tenant) -> None:
-        new_rule(api, tenant, plugin_chain=[{**LIMITER, "settings": {"limit": 0, "window": "1m"}}])
-        [rule, tier] = asked(api, tenant)["limits"]
-        assert (rule["allows"], rule["after"]) == (False, {"remaining": 0})
-        assert tier["before"]["remaining"] == tier["after"]["remaining"]
-
-    def test_explain_spends_and_calls_nothing(self, api: Api, tenant: Tenant, world: World) -> None:
-        new_rule(api, tenant, plugin_chain=[LIMITER, ASKING])
-        assert isinstance(world.limiter, MemoryLimiter)
-        before = copy.deepcopy(vars(world.limiter._counters)), world.store.read(tenant.id)
-        for _ in range(5):
-            assert asked(api, tenant)["outcome"] == "forwarded"
-        assert (vars(world.limiter._counters), world.store.read(tenant.id)) == before
-        assert world.called == []
-
-
-class TestOutside:
-    def test_explain_calls_services_when_asked_to(self, api: Api, tenant: Tenant, world: World) -> None:
-        new_rule(api, tenant, plugin_chain=[ASKING])
-        world.outside = b'{"bad": 1}'
-        response = asked(api, tenant, call_outside=True)["response"]
-        assert (response["code"], response["message"]) == ("validation_failed", "It is bad.")
-        assert world.called == [("POST", "https://checks.example/ask", b'{"model":"m"}')]
-
-    def test_a_key_that_only_reads_may_not_ask_for_that(self, api: Api, tenant: Tenant, world: World) -> None:
-        new_rule(api, tenant, plugin_chain=[ASKING])
-        key = api.created_key(tenant, scopes=["read"])
-        sent = {**CHAT, "key_id": api.first_key(tenant)}
-        assert api.post(f"{tenant.url}/explain", sent, key=key).status_code == 200
-        rejected = api.post(f"{tenant.url}/explain", {**sent, "call_outside": True}, key=key)
-        assert rejected.status_code == 403
-        assert world.called == []
-
-
-class Responding(Plugin):
-    """Answers itself."""
-
-    name = "answering"
-
-    async def pre_request(self, exchange: Exchange) -> Verdict:
-        return Respond(Response(203, Headers([("X-Cache", "hit")]), b"cached"))
-
-
-class Hanging(Plugin):
-    """Never ends."""
-
-    name = "hanging"
-    default_timeout = 100.0
-
-    async def pre_request(self, exchange: Exchange) -> Verdict:
-        await asyncio.Event().wait()
-        return CONTINUE
-
-
-class Breaking(Plugin):
-    """Raises."""
-
-    name = "breaking"
-
-    def pre_request(self, exchange: Exchange) -> Verdict:
-        raise ValueError("no such thing")
-
-
-class TestOtherEnds:
-    @pytest.fixture(autouse=True)
-    def more(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        extra = {kind.name: kind for kind in (Responding, Hanging, Breaking)}
-        monkeypatch.setattr(world, "catalogue", {**world.catalogue, **extra})
-
-    def test_a_plugin_that_responds_itself(self, api: Api, tenant: Tenant) -> None:
-        new_rule(api, tenant, plugin_chain=[{"name": "answering"}])
-        explained = asked(api, tenant)
-        assert explained["outcome"] == "responded"
-        headers = explained["response"].pop("headers")
-        assert explained["response"] == {
-            "status": 203, "source": "plugin:answering", "code": None, "message": None, "details": {},
-            "body": "cached",
-        }  # fmt: skip
-        assert headers[0] == {"name": "X-Cache", "value": "hit"}
-        assert "RateLimit-Policy" in [header["name"] for header in headers]
-
-    def test_fault_of_a_plugin_is_shown_with_its_error(self, api: Api, tenant: Tenant) -> None:
-        new_rule(api, tenant, plugin_chain=[{"name": "breaking"}])
-        explained = asked(api, tenant)
-        [plugin] = explained["plan"][0]["groups"][-1]["plugins"]
-        assert (plugin["verdict"], plugin["detail"]) == ("fault", "ValueError: no such thing")
-        assert explained["response"]["code"] == "plugin_failure"
-
-    def test_hanging_plugin_is_ended(self, api: Api, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(core_explain, "MAX_SECONDS", 0.05)
-        new_rule(api, tenant, plugin_chain=[{"name": "hanging"}])
-        explained = asked(api, tenant)
-        assert explained["outcome"] == "unfinished"
-        assert plugins(explained)[-1] == [("hanging", "cancelled")]
-        assert (explained["response"], explained["upstream"]) == (None, None)
 
 
 class TestInput:

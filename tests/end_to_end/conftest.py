@@ -3,10 +3,12 @@
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.budgets import Create, tenant_with_budgets
 from tests.support.certificates import Authority
 from tests.support.gateway import RunningGateway, TenantInUse
 from tests.support.upstream import Upstream
@@ -74,3 +76,9 @@ def tenant(gateway: RunningGateway) -> TenantInUse:
 @pytest.fixture
 def logs(gateway: RunningGateway) -> Path:
     return gateway.folder
+
+
+@pytest.fixture
+def tenant_with(gateway: RunningGateway, upstream: Upstream) -> Create:
+    """Creates a tenant with models behind the upstream, and with budgets."""
+    return partial(tenant_with_budgets, gateway, upstream)

@@ -17,7 +17,7 @@ from shared.model.config import CLIENT
 from shared.model.pools import Breaker, PoolPolicy, Retry, RetryOn, Strategy, UrlTarget
 from shared.routing.target_pool import TargetExchange, target_id
 from shared.routing.upstream import Upstream
-from tests.mitm_addons.ai.test_calls import Clock
+from tests.mitm_addons.ai.calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_target_pool import begin, route
 

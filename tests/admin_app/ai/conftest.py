@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from shared.config_store.store import RedisStore
-from tests.admin_app.world import TOKEN, World, make_world
+from tests.admin_app.world import TOKEN, Api, Tenant, World, make_world
 
 
 @pytest.fixture
@@ -14,3 +14,15 @@ def world(tmp_path: Path, client: redis.Redis) -> World:
     world = make_world(tmp_path, admin__token=TOKEN, secrets__env=["OPENAI_API_KEY"])
     world.store = RedisStore(client, world.settings.admin.subdomain_quarantine)
     return world
+
+
+@pytest.fixture
+def budgets(tenant: Tenant) -> str:
+    """The path of the tenant's budgets."""
+    return f"{tenant.url}/budgets"
+
+
+@pytest.fixture
+def tenants_own(api: Api, tenant: Tenant) -> Api:
+    """The API with the key of the tenant."""
+    return Api(api.client.application, tenant.key)

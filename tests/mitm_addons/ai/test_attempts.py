@@ -21,7 +21,7 @@ from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.upstream import Upstream
 from shared.usage.row import Source, Usage
-from tests.mitm_addons.ai.test_calls import Clock
+from tests.mitm_addons.ai.calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import key, route
 

@@ -20,7 +20,7 @@ from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.row import LedgerRow
 from tests.budgets.requests import NOW, budget, decided
-from tests.mitm_addons.ai.test_calls import CHUNK, DECLARED, LAST, Clock
+from tests.mitm_addons.ai.calls import CHUNK, DECLARED, LAST, Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import provider, route
 

@@ -9,7 +9,7 @@ from mitm_addons.response_copy import is_collected
 from shared.model.messages import Headers, Request
 from shared.model.providers import Model, ModelTarget
 from shared.routing.ai_exchange import AiExchange
-from tests.mitm_addons.ai.test_calls import CALLS, received
+from tests.mitm_addons.ai.calls import CALLS, received
 from tests.routing.test_ai_route import provider, route
 
 STREAM = b'data: {"model":"gpt-6-luna","choices":[{"delta":{"content":"Hi"}}],"usage":null}\n\n'

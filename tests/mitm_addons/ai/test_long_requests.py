@@ -22,7 +22,7 @@ from shared.routing.ai.translated import MAX_IN_PLACE, TranslatedCall
 from shared.routing.ai_calls import AiCalls, Chosen
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.pool_exchange import ChosenUpstream
-from tests.mitm_addons.ai.test_calls import Clock
+from tests.mitm_addons.ai.calls import Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import route
 

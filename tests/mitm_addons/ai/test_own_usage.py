@@ -15,7 +15,7 @@ from shared.providers.calls import ApiCall
 from shared.routing.ai_exchange import AiExchange
 from shared.usage.aggregates import Totals
 from shared.usage.reader import KeyUsage
-from tests.mitm_addons.ai.test_calls import CALLS, Clock
+from tests.mitm_addons.ai.calls import CALLS, Clock
 from tests.mitm_addons.begun import admitted, begun_flow
 from tests.routing.test_ai_route import provider, route
 

@@ -19,7 +19,7 @@ from shared.routing.provider_calls import ProviderCompiler
 from shared.secrets.context import PLATFORM, provider_key_context
 from shared.stored.binding import Binding
 from shared.stored.store import Bindings, open_bindings
-from tests.mitm_addons.ai.test_calls import Clock
+from tests.mitm_addons.ai.calls import Clock
 from tests.routing.test_ai_route import SEALER, route
 
 TENANT = "ten_1"

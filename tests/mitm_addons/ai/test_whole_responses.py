@@ -4,8 +4,8 @@ import pytest
 
 from mitm_addons.attempts import PoolAttempts
 from mitm_engine.exchange.attempt import AttemptReport, HeldStep
+from tests.mitm_addons.ai.calls import Clock
 from tests.mitm_addons.ai.test_attempts import ask, done
-from tests.mitm_addons.ai.test_calls import Clock
 
 ATTEMPTS = PoolAttempts(Clock())
 
