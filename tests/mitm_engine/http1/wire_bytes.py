@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from shared.core.http_tokens import HOP_BY_HOP
+
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_!~", min_size=1, max_size=12).map(str.encode)
 #: Values as they are read: without white space at their ends.
 VALUE = st.binary(max_size=20).map(
     lambda raw: bytes(byte for byte in raw if byte == 9 or 32 <= byte < 127 or byte > 127).strip(b" \t")
 )
-_TAKEN = (
-    b"host content-length transfer-encoding connection upgrade expect keep-alive proxy-connection te".split()
-)
+_TAKEN = {b"host", b"content-length", b"expect", *(name.encode() for name in HOP_BY_HOP)}
 FIELDS = st.lists(st.tuples(TOKEN, VALUE).filter(lambda field: field[0].lower() not in _TAKEN), max_size=4)
 TARGET = st.text("abc/%20?=&.;~", max_size=20).map(lambda text: b"/" + text.encode())
 PIECES = st.lists(st.binary(min_size=1, max_size=40), max_size=4)
