@@ -1,8 +1,8 @@
-"""The last head of a connection: a client that repeats its head is not parsed again.
+"""The last head of a connection: a peer that repeats its head is not parsed again.
 
 Most clients, and all SDKs, send the same head on a connection time after time, but for the length of the body
-and the ids of a request. Such a head is compared by its bytes. The values that vary are left out of the
-comparison, and each is matched by the grammar of its header.
+and the ids of a request. So do most servers, but for the length and the date. Such a head is compared by its
+bytes. The values that vary are left out of the comparison, and each is matched by the grammar of its header.
 """
 
 import re
@@ -41,22 +41,22 @@ class _Gap(NamedTuple):
 
 
 class LastHead:
-    """A head that was parsed and checked, and what the addons have read in it.
+    """A head that was parsed and checked, and what was read in it.
 
     Attributes:
-        method, target, version: its first line.
+        line: its first line: method, target and version, or version, status and reason.
         fields: its fields, with the newest values. A field that has not changed is the same object as before.
         length: the newest Content-Length; 0 if there is none.
-        note: what the addons have read in this head, a plain value. It depends neither on the values that
-            vary nor on anything that may change between two requests.
+        note: what was read in this head, a plain value; of a request, by the addons. It depends neither on
+            the values that vary nor on anything that may change between two requests.
     """
 
-    __slots__ = ("_beginning", "_gaps", "fields", "length", "method", "note", "target", "version")
+    __slots__ = ("_beginning", "_gaps", "fields", "length", "line", "note")
 
     def __init__(
         self, line: tuple[bytes, bytes, bytes], fields: Fields, varying: Mapping[bytes, Matcher]
     ) -> None:
-        self.method, self.target, self.version = line
+        self.line = line
         self.fields = fields
         self.length = 0
         self.note: object | None = None
@@ -121,7 +121,7 @@ class HeadMemory:
 
     @property
     def is_useless(self) -> bool:
-        """Whether the client sends a different head each time."""
+        """Whether the peer sends a different head each time."""
         return self._misses >= _MISSES
 
     def find(self, data: bytes) -> tuple[LastHead, int] | None:

@@ -169,12 +169,8 @@ class RequestReader:
         """Begin a request with the same head as the last one. It ends at `end`."""
         self.open_requests = 1
         self._current = head = Incoming()
-        head.method, head.target, head.version, head.fields = (
-            last.method,
-            last.target,
-            last.version,
-            last.fields,
-        )
+        head.method, head.target, head.version = last.line
+        head.fields = last.fields
         head.keep_alive = True
         head.last_head = last
         self._fruitless = 0

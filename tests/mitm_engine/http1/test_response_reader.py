@@ -211,6 +211,80 @@ def test_response_reader_reads_consecutive_responses() -> None:
         assert made.reusable
 
 
+DATED = (
+    OK
+    + b"Date: Tue, 01 Dec 2026 12:00:0%d GMT\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: %d\r\n\r\n%s"
+)
+
+
+def dated(second: int, body: bytes) -> bytes:
+    return DATED % (second, len(body), body)
+
+
+def as_read(made: ResponseReader, pieces: list[bytes]) -> tuple[object, ...]:
+    """The next response of a connection, as far as an exchange and the pool see it."""
+    made.expect(is_head_request=False)
+    error = None
+    try:
+        for piece in pieces:
+            made.feed(piece)
+    except WireError as why:
+        error = why.detail
+    head = made.has_head, made.version, made.status, made.reason, made.fields, made.until_close
+    return (*head, b"".join(made.pieces), made.held, made.complete, made.reusable, made.idle_limit, error)
+
+
+@given(st.data(), st.lists(responses().map(lambda response: response[3]), min_size=1, max_size=2))
+def test_a_repeated_head_is_read_as_if_it_were_parsed(data: st.DataObject, pool: list[bytes]) -> None:
+    made, parsed = ResponseReader(65_536), ResponseReader(65_536)
+    parsed._memory = None
+    pool = [
+        *pool,
+        dated(1, b"ab"),
+        dated(2, b"abc"),
+        SIZED,
+        OK + b"Keep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n",
+    ]
+    for _ in range(8):
+        raw = data.draw(st.sampled_from(pool))
+        if data.draw(st.integers(0, 9)) == 0:
+            raw = data.draw(broken(raw))
+        pieces = data.draw(cuts(raw)) if data.draw(st.integers(0, 4)) == 0 else [raw]
+        seen = as_read(made, pieces)
+        assert seen == as_read(parsed, pieces)
+        if not made.reusable:
+            break  # the connection ends
+
+
+def test_repeated_head_with_another_date_and_length_has_the_new_values() -> None:
+    made = ResponseReader(65_536)
+    for _ in range(3):
+        as_read(made, [dated(1, b"ab")])
+    before = made.fields
+    as_read(made, [dated(1, b"ab")])
+    assert made.fields is before  # it was not parsed
+    as_read(made, [dated(2, b"")])
+    assert made.fields == ((b"Date", b"Tue, 01 Dec 2026 12:00:02 GMT"), (b"Content-Length", b"0"))
+    assert (made.complete, made.reusable, made.take()) == (True, True, None)
+
+
+@pytest.mark.parametrize("more", [SIZED, b"H", b"\r\n"])
+def test_bytes_behind_a_repeated_head_and_its_body_are_judged_as_behind_any(more: bytes) -> None:
+    made, parsed = ResponseReader(65_536), ResponseReader(65_536)
+    for _ in range(3):
+        as_read(made, [SIZED])
+    assert as_read(made, [SIZED + more]) == as_read(parsed, [SIZED + more])
+
+
+def test_response_to_head_is_not_taken_for_a_repeated_one() -> None:
+    made = ResponseReader(65_536)
+    for _ in range(3):
+        as_read(made, [SIZED])
+    made.expect(is_head_request=True)
+    made.feed(SIZED[:-2])
+    assert (made.complete, made.reusable, list(made.pieces)) == (True, False, [])
+
+
 @pytest.mark.parametrize(
     ("value", "limit"),
     [(b"timeout=5, max=100", 5.0), (b"max=3, timeout = 7", 7.0), (b"max=3", None), (b"x", None)],
