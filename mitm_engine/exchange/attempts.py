@@ -23,6 +23,7 @@ from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
 from mitm_engine.exchange.cancellation import raise_cancellation
 from mitm_engine.exchange.upload import Upload
 from mitm_engine.http1.heads import CHUNKED, request_head, sized
+from mitm_engine.http1.last_head import LastHead
 from mitm_engine.options import Terms
 from mitm_engine.upstream_connection import LARGE, Key, UpstreamConnection
 from mitm_engine.wire_error import LATE_CONNECT, LATE_POLICY, LATE_READER, WireError
@@ -51,6 +52,8 @@ _DECISIONS = (bool, NoneType, Hold, HeldStep)
 class UpstreamExchange:
     """The side of an exchange that faces upstreams: makes the attempts of `flow`.
 
+    `last_head` is the head of its request, if the client repeats it.
+
     Attributes:
         terms: the terms of the current attempt.
         upload: the body of the request while it arrives; None if the flow has it.
@@ -63,6 +66,7 @@ class UpstreamExchange:
         "_flow",
         "_held",
         "_is_silent",
+        "_last_head",
         "_moved",
         "_unsent",
         "_waiter",
@@ -79,10 +83,12 @@ class UpstreamExchange:
         flow: http.HTTPFlow,
         terms: Terms,
         upload: Upload | None,
+        last_head: LastHead | None,
     ) -> None:
         self._worker = worker
         self._client = client
         self._flow = flow
+        self._last_head = last_head
         self.terms = terms
         self.upload = upload
         self.upstream: UpstreamConnection | None = None
@@ -116,7 +122,7 @@ class UpstreamExchange:
             raise WireError("plugin_failure", "An addon set a scheme that is neither http nor https.")
         key = (data.scheme == b"https", data.host, data.port, terms.trust, terms.owner)
         body = data.content or b""
-        head = request_head(self._flow.request, self._framing(body))
+        head = request_head(self._flow.request, self._framing(body), self._last_head)
         reused = self._worker.pool.take(key)
         while True:
             upstream = self.upstream = reused or await self._connect(Key(*key), on_wait)

@@ -190,7 +190,9 @@ class Exchange:
         flow, terms = self._flow, self._terms
         if terms.timeouts.total is not None:
             self._client.end_within(terms.timeouts.total, self._cancel_late_exchange)
-        self._attempts = attempts = UpstreamExchange(self._worker, self._client, flow, terms, self._upload)
+        self._attempts = attempts = UpstreamExchange(
+            self._worker, self._client, flow, terms, self._upload, self._incoming.last_head
+        )
         if terms.retries is None:
             upstream = await attempts.once(self._arm_hook)
         else:
@@ -223,7 +225,7 @@ class Exchange:
     ) -> None:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer
-        writer.begin(response)
+        writer.begin(response, upstream.reader.last_head)
         if upstream.reader.complete:
             # Most bodies are here as a whole: they need no stream. An empty piece is the end.
             whole = upstream.take()

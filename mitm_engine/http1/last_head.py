@@ -7,9 +7,12 @@ bytes. The values that vary are left out of the comparison, and each is matched 
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.core.http_tokens import Fields
+
+if TYPE_CHECKING:
+    from mitm_engine.http1.heads import Head
 
 #: Matches a value of a header; returns None for any other.
 Matcher = Callable[[bytes], object]
@@ -49,9 +52,10 @@ class LastHead:
         length: the newest Content-Length; 0 if there is none.
         note: what was read in this head, a plain value; of a request, by the addons. It depends neither on
             the values that vary nor on anything that may change between two requests.
+        sent: the head that was sent on for it.
     """
 
-    __slots__ = ("_beginning", "_gaps", "fields", "length", "line", "note")
+    __slots__ = ("_beginning", "_gaps", "fields", "length", "line", "note", "sent")
 
     def __init__(
         self, line: tuple[bytes, bytes, bytes], fields: Fields, varying: Mapping[bytes, Matcher]
@@ -60,6 +64,7 @@ class LastHead:
         self.fields = fields
         self.length = 0
         self.note: object | None = None
+        self.sent: Head | None = None
         gaps: list[tuple[int, Matcher]] = []
         parts = [b"%s %s %s" % line]
         for place, (name, value) in enumerate(fields):

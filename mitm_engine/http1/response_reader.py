@@ -62,6 +62,7 @@ class ResponseReader:
         held: the bytes of `pieces`.
         until_close: whether only the end of the connection ends the body.
         reusable: whether the connection can serve again.
+        last_head: the head, if the one before on this connection was the same.
         idle_limit: how long the upstream keeps the connection (`Keep-Alive: timeout`), in seconds.
     """
 
@@ -81,6 +82,7 @@ class ResponseReader:
         "has_head",
         "held",
         "idle_limit",
+        "last_head",
         "pieces",
         "reason",
         "reusable",
@@ -112,6 +114,7 @@ class ResponseReader:
         self.version = self.reason = b""
         self.status = 0
         self.fields: Fields = ()
+        self.last_head: LastHead | None = None
 
     def feed(self, data: bytes) -> None:
         """Read more bytes. Raises `WireError` if they are not a response, or not expected."""
@@ -132,6 +135,7 @@ class ResponseReader:
 
     def _repeat(self, last: LastHead, known: _Forwarded, body: bytes) -> None:
         """Take a whole response with the same head as the last one."""
+        self.last_head = last
         self.version, _, self.reason = last.line
         self.status, self.fields = known.status, known.fields(last.fields)
         if known.idle_limits:

@@ -109,12 +109,14 @@ class LastOutgoing:
         path: the request target, with the query.
     """
 
-    __slots__ = ("_head", "_is_sized", "_key", "_moved", "_route", "_upstream", "path")
+    __slots__ = ("_framing", "_head", "_is_sized", "_key", "_moved", "_route", "_size", "_upstream", "path")
 
     def __init__(self, forwarded: ForwardedRequest, upstream: Upstream) -> None:
         self._route, self._key, self._upstream = forwarded.admitted.route, forwarded.admitted.key, upstream
         self._head = _outgoing_head(forwarded, upstream)
         self._is_sized = forwarded.method in WITH_BODY
+        self._size = -1
+        self._framing: Fields = ()
         self.path = self._head.path
         places = {id(field): place for place, field in enumerate(self._head.own)}
         # Where a value that may vary stands in the head that came, and in the one that goes.
@@ -138,8 +140,10 @@ class LastOutgoing:
             own = tuple(newest)
         if identity:
             identity = ((REQUEST_ID, request_id.encode("latin-1")), *identity[1:])
-        framing = ((b"Content-Length", b"%d" % size),) if size or self._is_sized else ()
-        return (*own, *identity, *trace, *defaults, *framing)
+        if size != self._size:
+            self._size = size
+            self._framing = ((b"Content-Length", b"%d" % size),) if size or self._is_sized else ()
+        return (*own, *identity, *trace, *defaults, *self._framing)
 
 
 class _OutgoingHead(NamedTuple):

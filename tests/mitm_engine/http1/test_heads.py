@@ -8,9 +8,11 @@ from mitmproxy.test import tutils
 
 from mitm_engine.http1.head_rules import check_head, origin_form
 from mitm_engine.http1.header_names import HeaderNames
-from mitm_engine.http1.heads import closing_response, request_head, sized
+from mitm_engine.http1.heads import closing_response, head_of, request_head, sized
+from mitm_engine.http1.last_head import LastHead
 from mitm_engine.options import Options
 from mitm_engine.wire_error import WireError
+from shared.core.http_tokens import Fields
 from tests.mitm_engine.http1.wire_bytes import FIELDS
 from tests.support.client import take_response
 
@@ -63,6 +65,44 @@ def test_a_header_with_an_invalid_name_is_not_sent(name: bytes) -> None:
         request_head(request((name, b"5")), b"")
     with pytest.raises(WireError):
         closing_response(http.Response(b"HTTP/1.1", 200, b"", http.Headers([(name, b"5")]), b"", None, 0, 0))
+
+
+_NAMES = [b"A", b"X-Long", b"Content-Length", b"Connection", b"TE", b"Transfer-Encoding", b"no name"]
+_VALUES = [b"", b"5", b"6", b"chunked", b"close", b"a", b"X-Long", b"a\r\nX: b"]
+_FIELD = st.tuples(st.sampled_from(_NAMES), st.sampled_from(_VALUES))
+
+
+def read_or_fault(fields: Fields, path: bytes, last: LastHead | None) -> object:
+    """What is sent for a head, what its reader knows of it, or that it is not sent."""
+    try:
+        head = head_of(fields, last)
+        return head.length, head.wants_close, request_head(request(*fields, path=path), b"", last)
+    except WireError:
+        return None
+
+
+@given(st.data(), st.lists(_FIELD, max_size=4))
+def test_a_head_that_is_sent_again_with_other_values_is_as_if_it_were_new(
+    data: st.DataObject, fields: list[tuple[bytes, bytes]]
+) -> None:
+    last = LastHead((b"GET", b"/x", b"HTTP/1.1"), (), {})
+    for _ in range(4):
+        if fields and data.draw(st.booleans()):
+            place = data.draw(st.integers(0, len(fields) - 1))
+            name = fields[place][0] if data.draw(st.booleans()) else data.draw(st.sampled_from(_NAMES))
+            fields[place] = (name, data.draw(st.sampled_from(_VALUES)))
+        elif data.draw(st.booleans()):
+            fields.append(data.draw(_FIELD))
+        made, path = tuple(fields), data.draw(st.sampled_from([b"/x", b"/y", b"/ z"]))
+        assert read_or_fault(made, path, last) == read_or_fault(made, path, None)
+
+
+def test_fields_that_an_addon_may_change_in_place_are_read_each_time() -> None:
+    last = LastHead((b"GET", b"/x", b"HTTP/1.1"), (), {})
+    fields: list[tuple[bytes, bytes]] = [(b"A", b"1")]
+    assert head_of(fields, last).after(b"", b"") == b"\r\nA: 1\r\n\r\n"
+    fields[0] = (b"A", b"2")
+    assert head_of(fields, last).after(b"", b"") == b"\r\nA: 2\r\n\r\n"
 
 
 INVALID_PATHS = [b"/a b HTTP/1.1", b"a", b"", b"/\xc3\xa4"]
