@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ import uvloop
 from bench.gateway import MAX_REQUESTS
 from bench.machine import describe
 from bench.overspend import CLIENTS, PROCESSES, measure_spending, spending_table, spending_targets
-from bench.report import Target, target_table
+from bench.report import Target, end_with
 from shared.limits.redis.limiter import open_redis_limiter
 from shared.limits.values import BUDGET, MAX_UNITS, Limit, Quota, budget_key
 from shared.redis_server.embedded import Embedded
@@ -174,8 +173,7 @@ def main(rounds: int, seconds: float) -> None:
             ]
         finally:
             server.close()
-    print(target_table(found))
-    sys.exit(0 if all(target.is_met for target in found) else 1)
+    end_with(found)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ A real proxy gets the requests over one connection, one after the other.
 """
 
 import pstats
-import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,7 +17,7 @@ from bench import profiler
 from bench.gateway import CHAIN, RESPONSE, Gateway
 from bench.load import await_rule, expect, open_connection
 from bench.profiler import calls_in
-from bench.programs import BenchFailed, Program, Running, free_port
+from bench.programs import Program, Running, free_port
 from bench.upstream import Upstream
 
 _WARM_UP = 50  # requests before the count, which fill the caches
@@ -73,10 +72,7 @@ def _start(program: Program, folder: Path, stack: ExitStack) -> Running:
 @click.option("--keep", type=click.Path(), help="Write the profile to this file, for python -m pstats.")
 def main(engine: str, chain: bool, ai: bool, budgets: int, requests: int, keep: str | None) -> None:
     """Count function calls per request."""
-    try:
-        stats = profile(engine, chain=chain, ai=ai, budgets=budgets, requests=requests)
-    except BenchFailed as error:
-        sys.exit(f"FAILED  {error}")
+    stats = profile(engine, chain=chain, ai=ai, budgets=budgets, requests=requests)
     print(f"{calls_in(stats) / requests:.1f} calls per request ({engine}, {requests} requests)")
     if keep:
         stats.dump_stats(keep)

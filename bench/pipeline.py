@@ -1,7 +1,6 @@
 """`python -m bench.pipeline`: the cost of the plugin pipeline, beside its targets."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor
@@ -10,7 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 import click
 import uvloop
 
-from bench.report import Target, target_table
+from bench.report import Target, end_with
 from shared.model.config import Stage
 from shared.model.messages import Exchange
 from shared.pipeline.plan import Plan, make_plan
@@ -147,8 +146,7 @@ async def _busy_loop() -> AsyncIterator[None]:
 def main(rounds: int, times: int) -> None:
     """Measure the plugin pipeline. Exit code 1 when a target is missed."""
     found = uvloop.run(measure(rounds, times))
-    print(target_table(found))
-    sys.exit(0 if all(target.is_met for target in found) else 1)
+    end_with(found)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
+import click
 import requests
 
 from shared.redis_server.child import ChildProcess
@@ -21,8 +23,11 @@ _LAST_LINES = 12  # of the log of a program that failed
 _MAX_LINE = 400  # characters shown of a line of a log
 
 
-class BenchFailed(Exception):
-    """A program that does not serve, or a response that is not the expected one."""
+class BenchFailed(click.ClickException):
+    """A program that does not serve, or a response that is not the expected one. It ends a command with 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"FAILED  {self.message}", file, err=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Figures of a run as tables and targets. Each ratio is taken within a round."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from bench.load import CONNECTIONS
 
@@ -72,6 +73,12 @@ def report(
 def target_table(targets: Sequence[Target]) -> str:
     """Each figure with its range and its target; a figure that was not measured is a dash."""
     return table(*target_rows(targets)[1:])
+
+
+def end_with(targets: Sequence[Target]) -> NoReturn:
+    """Print the targets, and end with exit code 1 if one is missed, else with 0."""
+    print(target_table(targets))
+    sys.exit(0 if all(target.is_met for target in targets) else 1)
 
 
 def target_rows(targets: Sequence[Target]) -> Table:

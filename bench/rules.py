@@ -19,7 +19,7 @@ import click
 from bench import machine
 from bench.gateway import Gateway
 from bench.programs import BenchFailed, Running, free_port
-from bench.report import Target, target_table
+from bench.report import Target, end_with
 
 _EDGE = 10  # saves of which the first and the last mean are made
 _SERVED_SECONDS = 10.0
@@ -148,12 +148,8 @@ def _created(admin: Client, path: str, body: Any) -> Any:
 def main(rounds: int, count: int) -> None:
     """Measure saves of rules. Exit code 1 when a target is missed."""
     print(machine.describe())
-    try:
-        found = measure(rounds, count)
-    except BenchFailed as error:
-        sys.exit(f"FAILED  {error}")
-    print(target_table(found))
-    sys.exit(0 if all(target.is_met for target in found) else 1)
+    found = measure(rounds, count)
+    end_with(found)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ A client of Anthropic's messages calls a provider of OpenAI's chat, and a client
 per second of a core are by CPU time. The delay of the first content by translation is measured on the wire.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,8 +17,7 @@ from bench import machine
 from bench.contenders import Bench, Contender
 from bench.gateway import RESPONSE
 from bench.load import CONNECTIONS, await_rule, open_connection
-from bench.programs import BenchFailed
-from bench.report import Target, target_table
+from bench.report import Target, end_with
 from bench.streams import open_streams
 from bench.upstream import Upstream
 
@@ -93,12 +91,8 @@ def _added(passed: Contender, translated: Contender, upstream: Upstream) -> floa
 def main(rounds: int, seconds: float) -> None:
     """Measure translated streams through the gateway. Exit code 1 when a target is missed."""
     print(machine.describe())
-    try:
-        found = measure(rounds, seconds)
-    except BenchFailed as error:
-        sys.exit(f"FAILED  {error}")
-    print(target_table(found))
-    sys.exit(0 if all(target.is_met for target in found) else 1)
+    found = measure(rounds, seconds)
+    end_with(found)
 
 
 if __name__ == "__main__":

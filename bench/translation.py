@@ -4,7 +4,6 @@ An event of a stream is parsed, translated and written, as it is for each client
 other programs on the machine make little difference.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import click
 import orjson
 
-from bench.report import Target, target_table
+from bench.report import Target, end_with
 from shared.bodies.json.parse import dump_json, parse_json
 from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
 from shared.translation import chat_to_messages, chat_to_responses, messages_to_chat, responses_to_chat
@@ -149,8 +148,7 @@ def _of_responses(chat: dict[str, Any]) -> dict[str, tuple[float, Callable[[], f
 def main(rounds: int) -> None:
     """Measure the translation of events and requests. Exit code 1 when a target is missed."""
     found = measure(rounds)
-    print(target_table(found))
-    sys.exit(0 if all(target.is_met for target in found) else 1)
+    end_with(found)
 
 
 if __name__ == "__main__":

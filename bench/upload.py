@@ -18,7 +18,7 @@ from bench import machine
 from bench.gateway import RESPONSE, Gateway
 from bench.load import Call, await_rule
 from bench.programs import BenchFailed, Running, free_port
-from bench.report import Target, target_table
+from bench.report import Target, end_with
 from bench.rivals.programs import nginx
 
 _MB = 1_000_000
@@ -181,12 +181,8 @@ def _start(folder: Path, sink: _Sink, stack: ExitStack) -> tuple[Upload, Upload]
 def main(rounds: int, size: int) -> None:
     """Measure an upload beside nginx. Exit code 1 when a target is missed."""
     print(machine.describe())
-    try:
-        found = measure(rounds, size * _MB)
-    except BenchFailed as error:
-        sys.exit(f"FAILED  {error}")
-    print(target_table(found))
-    sys.exit(0 if all(target.is_met for target in found) else 1)
+    found = measure(rounds, size * _MB)
+    end_with(found)
 
 
 if __name__ == "__main__":
