@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _STOP_SECONDS = 1.0
 
 
-class OwnHeartbeats:
+class AdminHeartbeats:
     """Tells that this worker lives. Start it after the fork, and stop it when the worker ends.
 
     Attributes:

@@ -18,7 +18,7 @@ from mitm_addons.concurrency import Concurrency
 from mitm_addons.forwarding import Forwarding
 from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
-from mitm_addons.observe.heartbeats import OwnHeartbeats
+from mitm_addons.observe.heartbeats import ProxyHeartbeats
 from mitm_addons.observe.last_used import LastUsed
 from mitm_addons.observe.records import limit_document
 from mitm_addons.observe.traces import exporting
@@ -212,8 +212,8 @@ def _metrics(
     )
 
 
-def _heartbeats(services: Services, plane: DataPlane, adapter: Adapter, log: LogWriter) -> OwnHeartbeats:
-    return OwnHeartbeats(
+def _heartbeats(services: Services, plane: DataPlane, adapter: Adapter, log: LogWriter) -> ProxyHeartbeats:
+    return ProxyHeartbeats(
         services,
         plane,
         probe=partial(_probe, plane, log),

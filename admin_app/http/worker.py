@@ -15,7 +15,7 @@ from gunicorn.http.wsgi import Response
 from gunicorn.workers.gthread import ThreadWorker
 
 from admin_app.context import EXTENSION
-from admin_app.heartbeats import OwnHeartbeats
+from admin_app.heartbeats import AdminHeartbeats
 from admin_app.http.errors import CONTENT_TYPE, ApiError, problem_document
 from admin_app.jobs.leaders import Jobs
 from admin_app.metrics import MasterMetrics, WorkerMetrics
@@ -94,12 +94,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # as above
 
     jobs: Jobs | None = None
     metrics: WorkerMetrics | None = None
-    heartbeats: OwnHeartbeats | None = None
+    heartbeats: AdminHeartbeats | None = None
 
     def start_jobs(self, master: MasterMetrics | None) -> None:
         """Begin with the jobs, once the application is there, and serve the metrics, if they are on."""
         services = self.wsgi.extensions[EXTENSION]
-        self.heartbeats = OwnHeartbeats(services, self)
+        self.heartbeats = AdminHeartbeats(services, self)
         self.heartbeats.start()
         self.jobs = Jobs(services, name=self.heartbeats.id)
         self.jobs.start()

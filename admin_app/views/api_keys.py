@@ -7,6 +7,7 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
+from admin_app.auth.lifetimes import begun_again, check_expiry, ended_by
 from admin_app.changes.idempotency import Respond, idempotent
 from admin_app.changes.snapshot import (
     change_tenant,
@@ -22,7 +23,7 @@ from admin_app.http.errors import ApiError, problem_documents
 from admin_app.http.openapi import Blueprint
 from admin_app.http.paging import PageQuery, page_of, page_response
 from admin_app.http.responses import check_match, no_content, response
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Problem
 from shared.documents import examples
 from shared.documents.api_key import (
     ApiKeyCreated,
@@ -42,13 +43,6 @@ MAX_INACTIVE_KEYS = 100
 _NO_BUDGET = "The budget {} counts nothing any more. Delete it, or give it another key."
 
 
-def _judge(sent: dict[str, Any], tenant_id: str = "") -> None:
-    """Check the well-formed fields of a body."""
-    expires_at = sent.get("expires_at")
-    if expires_at is not None and expires_at <= services().clock.now():
-        raise Invalid([Problem("/expires_at", "Must be in the future.")])
-
-
 @blueprint.route("/tenants/<tenant_id>/api-keys")
 class ApiKeys(MethodView):
     @requires(Access.READ)
@@ -63,11 +57,11 @@ class ApiKeys(MethodView):
     @requires(Access.ADMIN)
     @idempotent
     @blueprint.operation("createApiKey")
-    @blueprint.reads(ApiKeyInput, example=examples.API_KEY, judge=_judge)
+    @blueprint.reads(ApiKeyInput, example=examples.API_KEY, judge=check_expiry)
     @blueprint.responses(201, ApiKeyCreated, example=examples.API_KEY_CREATED)
     def post(self, sent: dict[str, Any], tenant_id: str) -> Response:
         """Create an API key"""
-        _judge(sent)
+        check_expiry(sent)
         like = ApiKey(id="", prefix="", hash="", created_at=services().clock.now(), **sent)
         secret, key = new_key(like)
         respond = _created(tenant_id, secret, key)
@@ -130,18 +124,14 @@ class Rotation(MethodView):
         """
         now = services().clock.now()
         old = find_key(find_tenant(tenant_id), key_id)
-        expires_at = None if old.expires_at is None else now + (old.expires_at - old.created_at)
-        secret, new = new_key(
-            replace(old, expires_at=expires_at, created_at=now, last_used_at=None, first=old.line)
-        )
+        secret, new = new_key(replace(begun_again(old, now), first=old.line))
 
         def rotate(before: Snapshot) -> Snapshot:
             key = find_key(before, key_id)
             if key.status(now) != "active":
                 detail = f"The API key is {key.status(now)}. Create a new one."
                 raise ApiError("api_key_not_active", detail)
-            end = now + sent["overlap"]
-            ends = replace(key, expires_at=end if key.expires_at is None else min(end, key.expires_at))
+            ends = ended_by(key, now + sent["overlap"])
             # While old and new keys overlap, a tenant may have twice its maximum.
             return _with_new(with_key(before, ends), new, factor=2)
 

@@ -26,7 +26,7 @@ _DEADLINE: Final = 1.0
 _LOOK_SECONDS: Final = 0.5
 
 
-class OwnHeartbeats:
+class ProxyHeartbeats:
     """Tells that this worker lives, and takes it back when it ends."""
 
     def __init__(

@@ -8,6 +8,7 @@ from flask import Response
 from flask.views import MethodView
 
 from admin_app.auth.access import Access, requires
+from admin_app.auth.lifetimes import begun_again, check_expiry, ended_by
 from admin_app.changes.attempts import edit_of, log_change, repeat
 from admin_app.changes.idempotency import Respond, claim_of, idempotent
 from admin_app.context import new_id, services
@@ -15,7 +16,7 @@ from admin_app.http.errors import ApiError, not_found
 from admin_app.http.openapi import Blueprint
 from admin_app.http.responses import check_match, no_content, response
 from shared.config_store.layout import PLATFORM_ID, TOKENS_ID
-from shared.core.errors import Invalid, Problem
+from shared.core.errors import Problem
 from shared.documents import examples
 from shared.documents.api_key import RotateInput
 from shared.documents.history.differences import Difference
@@ -38,13 +39,6 @@ blueprint = Blueprint("platform-tokens", __name__, "Tokens of the platform. The 
 MAX_TOKENS: Final = 100
 
 
-def _judge(sent: dict[str, Any]) -> None:
-    """Check the well-formed fields of a body."""
-    expires_at = sent.get("expires_at")
-    if expires_at is not None and expires_at <= services().clock.now():
-        raise Invalid([Problem("/expires_at", "Must be in the future.")])
-
-
 @blueprint.route("/platform/tokens")
 class AllTokens(MethodView):
     @requires(Access.TOKENS)
@@ -57,11 +51,11 @@ class AllTokens(MethodView):
     @requires(Access.TOKENS)
     @idempotent
     @blueprint.operation("createPlatformToken")
-    @blueprint.reads(PlatformTokenInput, example=TOKEN, judge=_judge)
+    @blueprint.reads(PlatformTokenInput, example=TOKEN, judge=check_expiry)
     @blueprint.responses(201, PlatformTokenCreated, example=TOKEN_CREATED)
     def post(self, sent: dict[str, Any]) -> Response:
         """Create a token of the platform"""
-        _judge(sent)
+        check_expiry(sent)
         now = services().clock.now()
         secret, token = _new(PlatformToken("", prefix="", hash="", created_at=now, **sent))
 
@@ -113,16 +107,13 @@ class TokenRotation(MethodView):
         """
         now = services().clock.now()
         old = _find(services().store.tokens.all(), token_id)
-        lives = None if old.expires_at is None else old.expires_at - old.created_at
-        expires_at = None if lives is None else now + lives
-        secret, new = _new(replace(old, created_at=now, last_used_at=None, expires_at=expires_at))
+        secret, new = _new(begun_again(old, now))
 
         def rotate(before: PlatformTokens) -> PlatformTokens:
             token = _find(before, token_id)
             if token.status(now) != "active":
                 raise ApiError("api_key_not_active", "The token is expired. Create a new one.")
-            end = now + sent["overlap"]
-            ends = replace(token, expires_at=min(end, token.expires_at or end))
+            ends = ended_by(token, now + sent["overlap"])
             kept = tuple(ends if one.id == token_id else one for one in before.tokens)
             return _with_new(replace(before, tokens=kept), new)
 
