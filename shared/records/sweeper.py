@@ -21,15 +21,11 @@ _AT_ONCE: Final = 200
 
 
 class Sweeper:
-    """Trims the streams of records. The client must return bytes. Raises redis-py's errors.
-
-    `trimmed` counts the records that were removed.
-    """
+    """Trims the streams of records. The client must return bytes. Raises redis-py's errors."""
 
     def __init__(self, client: Redis, max_bytes: int) -> None:
         self._client = client
         self._max_bytes = max_bytes
-        self.trimmed = 0
 
     def run(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
         """Compare the sizes of all streams once, and trim what is too much."""
@@ -39,8 +35,7 @@ class Sweeper:
             if not may_go_on():
                 return
             kept = lengths[owner] * most // max(sizes[owner], 1)
-            removed: Any = self._client.xtrim(records_key(owner), maxlen=kept, approximate=False)
-            self.trimmed += removed
+            self._client.xtrim(records_key(owner), maxlen=kept, approximate=False)
 
     def _measure(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
         """The bytes and the number of records of each owner that has any. Forget tenants that have none."""

@@ -25,12 +25,10 @@ class LedgerBound:
 
     Attributes:
         max_bytes: about the most bytes of all ledgers.
-        trimmed: rows that were removed.
     """
 
     connection: AnyConnection
     max_bytes: int
-    trimmed: int = 0
     _noted: dict[str, int] = field(default_factory=dict)
     _changed: dict[str, int] = field(default_factory=dict)
 
@@ -67,7 +65,6 @@ class LedgerBound:
         now = size * (rows - removed) // max(rows, 1)
         await self.connection.call("HSET", SIZES_KEY, tenant_id, now)
         self._noted[tenant_id] = now
-        self.trimmed += removed
         if removed:
             logger.warning(
                 "ledger.max_bytes is reached: the oldest %d rows of tenant %s were removed.",

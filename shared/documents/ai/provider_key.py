@@ -116,15 +116,6 @@ class RotatePlatformKeyInput(RotateKeyInput):
     secret = ProviderSecret(references=True, required=True)
 
 
-class SecretOutput(Schema):
-    """The visible fields of a secret: that it is set and a part of it, or where it is kept."""
-
-    set = fields.Boolean()
-    hint = fields.String(allow_none=True, metadata={"description": "null: it is too short to show any."})
-    env = fields.String(metadata={"description": "The variable that has it."})
-    file = fields.String(metadata={"description": "The file in secrets.folder that has it."})
-
-
 class KeyHealthOutput(Schema):
     """The health of a key. It is not stored with the key: see `shared.documents.ai.health`."""
 

@@ -98,14 +98,6 @@ class PlatformWebhookPatch(PlatformWebhookReplacement):
     """The fields of a platform's webhook to change."""
 
 
-class StoredSecret(Schema):
-    """That a secret is set, or where it is kept."""
-
-    set = fields.Boolean()
-    env = fields.String(metadata={"description": "The variable that has it."})
-    file = fields.String(metadata={"description": "The file in secrets.folder that has it."})
-
-
 class LastDeliveryOutput(Schema):
     """The last call of a webhook."""
 
