@@ -170,10 +170,8 @@ async def test_the_ledgers_are_bounded_together_and_the_largest_loses_rows(
         for number in range(50):
             one.add(row(number, tenant="globex"))
         await one.flush()
-        assert one.bound.trimmed > 0
     reader = UsageReader(client)
-    left = len(list(reader.all_rows("acme")))
-    assert 300 < left == 1_500 - one.bound.trimmed
+    assert 300 < len(list(reader.all_rows("acme"))) < 1_500
     assert client.memory_usage(ledger_key("acme")) < 400_000
     assert not reader.is_complete("acme")
     assert [each.id for each in reader.all_rows("acme")][-1] == "row-1499"
@@ -185,7 +183,7 @@ async def test_one_worker_at_a_time_compares_the_ledgers(valkey_socket: str, cli
     async with settler(valkey_socket, max_bytes=1) as one:
         one.add(row(1))
         await one.flush()
-        assert one.bound.trimmed == 0
+    assert client.xlen(ledger_key("acme")) == 1
     assert int(client.hget(SIZES_KEY, "acme") or 0) > 100
     client.delete(TRIMMING_KEY)
 
