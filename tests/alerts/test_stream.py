@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from shared.alerts.alert import Alert, breaker_opened, budget_reached, key_rejected, rule_faulted
-from shared.alerts.stream import ADD, ALERTS, StoredAlert, note_of
+from shared.alerts.stream import ALERTS, StoredAlert
+from tests.alerts.told import tell
 
 NOW = 1_800_000_000.0
 
@@ -38,13 +39,6 @@ def reached(percent: int = 80, ends: float | None = NOW + 60) -> Alert:
         ends=ends,
         at=NOW,
     )
-
-
-def tell(client: redis.Redis, *alerts: Alert) -> None:
-    add = client.register_script(ADD.text)
-    for alert in alerts:
-        note = note_of(alert)
-        add(note.keys, note.arguments)
 
 
 def told(client: redis.Redis) -> list[StoredAlert]:

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from tests.support.header_fields import HeaderFields
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-9][0-9]{2}) ([\t\x20-\x7e\x80-\xff]*)")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 _CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
@@ -39,7 +41,7 @@ class _Incomplete(Exception):
 
 
 @dataclass(frozen=True)
-class Response:
+class Response(HeaderFields):
     """A response, whole or cut.
 
     Attributes:
@@ -58,12 +60,6 @@ class Response:
     pieces: list[bytes] = field(default_factory=list)
     trailers: list[tuple[str, str]] = field(default_factory=list)
     interim: list["Response"] = field(default_factory=list)
-
-    def all(self, name: str) -> list[str]:
-        return [value for other, value in self.headers if other.lower() == name.lower()]
-
-    def get(self, name: str) -> str | None:
-        return next(iter(self.all(name)), None)
 
     @property
     def closes(self) -> bool:

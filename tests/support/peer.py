@@ -7,9 +7,11 @@ import struct
 import threading
 from dataclasses import dataclass
 
+from tests.support.header_fields import HeaderFields
+
 
 @dataclass(eq=False)
-class Received:
+class Received(HeaderFields):
     """One request as it came; `head` is its head to the last byte."""
 
     peer: "Peer"
@@ -19,12 +21,6 @@ class Received:
     version: str
     headers: list[tuple[str, str]]
     body: bytes = b""
-
-    def all(self, name: str) -> list[str]:
-        return [value for other, value in self.headers if other.lower() == name.lower()]
-
-    def get(self, name: str) -> str | None:
-        return next(iter(self.all(name)), None)
 
 
 class Peer:

@@ -11,21 +11,14 @@ from shared.bodies.text.messages import texts_of
 from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT
 from shared.translation import chat_to_messages, messages_to_chat
 from shared.translation.framing import DONE, write_event
-from shared.translation.notes import Notes
 from tests.translation import streams
-from tests.translation.contexts import context
+from tests.translation.contexts import context, with_usage
 from tests.translation.streams import HABITS, Said, run
 
 TO_MESSAGES = messages_to_chat.TRANSLATION
 TO_CHAT = chat_to_messages.TRANSLATION
 # What a model said, the way of its server, and where the stream is cut.
 STREAM = (streams.said(), st.sampled_from(HABITS), st.data())
-
-
-def with_usage() -> Any:
-    notes = Notes()
-    notes.include_usage = True
-    return context(notes=notes)
 
 
 def chunks(data: st.DataObject, one: Said, habit: str) -> list[Any]:

@@ -12,10 +12,10 @@ from shared.bodies.text.messages import texts_of
 from shared.providers.calls import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
 from shared.translation import chat_to_responses, responses_to_chat
 from shared.translation.framing import DONE, write_event
-from shared.translation.notes import BadResponse, Context, Notes, Untranslatable
+from shared.translation.notes import BadResponse, Untranslatable
 from shared.translation.pairs import TRANSLATIONS
 from tests.translation import oracles, streams
-from tests.translation.contexts import context
+from tests.translation.contexts import context, with_usage
 from tests.translation.response_streams import read_events
 from tests.translation.streams import HABITS, Said, run
 from tests.translation.test_request_laws import JSON, KEYS, SCALARS, SETTINGS, TYPES, requests
@@ -26,12 +26,6 @@ TO_CHAT = chat_to_responses.TRANSLATION
 STREAM = (streams.said(), st.sampled_from(HABITS), st.data())
 CAPS = {"array_content": True}
 NEW = [pair for pair in TRANSLATIONS if OPENAI_RESPONSES in pair]
-
-
-def with_usage() -> Context:
-    notes = Notes()
-    notes.include_usage = True
-    return context(notes=notes)
 
 
 def chunks(data: st.DataObject, one: Said, habit: str) -> list[Any]:

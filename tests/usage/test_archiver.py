@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from tests.usage.rows import NOON, row
 from tests.usage.test_settler import settle
 
 DAY = 86_400
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[Redis]:
-    with Redis(unix_socket_path=valkey_socket) as client:
-        for key in (*client.keys("led:*"), *client.keys("use:*")):
-            client.delete(key)
-        yield client
 
 
 def write(socket: str, *rows: LedgerRow) -> None:

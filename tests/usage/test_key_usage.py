@@ -12,9 +12,7 @@ from shared.core.errors import StoreDown
 from shared.usage.aggregates import Totals
 from shared.usage.reader import KeyUsageReader, open_key_usage
 from tests.usage.rows import NOON, row
-from tests.usage.test_settler import client, settle
-
-__all__ = ["client"]
+from tests.usage.test_settler import settle
 
 DAY = 86_400
 

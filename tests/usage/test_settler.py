@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 from itertools import count
@@ -31,14 +31,6 @@ FIRST, LAST = date(2026, 12, 1), date(2026, 12, 3)
 _IDS = count()
 # Seconds.
 PATIENCE = 20
-
-
-@pytest.fixture
-def client(valkey_socket: str) -> Iterator[Redis]:
-    with Redis(unix_socket_path=valkey_socket) as client:
-        for key in (*client.keys("led:*"), *client.keys("use:*")):
-            client.delete(key)
-        yield client
 
 
 @asynccontextmanager

@@ -12,8 +12,9 @@ from shared.config_store.leader import Term
 from shared.core.errors import StoreDown
 from shared.metrics import names
 from shared.metrics.registry import REGISTRY
-from tests.admin_app.jobs.webhooks import Leading, Receiver, dropped, hook, leader, reached, tell
+from tests.admin_app.jobs.webhooks import Leading, Receiver, dropped, hook, leader, reached
 from tests.admin_app.world import Api, Tenant, World
+from tests.alerts.told import tell
 from tests.support.peer import Received
 from tests.support.upstream import Upstream, hang
 from tests.support.wait import await_true

@@ -5,8 +5,9 @@ import redis
 from shared.alerts.alert import Alert, breaker_opened, key_rejected, rule_faulted
 from shared.alerts.deliveries import DELIVERED, DELIVERIES
 from shared.alerts.stream import ALERTS, note_of
-from tests.admin_app.jobs.webhooks import Leading, Receiver, hook, reached, tell
+from tests.admin_app.jobs.webhooks import Leading, Receiver, hook, reached
 from tests.admin_app.world import NOW, Api, Tenant, World
+from tests.alerts.told import tell
 
 
 def test_tenant_is_told_its_own_and_the_platform_all(

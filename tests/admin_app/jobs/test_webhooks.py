@@ -14,8 +14,9 @@ from shared.alerts.deliveries import DELIVERIES, REACHED
 from shared.net.fetch import GuardedFetch
 from shared.net.policy import Policy
 from shared.services import SystemClock
-from tests.admin_app.jobs.webhooks import SECRET, Leading, Receiver, dropped, hook, reached, tell
+from tests.admin_app.jobs.webhooks import SECRET, Leading, Receiver, dropped, hook, reached
 from tests.admin_app.world import NOW, Api, Tenant, World
+from tests.alerts.told import tell
 from tests.support.upstream import Upstream
 
 

@@ -10,7 +10,6 @@ import redis
 from admin_app.jobs.webhooks import Webhooks
 from shared.alerts.alert import Alert, budget_reached
 from shared.alerts.deliveries import Deliveries
-from shared.alerts.stream import ADD, note_of
 from shared.config_store.leader import Term
 from shared.metrics import names
 from shared.metrics.registry import REGISTRY
@@ -69,13 +68,6 @@ def leader(world: World, client: redis.Redis, number: int) -> Iterator[Leading]:
         await_true(lambda: all(one.done() for one in leading.job._running))
     finally:
         leading.job.close()
-
-
-def tell(client: redis.Redis, *alerts: Alert) -> None:
-    add = client.register_script(ADD.text)
-    for alert in alerts:
-        note = note_of(alert)
-        add(note.keys, note.arguments)
 
 
 def reached(tenant: str, number: int = 0, percent: int = 80) -> Alert:

@@ -6,9 +6,9 @@ import pytest
 
 from shared.translation.chat_to_messages.events import Events
 from shared.translation.framing import DONE, PING
-from shared.translation.notes import HIDE, Context, Notes, Settings
+from shared.translation.notes import HIDE, Context, Settings
 from tests.translation import oracles
-from tests.translation.contexts import TOKEN, context
+from tests.translation.contexts import TOKEN, context, with_usage
 from tests.translation.streams import read_chunks, run
 
 START = {
@@ -73,12 +73,6 @@ def deltas(*events: Any, given: Context | None = None) -> list[Any]:
     return [chunk["choices"][0]["delta"] for chunk in chunks]
 
 
-def asking() -> Context:
-    notes = Notes()
-    notes.include_usage = True
-    return context(notes=notes)
-
-
 def test_stream_has_a_role_its_texts_a_reason_to_stop_and_an_end() -> None:
     events = [
         START,
@@ -101,7 +95,7 @@ def test_stream_has_a_role_its_texts_a_reason_to_stop_and_an_end() -> None:
 
 
 def test_usage_comes_last_if_the_client_asked_for_it() -> None:
-    made = run(Events(asking()), [START, end(output_tokens=5), STOP])
+    made = run(Events(with_usage()), [START, end(output_tokens=5), STOP])
     usage = {"prompt_tokens": 13, "completion_tokens": 5, "total_tokens": 18}
     details = {"prompt_tokens_details": {"cached_tokens": 4}}
     assert made[-2:] == [{**HEAD, "choices": [], "usage": {**usage, **details}}, DONE]
@@ -116,14 +110,14 @@ def test_later_usage_and_reason_win_and_what_they_leave_out_stays() -> None:
         end(None, input_tokens=20),
         STOP,
     ]
-    made = read_chunks(run(Events(asking()), events))
+    made = read_chunks(run(Events(with_usage()), events))
     assert made["choices"][0]["finish_reason"] == "length"
     assert (made["usage"]["prompt_tokens"], made["usage"]["completion_tokens"]) == (24, 6)
 
 
 def test_stream_without_usage_has_none() -> None:
     start = {"type": "message_start", "message": {"id": "msg_1"}}
-    assert len(run(Events(asking()), [start, {"type": "message_delta"}, STOP])) == 3
+    assert len(run(Events(with_usage()), [start, {"type": "message_delta"}, STOP])) == 3
 
 
 def test_client_gets_the_name_of_the_model_that_it_may_know() -> None:

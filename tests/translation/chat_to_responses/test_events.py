@@ -6,9 +6,9 @@ import pytest
 
 from shared.translation.chat_to_responses.events import Events
 from shared.translation.framing import DONE, PING
-from shared.translation.notes import HIDE, Context, Notes, Settings
+from shared.translation.notes import HIDE, Context, Settings
 from tests.translation import oracles
-from tests.translation.contexts import TOKEN, context
+from tests.translation.contexts import TOKEN, context, with_usage
 from tests.translation.streams import read_chunks, run
 
 CREATED = {"type": "response.created", "response": {"id": "resp_1", "model": "gpt-6"}}
@@ -47,12 +47,6 @@ def chunks(*stream: Any, given: Context | None = None) -> list[Any]:
 
 def message(*stream: Any, given: Context | None = None) -> Any:
     return read_chunks(chunks(*stream, end(), given=given))["choices"][0]["message"]
-
-
-def with_usage() -> Context:
-    notes = Notes()
-    notes.include_usage = True
-    return context(notes=notes)
 
 
 def test_stream_has_a_role_texts_and_a_reason_to_stop() -> None:
