@@ -234,15 +234,16 @@ class ClientConnection(asyncio.Protocol):
 
     # Writing.
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, at_once: bool = False) -> None:
         if self.gone:
             return
-        turn = self._worker.turn
-        if len(data) <= SHORT and (self._unwritten or turn.defers(turn.writers, self)):
+        turn, waits = self._worker.turn, len(data) <= SHORT and not at_once
+        if waits and (self._unwritten or turn.defers(turn.writers, self)):
             self._unwritten.append(data)
-        else:
+            return
+        if self._unwritten:
             self.flush()
-            self.transport.write(data)
+        self.transport.write(data)
 
     def flush(self) -> None:
         """Write what waits for the end of the turn."""

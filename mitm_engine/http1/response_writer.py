@@ -141,13 +141,13 @@ class ResponseWriter:
         for piece in tuple(pieces):
             self._add(piece)
 
-    def flush(self) -> None:
+    def flush(self, *, at_once: bool = False) -> None:
         """Write what was added, but not the last byte of a body with a length: it may have to be cut."""
         if self._pending and self._left != 0:
             self.has_begun, self._size = True, 0
             data = b"".join(self._pending)
             self._pending.clear()
-            self._client.write(data)
+            self._client.write(data, at_once=at_once)
 
     def end(self) -> None:
         """Write the end of the body. Raises `WireError` if it is shorter than its head says."""

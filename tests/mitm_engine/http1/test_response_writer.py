@@ -26,7 +26,7 @@ class Client:
     aborted: bool = False
     writes: list[bytes] = field(default_factory=list)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, at_once: bool = False) -> None:
         self.data += data
         self.writes.append(data)
 
