@@ -13,6 +13,7 @@ from mitm_engine.last_bytes import LastRecords, last_bytes
 from mitm_engine.wire_error import LATE_HEAD, WireError
 
 if TYPE_CHECKING:
+    from mitm_engine.exchange.body_stream import BodyStream
     from mitm_engine.pool import Pool
 
 #: Bytes of a body above which it is not copied to be sent with its head. A transport pauses above them.
@@ -49,7 +50,7 @@ class UpstreamConnection(asyncio.Protocol):
         is_closed: whether the connection has ended.
         is_paused: whether the upstream reads too slowly.
         on_writable: called when the upstream reads on.
-        on_change: called when data has arrived, or the connection has ended, while a body is forwarded.
+        stream: told when data has arrived, or the connection has ended, while a body is forwarded.
         has_response: whether a byte of the current response has arrived. Then its request must not be sent
             again.
         born: when the connection was made, in the loop's time.
@@ -74,10 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
         "is_closed",
         "is_paused",
         "key",
-        "on_change",
         "on_writable",
         "reader",
         "server",
+        "stream",
         "transport",
     )
 
@@ -87,7 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self.on_writable: Callable[[], None] | None = None
-        self.on_change: Callable[[], None] | None = None
+        self.stream: BodyStream | None = None
         self.is_paused = self._is_held = self._has_ended = False
         self._unwritten = b""  # the request, until the end of the turn
         self._poll = select.poll()
@@ -266,8 +267,8 @@ class UpstreamConnection(asyncio.Protocol):
             raise WireError(why.code, why.detail, cause=why.cause)
 
     def _wake(self) -> None:
-        if self.on_change is not None:
-            self.on_change()
+        if self.stream is not None:
+            self.stream.go_on()
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         if self._drained is not None and not self._drained.done():
@@ -282,15 +283,17 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.is_closed:
             return
-        self.has_response = True
+        self.has_response, stream = True, self.stream
+        if stream is not None and (content := self.reader.content_of(data)) and stream.go_on(content, data):
+            return
         try:
             self.reader.feed(data)
         except WireError as error:
             self.fail(WireError(error.code, error.detail))  # without what the error refers to
             return
-        if self.on_change is not None and self._drained is None:
-            self.on_change()  # the usual cases of `_wake`
-        elif self.on_change is None and self._waiter is not None and not self._waiter.done():
+        if stream is not None and self._drained is None:
+            stream.go_on()  # the usual cases of `_wake`
+        elif stream is None and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         else:
             self._wake()

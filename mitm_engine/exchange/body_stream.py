@@ -1,8 +1,9 @@
 """Forwards the body of a response as it arrives.
 
 A piece is forwarded in the callback that brings it, while the task of the exchange waits in one future. To
-wake the task for each piece would take longer than all that is done with most of them. Nor does its write wait
-for the end of the turn, which has nothing to add to it.
+wake the task for each piece would take longer than all that is done with most of them. Nor does a write wait
+for the end of the turn, which has nothing to add to it. A piece that arrives as a chunk of its own, as events
+do, is neither parsed by llhttp nor put into a new chunk, unless an addon changes it.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class BodyStream:
 
         `on_wait` is called before a wait for addons.
         """
-        self._upstream.on_change = self._continue
+        self._upstream.stream = self
         try:
             self._forward()
             while self._slow is not None or not self._has_ended:
@@ -73,14 +74,14 @@ class BodyStream:
                 if not self._has_ended:
                     self._forward()
         finally:
-            self._upstream.on_change = None
+            self._upstream.stream = None
 
-    def _forward(self) -> bool:
+    def _forward(self, content: bytes = b"", chunk: bytes = b"") -> bool:
         """Forward what has arrived. Return whether the next thing is to wait for more. Raises `WireError`."""
         upstream, reader = self._upstream, self._upstream.reader
         self._is_blocked = False
-        if (piece := reader.take()) is not None:
-            self._slow = self._writer.piece(piece)
+        if (piece := content or reader.take()) is not None:
+            self._slow = self._writer.piece(piece, chunk)
             if self._slow is not None:
                 return False
             if not self._client.can_write:
@@ -94,7 +95,7 @@ class BodyStream:
         return True
 
     async def _arrival(self) -> None:
-        """Wait until `_continue` has met something that has to be awaited, or the end."""
+        """Wait until `go_on` has met something that has to be awaited, or the end."""
         self._upstream.resume()
         self._writer.flush(at_once=True)
         self._client.arm(self._idle, self._on_late)
@@ -104,18 +105,22 @@ class BodyStream:
         finally:
             self._waiter = None
 
-    def _continue(self) -> None:
-        """Forward more, after something has arrived."""
+    def go_on(self, content: bytes = b"", chunk: bytes = b"") -> bool:
+        """Forward more, after something has arrived. Return whether it was possible now.
+
+        That may be the `content` of a whole `chunk`, which the reader has not seen.
+        """
         waiter = self._waiter
         if waiter is None or waiter.done():
-            return
+            return False
         try:
-            goes_on = self._forward()
+            goes_on = self._forward(content, chunk)
         except Exception as error:  # noqa: BLE001 -- the task of the exchange raises it
             waiter.set_exception(error.with_traceback(None))
-            return
+            return True
         if goes_on:
             self._writer.flush(at_once=True)
             self._client.arm(self._idle, self._on_late)
         else:
             waiter.set_result(None)
+        return True

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from httptools import HttpParserError, HttpResponseParser
 
-from mitm_engine.http1.body_chunks import SMALL
+from mitm_engine.http1.body_chunks import SMALL, size_line
 from mitm_engine.http1.head_rules import have_valid_values, is_length, size_of
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
 from mitm_engine.http1.last_head import HeadMemory, LastHead, Matcher
@@ -18,6 +18,7 @@ _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
 _VARYING: Mapping[bytes, Matcher] = {
     b"date": re.compile(rb"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT").fullmatch
 }
+_CRLF = b"\r\n"
 _FRAMING = HeaderNames((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
 
 
@@ -71,6 +72,7 @@ class ResponseReader:
         "_fields",
         "_fruitless",
         "_head_limit",
+        "_is_between_chunks",
         "_is_head_request",
         "_memory",
         "_parser",
@@ -105,7 +107,7 @@ class ResponseReader:
         self._expected = True
         self._is_head_request = is_head_request
         self._fruitless = self._read = 0
-        self._progress = False
+        self._progress = self._is_between_chunks = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._reason = b""
         self.pieces.clear()
@@ -159,7 +161,7 @@ class ResponseReader:
                 last.note = _Forwarded(kept, self.status, limits)
 
     def _parse(self, data: bytes) -> None:
-        self._progress = False
+        self._progress = self._is_between_chunks = False
         self._read = size = len(data)
         try:
             self._parser.feed_data(data)
@@ -170,10 +172,21 @@ class ResponseReader:
                 raise _error(f"The response is malformed: {error}") from None
             # The response is complete; the bytes after it are not read, and the connection ends.
             self.reusable = False
+        if self._is_between_chunks and not data.endswith(_CRLF):
+            self._is_between_chunks = False  # a part of the next size has arrived
         # No head and no byte of a body: long heads, interim responses, chunk extensions, trailers.
         self._fruitless = 0 if self._progress else self._fruitless + size
         if self._fruitless > self._head_limit:
             raise _error("The head of the response is too large.")
+
+    def content_of(self, data: bytes) -> bytes:
+        """Return the content of `data` if it is one whole chunk, just as it would be written; else nothing.
+
+        Such a chunk need not be fed: the parser waits for a chunk before it and after it.
+        """
+        if not self._is_between_chunks or (line := size_line(len(data))) is None:
+            return b""
+        return data[len(line) : -2] if data.startswith(line) and data.endswith(_CRLF) else b""
 
     def end(self) -> bool:
         """Handle the end of the connection. Return whether it completes the response."""
@@ -246,6 +259,12 @@ class ResponseReader:
             # llhttp waits for a body that never arrives, so this connection cannot be used again.
             self.complete = True
 
+    def on_chunk_header(self) -> None:
+        self._is_between_chunks = False
+
+    def on_chunk_complete(self) -> None:
+        self._is_between_chunks = True
+
     def on_body(self, piece: bytes) -> None:
         self._progress = True
         if not self._is_head_request:
@@ -255,7 +274,7 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         if not self.has_head:
             return  # an interim response
-        self.complete = self._progress = True
+        self.complete, self._progress, self._is_between_chunks = True, True, False
         self.reusable = self._parser.should_keep_alive() and not self._is_head_request
 
     def _check_fields(self) -> None:

@@ -102,9 +102,10 @@ class ResponseWriter:
         head = self._head(response, parts, framing, ends=ends)
         self._pending, self._size = [head], len(head)
 
-    def piece(self, data: bytes) -> Awaitable[None] | None:
+    def piece(self, data: bytes, chunk: bytes = b"") -> Awaitable[None] | None:
         """Add a piece of the body; it is empty at the end, as in mitmproxy's `stream` functions.
 
+        `chunk` is the piece as a chunk, if it came so: it is added if the addon's function changes nothing.
         Await the result if there is one: then an addon's function is slow. Raises `WireError` if the function
         fails, or the body becomes longer than its head says.
         """
@@ -115,7 +116,9 @@ class ResponseWriter:
         try:
             result = self._stream(data)
             # Most functions return the piece, or pieces.
-            if type(result) is bytes:
+            if result is data and chunk and self._is_chunked:
+                self._pending.append(chunk)
+            elif type(result) is bytes:
                 if result:
                     self._add(result)
             elif type(result) is list:

@@ -108,6 +108,64 @@ def test_a_chunked_body_is_the_same_at_every_cut(data: st.DataObject, pieces: li
     assert made.held == 0
 
 
+def forwarded(reads: list[bytes]) -> tuple[bytes, bool, bool]:
+    """What a stream forwards of a chunked body, whose whole chunks are not fed; its end, and whether it fails."""
+    made, body = read(CHUNKED), b""
+    try:
+        for data in reads:
+            if made.complete:
+                break
+            if content := made.content_of(data):
+                body += content
+            else:
+                made.feed(data)
+                body += made.take() or b""
+    except WireError:
+        return body, False, True
+    return body, made.complete, False
+
+
+_CHUNK = st.binary(min_size=1, max_size=20).map(lambda data: b"%x\r\n%b\r\n" % (len(data), data))
+_CHUNKS = st.lists(_CHUNK, max_size=4).map(b"".join)
+_ODD = [
+    b"5\r\n",
+    b"5;x=1\r\n",
+    b"05\r\nabcde\r\n",
+    b"A\r\n0123456789\r\n",
+    b"0\r\n",
+    b"\r\n",
+    b"6",
+    b"1\r\na\n",
+]
+_READS = st.lists(_CHUNK | _CHUNKS | st.sampled_from(_ODD), max_size=8)
+
+
+@given(_READS)
+@example([b"1\r\na\r\n6\r\n", b"1\r\nb\r\n", b"\r\n", b"1\r\nc\r\n"])
+@example([b"1\r\na\r\n6", b"1\r\nb\r\n", b"0\r\n\r\n"])
+@example([b"1\r\na\r\n", b"\r\nab\r\n"])
+@example([b"1\r\na\r\n", b"0\r\n\r\n", b"1\r\na\r\n"])
+@example([b"1\r\na\r\n0\r\n", b"1\r\na\r\n", b"\r\n"])
+def test_whole_chunks_that_are_not_fed_change_nothing(reads: list[bytes]) -> None:
+    raw = b"".join(reads)
+    made = outcome([CHUNKED + raw])
+    body, is_complete, has_failed = forwarded(reads)
+    assert (is_complete, has_failed) == (made[-2], made[-1]) if len(made) > 2 else has_failed
+    if not has_failed:
+        assert body == made[-3]
+
+
+def test_whole_chunks_between_two_others_are_not_fed() -> None:
+    made = read(CHUNKED)
+    assert not made.content_of(chunked([b"ab"])[:7])  # the first one
+    made.feed(b"2\r\nab\r\n")
+    assert made.content_of(b"3\r\ncde\r\n") == b"cde"
+    made.feed(b"3\r\nc")
+    assert not made.content_of(b"1\r\nd\r\n")
+    made.feed(b"de\r\n")
+    assert made.content_of(b"1\r\nd\r\n") == b"d"
+
+
 @pytest.mark.parametrize(
     "raw",
     [
