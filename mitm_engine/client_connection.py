@@ -237,8 +237,8 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes, *, at_once: bool = False) -> None:
         if self.gone:
             return
-        turn, waits = self._worker.turn, len(data) <= SHORT and not at_once
-        if waits and (self._unwritten or turn.defers(turn.writers, self)):
+        turn, is_short = self._worker.turn, len(data) <= SHORT
+        if is_short and not at_once and (self._unwritten or turn.defers(turn.writers, self)):
             self._unwritten.append(data)
             return
         if self._unwritten:
