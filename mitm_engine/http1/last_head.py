@@ -55,7 +55,7 @@ class LastHead:
         sent: the head that was sent on for it.
     """
 
-    __slots__ = ("_beginning", "_gaps", "fields", "length", "line", "note", "sent")
+    __slots__ = ("_beginning", "_gaps", "_newest", "_size", "fields", "length", "line", "note", "sent")
 
     def __init__(
         self, line: tuple[bytes, bytes, bytes], fields: Fields, varying: Mapping[bytes, Matcher]
@@ -79,10 +79,13 @@ class LastHead:
                 parts.append(b"")
         parts[-1] += _END
         self._beginning = parts[0]
+        self._newest, self._size = _END, 0  # the bytes of the last match; no head begins with its end
         self._gaps = tuple([_Gap(*gap, part, len(part)) for gap, part in zip(gaps, parts[1:], strict=True)])
 
     def match(self, data: bytes) -> int:
         """Return where this head ends in `data`, and take its varying values; 0 for another head."""
+        if data.startswith(self._newest):  # then nothing varies
+            return self._size
         if not data.startswith(self._beginning):
             return 0
         end, fields, changed = len(self._beginning), self.fields, []
@@ -98,6 +101,7 @@ class LastHead:
             end = stop + size
         if changed:
             self._change(changed)
+        self._newest, self._size = data[:end], end
         return end
 
     def _change(self, values: list[tuple[int, bytes]]) -> None:
