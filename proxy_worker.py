@@ -153,7 +153,7 @@ def _policy(services: Services) -> Policy:
 
     attempts = PoolAttempts(services.clock)
     # Each flow has the attribute of a `GatewayFlow`.
-    return Policy(response, terms, attempts.retry, attempts.holds, attempts.held)  # type: ignore[arg-type]
+    return Policy(response, terms, attempts.retry, attempts.holds, attempts.held, GatewayFlow)  # type: ignore[arg-type]
 
 
 def _timeouts(clients: settings_of.Timeouts, upstream: UpstreamTimeouts) -> Timeouts:

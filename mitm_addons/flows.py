@@ -7,7 +7,7 @@ from mitmproxy import connection, http
 
 from mitm_addons.ai.budget_stream import BudgetStream
 from mitm_addons.response_copy import ResponseCopy
-from mitm_engine.http1.last_head import LastHead
+from mitm_engine.exchange.flows import EngineFlow
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import plugin_view
@@ -293,16 +293,17 @@ class FlowState:
         return piece
 
 
-class GatewayFlow(http.HTTPFlow):
-    """The type of mitmproxy's flows with the attribute that this module gives all of them. None is made.
+class GatewayFlow(EngineFlow):
+    """A flow of the engine of `mitm_engine`, with the attribute that this module gives all of mitmproxy's.
 
     Attributes:
         gateway_state: the state; None for a flow that never reached `requestheaders`.
-        last_head: the head that its client has repeated, set by the engine; None: it has not.
     """
 
-    gateway_state: FlowState | None
-    last_head: LastHead | None
+    __slots__ = ("gateway_state",)
+
+    def __init__(self) -> None:
+        self.gateway_state: FlowState | None = None
 
 
 http.HTTPFlow.gateway_state = http.HTTPFlow.last_head = None  # type: ignore[attr-defined]

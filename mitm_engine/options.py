@@ -7,6 +7,7 @@ from pathlib import Path
 from mitmproxy import http
 
 from mitm_engine.exchange.attempt import AttemptReport, HeldStep, Hold, Retries
+from mitm_engine.exchange.flows import EngineFlow
 from mitm_engine.wire_error import WireError, plain_response
 from shared.core.addresses import Network
 from shared.core.http_tokens import UNROUTED
@@ -88,6 +89,7 @@ class Policy:
             the whole body of one that is already here.
         held: what to do with the beginning, for each further piece: empty at the end of the body, and None
             after a silence. For AGAIN, the policy has done the same as for True.
+        new_flow: makes a flow. The engine sets the attributes of `EngineFlow`.
     """
 
     response: Callable[[WireError, http.HTTPFlow | None], http.Response] = plain_response
@@ -95,6 +97,7 @@ class Policy:
     retry: Callable[[http.HTTPFlow, AttemptReport], bool | Awaitable[bool]] = lambda *_: False
     holds: Callable[[http.HTTPFlow, AttemptReport], Hold | Awaitable[Hold | None] | None] = lambda *_: None
     held: Callable[[http.HTTPFlow, bytes | None], HeldStep | Awaitable[HeldStep]] = lambda *_: HeldStep.COMMIT
+    new_flow: Callable[[], EngineFlow] = EngineFlow
 
 
 @dataclass(frozen=True, slots=True)

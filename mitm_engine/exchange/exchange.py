@@ -79,7 +79,13 @@ class Exchange:
         self._unreached: Iterator[Method] | None = None
         self._attempts: UpstreamExchange | None = None
         self._flushing: asyncio.Handle | None = None
-        self._flow = make_flow(client.client, worker.no_server, incoming, worker.options.unrouted_address)
+        self._flow = make_flow(
+            worker.policy.new_flow(),
+            client.client,
+            worker.no_server,
+            incoming,
+            worker.options.unrouted_address,
+        )
         self._writer = client.writer = ResponseWriter(client, incoming)
 
     @property

@@ -9,18 +9,49 @@ from asyncio import BaseTransport
 from collections.abc import Callable
 from itertools import count
 from random import getrandbits
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import connection, http
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from mitm_engine.http1.request_reader import Incoming
 from shared.core.http_tokens import Fields
+
+if TYPE_CHECKING:
+    from mitm_engine.http1.last_head import LastHead
+    from mitm_engine.http1.request_reader import Incoming
 
 _bare: Callable[..., Any] = object.__new__  # an instance without attributes
 # The id of a flow is a UUID (RFC 9562, version 8), unique among all processes. It is not a secret.
 _PROCESS = f"{getrandbits(32):08x}-{getrandbits(16):04x}-8{getrandbits(12):03x}-8{getrandbits(12):03x}-"
 _numbers = count(1)
+
+
+class EngineFlow(http.HTTPFlow):
+    """A flow of mitmproxy whose attributes have slots; `make_flow` sets them.
+
+    mitmproxy gives some of them defaults in the class: reading such an attribute takes ten times as long.
+    Copies, and flows that are loaded, are mitmproxy's own.
+
+    Attributes:
+        last_head: the head of its request, if the client repeats it.
+    """
+
+    __slots__ = (
+        *("_backup", "_resume_event", "client_conn", "comment", "error", "id", "intercepted", "is_replay"),
+        *("last_head", "live", "metadata", "request", "response", "server_conn", "timestamp_created"),
+        "websocket",
+    )
+
+    last_head: "LastHead | None"
+
+    def __init__(self) -> None:
+        pass
+
+    def __init_subclass__(cls) -> None:
+        """Let a subclass have the type of mitmproxy's flows, too, for dumps."""
+
+
+EngineFlow.type = http.HTTPFlow.type  # instead of one by the name of the class
 
 
 def make_client(transport: BaseTransport, unrouted_address: tuple[str, int]) -> connection.Client:
@@ -39,12 +70,13 @@ def make_client(transport: BaseTransport, unrouted_address: tuple[str, int]) -> 
 
 
 def make_flow(
+    flow: EngineFlow,
     client: connection.Client,
     no_server: connection.Server,
-    incoming: Incoming,
+    incoming: "Incoming",
     unrouted_address: tuple[str, int],
 ) -> http.HTTPFlow:
-    """Return a flow with the head of its request, which goes to `unrouted_address` until an addon routes it.
+    """Return `flow` with the head of its request, which goes to `unrouted_address` until an addon routes it.
 
     `no_server` is its server until there is an upstream.
     """
@@ -65,20 +97,18 @@ def make_flow(
     request: http.Request = _bare(http.Request)
     request.data = data
 
-    flow: http.HTTPFlow = _bare(http.HTTPFlow)
     flow.id = f"{_PROCESS}{next(_numbers):012x}"
     flow.client_conn, flow.server_conn = client, no_server
     flow.live = True
     flow.timestamp_created = now
     flow.intercepted = False
     flow._resume_event = flow._backup = None
-    flow.marked = flow.comment = ""
+    flow.comment = ""
     flow.is_replay = None
     flow.metadata = {}
     flow.request = request
     flow.response = flow.error = flow.websocket = None
-    if incoming.last_head is not None:  # for the addons that know the engine
-        flow.last_head = incoming.last_head  # type: ignore[attr-defined]
+    flow.last_head = incoming.last_head
     return flow
 
 

@@ -7,7 +7,7 @@ from mitmproxy import connection, http
 from mitmproxy.addons.savehar import SaveHar
 from mitmproxy.io import FlowReader, FlowWriter
 
-from mitm_engine.exchange.flows import make_client, make_flow, make_response
+from mitm_engine.exchange.flows import EngineFlow, make_client, make_flow, make_response
 from mitm_engine.http1.request_reader import Incoming
 
 UNROUTED_URL = ("gateway.invalid", 80)
@@ -23,7 +23,7 @@ def incoming() -> Incoming:
 def flow() -> http.HTTPFlow:
     transport = BaseTransport({"peername": ("127.0.0.1", 5000), "sockname": ("127.0.0.1", 8081)})
     client = make_client(transport, UNROUTED_URL)
-    return make_flow(client, connection.Server(address=UNROUTED_URL), incoming(), UNROUTED_URL)
+    return make_flow(EngineFlow(), client, connection.Server(address=UNROUTED_URL), incoming(), UNROUTED_URL)
 
 
 def whole_flow() -> http.HTTPFlow:
@@ -38,7 +38,16 @@ def whole_flow() -> http.HTTPFlow:
 def test_a_flow_is_what_mitmproxy_would_have_made() -> None:
     made = flow()
     usual = http.HTTPFlow(made.client_conn, made.server_conn, live=True)
-    assert set(vars(made)) == {*vars(usual), "request", "response", "error", "websocket"}
+    assert {*EngineFlow.__slots__, "marked"} == {
+        *vars(usual),
+        "request",
+        "response",
+        "websocket",
+        "error",
+        "last_head",
+    }
+    assert all(hasattr(made, name) for name in EngineFlow.__slots__)
+    assert (made.marked, made.type, vars(made)) == (usual.marked, usual.type, {})
     assert type(made.request) is http.Request
     assert type(made.request.data) is http.RequestData
     assert isinstance(made.request.headers, http.Headers)
@@ -60,6 +69,7 @@ def test_a_flow_survives_a_copy_and_its_copy_is_its_own() -> None:
     copied = made.copy()
     assert copied.id != made.id
     assert not copied.live
+    assert type(copied) is http.HTTPFlow
     copied.request.headers["X"] = "1"
     copied.response.content = b"changed"  # type: ignore[union-attr]
     assert "X" not in made.request.headers
