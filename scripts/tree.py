@@ -123,6 +123,16 @@ def undescribed_folders(sources: Sequence[Source]) -> Iterator[str]:
             yield f"{source.path}: no docstring that says what the folder holds"
 
 
+def noun_clauses(sources: Sequence[Source]) -> Iterator[str]:
+    """Docstrings that begin with a noun clause, such as "What is sent", in place of a noun."""
+    for source in sources:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                first = (ast.get_docstring(node) or "").partition(" ")[0]
+                if first in ("What", "Whatever", "Who", "Whoever"):
+                    yield f"{source.path}: a docstring begins with {first}; begin with a noun"
+
+
 def broken_bounds(root: Path = ROOT) -> Sequence[str]:
     """Each place that breaks a bound, as a line of text."""
     sources = read_sources(root)
@@ -132,6 +142,7 @@ def broken_bounds(root: Path = ROOT) -> Sequence[str]:
         *short_files(sources),
         *long_functions(sources),
         *undescribed_folders(sources),
+        *noun_clauses(sources),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What holds for all tests, the figures at their end, and real servers for those that need one."""
+"""The rules of all tests, the figures at their end, and real servers for those that need one."""
 
 import gc
 import re
@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def scope_of(nodeid: str) -> str:
-    """What one worker of pytest-xdist runs whole: a file, all tests of a folder on one engine, or those of a browser.
+    """The scope that one worker of pytest-xdist runs whole: a file, a folder on one engine, or a browser's tests.
 
     So tests that share a gateway or a browser start it once.
     """

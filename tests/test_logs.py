@@ -32,7 +32,7 @@ class Pipe:
             self._text += some
 
     def lines(self) -> list[dict[str, Any]]:
-        """What was written, at the end of the log or so far."""
+        """The lines that were written, at the end of the log or so far."""
         self.read()
         return [json.loads(line) for line in self._text.splitlines()]
 

@@ -31,7 +31,7 @@ class _Stray(Exception):
 
 
 class _Forwarded:
-    """What is forwarded of a head that an upstream repeats: the fields at some `places`.
+    """The forwarded part of a head that an upstream repeats: the fields at some `places`.
 
     `idle_limits` has the `idle_limit` of each Keep-Alive header.
     """

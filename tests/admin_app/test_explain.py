@@ -215,7 +215,7 @@ class TestForwarded:
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("POST", 204), ("POST", 304)])
 def test_response_without_a_body_has_none(api: Api, tenant: Tenant, method: str, status: int) -> None:
-    """Whatever is sent along: the proxy expects no body of these, and shows plugins an empty one."""
+    """The proxy expects no body of these, and shows plugins an empty one, also if one is sent along."""
     entry = judging_responses({"blocked_patterns": ["secret"]})
     new_rule(api, tenant, streams="buffer", plugin_chain=[entry])
     sent = {"status": status, "headers": {"Content-Type": "text/plain"}, "body": "the secret"}

@@ -39,7 +39,7 @@ SEEN = {
 
 
 def run(command: Sequence[object], folder: Path, **environment: str) -> str:
-    """What a command prints. It must succeed."""
+    """The output of a command. It must succeed."""
     ended = subprocess.run(
         [str(word) for word in command],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""What is said about limits when they are saved."""
+"""The problems and warnings about limits when they are saved."""
 
 from typing import Any
 

@@ -88,7 +88,7 @@ def test_create_that_another_writer_overtakes_is_made_all_the_same(
     read, names = world.store.read, iter(("One", "Two", "Three"))
 
     def overtaken(tenant_id: str) -> Snapshot | None:
-        """What is stored, which changes right after."""
+        """The stored values, which change right after."""
         found = read(tenant_id)
         if found and (name := next(names, None)):
             world.store.write(

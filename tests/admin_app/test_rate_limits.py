@@ -39,7 +39,7 @@ def new_rule(api: Api, tenant: Tenant, settings: Any, path: str = "/v1", **field
 
 
 def shown(api: Api, tenant: Tenant, query: str = "", **kwargs: Any) -> list[dict[str, Any]]:
-    """What a reader sees, without the tier's ceiling at a time."""
+    """The limits that a reader sees, without the tier's ceiling of concurrent requests."""
     response = api.get(f"{tenant.url}/rate-limits{query}", **kwargs)
     assert response.status_code == 200, response.text
     return [limit for limit in response.get_json()["limits"] if limit["name"] != "tier"]

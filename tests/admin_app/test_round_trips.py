@@ -1,4 +1,4 @@
-"""What is read can be sent back, and everything that is wrong with a body is told at once."""
+"""A document that was read can be sent back, and all that is wrong with a body is reported at once."""
 
 from typing import Any
 

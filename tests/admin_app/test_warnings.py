@@ -1,4 +1,4 @@
-"""What does not work in a stored configuration, or may not work as intended."""
+"""The warnings about a stored configuration that does not work, or may not work as intended."""
 
 from dataclasses import replace
 from typing import Any, cast

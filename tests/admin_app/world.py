@@ -146,7 +146,7 @@ class NoWorkers:
 
 
 class SpareRights:
-    """What the user of Redis may do above what it needs."""
+    """The rights of the user of Redis beyond those that it needs."""
 
     rights: Sequence[str] = ()
 
@@ -156,7 +156,7 @@ class SpareRights:
 
 @dataclass
 class CountedBudgets:
-    """What budgets have counted, as a test says: by their names in the ledger."""
+    """The amounts that budgets have counted, as a test says: by their names in the ledger."""
 
     counted: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     noted: list[Mapping[str, Any]] = field(default_factory=list)

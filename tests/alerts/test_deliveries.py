@@ -1,4 +1,4 @@
-"""What is read of the stream of alerts, and what of it was gone before."""
+"""The alerts that are read of the stream, and the number of those that were gone before."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a worker tells alerts with: what it cannot write is counted, logged once, and delays nothing."""
+"""The writer of a worker's alerts: failures are counted, logged once, and delay nothing."""
 
 import asyncio
 import logging

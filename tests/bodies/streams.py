@@ -59,7 +59,7 @@ class Endpoint:
         return json.dumps(self.whole(text)).encode()
 
     def read_stream(self, body: bytes) -> str:
-        """What a reader puts together from as many events as came."""
+        """The text that a reader puts together from as many events as came."""
         splitter = event_splitter(MediaType(self.content_type.partition(";")[0]), len(body))
         assert splitter is not None
         data = [event.data for event in (*splitter.feed(body), *splitter.end()) if event.data is not None]

@@ -36,7 +36,7 @@ _SPENT = {
 
 @dataclass
 class Seeded:
-    """What a seeded gateway has.
+    """The objects of a seeded gateway.
 
     Attributes:
         gateway: The gateway, both parts.

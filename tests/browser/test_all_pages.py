@@ -1,4 +1,4 @@
-"""What holds for every page: it is accessible, and what others typed is text."""
+"""Every page is accessible, and text that others typed is text."""
 
 import re
 import time
@@ -49,7 +49,7 @@ def seeded(proxy: RunningGateway) -> Iterator[Seeded]:
 
 
 def findings(page: Page) -> list[str]:
-    """What axe finds, with the elements."""
+    """The violations that axe finds, with their elements."""
     found: Any = page.evaluate(_RUN % TAGS)
     return [
         f"{one['id']}: {node['target']} {node['failureSummary'].splitlines()[1].strip()}"

@@ -140,7 +140,7 @@ def test_tenant_without_rules_is_told_to_add_one(dashboard: Dashboard, tenant: T
 
 
 def run(example: str, how: tuple[list[str], str], folder: Path, **variables: str) -> str:
-    """What an example prints when it is pasted into a file and run."""
+    """The output of an example that is pasted into a file and run."""
     command, name = how
     (folder / name).write_text(example)
     # No proxy of the environment can reach this machine.

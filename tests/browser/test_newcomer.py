@@ -48,7 +48,7 @@ class Steps:
 
 
 def run(example: str, folder: Path) -> str:
-    """What the copied example prints."""
+    """The output of the copied example."""
     ended = subprocess.run(
         ["bash", "-c", example], cwd=folder, capture_output=True, text=True, timeout=20, check=False
     )

@@ -1,4 +1,4 @@
-"""What all pages share: the log-in, the menu, the theme, the log-out."""
+"""The parts of all pages: the log-in, the menu, the theme, the log-out."""
 
 import pytest
 from playwright.sync_api import expect

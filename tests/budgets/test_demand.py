@@ -1,4 +1,4 @@
-"""What a request may use before it is sent."""
+"""The amount that a request may use before it is sent."""
 
 from typing import Any
 

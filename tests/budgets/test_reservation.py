@@ -1,4 +1,4 @@
-"""What budgets count of a request in the end, and what a longer response reserves."""
+"""The amounts that budgets count of a request in the end, and that a longer response reserves."""
 
 from shared.budgets.compiled import Candidate
 from shared.budgets.rejections import budget_spent

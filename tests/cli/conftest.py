@@ -46,7 +46,7 @@ class Shell:
         return Ended(found[0], out.getvalue().decode(), err.getvalue().decode())
 
     def fails(self, code: int, *arguments: object, stdin: str | None = None) -> str:
-        """What a command that fails says on standard error. It prints nothing else."""
+        """The standard error of a command that fails. It prints nothing else."""
         ended = self.run(*arguments, stdin=stdin)
         assert (ended.code, ended.out) == (code, ""), ended
         return ended.err

@@ -1,4 +1,4 @@
-"""What holds for every command."""
+"""The rules of every command."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What `gw get` lists and finds, in every format."""
+"""The lists and searches of `gw get`, in every format."""
 
 import pytest
 from ruamel.yaml import YAML

@@ -1,4 +1,4 @@
-"""What was changed is listed and compared, and an old version comes back."""
+"""Changes are listed and compared, and an old version comes back."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is printed for readers: nothing in it controls their terminal."""
+"""Text for readers: nothing in it controls their terminal."""
 
 import json
 from contextlib import redirect_stdout

@@ -1,4 +1,4 @@
-"""What developers call the gateway with, unmodified: SDKs, HTTP clients, and proxies in front of it.
+"""The clients of developers, unmodified: SDKs, HTTP clients, and proxies in front of the gateway.
 
 Each client chats, streams, uploads 100 MB, and sees 413 and 429 as such. `programs/` has the clients.
 """

@@ -216,7 +216,7 @@ def test_acknowledged_changes_survive_67_kills_and_none_is_half(tmp_path: Path, 
 def changes_until_killed(
     script: Path, running: Server, seed: int, most: int, killed: str
 ) -> list[tuple[str, str, str]]:
-    """What the writer told: that it tries or did a change, the tenant, and its tier; empty for a deleted one."""
+    """The attempts and changes that the writer told, the tenant, and its tier; empty for a deleted one."""
     command = [sys.executable, str(script), running.socket, str(seed)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as writer:

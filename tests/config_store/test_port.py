@@ -1,4 +1,4 @@
-"""What every configuration store promises of tenants and claims."""
+"""The promises of every configuration store about tenants and claims."""
 
 import threading
 from collections.abc import Callable

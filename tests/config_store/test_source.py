@@ -1,4 +1,4 @@
-"""What every configuration source promises. The one in memory and the one in Redis pass the same tests."""
+"""The promises of every configuration source. The one in memory and the one in Redis pass the same tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -62,7 +62,7 @@ def world(request: pytest.FixtureRequest, runner: asyncio.Runner, valkey_socket:
 
 @asynccontextmanager
 async def listening(world: World) -> AsyncIterator[asyncio.Queue[str | None]]:
-    """What `watch` said, in order: ids, and None for each reconnection."""
+    """The notices of `watch`, in order: ids, and None for each reconnection."""
     said = asyncio.Queue[str | None]()
     task = asyncio.ensure_future(world.source.watch(said.put_nowait, lambda: said.put_nowait(None)))
     assert await said.get() is None

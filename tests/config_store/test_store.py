@@ -1,4 +1,4 @@
-"""What is special about the store in Redis: its records, its trouble, and that it does what memory does."""
+"""The store in Redis: its records, its trouble, and that it does as the one in memory."""
 
 import re
 from contextlib import closing

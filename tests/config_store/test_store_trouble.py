@@ -1,4 +1,4 @@
-"""What the admin API is told about a Redis that cannot take or keep a change."""
+"""The errors of the admin API about a Redis that cannot take or keep a change."""
 
 import resource
 from collections.abc import Iterator

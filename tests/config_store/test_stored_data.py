@@ -217,7 +217,7 @@ def test_stored_rules_are_compiled_with_their_secrets(world: World, valkey_socke
 
 
 def judge(world: World, gateway: Gateway, team: str) -> Verdict:
-    """What the rate limiter of the tenant "counted" says of another request."""
+    """The decision of the rate limiter of the tenant "counted" about another request."""
     found = route(gateway, "/v1/x")
     (group,) = found.plan.head
     (limiter,) = (step.plugin for step in group.steps if isinstance(step.plugin, RateLimiter))

@@ -49,7 +49,7 @@ EDIT = Edit(actor="platform")
 
 @dataclass(frozen=True)
 class Old:
-    """What a release had stored."""
+    """The data that a release had stored."""
 
     layout: int
     stored: Mapping[str, Any]

@@ -193,6 +193,6 @@ _TABLE = {(each.engine, each.row): each for each in DIFFERENCES}
 
 
 def instead(engine: str, row: str) -> str | None:
-    """What the engine does in this row instead of what is promised; None when it keeps the promise."""
+    """The behavior of the engine in this row in place of the promise; None when it keeps the promise."""
     found = _TABLE.get((engine, row))
     return found.instead if found else None

@@ -38,7 +38,7 @@ Exchanges = list[tuple[Request, Response]]
 
 @dataclass
 class Outcome:
-    """What came out of an exchange at both ends, without what differs by design."""
+    """The bytes of an exchange at both ends, without differences by design."""
 
     upstream: tuple[object, ...]
     client: tuple[object, ...]

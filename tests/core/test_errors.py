@@ -1,4 +1,4 @@
-"""What a client is told when the answer is no."""
+"""The errors that a client gets."""
 
 import pytest
 

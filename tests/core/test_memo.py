@@ -1,4 +1,4 @@
-"""What is asked for again and again is worked out once."""
+"""A value that is asked for again and again is computed once."""
 
 import doctest
 

@@ -1,4 +1,4 @@
-"""What the pages about limits show works as it is printed, and their figures are those of the code."""
+"""The examples of the pages about limits work as printed, and their figures are those of the code."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What docs/how-to/own-plugins.md shows works as it is printed; the reference leaves out nothing of a plugin."""
+"""The examples of docs/how-to/own-plugins.md work as printed; the reference has all of a plugin."""
 
 import doctest
 import inspect

@@ -1,4 +1,4 @@
-"""What docs/how-to/webhooks.md shows works as it is printed: the webhook, the alert, and the receiver."""
+"""The examples of docs/how-to/webhooks.md work as printed: the webhook, the alert, and the receiver."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a request record says of its decision: why the request failed, and when each part of it happened."""
+"""The decision of a request record: why the request failed, and when each part of it happened."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an operator reads in the log about one call."""
+"""The line of the log about one call, as an operator reads it."""
 
 import contextlib
 import tomllib

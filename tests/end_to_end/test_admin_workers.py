@@ -1,4 +1,4 @@
-"""What several workers of the admin API share: failed logins, sessions, repeated calls, jobs, metrics."""
+"""The workers of the admin API share failed logins, sessions, repeated calls, jobs and metrics."""
 
 import os
 import signal

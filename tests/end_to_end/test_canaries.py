@@ -151,7 +151,7 @@ class World:
                 self.note(self.gateway.call("POST", f"{own}/explain", key, json={**asked, "body": body}))
 
     def flows(self) -> Iterator[str]:
-        """What mitmweb shows."""
+        """The flows as mitmweb shows them."""
         [token] = set(re.findall(r"token=([0-9a-f]{32})", self.gateway.log("proxy")))
 
         def look(path: str) -> str:

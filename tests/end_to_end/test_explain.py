@@ -47,7 +47,7 @@ def owner(gateway: RunningGateway, everlasting_upstream: Upstream) -> TenantInUs
 
 
 def explained(owner: TenantInUse, sent: dict[str, Any]) -> Any:
-    """What the admin API says of it, with the key where a client has it."""
+    """The explanation of the admin API, with the key where a client has it."""
     headers = {"Authorization": f"Bearer {owner.key}", **sent.get("headers", {})}
     response = owner.gateway.call("POST", f"/tenants/{owner.id}/explain", json={**sent, "headers": headers})
     assert response.status_code == 200, response.text
@@ -55,7 +55,7 @@ def explained(owner: TenantInUse, sent: dict[str, Any]) -> Any:
 
 
 def really(owner: TenantInUse, sent: dict[str, Any]) -> Any:
-    """What the proxy says of it. The path goes out as it stands."""
+    """The outcome in the proxy. The path goes out as it stands."""
     connection = http.client.HTTPConnection("127.0.0.1", owner.gateway.proxy_port, timeout=10)
     connection.putrequest(sent["method"], sent["path"], skip_host=True, skip_accept_encoding=True)
     headers = {"Host": owner.host, "Authorization": f"Bearer {owner.key}", **sent.get("headers", {})}

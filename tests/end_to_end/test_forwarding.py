@@ -1,4 +1,4 @@
-"""What an application developer gets through the gateway, on real sockets."""
+"""The gateway on real sockets, as an application developer sees it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Who is let in, and what a stranger learns (security.md, identity and tenancy)."""
+"""The callers that are let in, and the response to a stranger (security.md, identity and tenancy)."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def other(gateway: RunningGateway) -> TenantInUse:
 
 
 def ask(gateway: RunningGateway, line: str, host: str, key: str) -> Response:
-    """What comes back for just this request line and Host."""
+    """The response to exactly this request line and Host."""
     head = f"{line} HTTP/1.1\r\nHost: {host}\r\nx-api-key: {key}\r\n\r\n"
     with RawClient(gateway.proxy_port) as client:
         return client.ask(head.encode("latin-1"))

@@ -1,4 +1,4 @@
-"""What holds for limits while Redis does not answer, on real traffic."""
+"""The limits while Redis does not respond, on real traffic."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a gateway that serves calls."""
+"""The metrics that Prometheus reads of a gateway that serves calls."""
 
 import pytest
 import requests

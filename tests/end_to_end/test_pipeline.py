@@ -19,7 +19,7 @@ def recorder(file: Path, stage: str = "pre_request", **more: Any) -> dict[str, A
 
 
 def lines(file: Path, count: int) -> list[str]:
-    """What was recorded; `post_response` comes a moment after the answer."""
+    """The recorded events; `post_response` comes a moment after the response."""
     for _ in until(2.0):
         if file.exists() and len(file.read_text().split()) >= count:
             break

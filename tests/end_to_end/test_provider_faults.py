@@ -149,7 +149,7 @@ class World:
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of a request."""
+    """The outcome of a request."""
 
     response: requests.Response
     body: bytes

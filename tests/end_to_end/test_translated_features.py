@@ -1,4 +1,4 @@
-"""What the gateway promises of requests to models holds where they are translated."""
+"""The gateway's promises about requests to models hold where they are translated."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What the upstream is told of the caller, and what the client is told of the upstream."""
+"""The headers about the caller for the upstream, and about the upstream for the client."""
 
 import pytest
 

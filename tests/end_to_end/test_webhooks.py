@@ -1,4 +1,4 @@
-"""What happens to requests comes to webhooks: from a worker through Redis and the leader to a receiver."""
+"""The alerts about requests reach webhooks: from a worker through Redis and the leader to a receiver."""
 
 import json
 from collections.abc import Iterator

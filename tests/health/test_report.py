@@ -1,4 +1,4 @@
-"""What processes tell each other of targets and keys: as text, and what of it counts for whom."""
+"""The reports of processes about targets and keys: as text, and which of them count for which tenants."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What Redis keeps of targets and keys: which report stands, what is purged, and for how long."""
+"""The health of targets and keys in Redis: which report stands, which are purged, and for how long."""
 
 from collections.abc import Iterator
 from dataclasses import replace

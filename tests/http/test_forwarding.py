@@ -1,4 +1,4 @@
-"""What the upstream sees of a client, and the client of an upstream."""
+"""The headers of a client for the upstream, and of an upstream for the client."""
 
 from collections.abc import Iterable, Mapping
 
@@ -44,7 +44,7 @@ def forwarded(*sent: tuple[str, str], own: Mapping[str, str] | None = None) -> I
 
 
 def clients(head: Iterable[tuple[str, str]]) -> Items:
-    """What of it is not the gateway's own."""
+    """The headers that are not the gateway's own."""
     return [(name, value) for name, value in head if name.lower() not in OURS]
 
 

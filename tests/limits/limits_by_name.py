@@ -37,7 +37,7 @@ def compiled(
 
 
 def left(limit: Limit, remaining: int, reset_after_ms: int = 0) -> LimitState:
-    """What a store said."""
+    """The decision of a store."""
     return LimitState(limit, remaining, reset_after_ms)
 
 

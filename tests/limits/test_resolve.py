@@ -1,4 +1,4 @@
-"""What one request is charged to, and what a writer of limits may not have meant."""
+"""The charges of one request, and the warnings about limits that may not be meant."""
 
 from typing import Any
 

@@ -175,7 +175,7 @@ def test_twelve_sdk_clients_with_five_retries_all_pass(number: int, window_ms: i
 
 
 def test_the_same_wait_for_all_lets_half_of_them_fail() -> None:
-    """What the spread is for."""
+    """The reason for the spread."""
     counters, now = Counters(), [START]
 
     def set_clock(at: int) -> None:

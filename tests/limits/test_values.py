@@ -1,4 +1,4 @@
-"""What follows from the state of the counters, one counter in this process, and which requests a limit counts."""
+"""The decisions by the state of counters, one counter in this process, and which requests a limit counts."""
 
 from hypothesis import given
 from hypothesis import strategies as st

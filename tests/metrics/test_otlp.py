@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def send(clock: Clock, monkeypatch: pytest.MonkeyPatch, *replies: Any) -> tuple[str, list[bytes]]:
-    """What a call returns, and the bodies that the collector got."""
+    """The result of a call, and the bodies that the collector got."""
     collector, left, bodies = Collector("http://c:4318", {}, Path("ca.pem"), clock), list(replies), []
 
     def post(url: str, body: bytes, **_: Any) -> requests.Response:

@@ -1,4 +1,4 @@
-"""What the line of one request says when no upstream was called."""
+"""The line of one request for which no upstream was called."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is kept of a head that a client repeats."""
+"""The values that are kept of a head that a client repeats."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""What makes a worker unable to serve, whatever its tenants do."""
+"""The faults that make a worker unable to serve, and those of tenants, which do not."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What is counted of a request after its last byte."""
+"""The counts of a request after its last byte."""
 
 from types import SimpleNamespace
 from typing import Any

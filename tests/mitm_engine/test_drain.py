@@ -1,4 +1,4 @@
-"""What a client sees while the worker that it is connected to ends."""
+"""The end of a worker, as the clients see it that are connected to it."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What connections of a worker share: work in the background, one sweep for all that is late, and the errors."""
+"""The state that connections of a worker share: background work, one sweep for all deadlines, and errors."""
 
 import asyncio
 import json

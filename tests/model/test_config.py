@@ -1,4 +1,4 @@
-"""What is configured: values that cannot be changed."""
+"""The values of the configuration cannot be changed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What one exchange makes of the verdicts of its plugins."""
+"""The outcome of one exchange by the verdicts of its plugins."""
 
 import asyncio
 import hashlib

@@ -69,7 +69,7 @@ def casts(draw: st.DrawFn) -> list[Role]:
 
 
 class Model:
-    """What must happen: the groups that run, who answers, and the headers that were set, in order."""
+    """The expected run: the groups that run, the plugin that responds, and the headers, in order."""
 
     def __init__(self, roles: Sequence[Role]) -> None:
         self.groups: list[list[Role]] = []

@@ -1,4 +1,4 @@
-"""What a plugin returns is a verdict down to the last field, or a fault that says what is wrong with it."""
+"""A plugin returns a verdict that is valid down to the last field, or a fault says what is wrong with it."""
 
 from collections import ChainMap, namedtuple
 from typing import Any

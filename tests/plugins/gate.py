@@ -27,7 +27,7 @@ class Hands:
 
 
 class Gate:
-    """What one rule's plan does with requests, on a shared limiter. `entries` are (origin, settings)."""
+    """The outcomes of requests by one rule's plan, on a shared limiter. `entries` are (origin, settings)."""
 
     def __init__(
         self,

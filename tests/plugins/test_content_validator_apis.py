@@ -26,7 +26,7 @@ NEEDLE = ContentValidator.parse({"blocked_patterns": ["needle"]})
 
 
 class Wire:
-    """What the SDKs send goes through a guard, and so does what they get."""
+    """The requests and the responses of the SDKs go through a guard."""
 
     def __init__(self, guard: ContentValidator, response: bytes, content_type: str) -> None:
         self.guard = guard

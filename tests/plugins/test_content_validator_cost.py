@@ -1,4 +1,4 @@
-"""What hostile bodies cost, on requests and on answers: the right refusal, flat memory, and no stalled loop."""
+"""The cost of hostile requests and responses: the right rejection, flat memory, and no stalled loop."""
 
 import asyncio
 import gc

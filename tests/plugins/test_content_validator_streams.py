@@ -44,7 +44,7 @@ def whole(plugin: ContentValidator, body: bytes, content_type: str, **more: str)
 def passed(
     plugin: ContentValidator, body: bytes, content_type: str, cuts: Sequence[int] = ()
 ) -> tuple[bytes, Reject | None]:
-    """What goes out when the stream is passed on, cut at these bytes, and how it ends."""
+    """The bytes that go out when the stream is passed on, cut at these bytes, and how it ends."""
     judge = plugin.pre_response_events(responded_with(content_type))
     if isinstance(judge, Reject):
         return b"", judge
@@ -218,7 +218,7 @@ def test_a_collected_stream_is_masked_in_its_coding() -> None:
 
 
 class TestRequests:
-    """What a client sends may be read otherwise than its type says."""
+    """A client's bytes may be read otherwise than its type says."""
 
     @pytest.mark.parametrize("content_type", [STREAM, "application/x-ndjson"])
     @pytest.mark.parametrize("plugin", [BLOCKING, MASKING], ids=["block", "mask"])

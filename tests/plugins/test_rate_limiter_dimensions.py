@@ -1,4 +1,4 @@
-"""What the rate limiter tells requests apart by, and what no game with them buys."""
+"""The dimensions by which the rate limiter tells requests apart; no game with them gains anything."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What the figures of minutes say: quantiles, and series for Prometheus."""
+"""The figures of minutes: quantiles, and series for Prometheus."""
 
 import re
 

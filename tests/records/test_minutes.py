@@ -12,7 +12,7 @@ MINUTE = int(NOW // 60)
 
 
 def figures_of(line: dict[str, Any]) -> dict[str, int]:
-    """What one request adds to the figures of its tenant."""
+    """The figures that one request adds to those of its tenant."""
     minutes = Minutes()
     minutes.add(NOW, access_line(line))
     return dict(next(minutes.take()).amounts)

@@ -1,4 +1,4 @@
-"""What the tests of the connection share: links of their own, on both event loops."""
+"""The connections of the tests, on both event loops."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What was measured: one line a promise, shown at the end of the run."""
+"""The measured figures: one line per promise, shown at the end of the run."""
 
 lines: list[str] = []
 

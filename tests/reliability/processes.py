@@ -37,7 +37,7 @@ class Process:
         (self._folder / "clear_refs").write_text("5")
 
     def files(self) -> list[str]:
-        """What its descriptors lead to."""
+        """The files that its descriptors lead to."""
         found = []
         for entry in (self._folder / "fd").iterdir():
             with contextlib.suppress(FileNotFoundError):

@@ -97,7 +97,7 @@ class Pipe:
                     os.write(self._writer, b"\n" * size)
 
     def read(self) -> bytes:
-        """What waits in it."""
+        """The bytes that wait in it."""
         pieces = []
         with contextlib.suppress(BlockingIOError):
             while True:

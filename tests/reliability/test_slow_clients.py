@@ -55,7 +55,7 @@ async def drip(clients: list[socket.socket], crumb: bytes) -> None:
 
 
 async def endure(tenant: TenantInUse, begin: bytes, crumb: bytes) -> tuple[Tally, float]:
-    """What the others saw meanwhile, and the seconds for which the worker kept the most patient slow client."""
+    """The times of the others, and the seconds for which the worker kept the most patient slow client."""
     caller, one, tally, start = Caller.of(tenant), worker(tenant.gateway), Tally(), time.monotonic()
     seen: dict[str, tuple[float, float]] = {}
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Who calls, whether it may, and where to."""
+"""The caller of a request, whether it may call, and where the request goes."""
 
 import string
 from collections.abc import Sequence

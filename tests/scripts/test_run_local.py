@@ -77,7 +77,7 @@ class LocalGateway:
         return f"http://localhost:{self.ports[f'SERVER__{part.upper()}_PORT']}"
 
     def processes(self) -> dict[int, str]:
-        """What runs for this gateway: process id -> command."""
+        """The processes that run for this gateway: process id -> command."""
         marker = f"GATEWAY__DATA_DIR={self.folder / 'data'}\0".encode()
         found = {}
         for process in Path("/proc").glob("[0-9]*"):
@@ -90,7 +90,7 @@ class LocalGateway:
         return found
 
     def left_behind(self) -> dict[int, str]:
-        """What still runs when everything had time to end."""
+        """The processes that still run when all had time to end."""
         for _ in until(STOP_LIMIT):
             if not self.processes():
                 break

@@ -40,6 +40,7 @@ def project(tmp_path: Path) -> Path:
         ("shared/short.py", "x = 1\n", "1 lines and one importer; make it a section of its neighbor"),
         ("shared/deep.py", "def work():\n" + "    x = 1\n" * 60, "work has 61 lines, at most 50"),
         ("shared/sub/__init__.py", "", "no docstring that says what the folder holds"),
+        ("shared/sub/__init__.py", '"""What is sent."""', "a docstring begins with What; begin with a noun"),
     ],
 )
 def test_file_outside_the_bounds_is_named(project: Path, name: str, text: str, complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""What a stored secret belongs to."""
+"""The context that a stored secret belongs to."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a service manager passes to the programs that it starts."""
+"""The sockets and folders that a service manager passes to the programs that it starts."""
 
 import socket
 from pathlib import Path

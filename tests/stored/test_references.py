@@ -1,4 +1,4 @@
-"""What a request names that its provider has stored."""
+"""The names in a request of objects that its provider has stored."""
 
 import time
 from typing import Any

@@ -38,7 +38,7 @@ async def worker(socket: str) -> AsyncIterator[Bindings]:
 
 
 async def found(bindings: Bindings, ids: list[str]) -> Mapping[str, Binding]:
-    """What is found, which is nothing while Redis starts."""
+    """The bindings that are found; none while Redis starts."""
     try:
         return await bindings.find("t1", ids)
     except StoreDown:

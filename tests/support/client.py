@@ -225,7 +225,7 @@ def tls_client(port: int, beginning: bytes = b"") -> ssl.SSLSocket:
 
 
 class _Connection:
-    """What both clients have in common: a socket to a port of this machine."""
+    """The socket to a port of this machine, which both clients have."""
 
     def __init__(self, receive_buffer: int = 0) -> None:
         self.socket = socket.socket()

@@ -137,7 +137,7 @@ class RunningGateway:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def log_lines(self, name: str, part: str = "") -> list[dict[str, Any]]:
-        """What the program logged so far, in lines with `part`. Its file has the sentences of standard error, too.
+        """The log of the program so far, in lines with `part`. Its file has standard error, too.
 
         The last line is left out while it is being written.
         """

@@ -1,4 +1,4 @@
-"""What a test needs of the machine: another user, a folder for all users, a full disk."""
+"""The needs of a test of the machine: another user, a folder for all users, a full disk."""
 
 import errno
 import os

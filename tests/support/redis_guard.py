@@ -1,4 +1,4 @@
-"""What real servers of Redis ask of their clients: certificates and users."""
+"""The demands of real servers of Redis on their clients: certificates and users."""
 
 from dataclasses import dataclass
 from pathlib import Path

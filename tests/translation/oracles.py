@@ -1,4 +1,4 @@
-"""What the SDKs of OpenAI and of Anthropic say of a document: it is one of their types, with no member more."""
+"""The SDKs of OpenAI and of Anthropic judge a document: it is one of their types, with no member more."""
 
 from collections.abc import Iterable, Mapping
 from functools import cache

@@ -24,7 +24,7 @@ class Call(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What a model said, whatever the API."""
+    """The output of a model, in any API."""
 
     thought: str
     text: str

@@ -1,4 +1,4 @@
-"""What holds for every response: the SDKs read the same in a stream as in one document, however it is cut."""
+"""The laws of every response: the SDKs read the same in a stream as in one document, however it is cut."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What providers' own descriptions of their APIs (OpenAPI) say of a document: it is valid there.
+"""The providers' own descriptions of their APIs (OpenAPI) judge a document: it is valid there.
 
 They are in a package of PyPI, as OpenAI and Anthropic published them. They are read with two allowances: null
 says the same as an absent member, as it does for the SDKs, and so does a default; and a document may be of
@@ -175,7 +175,7 @@ def test_descriptions_reject_what_is_not_of_the_api(descriptions: Descriptions) 
 
 
 def given_in(api: str, one: Said, chunks: list[Any]) -> tuple[Any, list[Any]]:
-    """What a model said, as a whole response and as a stream of that API."""
+    """The output of a model, as a whole response and as a stream of that API."""
     completion = streams.completion_of(one)
     if api == OPENAI_CHAT:
         return completion, chunks

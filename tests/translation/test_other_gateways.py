@@ -1,4 +1,4 @@
-"""What other gateways got wrong in a translation, each promised here."""
+"""The errors of other gateways in a translation, each promised here."""
 
 from typing import Any
 

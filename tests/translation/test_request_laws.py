@@ -1,4 +1,4 @@
-"""What holds for every request: it says the same in both APIs, or is rejected."""
+"""The laws of every request: it says the same in both APIs, or is rejected."""
 
 import json
 from contextlib import suppress
@@ -26,7 +26,7 @@ NAMES = st.text(st.sampled_from("abc_-9"), min_size=1, max_size=64)
 
 @st.composite
 def turns(draw: st.DrawFn) -> list[Any]:
-    """What a user says and what follows: a text, or calls of tools with their results and a text."""
+    """The turn of a user and the following ones: a text, or calls of tools with their results and a text."""
     made: list[Any] = [
         {"role": "user", "content": draw(st.one_of(WORDS, st.lists(PARTS, min_size=1, max_size=3)))}
     ]

@@ -1,4 +1,4 @@
-"""What holds for every response and request of OpenAI's responses: they say in chat what they said before."""
+"""The laws of every response and request of OpenAI's responses: they say in chat what they said before."""
 
 import json
 from contextlib import suppress

@@ -245,7 +245,7 @@ def test_all_known_apis_are_judged() -> None:
 
 
 class Relay:
-    """What the engine does with the targets of one request: the bytes that the client gets of each."""
+    """The bytes that a client gets of each target of one request, as the engine serves it."""
 
     def __init__(self, api: str) -> None:
         self.api = api

@@ -1,4 +1,4 @@
-"""What requests need of a model, and which targets are known to lack it."""
+"""The capabilities that requests need of a model, and the targets that are known to lack them."""
 
 from typing import Any
 

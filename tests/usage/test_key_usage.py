@@ -1,4 +1,4 @@
-"""What one API key has used, as a worker reads it."""
+"""The usage of one API key, as a worker reads it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

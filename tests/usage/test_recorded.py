@@ -269,7 +269,7 @@ def test_a_provider_that_counts_reasoning_beside_the_output_is_added_up(
 
 
 def _of_openai(reported: Any) -> Usage:
-    """What the SDK shows of chat, completions and embeddings."""
+    """The usage that the SDK shows of chat, completions and embeddings."""
     inputs = getattr(reported, "prompt_tokens_details", None)
     outputs = getattr(reported, "completion_tokens_details", None)
     return Usage(

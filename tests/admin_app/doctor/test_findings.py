@@ -1,4 +1,4 @@
-"""What the doctor says of settings and of the status of the platform."""
+"""The doctor's findings about settings and about the status of the platform."""
 
 from dataclasses import replace
 from ipaddress import ip_network

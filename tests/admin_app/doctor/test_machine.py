@@ -1,4 +1,4 @@
-"""What the doctor says of its machine and of providers, over HTTP."""
+"""The doctor's findings about its machine and about providers, over HTTP."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What a file does not name: it stays, or `prune` removes it."""
+"""Things that a file does not name stay, or `prune` removes them."""
 
 from shared.core.fields import timestamp_text
 from tests.admin_app.file.test_plans import RULE, acme, applied, ops, planned

@@ -1,4 +1,4 @@
-"""What holds for every file: it is applied as it says, once, and can be undone."""
+"""Every file is applied as it says, once, and can be undone."""
 
 import copy
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whatever a tenant's document was and is: a rollback makes it what it was, but for secrets and times."""
+"""A rollback makes a tenant's document as it was, except for secrets and times."""
 
 from typing import Any
 

@@ -153,7 +153,7 @@ def test_files_of_the_dashboard_only_are_served(app: Flask, name: str) -> None:
 
 
 def _offenders(pattern: str, paths: Iterable[Path] = SOURCES) -> list[tuple[str, str]]:
-    """What matches in the files, with their names."""
+    """The matches in the files, with their names."""
     texts = ((path, path.read_text(encoding="utf-8").replace(_SVG, "")) for path in paths)
     return [(path.name, found) for path, text in texts for found in re.findall(pattern, text)]
 

@@ -1,4 +1,4 @@
-"""What readers see of the events of a stream."""
+"""The text that readers see of the events of a stream."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def pieces(document: Any, **more: Any) -> list[Piece]:
 
 
 def joined(*documents: Any) -> dict[Any, str]:
-    """What the pieces make together, by place."""
+    """The texts that the pieces make together, by place."""
     texts: dict[Any, str] = {}
     for document in documents:
         for piece in pieces(document):

@@ -1,4 +1,4 @@
-"""What the proxy may rely on: known tenants at once, changes soon, and the last good state in any trouble."""
+"""The proxy finds known tenants at once, learns of changes soon, and keeps the last good state."""
 
 import asyncio
 from dataclasses import replace

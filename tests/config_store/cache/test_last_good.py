@@ -273,7 +273,7 @@ async def test_document_without_a_last_good_one_is_served_and_shown_with_its_fau
 
 
 async def test_unusable_settings_of_the_operator_do_not_hide_the_newest_document(machine: Machine) -> None:
-    """What no longer compiles in either version, such as the rules of a removed plugin, stays as it is."""
+    """Rules that no longer compile in either version, such as those of a removed plugin, stay as they are."""
     world = machine.world
     [acme] = await world.hold("acme")
     acme = world.write(acme, replace(acme, rules=(RULE,)))

@@ -26,7 +26,7 @@ from tests.config_store.test_platform import FAST, OPENAI, an_ai_tenant, write_p
 
 @pytest.fixture
 def compilations(live: World) -> list[str]:
-    """What is compiled from now on."""
+    """The document that is compiled from now on."""
     noted: list[str] = []
     compiler = live.cache._compiler
 

@@ -1,4 +1,4 @@
-"""What is stored is read back exactly, or refused; never read as something else."""
+"""A stored value is read back exactly, or rejected; never read as something else."""
 
 import json
 from dataclasses import replace

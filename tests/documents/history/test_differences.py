@@ -76,7 +76,7 @@ DOCUMENTS = st.builds(
 
 
 def shown(document: Document) -> dict[str, Any]:
-    """What a reader of the API sees of a document, without times and ids."""
+    """The document as a reader of the API sees it, without times and ids."""
     rules = {rule.id: dict(rule_document(rule)) for rule in document.rules}
     for rule in rules.values():
         for name in ("id", "created_at", "updated_at"):

@@ -77,7 +77,7 @@ async def until_open(limiter: GuardedLimiter, *limits: Limit) -> Decision:
 
 
 def used(running: Server, limit: Limit) -> int:
-    """What Redis has counted."""
+    """The units that Redis has counted."""
     with redis.Redis(**at(running)) as store:
         return stored_counter.used(store, limit)
 

@@ -8,7 +8,7 @@ from shared.limits.values import BUDGET, CONCURRENT, Limit
 
 @dataclass
 class Charge:
-    """What was charged to a window: in which bucket, and how much of it is left after refunds."""
+    """The charge of a window: its bucket, and how much of it is left after refunds."""
 
     bucket: int
     cost: int
@@ -16,7 +16,7 @@ class Charge:
 
 @dataclass
 class Reservation:
-    """What a request reserved in a budget, in one call or several, and what became of it."""
+    """The reservation of a request in a budget, in one call or several, and its end."""
 
     lease: str
     amount: int
@@ -26,7 +26,7 @@ class Reservation:
 
 @dataclass
 class BudgetEvents:
-    """What was reserved in a budget and is not settled, and all that was settled."""
+    """The reservations of a budget that are not settled, and the sum of those that are."""
 
     reserved: list[Reservation] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
@@ -41,7 +41,7 @@ class BudgetEvents:
 
     @property
     def open(self) -> dict[str, int]:
-        """What each lease holds."""
+        """The amount that each lease holds."""
         return {lease: sum(one.amount for one in some) for lease, some in self._open().items()}
 
     @property
@@ -107,7 +107,7 @@ class EventList:
         return violated
 
     def used(self, wanted: Limit, now: int) -> int:
-        """What is used, besides the place that the request holds itself."""
+        """The used places, without that of the request itself."""
         if wanted.kind == CONCURRENT:
             return sum(lease != wanted.lease for lease in self._running(wanted, now))
         if wanted.kind == BUDGET:
@@ -123,7 +123,7 @@ class EventList:
         return max(now // width_us(wanted), self._newest(wanted))
 
     def renew(self, wanted: Limit, now: int) -> None:
-        """Whoever takes a place clears away those that do not count."""
+        """A request that takes a place clears away those that do not count."""
         if wanted.kind == BUDGET:
             self.budget(wanted).renew(wanted, now)
         else:

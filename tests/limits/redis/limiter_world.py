@@ -1,4 +1,4 @@
-"""What the limiter's tests share: limiters whose clock the test turns."""
+"""The limiters of the tests, whose clock the test turns."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping

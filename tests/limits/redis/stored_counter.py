@@ -11,7 +11,7 @@ WIDTH = 7  # bytes of a number in the head
 
 @dataclass(frozen=True)
 class StoredCounter:
-    """What is charged in all, and in each bucket that stands there."""
+    """The charge in all, and in each stored bucket."""
 
     total: int
     newest: int
@@ -26,7 +26,7 @@ def stored_counter(store: redis.Redis, limit: Limit) -> StoredCounter | None:
 
 
 def used(store: redis.Redis, limit: Limit) -> int:
-    """What Redis has counted."""
+    """The units that Redis has counted."""
     counter = stored_counter(store, limit)
     return counter.total if counter else 0
 

@@ -30,7 +30,7 @@ LENGTH_MS = 1_000
 
 
 class Spent(NamedTuple):
-    """What one process did: requests that were admitted, rejected and lost, and the sum of its rows."""
+    """The results of one process: requests that were admitted, rejected and lost, and the sum of its rows."""
 
     admitted: int
     rejected: int

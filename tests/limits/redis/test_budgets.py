@@ -19,7 +19,7 @@ def state(here: World, wanted: Limit) -> LimitState:
 
 
 def numbers(here: World, wanted: Limit) -> tuple[int, int, int]:
-    """What is used, reserved and lost."""
+    """The used, reserved and lost amounts."""
     assert here.store is not None
     used, held, lost = here.store.hmget(wanted.key, "used", "held", "lost")
     return int(used or 0), int(held or 0), int(lost or 0)

@@ -1,4 +1,4 @@
-"""What every limiter promises. The one in memory and the one in Redis pass the same tests."""
+"""The promises of every limiter. The one in memory and the one in Redis pass the same tests."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What only the limiter in Redis has: keys, a lost script, a server that hangs, several processes."""
+"""The limiter in Redis alone: keys, a lost script, a server that hangs, several processes."""
 
 import asyncio
 import multiprocessing

@@ -1,4 +1,4 @@
-"""What a crowd of identities costs the server, and that nothing of it stays."""
+"""The memory of the server for a crowd of identities, of which nothing stays."""
 
 import time
 

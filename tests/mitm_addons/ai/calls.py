@@ -66,7 +66,7 @@ LAST = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":1}}\
 
 
 def received(one: AiExchange, *pieces: bytes) -> bytes:
-    """What a client gets of the pieces of a stream."""
+    """The bytes that a client gets of the pieces of a stream."""
     got: list[bytes] = []
 
     def pass_on(piece: bytes) -> list[bytes]:

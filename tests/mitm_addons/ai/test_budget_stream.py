@@ -92,7 +92,7 @@ class Stream:
         raise Ended
 
     async def feed(self, piece: bytes) -> bytes:
-        """What is sent for a piece."""
+        """The bytes that are sent for a piece."""
         sent = self.stream(piece)
         sent = await sent if not isinstance(sent, bytes | list) else sent
         return sent if isinstance(sent, bytes) else b"".join(sent)

@@ -63,7 +63,7 @@ def end(one: AiExchange) -> None:
 
 
 def reserved(one: AiExchange) -> Reservation:
-    """What a budget sets aside for a request that it admits."""
+    """The amounts that a budget reserves for a request that it admits."""
     rule = RuleBudgets([budget(), budget("other", scope={"provider": "other"})], "t1", "r")
     one.route.budgets = rule
     wanted = budget_admission(one, None, "rid", NOW)

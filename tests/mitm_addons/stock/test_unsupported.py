@@ -1,4 +1,4 @@
-"""What mitmproxy's core cannot do is said when it was asked for."""
+"""An error says what mitmproxy's core cannot do when it is configured."""
 
 from typing import Any, cast
 

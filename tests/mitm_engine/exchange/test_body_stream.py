@@ -29,7 +29,7 @@ class OneByOne:
         await peer.write(b"0\r\n\r\n")
 
     async def read(self, client: AsyncRawClient, ends: list[bytes]) -> bytes:
-        """What the client gets up to the last of these ends, one per event."""
+        """The bytes that the client gets up to the last of these ends, one per event."""
         data = b""
         for end in ends:
             data += await client.until(end)

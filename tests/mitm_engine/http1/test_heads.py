@@ -73,7 +73,7 @@ _FIELD = st.tuples(st.sampled_from(_NAMES), st.sampled_from(_VALUES))
 
 
 def read_or_fault(fields: Fields, path: bytes, last: LastHead | None) -> object:
-    """What is sent for a head, what its reader knows of it, or that it is not sent."""
+    """The bytes that are sent for a head, and what its reader knows of it, or that it is not sent."""
     try:
         head = head_of(fields, last)
         return head.length, head.wants_close, request_head(request(*fields, path=path), b"", last)

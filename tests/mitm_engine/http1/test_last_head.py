@@ -33,7 +33,7 @@ def served(reader: RequestReader, *pieces: bytes) -> list[Incoming]:
 
 
 def repeated(*sent: bytes) -> tuple[list[Incoming], RequestReader]:
-    """What a connection reads after it has read the first of `sent` twice."""
+    """The heads that a connection reads after it has read the first of `sent` twice."""
     reader = RequestReader(OPTIONS)
     served(reader, sent[0], sent[0])
     return served(reader, *sent[1:]), reader

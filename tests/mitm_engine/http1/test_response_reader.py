@@ -109,7 +109,7 @@ def test_a_chunked_body_is_the_same_at_every_cut(data: st.DataObject, pieces: li
 
 
 def forwarded(reads: list[bytes]) -> tuple[bytes, bool, bool]:
-    """What a stream forwards of a chunked body, whose whole chunks are not fed; its end, and whether it fails."""
+    """The bytes that a stream forwards of a chunked body besides whole chunks; its end, and whether it fails."""
     made, body = read(CHUNKED), b""
     try:
         for data in reads:

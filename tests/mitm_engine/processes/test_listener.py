@@ -145,7 +145,7 @@ class TestTheSocket:
 class TestTheShare:
     @pytest.fixture(autouse=True)
     def forever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Who gives way gives way for an hour, so that it can be seen."""
+        """A process that gives way does so for an hour, so that it can be seen."""
         monkeypatch.setattr(listener, "COURTESY", 3600.0)
 
     async def test_a_worker_that_is_ahead_leaves_a_connection_to_the_others(self) -> None:

@@ -1,4 +1,4 @@
-"""What runs for a rule: the entries of its chain, and what is wrong with one of them."""
+"""The plugins that run for a rule: the entries of its chain, and the problems of one of them."""
 
 from dataclasses import replace
 

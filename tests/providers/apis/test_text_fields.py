@@ -1,4 +1,4 @@
-"""What guards know of the APIs: each member of the table is read as the table says."""
+"""The members of the APIs for guards: each member of the table is read as the table says."""
 
 import base64
 import json

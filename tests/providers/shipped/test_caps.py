@@ -1,4 +1,4 @@
-"""What models can do: every row of our own list has a source, and the shipped table has the rows."""
+"""The capabilities of models: every row of our own list has a source, and the shipped table has the rows."""
 
 import datetime
 import json
