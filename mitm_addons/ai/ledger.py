@@ -9,8 +9,10 @@ from mitm_addons.ai.provider_warnings import ProviderWarnings
 from mitm_addons.flows import FlowState
 from shared.budgets.reservation import Reservation
 from shared.model.config import Tenant
+from shared.routing.admission import Admitted
 from shared.routing.ai_exchange import AiExchange
-from shared.usage.row import LedgerRow
+from shared.routing.ai_route import CompiledTarget
+from shared.usage.row import LedgerRow, Usage
 
 #: Takes a row, which is written later.
 Add = Callable[[LedgerRow], None]
@@ -55,29 +57,19 @@ class Ledger:
             if reserved is not None:
                 self._release(ai.tenant_id, reserved.id, [hold.name for hold in reserved.holds])
             return
-        target = chosen.resolved
+        tenant = admitted.gateway.snapshot.tenant
         counted: Mapping[str, int] = {}
         if reserved is not None:
             counted = reserved.settle(chosen.candidate(resolution.asked), usage, ai.cost)
-            self._note(admitted.gateway.snapshot.tenant, reserved)
+            self._note(tenant, reserved)
         if ai.meter is not None and ai.meter.reported.is_implausible:
-            self.warnings.implausible(target.provider.name, admitted.gateway.snapshot.tenant.id, state.over)
-        key, first = admitted.key, state.sent.first
+            self.warnings.implausible(chosen.resolved.provider.name, tenant.id, state.over)
+        first, started = state.sent.first, state.started
         self._add(
-            LedgerRow(
+            _common(admitted, chosen, ai, resolution.asked).like(
                 id=f"{self._begin}{next(self._numbers):012x}" if reserved is None else reserved.id,
                 time=state.over_at,
                 request_id=state.request_id,
-                tenant=admitted.gateway.snapshot.tenant.id,
-                key=key.id if key else "",
-                user=(key.user or "") if key else "",
-                tags=key.metadata if key else {},
-                rule=admitted.route.rule.id,
-                provider=target.provider.provider.name,
-                provider_key=ai.attempt.key.id if ai.attempt and ai.attempt.key else "",
-                model_asked=resolution.asked,
-                model=target.model,
-                api=ai.call.api,
                 status=flow.response.data.status_code if flow.response else 0,
                 stream=state.sent.is_events,
                 usage=usage,
@@ -85,9 +77,39 @@ class Ledger:
                 rates={} if ai.rates is None else ai.rates.for_call(usage),
                 attempts=ai.attempts.number if ai.attempts else 1,
                 abandoned=ai.abandoned,
-                duration_ms=int(1000 * (state.over - state.started) + 0.5),
-                first_ms=None if first is None else int(1000 * (first - state.started) + 0.5),
+                duration_ms=int(1000 * (state.over - started) + 0.5),
+                first_ms=None if first is None else int(1000 * (first - started) + 0.5),
                 budgets=counted,
                 is_unreserved=reserved is not None and reserved.is_unreserved,
             )
         )
+
+
+def _common(admitted: Admitted, chosen: CompiledTarget, ai: AiExchange, asked: str) -> LedgerRow:
+    """A row with what the requests with one key to one target have in common. It is kept with the target."""
+    key, provider_key = admitted.key, ai.attempt.key if ai.attempt else None
+    key_id, provider_key_id = key.id if key else "", provider_key.id if provider_key else ""
+    name = (key_id, provider_key_id, asked, ai.call.api)
+    if name in chosen.rows:
+        of, row = chosen.rows[name]
+        if of is key:
+            return row
+    row = LedgerRow(
+        id="",
+        time=0.0,
+        request_id="",
+        tenant=admitted.gateway.snapshot.tenant.id,
+        key=key_id,
+        user=(key.user or "") if key else "",
+        tags=key.metadata if key else {},
+        rule=admitted.route.rule.id,
+        provider=chosen.resolved.provider.provider.name,
+        provider_key=provider_key_id,
+        model_asked=asked,
+        model=chosen.resolved.model,
+        api=ai.call.api,
+        status=0,
+        usage=Usage(requests=0),
+        cost_nano=None,
+    )
+    return chosen.rows.keep(name, (key, row))[1]

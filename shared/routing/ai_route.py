@@ -34,13 +34,14 @@ from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Caps, Load, Target, TargetState
 from shared.usage.prices import PriceTable, Rates, in_any_case
-from shared.usage.row import Source
+from shared.usage.row import LedgerRow, Source
 
 # Names and pools that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
-# Upstreams and prices per target: the paths of some calls have an id, and an upstream names the tier.
+# Upstreams, prices and rows per target: the paths of some calls have an id, and an upstream names the tier.
 _KEPT_UPSTREAMS: Final = 64
 _KEPT_RATES: Final = 8
+_KEPT_ROWS: Final = 256
 #: The headers that tell the client where the usage comes from.
 SOURCE_FIELDS: Final = {one: (b"X-Gateway-Usage-Source", one.encode()) for one in Source}
 _NEVER: Final = Retry(attempts=1, on=())
@@ -56,6 +57,8 @@ class CompiledTarget:
         fields: the headers that tell the client about it.
         upstreams: by the path of the call, the id of the key, and whether calls are translated.
         rates: by the day and the service tier.
+        rows: a row of the ledger for calls with a key of the client, by its id, that of the provider's key,
+            the name that was asked for, and the API.
     """
 
     resolved: ResolvedTarget
@@ -63,6 +66,7 @@ class CompiledTarget:
     fields: Fields
     upstreams: BoundedDict[tuple[str, str | None, bool], Upstream]
     rates: BoundedDict[tuple[str, str], Rates | None]
+    rows: BoundedDict[tuple[str, str, str, str], tuple[ApiKey | None, LedgerRow]]
 
     @classmethod
     def of(cls, target: ResolvedTarget) -> Self:
@@ -76,6 +80,7 @@ class CompiledTarget:
             fields=fields,
             upstreams=BoundedDict(_KEPT_UPSTREAMS),
             rates=BoundedDict(_KEPT_RATES),
+            rows=BoundedDict(_KEPT_ROWS),
         )
 
     def candidate(self, asked: str) -> Candidate:

@@ -185,6 +185,12 @@ class LedgerRow:
         """The day in UTC, such as ``2026-12-01``."""
         return day_of(self.time)
 
+    def like(self, **members: Any) -> Self:
+        """A row with these members, and all others of this one. `replace` takes three times as long."""
+        made = object.__new__(type(self))
+        made.__dict__ = {**self.__dict__, **members}
+        return made
+
     def encoded(self) -> str:
         """The row as one line of JSON."""
         try:
