@@ -48,7 +48,6 @@ from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
 from shared.pipeline.trace import Trace, TraceSampler
 from shared.routing.admission import Admitted, too_large
-from shared.usage.row import day_of
 
 _MAX_ID = 256  # bytes of an upstream's request id
 
@@ -250,7 +249,7 @@ class Stages:
                 budgeted = BudgetStream.of(
                     ai,
                     stream,
-                    day=day_of(self.clock.now()),
+                    now=self.clock.now(),
                     extend=self.extend,
                     stop=partial(self.stop_stream, flow, state),
                     may_wait=self.may_wait,

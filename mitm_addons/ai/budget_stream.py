@@ -61,13 +61,16 @@ class BudgetStream:
 
     @classmethod
     def of(
-        cls, ai: AiExchange, pass_on: Pass, *, day: str, extend: Extend, stop: Stop, may_wait: bool
+        cls, ai: AiExchange, pass_on: Pass, *, now: float, extend: Extend, stop: Stop, may_wait: bool
     ) -> Self | None:
-        """The function for the stream of the present target; None if no budget counts its output."""
+        """The function for the stream of the present target; None if no budget counts its output.
+
+        `now` is in seconds since the Unix epoch.
+        """
         cutter, reserved, chosen = ai.open_cutter(), ai.reservation, ai.chosen
         if cutter is None or reserved is None or chosen is None:
             return None
-        rates = ai.route.rates(chosen, day=day)
+        rates = ai.route.rates(chosen, now)
         return cls(cutter, reserved, pass_on, rates=rates, extend=extend, stop=stop, may_wait=may_wait)
 
     def __call__(self, piece: bytes) -> Any:

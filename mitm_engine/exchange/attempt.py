@@ -55,7 +55,8 @@ class Retries:
     decision_seconds: float = 60.0
 
 
-@dataclass(slots=True, kw_only=True)
+# Each request with retries makes one: names of arguments would take as long again.
+@dataclass(slots=True)
 class AttemptReport:
     """One attempt as far as it has come.
 

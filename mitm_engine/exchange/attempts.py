@@ -204,7 +204,7 @@ class UpstreamExchange:
         try:
             while True:
                 number += 1
-                self._attempt = attempt = AttemptReport(number=number)
+                self._attempt = attempt = AttemptReport(number)
                 self.terms = self._worker.policy.terms(flow)
                 if (retries := self.terms.retries) is None:
                     return await self.once(on_wait)

@@ -84,7 +84,8 @@ class Minutes:
             figures["first_us"] += 1000 * first
         if ai := shown["ai"]:
             figures["in"] += ai["input"] or 0
-            figures["cached"] += ai["input_cached"] or 0
+            if cached := ai["input_cached"]:
+                figures["cached"] += cached
             figures["out"] += ai["output"] or 0
             if cost := ai["cost"]:
                 figures["cost"] += _NANO * float(cost)

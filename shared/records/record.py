@@ -57,7 +57,9 @@ def encoded(at: float, line: AccessLine, decision: Decision) -> tuple[bytes, byt
     if members["retry_count"] is not None:  # requests of one SDK call are told by their length
         more["length"] = decision.get("length", 0)
     if ai is not None:
-        more |= {name: value for inner, name in _AI if (value := ai[inner]) is not None}
+        for inner, name in _AI:
+            if (value := ai[inner]) is not None:
+                more[name] = value
     end = line.json.index(SHOWN_TO)
     shown, rest = line.json[SHOWN_FROM:end], line.json[end + 1 : -1]
     try:

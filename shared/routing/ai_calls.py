@@ -135,11 +135,9 @@ class AiCalls:
         Or the response, where the gateway responds itself. The upstream of a request that names stored things
         has to be awaited, and so has that of a long one that is translated.
         """
-        if exchange.call.api == USAGE:
-            return usage_of(key, request)
         pool = exchange.pool
         if pool is None:
-            return models_of(exchange, key, request)
+            return usage_of(key, request) if exchange.call.api == USAGE else models_of(exchange, key, request)
         # A body that no plugin has seen was read by `resolve`.
         if request is not exchange.request or type(exchange.document) is not dict:
             try:
@@ -184,6 +182,17 @@ class AiCalls:
                 waiting = another
 
     def _choose(self, exchange: AiExchange, pool: ModelPool, request: Request) -> Chosen:
+        if exchange.pin is not None or exchange.call.api not in pool.plain:
+            return self._choose_by_content(exchange, pool, request)
+        exchange.attempts = Attempts(pool.pool, pool.budget, self.random)
+        now = self.clock.monotonic()
+        attempt = exchange.attempts.first(now)
+        if isinstance(attempt, Ended):
+            return ended(attempt, exchange.asked)
+        return exchange.begin_attempt(pool, attempt, now)
+
+    def _choose_by_content(self, exchange: AiExchange, pool: ModelPool, request: Request) -> Chosen:
+        """`_choose` where it depends on what the request says."""
         if exchange.call.api == ANTHROPIC_COUNT_TOKENS:
             counting = pool.speaking(ANTHROPIC_COUNT_TOKENS)
             if not counting:
@@ -299,7 +308,7 @@ class AiCalls:
         """
         if body is not None:
             if exchange.meter is not None:
-                exchange.meter.feed_whole(body)
+                exchange.meter.body = body
             if exchange.ids is not None:
                 exchange.ids.feed_whole(body)
         if exchange.ids is not None:

@@ -1,7 +1,7 @@
 """One request to a model: what was asked, which target serves it, and what it used."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -36,7 +36,7 @@ from shared.usage.asking import UsageRemover
 from shared.usage.estimate import estimate_request
 from shared.usage.meter import UsageMeter
 from shared.usage.prices import Rates
-from shared.usage.row import AbandonedCall, Source, Usage, day_of
+from shared.usage.row import AbandonedCall, Source, Usage
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -48,7 +48,7 @@ class AiExchange(PoolExchange):
         call: the API and its path.
         learned: what the worker has learned of the demand of others.
         now: the time, for prices.
-        upstream_api: the API by which the present target is called.
+        upstream_api: the API by which the present target is called; empty without one.
         resolution: the targets for the name that was asked for; None before it is known.
         request: the request as the client sent it, once its model is known.
         document: the JSON of the request; None for another body.
@@ -81,7 +81,7 @@ class AiExchange(PoolExchange):
     call: ApiCall
     learned: LearnedDemand
     now: Callable[[], float]
-    upstream_api: str = field(init=False)
+    upstream_api: str = ""
     resolution: Resolution | None = None
     request: Request | None = None
     document: Any = None
@@ -111,9 +111,6 @@ class AiExchange(PoolExchange):
     translated_call: TranslatedCall | None = None
     translated: TranslatedResponse | None = None
     _demand: Demand | None = None
-
-    def __post_init__(self) -> None:
-        self.upstream_api = self.call.api
 
     @property
     def target(self) -> ResolvedTarget | None:
@@ -146,10 +143,11 @@ class AiExchange(PoolExchange):
     def begin_attempt(self, pool: ModelPool, attempt: Attempt, now: float) -> ChosenUpstream:
         """The upstream of an attempt, with its body."""
         chosen = pool.targets[attempt.target.id]
-        self.attempt, self.chosen = attempt, chosen
+        self.attempt, self.chosen, self.upstream_api = attempt, chosen, self.call.api
         if self.translations is not None:
             call = self.translated_call = self.translations.call(attempt.target.id)
-            self.upstream_api = self.call.api if call is None else call.call.api
+            if call is not None:
+                self.upstream_api = call.call.api
             self.translated = None
         upstream = self.route.upstream(chosen, attempt.key, self.call, self.translated_call)
         return ChosenUpstream(upstream, self._body(chosen, attempt, now), self)
@@ -178,7 +176,7 @@ class AiExchange(PoolExchange):
             self.call,
             self.document,
             len(self.request.body or b"") if self.request is not None else 0,
-            rates=self.route.all_rates(pool, day_of(self.now())),
+            rates=self.route.all_rates(pool, self.now()),
             max_output=pool.max_output,
             usual_output=learned.usual_output(self.key_id or tenant_id, asked),
             factor=learned.factor(tenant_id, asked),
@@ -286,7 +284,7 @@ class AiExchange(PoolExchange):
         usage = meter.finish(estimate=0)
         if not meter.reported.numbers:
             return
-        rates = self.route.rates(chosen, day=day_of(now), tier=meter.reported.tier)
+        rates = self.route.rates(chosen, now, meter.reported.tier)
         call = AbandonedCall(
             provider=chosen.resolved.provider.name,
             model=chosen.resolved.model,
@@ -316,13 +314,11 @@ class AiExchange(PoolExchange):
         usage = self._own_usage(is_complete=is_complete, is_sent=is_sent)
         if usage is not None:
             tier = "" if self.meter is None else self.meter.reported.tier
-            rates = self.route.rates(chosen, day=day_of(now), tier=tier)
-            if self.call.api == OPENAI_AUDIO and rates is not None and not rates.cover(usage):
-                rates = None
-            self.rates = rates
-            self.cost = None if rates is None else rates.cost(usage)
-        if usage is not None and self._demand is not None and is_complete and not self.abandoned:
-            self._learn(self._demand, usage)
+            rates = self.route.rates(chosen, now, tier)
+            if rates is not None and (self.call.api != OPENAI_AUDIO or rates.cover(usage)):
+                self.rates, self.cost = rates, rates.cost(usage)
+            if self._demand is not None and is_complete and not self.abandoned:
+                self._learn(self._demand, usage)
         self.usage = self._with_abandoned(usage) if self.abandoned else usage
         self.cost_usd = None if self.cost is None else usd(self.cost)
 
@@ -351,6 +347,8 @@ class AiExchange(PoolExchange):
             usage = Usage(source=Source.ESTIMATED)
         else:
             return None
+        if usage.source is Source.REPORTED and self.call.path != SPEECH:  # the usual case
+            return usage
         if self.call.path == SPEECH:
             usage = replace(usage, characters=characters(self.document))
             if usage.source is Source.ESTIMATED:
@@ -381,14 +379,13 @@ class AiExchange(PoolExchange):
         chosen, usage = self.chosen, self.usage
         if chosen is None:
             return self.admission
-        found = self.admission + (() if self.route.ai.hide_target else chosen.fields)
+        found = self.admission if self.route.ai.hide_target else self.admission + chosen.fields
         if self.translated is not None:
             report = self.translated.report(is_hidden=self.route.ai.hide_target)
             found += ((HEADER.encode(), report.encode()),)
         if self.is_hard or (self.attempts is not None and self.attempts.number > 1):
             found += self.attempt_fields()
-        if usage is not None:
-            found += (SOURCE_FIELDS[usage.source],)
-            if self.cost_usd is not None:
-                found += ((b"X-Gateway-Cost", self.cost_usd.encode()),)
-        return found
+        if usage is None:
+            return found
+        source, cost = SOURCE_FIELDS[usage.source], self.cost_usd
+        return (*found, source) if cost is None else (*found, source, (b"X-Gateway-Cost", cost.encode()))

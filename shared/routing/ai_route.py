@@ -16,7 +16,7 @@ from shared.model.messages import encoded
 from shared.model.pools import PoolPolicy, Retry
 from shared.model.providers import AiRule, Model, ProviderKey
 from shared.model.targets import Target as Origin
-from shared.providers.calls import MODELS, PATHS, USAGE, ApiCall, match_call
+from shared.providers.calls import ANTHROPIC_COUNT_TOKENS, MODELS, PATHS, USAGE, ApiCall, match_call
 from shared.providers.resolve import KnownProvider, Resolution, ResolvedTarget, Resolver, SearchOrder
 from shared.routing.ai.translated import TranslatedCall, translated_calls
 from shared.routing.provider_calls import ProviderCalls
@@ -34,7 +34,7 @@ from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Caps, Load, Target, TargetState
 from shared.usage.prices import PriceTable, Rates, in_any_case
-from shared.usage.row import LedgerRow, Source
+from shared.usage.row import DAY_SECONDS, LedgerRow, Source, day_of
 
 # Names and pools that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
@@ -56,7 +56,7 @@ class CompiledTarget:
         model: its name as JSON.
         fields: the headers that tell the client about it.
         upstreams: by the path of the call, the id of the key, and whether calls are translated.
-        rates: by the day and the service tier.
+        rates: by the number of the day and the service tier.
         rows: a row of the ledger for calls with a key of the client, by its id, that of the provider's key,
             the name that was asked for, and the API.
     """
@@ -65,7 +65,7 @@ class CompiledTarget:
     model: bytes
     fields: Fields
     upstreams: BoundedDict[tuple[str, str | None, bool], Upstream]
-    rates: BoundedDict[tuple[str, str], Rates | None]
+    rates: BoundedDict[tuple[float, str], Rates | None]
     rows: BoundedDict[tuple[str, str, str, str], tuple[ApiKey | None, LedgerRow]]
 
     @classmethod
@@ -100,8 +100,9 @@ class ModelPool:
         fit: tells which targets cannot serve a request; None: all can serve every one, as far as is known.
         shared: the ids of the targets whose account at the provider several tenants share.
         max_output: the most tokens that any of the targets writes; None: not known of all.
-        rates: by the day, the prices of all targets; that of the present day.
+        rates: by the number of the day, the prices of all targets; that of the present day.
         translated: by the API of the client, the calls of the targets that do not speak it.
+        plain: APIs of clients whose requests all targets serve, whatever they say; those that are known.
     """
 
     pool: Pool
@@ -111,8 +112,9 @@ class ModelPool:
     fit: Fit | None
     shared: frozenset[str]
     max_output: int | None
-    rates: dict[str, Sequence[Rates | None]] = field(default_factory=dict)
+    rates: dict[float, Sequence[Rates | None]] = field(default_factory=dict)
     translated: dict[str, Mapping[str, TranslatedCall]] = field(default_factory=dict)
+    plain: set[str] = field(default_factory=set)
 
     def speaking(self, api: str) -> frozenset[str]:
         """The ids of the targets that speak an API themselves."""
@@ -186,12 +188,17 @@ class AiRoute:
     def resolve(self, name: str, api: str, key: ApiKey | None) -> tuple[Resolution, ModelPool] | Rejection:
         """The targets for a name, and their pool. The arguments are those of `Resolver.resolve`."""
         asked = (name, api, None if key is None else key.id)
-        if asked in self._resolved:
+        try:  # a look-up hashes the names, and so would another one
             return self._resolved[asked]
-        found = self.resolver.resolve(name, api, key)
+        except KeyError:
+            found = self.resolver.resolve(name, api, key)
         if isinstance(found, Rejection):
             return found
-        return self._resolved.keep(asked, (found, self.pool(found)))
+        pool = self.pool(found)
+        reads = pool.fit or pool.affinity or pool.shared or api == ANTHROPIC_COUNT_TOKENS
+        if not reads and not self.translated(pool, api):
+            pool.plain.add(api)
+        return self._resolved.keep(asked, (found, pool))
 
     def pool(self, resolution: Resolution) -> ModelPool:
         """The pool of the targets that may serve a request. Names with the same targets share it."""
@@ -216,9 +223,10 @@ class AiRoute:
         """The upstream of a call of a target; `translated` is that call if it is not the client's."""
         call = call if translated is None else translated.call
         name = (call.path, key.id if key else None, translated is not None)
-        if name in compiled.upstreams:
+        try:
             return compiled.upstreams[name]
-        target = compiled.resolved
+        except KeyError:
+            target = compiled.resolved
         calls, times = self._providers[target.provider.name], self._times(target)
         if self.is_clients:
             made = calls.upstream_for_client(call, target.model, times)
@@ -228,25 +236,27 @@ class AiRoute:
             made = calls.for_translated(made)
         return compiled.upstreams.keep(name, replace(made, is_traced=self._is_traced(made.target)))
 
-    def rates(self, compiled: CompiledTarget, *, day: str, tier: str = "") -> Rates | None:
-        """The prices of a target on a day, such as ``2026-12-01``; None when they are not known.
+    def rates(self, compiled: CompiledTarget, now: float, tier: str = "") -> Rates | None:
+        """The prices of a target, `now` in seconds since the Unix epoch; None when they are not known.
 
         A call with the client's own credential is paid by the client.
         """
         if self.is_clients:
             return None
-        name = (day, tier)
-        if name in compiled.rates:
+        name = (now // DAY_SECONDS, tier)
+        try:
             return compiled.rates[name]
-        return compiled.rates.keep(name, self._find_rates(compiled.resolved, day, tier))
+        except KeyError:
+            return compiled.rates.keep(name, self._find_rates(compiled.resolved, day_of(now), tier))
 
-    def all_rates(self, pool: ModelPool, day: str) -> Sequence[Rates | None]:
-        """The prices of all targets of a pool on a day, as `Demand.rates` has them."""
+    def all_rates(self, pool: ModelPool, now: float) -> Sequence[Rates | None]:
+        """The prices of all targets of a pool, as `Demand.rates` has them."""
         if self.is_clients:
             return ()
+        day = now // DAY_SECONDS
         if day not in pool.rates:
             pool.rates.clear()
-            pool.rates[day] = [self.rates(one, day=day) for one in pool.targets.values()]
+            pool.rates[day] = [self.rates(one, now) for one in pool.targets.values()]
         return pool.rates[day]
 
     def _find_rates(self, target: ResolvedTarget, day: str, tier: str) -> Rates | None:

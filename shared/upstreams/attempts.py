@@ -50,12 +50,6 @@ class Attempts:
         why_not: why targets were no candidates when the last choice was made.
     """
 
-    __slots__ = (
-        *("_affinity", "_began", "_budget", "_call", "_fits", "_has_waited", "_is_key_trial", "_is_served"),
-        *("_key", "_now", "_pinned", "_planned", "_pool", "_random", "_ready", "_repeats", "_tried"),
-        *("changes", "number", "trace", "why_not"),
-    )
-
     def __init__(
         self,
         pool: Pool,

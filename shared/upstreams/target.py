@@ -90,8 +90,6 @@ class TargetState:
 class Call:
     """One call of a target, from its beginning until `end`, which must follow in every case."""
 
-    __slots__ = ("_is_open", "_is_trial", "_is_waiting", "_number", "state", "target")
-
     def __init__(self, target: Target, state: TargetState, now: float) -> None:
         self.target = target
         self.state = state

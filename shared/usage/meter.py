@@ -48,11 +48,6 @@ class UsageMeter:
     (9, 2, <Source.REPORTED: 'reported'>)
     """
 
-    __slots__ = (
-        *("_end", "_fields", "_is_cut", "_kept", "_pictures", "_pieces", "_rest", "_size", "_texts"),
-        *("_texts_size", "reported", "tokens"),
-    )
-
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
         #: The usage that was read so far.
@@ -60,6 +55,8 @@ class UsageMeter:
         self._fields = self.reported.fields
         #: The estimated tokens of the text that passed, as far as it was counted.
         self.tokens = 0
+        #: A response that was collected; set it in place of `feed_whole`.
+        self.body = b""
         self._kept = self._size = self._pieces = self._texts_size = 0
         self._is_cut = False
         # The line of a stream that has begun, and the end of a whole response.
@@ -118,16 +115,28 @@ class UsageMeter:
         `estimate` is that of its input, where none is reported. A response that is not complete used at least
         what was reported so far, and at least what passed: `passed` tokens, if they were counted already.
         """
-        body = b"".join(self._end) if self._end is not None else b""
+        body = self.body if self._end is None else b"".join(self._end)
         if body:
-            self._read_whole(body)
+            document = None if self._is_cut else json_or_none(body)
+            if document.__class__ is dict:  # the usual case
+                self.reported.add(document)
+            else:
+                self._read_other(body, document)
         elif self._rest:
             (self._read_end if self._is_cut else self._read_lines)(bytes(self._rest))
+        if self.body and self._fields.pictures:
+            self._count_pictures(self._fields.pictures, body)
         units, seen = self.reported.units(), 0
         if self._fields.texts and not (is_complete and "output" in units):
             seen = self._seen(body) if passed is None else passed
+        if "input" in units and not seen and not self._pictures:  # the usual case
+            return Usage.reported(units)
+        return self._estimated(units, seen, estimate)
+
+    def _estimated(self, units: dict[str, int], seen: int, estimate: int) -> Usage:
+        """The usage if not all of it was reported, or if it has pictures or sound."""
         if "seconds" in units:
-            return Usage(**units, source=Source.REPORTED)  # it is paid by time, and has no tokens
+            return Usage.reported(units)  # it is paid by time, and has no tokens
         pictures = max([one.number for one in self._pictures.values()]) if self._pictures else 0
         if not units:
             return Usage(input=estimate, output=seen, images=pictures, source=Source.ESTIMATED)
@@ -144,7 +153,7 @@ class UsageMeter:
         if body and not self.tokens:
             for mark in {*self._fields.text_marks, b'"text":'}:
                 self.tokens += estimate_tokens(b"".join(texts_after(mark, body)))
-        return self.tokens or -(-self._size // _BYTES_PER_TOKEN)
+        return self.tokens or -(-(self._size or len(self.body)) // _BYTES_PER_TOKEN)
 
     def _count_pictures(self, marks: Sequence[bytes], piece: bytes) -> None:
         for mark in marks:
@@ -206,11 +215,8 @@ class UsageMeter:
             self._kept -= len(end.popleft())
             self._is_cut = True
 
-    def _read_whole(self, body: bytes) -> None:
-        document = None if self._is_cut else json_or_none(body)
-        if document.__class__ is dict:  # the usual case
-            self.reported.add(document)
-            return
+    def _read_other(self, body: bytes, document: Any) -> None:
+        """Read a whole body that is no JSON object, or of which only the end was kept."""
         if document is None:
             self._read_lines(body)  # a stream that a plugin read as a whole
         if not self.reported.numbers:

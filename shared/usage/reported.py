@@ -25,12 +25,10 @@ class _Member(NamedTuple):
     """A member of an object that reports usage.
 
     Attributes:
-        name: its name.
         path: the number that it is itself; empty: it is none.
         inner: the numbers in it, each with the steps that lead to it.
     """
 
-    name: str
     path: str
     inner: tuple[tuple[str, tuple[_Step, ...]], ...]
 
@@ -43,7 +41,7 @@ class _Paths:
         places: the objects that report usage, and the members with the service tier: the first name on the
             way, the others, and whether it is a tier. Of several tiers, the last one counts.
         is_top: the document itself reports usage.
-        members: those of an object that reports usage.
+        members: those of an object that reports usage, by their names.
         units: by number, the units of `Usage` that it adds to, each with the numbers that count before it.
         fields: the members that they were made of.
         finishes: the ways to the members that say why the response ended.
@@ -51,7 +49,7 @@ class _Paths:
 
     places: tuple[tuple[str, tuple[str, ...], bool], ...]
     is_top: bool
-    members: tuple[_Member, ...]
+    members: Mapping[str, _Member]
     units: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
     fields: UsageFields
     finishes: tuple[tuple[str, ...], ...]
@@ -70,14 +68,14 @@ class _Paths:
         return cls(places, "" in fields.holders, _members(units), units, fields, finishes)
 
 
-def _members(paths: Iterable[str]) -> tuple[_Member, ...]:
-    """The members to which these paths lead, each once."""
+def _members(paths: Iterable[str]) -> Mapping[str, _Member]:
+    """The members to which these paths lead."""
     steps = {path: _steps(path) for path in paths}
     inner: dict[str, list[tuple[str, tuple[_Step, ...]]]] = {first: [] for first, *_ in steps.values()}
     for path, (first, *rest) in steps.items():
         if rest:
             inner[first].append((path, tuple(rest)))
-    return tuple(_Member(name, name if name in steps else "", tuple(ways)) for name, ways in inner.items())
+    return {name: _Member(name if name in steps else "", tuple(ways)) for name, ways in inner.items()}
 
 
 def _steps(path: str) -> list[Any]:
@@ -102,8 +100,6 @@ class ReportedUsage:
         is_implausible: a number was above `MAX_REPORTED`, and was left out.
         fields: the members of its API.
     """
-
-    __slots__ = ("_paths", "fields", "finish", "is_implausible", "numbers", "tier")
 
     def __init__(self, api: str, kind: str = "") -> None:
         """`api` is one of `USAGE_FIELDS`, and `kind` the kind of the provider."""
@@ -144,10 +140,11 @@ class ReportedUsage:
                 self.finish = value[:_LONGEST_FINISH]
 
     def _take(self, reported: dict[str, Any]) -> None:
-        for name, path, inner in self._paths.members:
-            if name not in reported:
+        members = self._paths.members
+        for name, value in reported.items():
+            if name not in members:
                 continue
-            value = reported[name]
+            path, inner = members[name]
             if path and value.__class__ is int and 0 <= value <= MAX_REPORTED:
                 self.numbers[path] = value
             elif value is not None:
@@ -182,11 +179,11 @@ class ReportedUsage:
         """The sums by unit of `Usage`. A unit of which no number was read is left out."""
         numbers, units = self.numbers, self._paths.units
         found: dict[str, int] = {}
-        for name in numbers:
+        for name, number in numbers.items():
             for unit, before in units[name]:
                 if before and any([other in numbers for other in before]):
                     continue
-                found[unit] = found[unit] + numbers[name] if unit in found else numbers[name]
+                found[unit] = found[unit] + number if unit in found else number
         return found
 
 

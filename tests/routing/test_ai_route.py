@@ -36,6 +36,9 @@ from shared.upstreams.attempts import Attempts
 from shared.upstreams.keys import KeyState
 from shared.usage.row import Usage
 
+#: 2026-12-01, 12:00 UTC.
+NOON = 1_796_126_400.0
+
 SEALER = AesSealer([b"k" * 32], lambda size: b"n" * size)
 TENANT = Tenant("ten_1", "Acme", "acme")
 CHAT = ApiCall("openai.chat", "/chat/completions")
@@ -162,7 +165,7 @@ def test_a_client_with_its_own_credential_gets_nothing_of_the_providers() -> Non
     assert upstream.path == "/v1/chat/completions"
     found = ai.resolver.resolve("gpt-6-luna", "openai.chat", None)
     assert isinstance(found, Resolution)
-    assert ai.rates(CompiledTarget.of(found.targets[0]), day="2026-12-01") is None
+    assert ai.rates(CompiledTarget.of(found.targets[0]), NOON) is None
     assert ai.pool(found).pool.policy.retry.attempts == 1
 
 
@@ -296,7 +299,7 @@ def test_a_price_of_the_provider_comes_before_the_shipped_one() -> None:
     for name in ("gpt-6-luna", "own"):
         found = ai.resolver.resolve(name, "openai.chat", None)
         assert isinstance(found, Resolution)
-        rates = ai.rates(CompiledTarget.of(found.targets[0]), day="2026-12-01")
+        rates = ai.rates(CompiledTarget.of(found.targets[0]), NOON)
         assert rates is not None
         costs[name] = usd(rates.cost(Usage(input=100_000, output=100_000)))
     assert costs == {"gpt-6-luna": "0.75", "own": "0.1"}

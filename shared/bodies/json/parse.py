@@ -60,8 +60,12 @@ BOUNDS = JsonBounds()
 
 def parse_json(body: bytes, bounds: JsonBounds = BOUNDS) -> Any:
     """Return the document. Raises ValueError, with a full sentence, unless it is strict JSON in `bounds`."""
-    if (document := _plain_document(body, bounds)) is not _OTHER:
-        return document
+    document = _plain_document(body, bounds)
+    return _checked_document(body, bounds) if document is _OTHER else document
+
+
+def _checked_document(body: bytes, bounds: JsonBounds) -> Any:
+    """Return the document of a body that needs all checks."""
     try:
         text = body.decode("utf-8")
         if has_more_parts(text, bounds.parts):
@@ -177,7 +181,9 @@ def parse_body(body: bytes, bounds: JsonBounds = BOUNDS, names: TopNames = ANY_N
 
     Raises ValueError like `parse_json`.
     """
-    document = parse_json(body, bounds)
+    document = _plain_document(body, bounds)
+    if document is _OTHER:
+        document = _checked_document(body, bounds)
     names.check(document)
     return document
 
