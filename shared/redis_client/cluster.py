@@ -82,7 +82,9 @@ class ClusterConnection:
             self._begin()
         return call.reply
 
-    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> asyncio.Future[Any]:
+    def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    ) -> asyncio.Future[Any]:
         """The future reply of a script, as `call`."""
         return self.call(*script.command(keys, arguments))
 

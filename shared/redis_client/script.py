@@ -24,7 +24,7 @@ class Script:
     def of_text(cls, text: str) -> Self:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
-    def command(self, keys: Sequence[str], arguments: Sequence[str | int]) -> Command:
+    def command(self, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Command:
         """Run the script."""
         return "EVALSHA", self.digest, len(keys), *keys, *arguments
 

@@ -201,10 +201,14 @@ class LedgerRow:
 
     def encoded(self) -> str:
         """The row as one line of JSON."""
+        return self.encoded_bytes().decode()
+
+    def encoded_bytes(self) -> bytes:
+        """The same as bytes."""
         try:
-            return orjson.dumps(self, default=dict).decode()
+            return orjson.dumps(self, default=dict)
         except TypeError:  # half a surrogate pair in a text, which JSON can have
-            return json.dumps(asdict(self), separators=(",", ":"))
+            return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
