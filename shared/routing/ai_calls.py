@@ -70,10 +70,15 @@ class AiCalls:
 
     def begin(self, path: str, ai: AiRoute) -> AiExchange | Rejection:
         """Find the API that a request calls, before its body has come."""
-        call = ai.calls[path] if path in ai.calls else ai.call(path)
-        if isinstance(call, Rejection):
-            return call
-        return AiExchange(ai, call, self.learned, self.clock.now, tell=self.tell)
+        if path in ai.calls:
+            call = ai.calls[path]
+        elif isinstance(found := ai.call(path), Rejection):
+            return found
+        else:
+            call = found
+        exchange = AiExchange(ai, call, self.learned, self.clock.now)
+        exchange.tell = self.tell  # an argument with a name would take longer
+        return exchange
 
     def resolve(
         self, exchange: AiExchange, key: ApiKey | None, request: Request
@@ -211,17 +216,11 @@ class AiCalls:
             fits = pool.fit.judge(exchange.call.api, exchange.document, len(exchange.body))
         if exchange.call.id is None and (calls := exchange.route.translated(pool, exchange.call.api)):
             fits = self._translations(exchange, calls).fitting(fits)
-        exchange.attempts = Attempts(
-            pool.pool,
-            pool.budget,
-            self.random,
-            affinity=affinity,
-            pinned=None if pin is None else pin.targets,
-            key=None if pin is None else pin.key,
-            fits=fits,
-        )
+        exchange.attempts = attempts = Attempts(pool.pool, pool.budget, self.random)
+        attempts.affinity, attempts.fits = affinity, fits
+        attempts.pinned, attempts.key = pin and pin.targets, pin and pin.key
         now = self.clock.monotonic()
-        attempt = exchange.attempts.first(now)
+        attempt = attempts.first(now)
         if isinstance(attempt, Ended):
             usable = [target for target in pool.pool.targets if pin is None or target.id in pin.targets]
             if fits is not None and all(lacks := [*map(fits, usable)]):

@@ -103,8 +103,9 @@ class TargetPool:
         `body` is None for one that is forwarded as it arrives. `random` returns numbers from 0 to 1,
         `tell` is that of its exchange.
         """
-        affinity = self._affinity.key(headers, json_or_none(body or b"")) if self._affinity else None
-        attempts = Attempts(self._pool, self._budget, random, affinity=affinity)
+        attempts = Attempts(self._pool, self._budget, random)
+        if self._affinity is not None:
+            attempts.affinity = self._affinity.key(headers, json_or_none(body or b""))
         attempt = attempts.first(now)
         if isinstance(attempt, Ended):
             wait = attempt.retry_after

@@ -43,35 +43,25 @@ _DOUBTFUL = (RetryOn.RESET, RetryOn.TIMEOUT)
 class Attempts:
     """The attempts of one request.
 
+    Set the first four before `first`, where they are not None; as arguments they would take longer.
+
     Attributes:
+        affinity, pinned, fits: those of `Pool.choose`, as is `random`.
+        key: the id of the only key that may be used; None: all.
         number: how many were made.
         trace: those that are over.
         changes: what other workers should know; the driver empties it.
         why_not: why targets were no candidates when the last choice was made.
     """
 
-    def __init__(
-        self,
-        pool: Pool,
-        budget: RetryBudget,
-        random: Callable[[], float],
-        *,
-        affinity: bytes | None = None,
-        pinned: Collection[str] | None = None,
-        key: str | None = None,
-        fits: Fits | None = None,
-    ) -> None:
-        """`affinity`, `pinned`, `fits` and `random` are those of `Pool.choose`.
-
-        `key` is the id of the only key that may be used; None: all.
-        """
+    def __init__(self, pool: Pool, budget: RetryBudget, random: Callable[[], float]) -> None:
         self._pool = pool
         self._budget = budget
         self._random = random
-        self._affinity = affinity
-        self._pinned = pinned
-        self._key = key
-        self._fits = fits
+        self.affinity: bytes | None = None
+        self.pinned: Collection[str] | None = None
+        self.fits: Fits | None = None
+        self.key: str | None = None
         self._now = self._began = 0.0  # when the call under way was to begin, after its delay
         # The call under way: its target and key, and what counts it there; None before and after.
         self._planned: PlannedCall | None = None
@@ -90,8 +80,8 @@ class Attempts:
 
     def first(self, now: float) -> Attempt | Ended:
         """The first attempt. If `fits` raises, nothing has changed, and it may be asked for again."""
-        planned, wait = self._pool.only if self._pinned is None else None, None
-        if planned is None or not planned.is_open(now) or (self._fits and self._fits(planned.target)):
+        planned, wait = self._pool.only if self.pinned is None else None, None
+        if planned is None or not planned.is_open(now) or (self.fits and self.fits(planned.target)):
             planned, wait = self._other_target(now)
         if planned is None:
             return self._no_target(wait)
@@ -156,8 +146,8 @@ class Attempts:
         found = self._pool.choose(
             now,
             self._random,
-            affinity=self._affinity,
-            pinned=self._pinned,
+            affinity=self.affinity,
+            pinned=self.pinned,
             tried=self._tried,
             fits=self._may_serve,
         )
@@ -170,7 +160,7 @@ class Attempts:
         """A call of that target with one of its keys; None if none can be used."""
         if target.keys is None:
             return PlannedCall(target, state)
-        found = target.keys.choose(target.model, now, self._random, affinity=self._affinity, pinned=self._key)
+        found = target.keys.choose(target.model, now, self._random, affinity=self.affinity, pinned=self.key)
         return None if found.key is None else PlannedCall(target, state, found.key, found.state)
 
     def _same_target(
@@ -190,9 +180,9 @@ class Attempts:
         return failed, self._random() * longest
 
     def _may_serve(self, target: Target) -> str:
-        if self._fits is not None and (reason := self._fits(target)):
+        if self.fits is not None and (reason := self.fits(target)):
             return reason
-        if target.keys is None or target.keys.has_key(target.model, self._now, pinned=self._key):
+        if target.keys is None or target.keys.has_key(target.model, self._now, pinned=self.key):
             return ""
         return NO_KEY
 
@@ -214,7 +204,7 @@ class Attempts:
 
     def _key_wait(self, keys: KeyRing, model: str) -> float | None:
         """The seconds until a key of a target without one that can be used now may be used."""
-        return keys.choose(model, self._now, self._random, pinned=self._key).wait
+        return keys.choose(model, self._now, self._random, pinned=self.key).wait
 
     # Changes by an attempt.
 

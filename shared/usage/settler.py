@@ -48,14 +48,14 @@ _SUMS_SECONDS: Final = 400 * DAY_SECONDS
 # `COUNTERS`, and what it settles: budgets, leases, amounts, and 1 if the amount counts without a lease. So
 # much is kept of it and no more: a row takes five times as much memory, which is out of the caches of the
 # processor when it is written.
-_Row = tuple[str, int, tuple[str, ...], bytes, tuple[int, ...], Sequence[tuple[str, str, int, int]]]
+_Row = tuple[str, float, tuple[str, ...], bytes, tuple[int, ...], Sequence[tuple[str, str, int, int]]]
 
 
 def _waiting(row: LedgerRow) -> _Row:
     usage, cost = row.usage, row.cost_nano
     return (
         row.tenant,
-        int(row.time // DAY_SECONDS),
+        row.time // DAY_SECONDS,
         (row.key, row.user, row.rule, row.provider, row.model),
         row.encoded_bytes(),
         (1, usage.input, usage.output, usage.input_cached, cost or 0, cost is None),
@@ -284,7 +284,7 @@ class Settler:
         await self.connection.close()
 
     def _new_batches(self) -> list[_Batch]:
-        alike: dict[tuple[str, int], list[_Row]] = {}
+        alike: dict[tuple[str, float], list[_Row]] = {}
         for row in self._waiting:
             name = row[:2]
             if name in alike:

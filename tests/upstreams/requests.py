@@ -44,8 +44,10 @@ class Requests:
     def new(
         self, affinity: bytes | None = None, pinned: str | None = None, key: str | None = None
     ) -> Attempts:
-        pins = None if pinned is None else {pinned}
-        return Attempts(self.pool, self.budget, lambda: 0.5, affinity=affinity, pinned=pins, key=key)
+        attempts = Attempts(self.pool, self.budget, lambda: 0.5)
+        attempts.affinity, attempts.key = affinity, key
+        attempts.pinned = None if pinned is None else {pinned}
+        return attempts
 
     def run(self, *outcomes: Outcome, now: float = 0.0) -> list[str]:
         """Each attempt of a request that ends in these ways, as text; then the end, if it came."""

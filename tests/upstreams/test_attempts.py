@@ -186,9 +186,8 @@ def test_no_target_is_a_503_that_says_when_the_first_is_tried_again() -> None:
     requests = Requests(*targets("a", "b"))
     requests.world.state("a").breaker.open_until(7.0, 0.0, "fails")
     requests.world.state("b").in_flight = 0
-    attempts = Attempts(
-        requests.pool, requests.budget, never, fits=lambda target: "vision" if target.id == "b" else ""
-    )
+    attempts = Attempts(requests.pool, requests.budget, never)
+    attempts.fits = lambda target: "vision" if target.id == "b" else ""
     assert text(attempts.first(1.0)) == "end no_upstream 6"
     assert attempts.why_not == {"a": OPEN, "b": "vision"}
 
@@ -203,7 +202,8 @@ def test_open_target_beside_one_without_a_key_says_when_it_is_tried_again() -> N
 
 def test_request_that_no_target_fits_is_a_503() -> None:
     requests = Requests(*targets("a"))
-    attempts = Attempts(requests.pool, requests.budget, never, fits=lambda target: "vision")
+    attempts = Attempts(requests.pool, requests.budget, never)
+    attempts.fits = lambda target: "vision"
     assert text(attempts.first(0.0)) == "end no_upstream"
     attempts.end()
 
