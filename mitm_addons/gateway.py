@@ -186,7 +186,7 @@ def _stages(
         threads.shadow,
         services.settings.limits.response_body,
         _forwarding(services, plane, health, threads.translations),
-        Ledger(plane.settler.add, services.random_bytes, plane.settler.release, watch.note),
+        Ledger(plane.settler.put, services.random_bytes, plane.settler.release, watch.note),
         # Chooses the requests that are traced for their records.
         TraceSampler(records.traces if records.per_tenant else 0),
         plane.limiter.extend,

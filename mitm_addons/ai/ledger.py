@@ -12,10 +12,11 @@ from shared.model.config import Tenant
 from shared.routing.admission import Admitted
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.ai_route import CompiledTarget
+from shared.usage.aggregates import RowTemplate, WaitingRow
 from shared.usage.row import LedgerRow, Usage
 
 #: Takes a row, which is written later.
-Add = Callable[[LedgerRow], None]
+Add = Callable[[WaitingRow], None]
 #: Settles with nothing what a request of a tenant has reserved: its lease, and the names of the budgets.
 Release = Callable[[str, str, Sequence[str]], None]
 #: Notes what a request of a tenant has reserved, before it is settled.
@@ -66,34 +67,34 @@ class Ledger:
             self.warnings.implausible(chosen.resolved.provider.name, tenant.id, state.over)
         first, started = state.sent.first, state.started
         self._add(
-            _common(admitted, chosen, ai, resolution.asked).like(
-                id=f"{self._begin}{next(self._numbers):012x}" if reserved is None else reserved.id,
-                time=state.over_at,
-                request_id=state.request_id,
-                status=flow.response.data.status_code if flow.response else 0,
-                stream=state.sent.is_events,
-                usage=usage,
-                cost_nano=ai.cost,
-                rates={} if ai.rates is None else ai.rates.for_call(usage),
-                attempts=ai.attempts.number if ai.attempts else 1,
-                abandoned=ai.abandoned,
-                duration_ms=int(1000 * (state.over - started) + 0.5),
-                first_ms=None if first is None else int(1000 * (first - started) + 0.5),
-                budgets=counted,
-                is_unreserved=reserved is not None and reserved.is_unreserved,
+            _template(admitted, chosen, ai, resolution.asked).row(
+                {
+                    "id": f"{self._begin}{next(self._numbers):012x}" if reserved is None else reserved.id,
+                    "time": state.over_at,
+                    "request_id": state.request_id,
+                    "status": flow.response.data.status_code if flow.response else 0,
+                    "stream": state.sent.is_events,
+                    "usage": usage,
+                    "cost_nano": ai.cost,
+                    "rates": {} if ai.rates is None else ai.rates.for_call(usage),
+                    "attempts": ai.attempts.number if ai.attempts else 1,
+                    "abandoned": ai.abandoned,
+                    "duration_ms": int(1000 * (state.over - started) + 0.5),
+                    "first_ms": None if first is None else int(1000 * (first - started) + 0.5),
+                    "budgets": counted,
+                    "is_unreserved": reserved is not None and reserved.is_unreserved,
+                }
             )
         )
 
 
-def _common(admitted: Admitted, chosen: CompiledTarget, ai: AiExchange, asked: str) -> LedgerRow:
-    """A row with what the requests with one key to one target have in common. It is kept with the target."""
+def _template(admitted: Admitted, chosen: CompiledTarget, ai: AiExchange, asked: str) -> RowTemplate:
+    """The template of the rows of one key and one target, with which it is kept."""
     key, provider_key = admitted.key, ai.attempt.key if ai.attempt else None
     key_id, provider_key_id = key.id if key else "", provider_key.id if provider_key else ""
     name = (key_id, provider_key_id, asked, ai.call.api)
-    if name in chosen.rows:
-        of, row = chosen.rows[name]
-        if of is key:
-            return row
+    if (kept := chosen.rows.get(name)) is not None and kept[0] is key:
+        return kept[1]
     row = LedgerRow(
         id="",
         time=0.0,
@@ -112,4 +113,4 @@ def _common(admitted: Admitted, chosen: CompiledTarget, ai: AiExchange, asked: s
         usage=Usage(requests=0),
         cost_nano=None,
     )
-    return chosen.rows.keep(name, (key, row))[1]
+    return chosen.rows.keep(name, (key, RowTemplate(row)))[1]

@@ -218,7 +218,8 @@ class AiCalls:
             fits = self._translations(exchange, calls).fitting(fits)
         exchange.attempts = attempts = Attempts(pool.pool, pool.budget, self.random)
         attempts.affinity, attempts.fits = affinity, fits
-        attempts.pinned, attempts.key = pin and pin.targets, pin and pin.key
+        attempts.pinned = None if pin is None else pin.targets
+        attempts.key = None if pin is None else pin.key
         now = self.clock.monotonic()
         attempt = attempts.first(now)
         if isinstance(attempt, Ended):

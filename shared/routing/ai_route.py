@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import orjson
 
 from shared.budgets.compiled import Candidate, RuleBudgets
+from shared.core.durations import DAY_SECONDS
 from shared.core.errors import Rejection, make_rejection
 from shared.core.http_tokens import Fields
 from shared.core.memo import BoundedDict
@@ -33,8 +34,9 @@ from shared.upstreams.fit import Fit
 from shared.upstreams.keys import KeyRing, KeyState
 from shared.upstreams.retry_budget import RetryBudget
 from shared.upstreams.target import Caps, Load, Target, TargetState
+from shared.usage.aggregates import RowTemplate
 from shared.usage.prices import PriceTable, Rates, in_any_case
-from shared.usage.row import DAY_SECONDS, LedgerRow, Source, day_of
+from shared.usage.row import Source, day_of
 
 # Names and pools that are kept per rule: clients choose the names of models.
 _KEPT: Final = 1_000
@@ -57,8 +59,8 @@ class CompiledTarget:
         fields: the headers that tell the client about it.
         upstreams: by the path of the call, the id of the key, and whether calls are translated.
         rates: by the number of the day and the service tier.
-        rows: a row of the ledger for calls with a key of the client, by its id, that of the provider's key,
-            the name that was asked for, and the API.
+        rows: what makes rows of the ledger for an API key, by its id, that of the provider's key, the name
+            that was asked for, and the API.
     """
 
     resolved: ResolvedTarget
@@ -66,7 +68,7 @@ class CompiledTarget:
     fields: Fields
     upstreams: BoundedDict[tuple[str, str | None, bool], Upstream]
     rates: BoundedDict[tuple[float, str], Rates | None]
-    rows: BoundedDict[tuple[str, str, str, str], tuple[ApiKey | None, LedgerRow]]
+    rows: BoundedDict[tuple[str, str, str, str], tuple[ApiKey | None, RowTemplate]]
 
     @classmethod
     def of(cls, target: ResolvedTarget) -> Self:

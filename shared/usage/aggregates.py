@@ -5,13 +5,14 @@ per worker; what is above counts as `OTHER`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
+from shared.core.durations import DAY_SECONDS
 from shared.model.amounts import usd
-from shared.usage.row import LedgerRow, calls
+from shared.usage.row import LedgerRow, calls, dumped
 
 #: Stands for each part of a combination that is not counted by itself.
 OTHER: Final = "other"
@@ -137,6 +138,70 @@ def sums_of(rows: Iterable[LedgerRow]) -> dict[str, dict[Combination, Totals]]:
     for row in calls(rows):
         add_to(found.setdefault(row.day, {}), Combination.of(row), Totals.of(row))
     return found
+
+
+# The members of a row that each request has of its own.
+_OWN: Final = frozenset(
+    {
+        *("id", "time", "request_id", "status", "stream", "usage", "cost_nano", "rates", "attempts"),
+        *("abandoned", "duration_ms", "first_ms", "budgets", "is_unreserved"),
+    }
+)
+
+
+class WaitingRow(NamedTuple):
+    """A row that was not written yet: its text, and what is added up of it.
+
+    A row itself takes five times as much memory, which is no longer in the caches of the processor when it is
+    written.
+
+    Attributes:
+        tenant: the id of the tenant.
+        day: the number of its day since the Unix epoch.
+        combination: the sum to which it belongs.
+        text: the row as JSON.
+        numbers: what it adds to the sum, in the order of `COUNTERS`.
+        settled: for each budget that counts it: the name of the budget, the lease, the amount, and 1 if it
+            counts without a lease.
+    """
+
+    tenant: str
+    day: float
+    combination: Combination
+    text: bytes
+    numbers: tuple[int, ...]
+    settled: Sequence[tuple[str, str, int, int]]
+
+    @classmethod
+    def of(cls, row: LedgerRow) -> "WaitingRow":
+        return RowTemplate(row).row(vars(row))
+
+
+class RowTemplate:
+    """Makes the rows of requests that have all members but their own in common with `row`."""
+
+    def __init__(self, row: LedgerRow) -> None:
+        self._tenant, self._combination = row.tenant, Combination.of(row)
+        common = {name: value for name, value in vars(row).items() if name not in _OWN}
+        self._begin = dumped(common)[:-1] + b","
+
+    def row(self, members: Mapping[str, Any]) -> WaitingRow:
+        """A row with these members of its own."""
+        usage, cost, budgets = members["usage"], members["cost_nano"], members["budgets"]
+        waiting = (
+            self._tenant,
+            members["time"] // DAY_SECONDS,
+            self._combination,
+            self._begin + dumped(members)[1:],
+            (1, usage.input, usage.output, usage.input_cached, cost or 0, cost is None),
+            _settled(members) if budgets else (),
+        )
+        return tuple.__new__(WaitingRow, waiting)  # `WaitingRow(…)` takes twice as long
+
+
+def _settled(members: Mapping[str, Any]) -> Sequence[tuple[str, str, int, int]]:
+    lease, counts_always = members["id"], int(members["is_unreserved"])
+    return [(name, lease, amount, counts_always) for name, amount in members["budgets"].items()]
 
 
 class CombinationCap:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -62,7 +62,7 @@ class Usage:
 
     @classmethod
     def reported(cls, units: Mapping[str, int]) -> Self:
-        """What a provider has reported. `Usage(**units)` takes twice as long."""
+        """The usage that a provider has reported. `Usage(**units)` takes twice as long."""
         made = object.__new__(cls)
         made.__dict__ = {**_NOTHING, **units}
         return made
@@ -193,22 +193,9 @@ class LedgerRow:
         """The day in UTC, such as ``2026-12-01``."""
         return day_of(self.time)
 
-    def like(self, **members: Any) -> Self:
-        """A row with these members, and all others of this one. `replace` takes three times as long."""
-        made = object.__new__(type(self))
-        made.__dict__ = {**self.__dict__, **members}
-        return made
-
     def encoded(self) -> str:
         """The row as one line of JSON."""
-        return self.encoded_bytes().decode()
-
-    def encoded_bytes(self) -> bytes:
-        """The same as bytes."""
-        try:
-            return orjson.dumps(self, default=dict)
-        except TypeError:  # half a surrogate pair in a text, which JSON can have
-            return json.dumps(asdict(self), separators=(",", ":")).encode()
+        return dumped(self).decode()
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
@@ -230,6 +217,18 @@ class LedgerRow:
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"This is not a row of the ledger: {error!r}") from None
         return cls(**known)
+
+
+def dumped(value: Any) -> bytes:
+    """A row, or some of its members, as JSON."""
+    try:
+        return orjson.dumps(value, default=dict)
+    except TypeError:  # half a surrogate pair in a text, which JSON can have
+        return json.dumps(value, separators=(",", ":"), default=_members).encode()
+
+
+def _members(value: Any) -> Mapping[str, Any]:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)
 
 
 # Rows without these were written before they were counted.

@@ -20,7 +20,7 @@ from shared.limits.values import budget_key, budget_keys
 from shared.redis_client.open import AnyConnection, open_connection
 from shared.redis_client.protocol import ErrorReply
 from shared.redis_client.script import Script
-from shared.usage.aggregates import COUNTERS, Combination, CombinationCap, Totals, add_to
+from shared.usage.aggregates import COUNTERS, Combination, CombinationCap, Totals, WaitingRow, add_to
 from shared.usage.keys import batch_key, ledger_key, sums_keys
 from shared.usage.ledger_bound import LedgerBound
 from shared.usage.pending import PendingBatches
@@ -42,27 +42,6 @@ _BATCH_MS: Final = 1_000 * HOUR_SECONDS
 _PENDING_MS: Final = 1_000 * DAY_SECONDS
 # The sums of a day are kept for so long: a year and a month.
 _SUMS_SECONDS: Final = 400 * DAY_SECONDS
-
-
-# A row that waits: its tenant, the number of its day, its combination, its text, its numbers in the order of
-# `COUNTERS`, and what it settles: budgets, leases, amounts, and 1 if the amount counts without a lease. So
-# much is kept of it and no more: a row takes five times as much memory, which is out of the caches of the
-# processor when it is written.
-_Row = tuple[str, float, tuple[str, ...], bytes, tuple[int, ...], Sequence[tuple[str, str, int, int]]]
-
-
-def _waiting(row: LedgerRow) -> _Row:
-    usage, cost = row.usage, row.cost_nano
-    return (
-        row.tenant,
-        row.time // DAY_SECONDS,
-        (row.key, row.user, row.rule, row.provider, row.model),
-        row.encoded_bytes(),
-        (1, usage.input, usage.output, usage.input_cached, cost or 0, cost is None),
-        [(name, row.id, amount, int(row.is_unreserved)) for name, amount in row.budgets.items()]
-        if row.budgets
-        else (),
-    )
 
 
 class _Release(NamedTuple):
@@ -89,7 +68,7 @@ class _Batch:
     id: str
     tenant: str
     day: str
-    rows: Sequence[_Row]
+    rows: Sequence[WaitingRow]
     sums: Mapping[Combination, Totals]
     released: Sequence[_Release] = ()
     known_ms: int = _BATCH_MS
@@ -102,26 +81,26 @@ class _Batch:
     @property
     def leases(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield the name of the budget, the lease, the amount, and 1 if it counts without a lease."""
-        for *_, settled in self.rows:
-            yield from settled
+        for row in self.rows:
+            yield from row.settled
         for released in self.released:
             for name in released.budgets:
                 yield name, released.lease, 0, 0
 
     def encoded(self) -> str:
         """The batch as a line of text."""
-        rows = b",".join([text for _, _, _, text, _, _ in self.rows]).decode()
+        rows = b",".join([row.text for row in self.rows]).decode()
         head = json.dumps({"id": self.id, "tenant": self.tenant, "day": self.day, "released": self.released})
         return f'{head[:-1]}, "rows": [{rows}]}}'
 
     @classmethod
     def parse(
-        cls, line: str, sums: Callable[[str, str, Sequence[_Row]], Mapping[Combination, Totals]]
+        cls, line: str, sums: Callable[[str, str, Sequence[WaitingRow]], Mapping[Combination, Totals]]
     ) -> Self:
         """A batch that `encoded` wrote. Raises ValueError on anything else."""
         try:
             members = json.loads(line)
-            rows = [_waiting(LedgerRow.of(one)) for one in members["rows"]]
+            rows = [WaitingRow.of(LedgerRow.of(one)) for one in members["rows"]]
             id, tenant, day = members["id"], members["tenant"], members["day"]
             released = [_Release(*one) for one in members.get("released", ())]
         except (KeyError, TypeError) as error:
@@ -165,7 +144,7 @@ class Settler:
     pending: PendingBatches | None = None
     dropped: int = 0
     settled: Callable[[str, str, int], None] = _tell_nobody
-    _waiting: deque[_Row] = field(default_factory=deque)
+    _waiting: deque[WaitingRow] = field(default_factory=deque)
     _released: deque[tuple[str, _Release]] = field(default_factory=deque)
     _batches: deque[_Batch] = field(default_factory=deque)
     _cap: CombinationCap = field(default_factory=CombinationCap)
@@ -175,11 +154,15 @@ class Settler:
 
     def add(self, row: LedgerRow) -> None:
         """Take a row; it is written within a moment."""
+        self.put(WaitingRow.of(row))
+
+    def put(self, row: WaitingRow) -> None:
+        """The same for one that was made ready."""
         size = len(self._waiting)
         if size >= MAX_WAITING:
             self.dropped += 1
             return
-        self._waiting.append(_waiting(row))
+        self._waiting.append(row)
         if not size:  # else it is set, or `run` is about to write
             self._came.set()
 
@@ -284,7 +267,7 @@ class Settler:
         await self.connection.close()
 
     def _new_batches(self) -> list[_Batch]:
-        alike: dict[tuple[str, float], list[_Row]] = {}
+        alike: dict[tuple[str, float], list[WaitingRow]] = {}
         for row in self._waiting:
             name = row[:2]
             if name in alike:
@@ -310,22 +293,23 @@ class Settler:
         ]
 
     def _batch(
-        self, tenant: str, day: str, rows: Sequence[_Row], released: Sequence[_Release] = ()
+        self, tenant: str, day: str, rows: Sequence[WaitingRow], released: Sequence[_Release] = ()
     ) -> _Batch:
         sums = self._sums(tenant, day, rows)
         return _Batch(id=self.random_id(), tenant=tenant, day=day, rows=rows, sums=sums, released=released)
 
-    def _sums(self, tenant: str, day: str, rows: Sequence[_Row]) -> Mapping[Combination, Totals]:
-        alike: dict[tuple[str, ...], list[tuple[int, ...]]] = {}
-        for _, _, name, _, numbers, _ in rows:
+    def _sums(self, tenant: str, day: str, rows: Sequence[WaitingRow]) -> Mapping[Combination, Totals]:
+        alike: dict[Combination, list[tuple[int, ...]]] = {}
+        for row in rows:
+            name = row.combination
             if name in alike:
-                alike[name].append(numbers)
+                alike[name].append(row.numbers)
             else:
-                alike[name] = [numbers]
+                alike[name] = [row.numbers]
         sums: dict[Combination, Totals] = {}
         for name, some in alike.items():
             totals = Totals(**dict(zip(COUNTERS, map(sum, zip(*some, strict=True)), strict=True)))
-            add_to(sums, self._cap.apply(tenant, day, Combination(*name)), totals)
+            add_to(sums, self._cap.apply(tenant, day, name), totals)
         return sums
 
     async def _write(self, batch: _Batch) -> None:
@@ -339,7 +323,7 @@ class Settler:
             keys += budget_keys(budget_key(batch.tenant, budget))
         counts = [len(COUNTERS), len(batch.rows), len(leases) // 4]
         arguments: list[str | bytes | int] = [batch.known_ms, _SUMS_SECONDS, *counts]
-        arguments += [text for _, _, _, text, _, _ in batch.rows]
+        arguments += [row.text for row in batch.rows]
         arguments += leases
         for name, totals in batch.sums.items():
             arguments += [name.field, *totals.numbers]

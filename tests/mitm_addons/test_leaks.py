@@ -26,7 +26,7 @@ from shared.routing.compile import Route
 from shared.routing.target_pool import TargetPool
 from shared.routing.upstream import Upstream, own_headers
 from shared.services import SystemClock
-from shared.usage.row import LedgerRow
+from shared.usage.aggregates import WaitingRow
 from tests.mitm_addons.begun import admitted
 from tests.mitm_engine.test_leaks import no_garbage
 from tests.mitm_engine.world import World, world
@@ -60,7 +60,7 @@ class Admitting:
     """Admits every request by one rule."""
 
     def __init__(self) -> None:
-        self.rows: list[LedgerRow] = []
+        self.rows: list[WaitingRow] = []
         self.route: Route | None = None
         calls = AiCalls(CLOCK, lambda: 0.5, bindings=Mock())
         ledger = Ledger(self.rows.append, lambda size: b"r" * size)

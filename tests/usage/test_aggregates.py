@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.usage.aggregates import DIMENSIONS, OTHER, Combination, CombinationCap, Totals, grouped, sums_of
+from shared.usage.aggregates import (
+    COUNTERS,
+    DIMENSIONS,
+    OTHER,
+    Combination,
+    CombinationCap,
+    RowTemplate,
+    Totals,
+    WaitingRow,
+    grouped,
+    sums_of,
+)
 from shared.usage.check.sums import check_cost, check_sums
 from shared.usage.row import AbandonedCall, LedgerRow, Source, Usage
 from tests.usage.rows import NOON, ROWS, row
@@ -111,3 +122,35 @@ def test_the_check_counts_the_cost_of_abandoned_calls_at_their_own_prices() -> N
 def test_sums_are_shown_with_their_cost_in_usd() -> None:
     shown = Totals(calls=2, input=20, output=10, cached=3, cost_nano=140_000, unpriced=1).as_json()
     assert shown == {"calls": 2, "input": 20, "output": 10, "cached": 3, "cost": "0.00014", "unpriced": 1}
+
+
+@given(ROWS)
+def test_row_that_waits_says_the_same_as_the_row(rows: list[LedgerRow]) -> None:
+    for one in rows:
+        waiting = WaitingRow.of(one)
+        assert LedgerRow.parse(waiting.text) == one
+        assert (waiting.tenant, waiting.combination) == (one.tenant, Combination.of(one))
+        assert Totals(**dict(zip(COUNTERS, waiting.numbers, strict=True))) == Totals.of(one)
+
+
+def test_rows_of_a_template_have_their_own_members() -> None:
+    first = row(1, tags={"a": "b"})
+    second = row(2, tags={"a": "b"}, status=500, cost_nano=None, time=NOON + 86_400)
+    own = {name: value for name, value in vars(second).items() if name not in ("key", "model", "tags")}
+    waiting = RowTemplate(first).row(own)
+    assert LedgerRow.parse(waiting.text) == second
+    assert waiting.day == WaitingRow.of(first).day + 1
+    assert waiting.numbers == (1, 10, 5, 0, 0, 1)
+
+
+def test_row_settles_each_budget_that_counts_it_under_its_own_id() -> None:
+    counted = row(1, budgets={"bud_1:0": 7, "bud_2:0": 0}, is_unreserved=True)
+    assert WaitingRow.of(counted).settled == [("bud_1:0", "row-1", 7, 1), ("bud_2:0", "row-1", 0, 1)]
+    assert WaitingRow.of(row(2)).settled == ()
+
+
+def test_text_with_half_a_surrogate_pair_is_written_escaped() -> None:
+    for one in (row(model_asked="\ud800"), row(request_id="\ud800")):
+        waiting = WaitingRow.of(one)
+        assert waiting.text.isascii()
+        assert LedgerRow.parse(waiting.text) == one

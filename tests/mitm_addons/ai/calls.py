@@ -24,7 +24,7 @@ class Clock:
 
 ROWS: list[LedgerRow] = []
 CALLS = AiCalls(Clock(), lambda: 0.5)
-LEDGER = Ledger(ROWS.append, lambda size: b"r" * size)
+LEDGER = Ledger(lambda row: ROWS.append(LedgerRow.parse(row.text)), lambda size: b"r" * size)
 DECLARED = (
     ProviderModel(id="gpt-6-luna"),
     ProviderModel(id="old", caps={"stream_usage": False}),

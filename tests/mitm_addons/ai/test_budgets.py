@@ -27,7 +27,11 @@ from tests.routing.test_ai_route import provider, route
 CALLS = AiCalls(Clock(), lambda: 0.5)
 ROWS: list[LedgerRow] = []
 RELEASED: list[tuple[str, str, Any]] = []
-LEDGER = Ledger(ROWS.append, lambda size: b"r" * size, lambda *released: RELEASED.append(released))
+LEDGER = Ledger(
+    lambda row: ROWS.append(LedgerRow.parse(row.text)),
+    lambda size: b"r" * size,
+    lambda *released: RELEASED.append(released),
+)
 
 
 @pytest.fixture(autouse=True)
