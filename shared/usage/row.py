@@ -22,7 +22,7 @@ class Source(StrEnum):
     MIXED = "mixed"
 
 
-# Nothing changes a `Usage` or a row once it is made. Each request makes one of both: a frozen one would take
+# Nothing changes a `Usage` or a row once it is made. Each request makes a `Usage`: a frozen one would take
 # three times as long to make, and one with slots four times as long to write.
 @dataclass(kw_only=True)
 class Usage:
