@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
-from redis import Redis, ResponseError
+from redis import Redis
 
 from shared.core.empty import EMPTY
-from shared.records.keys import ALL, calls_key, minute_key, records_key, tenants_key, total_key
+from shared.records.keys import ALL, calls_key, last_key, minute_key, records_key, tenants_key, total_key
 
 logger = logging.getLogger(__name__)
 
-# The most records that one page looks at, and that one call reads.
+# The most records that one page looks at, and the entries that the first call and the largest one read.
 _MAX_LOOKED_AT: Final = 10_000
-_AT_ONCE: Final = 250
+_FEW: Final = 4
+_MANY: Final = 32
 #: Matches the id of a record, and the milliseconds with which one begins.
 match_id: Final = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?").fullmatch
 
@@ -34,13 +35,13 @@ class Record(NamedTuple):
 class RecordPage(NamedTuple):
     """Records, the newest first. `next_cursor` is None on the last page.
 
-    `recorded` counts all that were ever added to the list; None where Redis does not tell. `newest` is the id
-    of the newest record that was looked at, wanted or not.
+    `recorded` counts all that were ever added to the list. `newest` is the id of the newest record that was
+    looked at, wanted or not.
     """
 
     records: Sequence[Record]
     next_cursor: str | None
-    recorded: int | None = None
+    recorded: int = 0
     newest: str | None = None
 
 
@@ -100,8 +101,7 @@ class RecordReader:
         """The newest records that are wanted, newer than `after` and older than `before`."""
         found: list[Record] = []
         recorded, first = self._recorded(owner), after
-        newest = self._newest(owner, after, before, limit if wanted == Filter() else _AT_ONCE)
-        for looked_at, record in enumerate(newest, 1):
+        for looked_at, record in enumerate(self._newest(owner, after, before), 1):
             if looked_at == 1:
                 first = record.id
             if wanted.takes(record.event):
@@ -110,35 +110,42 @@ class RecordReader:
                 return RecordPage(found, record.id, recorded, first)
         return RecordPage(found, None, recorded, first)
 
-    def _recorded(self, owner: str) -> int | None:
-        try:
-            info: Any = self._client.xinfo_stream(records_key(owner))
-        except ResponseError:  # there is no record
-            return 0
-        added = info.get("entries-added")
-        return None if added is None else int(added)
+    def _recorded(self, owner: str) -> int:
+        number: Any = self._client.hget(last_key(owner), "number")
+        return int(number or 0)
 
     def find(self, owner: str, id: str) -> Record | None:
         """The record with that id, else the newest one of the request with that id; None without any."""
         if match_id(id):
-            entries: Any = self._client.xrange(records_key(owner), id, id, count=1)
-            for record in _records(entries):
-                return record
-        return next((one for one in self._newest(owner, None, None, _AT_ONCE) if _is_of(one, id)), None)
+            for record in self._entry_with(owner, id):
+                if record.id == id:
+                    return record
+        return next((one for one in self._newest(owner) if one.event["request_id"] == id), None)
 
     def find_same(self, owner: str, event: Mapping[str, Any]) -> Record | None:
         """The record of the same request in the list of another owner."""
-        return next((one for one in self._newest(owner, None, None, _AT_ONCE) if one.event == event), None)
+        return next((one for one in self._newest(owner) if one.event == event), None)
 
-    def _newest(self, owner: str, after: str | None, before: str | None, at_once: int) -> Iterator[Record]:
-        begin = "-" if after is None else f"({after}"
+    def _newest(self, owner: str, after: str | None = None, before: str | None = None) -> Iterator[Record]:
+        """The records newer than `after` and older than `before`, the newest first."""
+        oldest = (0, 0) if after is None else _place(after)
+        if before is not None:
+            yield from (
+                one for one in self._entry_with(owner, before) if oldest < _place(one.id) < _place(before)
+            )
+        at_once, start = _FEW, "-" if after is None else f"({after}"
         while True:
-            end = "+" if before is None else f"({before}"
-            entries: Any = self._client.xrevrange(records_key(owner), end, begin, count=at_once)
-            yield from _records(entries)
+            end = "+" if before is None else "({}-{}".format(*_place(before))
+            entries: Any = self._client.xrevrange(records_key(owner), end, start, count=at_once)
+            yield from (one for one in _records(entries) if _place(one.id) > oldest)
             if len(entries) < at_once:
                 return
-            before = entries[-1][0].decode()
+            before, at_once = entries[-1][0].decode(), min(2 * at_once, _MANY)
+
+    def _entry_with(self, owner: str, id: str) -> Iterator[Record]:
+        """The records of the entry that has the record with that id, or of the next entry."""
+        entries: Any = self._client.xrange(records_key(owner), id, "+", count=1)
+        return _records(entries)
 
     def minutes(self, owner: str, minutes: Sequence[int]) -> list[Figures]:
         """The figures of each of the minutes."""
@@ -164,18 +171,42 @@ class RecordReader:
         return [{name.decode(): int(amount) for name, amount in reply.items()} for reply in replies]
 
 
-def _is_of(record: Record, request_id: str) -> bool:
-    return bool(record.event["request_id"] == request_id)
+def _place(id: str) -> tuple[int, int]:
+    """An id as two numbers, which are in the order of the records."""
+    milliseconds, _, number = id.partition("-")
+    return int(milliseconds), int(number or 0)
 
 
 def _records(entries: Any) -> Iterator[Record]:
-    """The records of a reply. One that is damaged is left out and logged."""
+    """The records of a reply, the last one of each entry first. What is damaged is left out and logged."""
     for id, fields in entries:
         try:
-            event, trace = orjson.loads(fields[b"event"]), orjson.loads(fields.get(b"trace", b"{}"))
-            if not {"time", "source", "request_id"} <= event.keys() or not isinstance(trace, dict):
-                raise ValueError("it is not a record of a request")
-        except (KeyError, ValueError, AttributeError) as error:
-            logger.error("The request record %s is left out: %r", id.decode(), error)
-        else:
-            yield Record(id.decode(), event, trace)
+            events, traces = _lines(fields)
+        except (KeyError, ValueError) as error:
+            logger.error("The request records %s are left out: %r", id.decode(), error)
+            continue
+        milliseconds, last = _place(id.decode())
+        for back, (event, trace) in enumerate(zip(reversed(events), reversed(traces), strict=True)):
+            yield from _record(f"{milliseconds}-{last - back}", event, trace)
+
+
+def _lines(fields: Mapping[bytes, bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """The events and the traces of an entry. Raises KeyError and ValueError when it is damaged."""
+    if b"event" in fields:  # an entry of the release before, which has one record
+        return [fields[b"event"]], [fields.get(b"trace", b"")]
+    events = fields[b"events"].split(b"\n")
+    traces = fields[b"traces"].split(b"\n") if b"traces" in fields else [b""] * len(events)
+    if len(events) != len(traces):
+        raise ValueError(f"it has {len(events)} events and {len(traces)} traces")
+    return events, traces
+
+
+def _record(id: str, event: bytes, trace: bytes) -> Iterator[Record]:
+    try:
+        of_event, of_trace = orjson.loads(event), orjson.loads(trace or b"{}")
+        if not {"time", "source", "request_id"} <= of_event.keys() or not isinstance(of_trace, dict):
+            raise ValueError("it is not a record of a request")
+    except (ValueError, AttributeError) as error:
+        logger.error("The request record %s is left out: %r", id, error)
+    else:
+        yield Record(id, of_event, of_trace)

@@ -7,14 +7,14 @@ while it is nearly full, records are dropped and counted.
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shared.core.durations import DAY_SECONDS
 from shared.core.errors import StoreDown
-from shared.records.keys import ALL, TENANTS_KEY, records_key
+from shared.records.keys import ALL, TENANTS_KEY, last_key, records_key
 from shared.records.line import AccessLine
 from shared.records.minutes import Batch, Minutes
 from shared.records.record import Decision, encoded
@@ -39,8 +39,8 @@ _FIGURES_EVERY: Final = 20
 # The memory of Redis is looked at, and the tenants with records are named again, every so many batches.
 _ROOM_EVERY: Final = 4
 _NAMED_EVERY: Final = 240
-# Records of one call.
-_MAX_BATCH: Final = 100
+# Records of one entry of a stream. One costs Redis about as much as one record.
+_MAX_BATCH: Final = 50
 # The records of all tenants are short, so more of them are kept.
 _ALL_FACTOR: Final = 4
 _KEPT_SECONDS: Final = DAY_SECONDS
@@ -51,12 +51,12 @@ _MEMORY: Final = re.compile(rb"^(maxmemory|used_memory):([0-9]+)", re.MULTILINE)
 _Waiting = tuple[str | None, bytes, bytes]
 
 
-@dataclass(slots=True)
-class _Encoded:
-    """The parts of the records of one owner: event, trace, event, trace …"""
+class _Encoded(NamedTuple):
+    """Records of one owner: the event and the trace of each."""
 
     owner: str
-    parts: list[bytes] = field(default_factory=list)
+    events: Sequence[bytes]
+    traces: Sequence[bytes]
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Recorder:
             return
         failure = await self._look()
         if failure is None:
-            await self._write(_by_owner(waiting))
+            await self._write(list(_entries(waiting)))
         else:
             self.dropped += len(waiting)
             self._tell(failure)
@@ -149,13 +149,9 @@ class Recorder:
         self._flushes += 1
         return None if self._has_room else "Redis is nearly full."
 
-    async def _write(self, encoded: Sequence[_Encoded]) -> None:
-        calls = [
-            (one.owner, len(some) // 2, self._add(one.owner, some))
-            for one in encoded
-            for some in _batches(one.parts)
-        ]
-        named = {one.owner for one in encoded} - self._named - {ALL}
+    async def _write(self, entries: Sequence[_Encoded]) -> None:
+        calls = [(one.owner, len(one.events), self._add(one)) for one in entries]
+        named = {one.owner for one in entries} - self._named - {ALL}
         naming = [self.connection.call("SADD", TENANTS_KEY, *named)] if named else []
         replies = await asyncio.gather(*[call for _, _, call in calls], *naming, return_exceptions=True)
         failure: BaseException | None = None
@@ -169,10 +165,13 @@ class Recorder:
             self._named |= named
         self._tell(failure)
 
-    def _add(self, owner: str, parts: Sequence[bytes]) -> asyncio.Future[Any]:
-        most = self.per_tenant * (_ALL_FACTOR if owner == ALL else 1)
-        key = records_key(owner)
-        return self.connection.call("EVALSHA", ADD.digest, 1, key, most, _KEPT_SECONDS, *parts)
+    def _add(self, one: _Encoded) -> asyncio.Future[Any]:
+        least = self.per_tenant * (_ALL_FACTOR if one.owner == ALL else 1)
+        lines = (b"\n".join(one.events), b"\n".join(one.traces) if any(one.traces) else b"")
+        keys = (records_key(one.owner), last_key(one.owner))
+        return self.connection.call(
+            "EVALSHA", ADD.digest, len(keys), *keys, least, _KEPT_SECONDS, len(one.events), *lines
+        )
 
     def _tell(self, failure: object) -> None:
         """Log that records are dropped, and how many were, each once."""
@@ -191,22 +190,21 @@ def has_room(info: bytes) -> bool:
     return most == 0 or numbers.get(b"used_memory", 0) < most * FULL
 
 
-def _by_owner(waiting: Iterable[_Waiting]) -> Sequence[_Encoded]:
-    """The records of each owner. Only a request of no tenant has its trace in the list of all."""
-    everything = _Encoded(ALL)
-    found: dict[str | None, _Encoded] = {ALL: everything}
+def _entries(waiting: Sequence[_Waiting]) -> Iterator[_Encoded]:
+    """The entries of the streams. Only a request of no tenant has its trace in the list of all."""
+    found: dict[str, tuple[list[bytes], list[bytes]]] = {}
     for tenant, event, trace in waiting:
-        everything.parts += (event, trace if tenant is None else b"")
-        if tenant in found:
-            found[tenant].parts += (event, trace)
-        elif tenant is not None:
-            found[tenant] = _Encoded(tenant, [event, trace])
-    return list(found.values())
-
-
-def _batches(parts: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
-    for at in range(0, len(parts), 2 * _MAX_BATCH):
-        yield parts[at : at + 2 * _MAX_BATCH]
+        if tenant is not None:
+            events, traces = found.setdefault(tenant, ([], []))
+            events.append(event)
+            traces.append(trace)
+    found[ALL] = (
+        [event for _, event, _ in waiting],
+        [trace if tenant is None else b"" for tenant, _, trace in waiting],
+    )
+    for owner, (events, traces) in found.items():
+        for at in range(0, len(events), _MAX_BATCH):
+            yield _Encoded(owner, events[at : at + _MAX_BATCH], traces[at : at + _MAX_BATCH])
 
 
 def open_recorder(

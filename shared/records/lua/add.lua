@@ -1,12 +1,28 @@
--- Appends request records to a stream, and trims it.
--- KEYS: the stream. ARGV: about the most records, seconds until an unused stream expires, then per record its
--- event and its trace. An empty trace is left out.
-for at = 3, #ARGV, 2 do
-  if ARGV[at + 1] == '' then
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'event', ARGV[at])
-  else
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'event', ARGV[at], 'trace', ARGV[at + 1])
+-- Appends new request records to a stream as one entry, and removes the oldest entries.
+-- KEYS: the stream, and what is known of its last record. ARGV: the least number of records that are kept, seconds
+-- until an unused stream expires, the number of new records, their events and their traces, each a line.
+-- Without traces the last one is empty.
+local number = redis.call('HINCRBY', KEYS[2], 'number', ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last = redis.call('HGET', KEYS[2], 'milliseconds')
+if last then -- the clock may have been set back
+  now = math.max(now, tonumber(last))
+end
+redis.call('HSET', KEYS[2], 'milliseconds', string.format('%.0f', now))
+local id = string.format('%.0f-%.0f', now, number)
+if ARGV[5] == '' then
+  redis.call('XADD', KEYS[1], id, 'events', ARGV[4])
+else
+  redis.call('XADD', KEYS[1], id, 'events', ARGV[4], 'traces', ARGV[5])
+end
+for _ = 1, 100 do
+  local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
+  if number - tonumber(string.match(oldest, '%d+$')) < tonumber(ARGV[1]) then
+    break
   end
+  redis.call('XDEL', KEYS[1], oldest)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-return (#ARGV - 2) / 2
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return number
