@@ -34,6 +34,7 @@ class ClientConnection(asyncio.Protocol):
     Attributes:
         client: mitmproxy's view of the client.
         transport: the transport of the event loop.
+        reader: reads the requests.
         writer: writes the newest response; None between two exchanges.
         can_write: whether the client reads fast enough.
         cancellation: that of the current exchange.
@@ -47,22 +48,22 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         *("_awaits_request", "_closing", "_end", "_is_held", "_is_lost", "_loop"),
-        *("_on_deadline", "_on_end", "_read_rate", "_reader", "_task", "_unwritten", "_waiter"),
+        *("_on_deadline", "_on_end", "_read_rate", "_task", "_unwritten", "_waiter"),
         *("_worker", "can_write", "cancellation", "client", "deadline", "ended", "gone"),
-        *("has_connected", "on_data", "reads_on", "transport", "writer"),
+        *("has_connected", "on_data", "reader", "reads_on", "transport", "writer"),
     )
 
     def __init__(self, worker: WorkerState) -> None:
         self._worker = worker
         self._loop = asyncio.get_running_loop()
-        self._reader = RequestReader(worker.options)
+        self.reader = RequestReader(worker.options)
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.writer: ResponseWriter | None = None
         self.on_data: Callable[[], None] | None = None
         self.can_write = True
         self.cancellation = Cancellation()
-        self._awaits_request = self.has_connected = self._is_held = self._is_lost = False
+        self._awaits_request = self.has_connected = self._is_held = self._is_lost = self.gone = False
         self._closing: Closing | None = None
         self._unwritten: list[bytes] = []  # until the end of the turn
         self.ended: http.HTTPFlow | None = None
@@ -72,7 +73,6 @@ class ClientConnection(asyncio.Protocol):
         self.client: connection.Client = None  # type: ignore[assignment]  # until connection_made
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # likewise
         self.deadline = self._end = NEVER
-        self.gone = False
         self.reads_on = 0.0
 
     # Deadlines: one at a time.
@@ -104,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def is_last(self) -> bool:
         """Whether no request is served after the current one. One that has begun is."""
-        reader, is_draining = self._reader, self._worker.is_draining
+        reader, is_draining = self.reader, self._worker.is_draining
         return (reader.stopped and not reader.queue) or (is_draining and reader.open_requests <= 1)
 
     def cancel(self, why: WireError) -> None:
@@ -120,14 +120,14 @@ class ClientConnection(asyncio.Protocol):
 
     def want(self, incoming: Incoming, limit: int) -> None:
         """Collect the body of `incoming`, up to `limit` bytes."""
-        self._reader.want(incoming, limit)
-        if self._is_held and self._reader.unwanted <= self._worker.options.read_ahead:
+        self.reader.want(incoming, limit)
+        if self._is_held and self.reader.unwanted <= self._worker.options.read_ahead:
             self.resume()
 
     def take(self, incoming: Incoming) -> list[bytes | bytearray]:
         """Return what has arrived of a body that is not collected."""
-        pieces = self._reader.take(incoming)
-        if self._is_held and self._reader.unwanted <= self._worker.options.read_ahead:
+        pieces = self.reader.take(incoming)
+        if self._is_held and self.reader.unwanted <= self._worker.options.read_ahead:
             self.resume()
         return pieces
 
@@ -138,7 +138,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        reader = self._reader
+        reader = self.reader
         if self._closing is not None:
             self._closing.received(data)
             return
@@ -163,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         """Respond to the requests of the queue, one after the other."""
-        reader, worker = self._reader, self._worker
+        reader, worker = self.reader, self._worker
         try:
             if not self.has_connected and not await worker.serves(self):
                 return
@@ -204,9 +204,9 @@ class ClientConnection(asyncio.Protocol):
     def _rest(self) -> None:
         """Wait for the next request, or close."""
         timeouts = self._worker.options.timeouts
-        if self._reader.stopped:
+        if self.reader.stopped:
             self.finish(whole=True)
-        elif not self._reader.idle:
+        elif not self.reader.idle:
             self.arm(timeouts.head, self._close_idle)
         elif self._worker.is_draining:  # since the head of the last response was written
             self._await_last_request()
@@ -220,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _keep_alive(self, now: float) -> None:
         """Start the keep-alive timeout once the client has read the last response."""
-        self._reader.forget()
+        self.reader.forget()
         if unread(self.transport):
             self.check_reading(self._check_before_keep_alive)
         else:
@@ -302,7 +302,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether it waits for a request."""
-        return self._task is None and self._closing is None and self._reader.idle
+        return self._task is None and self._closing is None and self.reader.idle
 
     def close_if_idle(self) -> None:
         """Close soon if there is no request; one that the client has already sent is still served."""
@@ -315,7 +315,7 @@ class ClientConnection(asyncio.Protocol):
         """Close, unless bytes have arrived that the loop has not read yet. Reject an incomplete head."""
         if has_input(self.transport):
             self.arm(0, self._close_idle)
-        elif self._reader.idle:
+        elif self.reader.idle:
             self.finish(whole=True)
         else:
             self._worker.metrics.closed["late"] += 1
@@ -357,7 +357,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
         self.writer = self._closing = None  # breaks reference cycles
-        self._reader.close()
+        self.reader.close()
         self._is_lost = True
         if not self.reads_on or self._task is None:
             self._worker.left(self)

@@ -130,6 +130,8 @@ class Connector:
         made.born = loop.time()
         if server.via is None and not _is_expected(host, server.peername):
             raise WireError("upstream_unreachable", "The connection leads to another address.")
+        if server.peername == server.address:
+            server.peername = server.address  # not the same address twice
         server.state = connection.ConnectionState.OPEN
 
     def _context(self, trust: str | None) -> ssl.SSLContext:

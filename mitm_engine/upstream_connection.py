@@ -91,7 +91,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.stream: BodyStream | None = None
         self.is_paused = self._is_held = self._has_ended = False
         self._unwritten = b""  # the request, until the end of the turn
-        self._poll = select.poll()
+        self._poll: select.poll | None = None  # until it is asked
         self.key = key
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # until connection_made
         self.below_tls: asyncio.Transport | None = None
@@ -226,7 +226,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def has_unread(self) -> bool:
         """Return whether the socket has a byte, or its end, that the loop has not reported yet."""
-        return bool(self._poll.poll(0))
+        return bool((self._poll or self._make_poll()).poll(0))
+
+    def _make_poll(self) -> select.poll:
+        self._poll = poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+        return poll
 
     def is_reusable(self) -> bool:
         """Return whether request and response are complete, so that the connection can serve again.
@@ -240,8 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Return whether an idle connection is still open and silent."""
         if self.is_closed or self.transport.is_closing():
             return False
-        # The socket may have a byte or an end that the loop has not reported yet.
-        return not self._poll.poll(0)
+        return not (self._poll or self._make_poll()).poll(0)  # as `has_unread`, without a call
 
     def close(self) -> None:
         self.is_closed = True
@@ -269,8 +273,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self.stream is not None:
             self.stream.go_on()
-        elif self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        elif (waiter := self._waiter) is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
@@ -278,7 +284,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
 
     def data_received(self, data: bytes) -> None:
         if self.is_closed:
@@ -293,8 +298,10 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if stream is not None and self._drained is None:
             stream.go_on()  # the usual cases of `_wake`
-        elif stream is None and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        elif stream is None and (waiter := self._waiter) is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
         else:
             self._wake()
         if self.reader.held > self._pool.read_ahead:

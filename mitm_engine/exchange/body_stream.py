@@ -74,7 +74,7 @@ class BodyStream:
                 if not self._has_ended:
                     self._forward()
         finally:
-            self._upstream.stream = None
+            self._upstream.stream = self._waiter = None
 
     def _forward(self, content: bytes = b"", chunk: bytes = b"") -> bool:
         """Forward what has arrived. Return whether the next thing is to wait for more. Raises `WireError`."""
@@ -94,16 +94,13 @@ class BodyStream:
         upstream.raise_failure()
         return True
 
-    async def _arrival(self) -> None:
-        """Wait until `go_on` has met something that has to be awaited, or the end."""
+    def _arrival(self) -> asyncio.Future[None]:
+        """Return a future that is done when `go_on` has met something that has to be awaited, or the end."""
         self._upstream.resume()
         self._writer.flush(at_once=True)
         self._client.arm(self._idle, self._on_late)
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = waiter = asyncio.get_running_loop().create_future()
+        return waiter
 
     def go_on(self, content: bytes = b"", chunk: bytes = b"") -> bool:
         """Forward more, after something has arrived. Return whether it was possible now.

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
@@ -112,11 +112,10 @@ class Exchange:
         metrics.requests += 1
         metrics.in_flight += 1
         try:
-            await self._steps()
-        except WireError as error:
-            await self._fail(error)
-        except Killed:
-            await self._fail(None)
+            if (stream := await self._steps()) is not None:
+                await stream
+        except (WireError, Killed) as error:
+            await self._fail(error if isinstance(error, WireError) else None)
         except asyncio.CancelledError:
             why = self._client.cancellation.take()
             if why is None:
@@ -139,7 +138,8 @@ class Exchange:
                 client.finish_flow()
         return writer.keeps
 
-    async def _steps(self) -> None:
+    async def _steps(self) -> Awaitable[None] | None:
+        """Serve the request, up to a stream. Return that: it needs no frame of these steps while it flows."""
         hooks, flow, wait = self._hooks, self._flow, self._arm_hook
         if (waiting := hooks.call_flow(hooks.requestheaders, flow, wait)) is not None:
             await waiting
@@ -158,12 +158,12 @@ class Exchange:
         if flow.response is None:
             if self._worker.metrics.in_flight > FEW:
                 await pause()
-            await self._forward()
-        else:
-            # The response of an addon goes out at once, and the rest of the body is not read.
-            if (waiting := hooks.call_flow(hooks.responseheaders, flow, wait)) is not None:
-                await waiting
-            await self._send_whole()
+            return await self._forward()
+        # The response of an addon goes out at once, and the rest of the body is not read.
+        if (waiting := hooks.call_flow(hooks.responseheaders, flow, wait)) is not None:
+            await waiting
+        await self._send_whole()
+        return None
 
     def _prepare_upload(self) -> None:
         """Leave the body to an `Upload`, which begins when the upstream has the head."""
@@ -192,7 +192,7 @@ class Exchange:
 
     # To the upstream and back.
 
-    async def _forward(self) -> None:
+    async def _forward(self) -> Awaitable[None] | None:
         flow, terms = self._flow, self._terms
         if terms.timeouts.total is not None:
             self._client.end_within(terms.timeouts.total, self._cancel_late_exchange)
@@ -214,9 +214,8 @@ class Exchange:
         if flow.response is not response:
             # An addon replaced the response, so the rest of the upstream's is not needed.
             attempts.drop()
-            await self._send_whole()
         elif response.stream:
-            await self._stream(attempts, upstream, response)
+            return self._stream(attempts, upstream, response)
         else:
             if reader.complete and reader.held <= min(self._terms.response_body, _AT_ONCE):
                 response.data.content = reader.take() or b""
@@ -224,7 +223,8 @@ class Exchange:
                 response.data.content = await self._whole_bodies().collect_response(upstream, self._terms)
             attempts.release()
             response.data.timestamp_end = response.data.timestamp_start
-            await self._send_whole()
+        await self._send_whole()
+        return None
 
     async def _stream(
         self, attempts: UpstreamExchange, upstream: UpstreamConnection, response: http.Response
@@ -242,6 +242,8 @@ class Exchange:
                 if not self._client.can_write:
                     await self._client.drained()
         else:
+            if writer.keeps:
+                self._client.reader.forget()
             idle = self._terms.timeouts.idle
             stream = BodyStream(self._client, upstream, writer, idle=idle, on_late=self._cancel_late_body)
             await stream.forward(self._arm_hook)

@@ -1,8 +1,10 @@
 """The bytes of a client become the same requests however they are cut, and nothing else than requests."""
 
+import gc
 import sys
 
 import pytest
+from httptools import HttpRequestParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -73,6 +75,31 @@ def test_malformed_requests_are_the_same_error_at_every_cut(
         if incoming.method:
             head = incoming.method, incoming.target, incoming.version, incoming.fields
             check_head(*head, options)
+
+
+@given(st.data(), requests(), requests())
+def test_requests_after_a_reader_has_forgotten_are_the_same(
+    data: st.DataObject, one: Sent, other: Sent
+) -> None:
+    raw = one.raw + data.draw(broken(other.raw))
+    meant, reader = read(raw), RequestReader(Options())
+    for piece in data.draw(cuts(raw)):
+        if not reader.stopped:
+            reader.feed(piece)
+        if all(incoming.keep_alive for incoming in reader.queue):
+            reader.forget()
+    assert [shown(incoming) for incoming in reader.queue] == [shown(incoming) for incoming in meant.queue]
+    assert (reader.stopped, reader.idle) == (meant.stopped, meant.idle)
+
+
+def test_reader_keeps_no_parser_for_a_request_that_may_follow() -> None:
+    def parsers() -> int:
+        return sum(isinstance(one, HttpRequestParser) for one in gc.get_objects())
+
+    reader = read(HEAD)
+    before = parsers()
+    reader.forget()
+    assert parsers() == before - 1
 
 
 @given(st.lists(st.binary(max_size=80), max_size=5))
