@@ -178,7 +178,7 @@ def _place(id: str) -> tuple[int, int]:
 
 
 def _records(entries: Any) -> Iterator[Record]:
-    """The records of a reply, the last one of each entry first. What is damaged is left out and logged."""
+    """The records of a reply, the last one of each entry first. Damaged ones are left out and logged."""
     for id, fields in entries:
         try:
             events, traces = _lines(fields)

@@ -97,7 +97,7 @@ def _of_ai(base: str, provider: Any, model: Any) -> dict[tuple[str, str], Any]:
 
 
 _BUDGET = "/tenants/<tenant_id>/budgets/<budget_id>"
-#: What any tenant may read.
+#: The paths that any tenant may read.
 OPEN_TO_ALL = ("/plugins", "/providers/kinds", "/me", "/audit", "/document")
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/tenants"): {"name": "Evil", "subdomain": "evil"},

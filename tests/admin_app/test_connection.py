@@ -74,7 +74,7 @@ def test_rule_for_ai_offers_its_models_by_its_apis_whichever_their_providers_spe
     api.create(f"{tenant.url}/rules", {"path": "/ai", "ai": {**ai, "apis": apis}})
     rule = connected(api, tenant)["/ai"]
     assert (rule["kind"], rule["base_path"], rule["apis"]) == ("ai", "/ai", sorted(apis))
-    # What their providers do not speak is translated.
+    # An API that their providers do not speak is translated.
     assert {one["name"]: one["apis"] for one in rule["models"]} == dict.fromkeys(ai["models"], sorted(apis))
     assert rule["models"][0]["name"] == "best"
 

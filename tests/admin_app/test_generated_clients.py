@@ -25,7 +25,7 @@ BODIES = [
     json.loads(body) for body in re.findall(r"-d '(\{.*?\})'", (ROOT / "README.md").read_text(), re.DOTALL)
 ][:2]
 TOKEN = "the-platforms-own-token"
-#: What both clients print.
+#: The output of both clients.
 SEEN = {
     "subdomain": BODIES[0]["subdomain"],
     "validator": 1,

@@ -39,7 +39,7 @@ class TestWithoutToken:
         assert error_of(response) == (403, "host_not_allowed")
         assert "http://localhost:8080" in response.get_json()["detail"]
         assert "send a key" in response.get_json()["detail"]
-        # What needs no key tells nothing, whoever reads it.
+        # A page that needs no key tells nothing to any reader.
         assert api.get("/docs", headers={"Host": host}).status_code == 200
         assert error_of(api.get("/nothing", headers={"Host": host})) == (404, "not_found")
 

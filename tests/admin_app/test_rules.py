@@ -148,7 +148,7 @@ class TestLimits:
             assert response.get_json()["errors"][0]["pointer"] == f"/limits/{name}"
         raised = {"request_body": "1GB", "response_body": "200MB"}
         assert api.patch(url, {"limits": raised}).status_code == 200
-        # What the platform allowed may stay, and be lowered.
+        # A limit that the platform allowed may stay, and be lowered.
         for mine in ({"active": False}, {"limits": {**raised, "request_body": "900MB"}}):
             assert api.patch(url, mine, key=tenant.key).status_code == 200, mine
 

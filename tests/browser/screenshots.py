@@ -1,7 +1,7 @@
 """Pictures of every page of the dashboard, from a gateway with a past: ``python -m tests.browser.screenshots``.
 
 Each page is taken at 1440 and 390 pixels, light and dark, into build/screenshots. Arguments name the pages to take.
-What a page complains of is printed; the status is 1 then. The pictures of the documentation are taken besides.
+Complaints of a page are printed; the status is 1 then. The pictures of the documentation are taken besides.
 """
 
 import base64

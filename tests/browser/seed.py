@@ -26,7 +26,7 @@ TENANTS = (
 )
 _CHAT = "/v1/chat/completions"
 _HOURS = 6
-#: What budgets have used and hold: nano-USD, and tokens.
+#: The used and held amounts of budgets: nano-USD, and tokens.
 _SPENT = {
     "Contract": (84_120_000_000, 1_200_000_000),
     "Trial": (19_310_000_000, 40_000_000),
@@ -122,7 +122,7 @@ def _rules(tenant: TenantInUse, upstream: ControlledUpstream) -> list[str]:
 
 
 def _changes(seeded: Seeded) -> None:
-    """Versions of the first tenant by several authors, with reasons. What it serves stays as it was."""
+    """Versions of the first tenant by several authors, with reasons. Its rules serve as before."""
     tenant = seeded.tenants[0]
     path = f"/tenants/{tenant.id}"
     made = _create(tenant.gateway, f"{path}/api-keys", {"name": "Deployment", "scopes": ["admin"]})

@@ -23,7 +23,7 @@ STEPS = """async ([url, stages, chains]) => {
   const lane = (chain, stage) => stepsOf(stage, items(chain), merges).map(numbers).filter((one) => one.length);
   return chains.map((chain) => stages.map((stage) => lane(chain, stage)));
 }"""
-#: What `move` does to the steps of pre_request, for each chain, entry and direction.
+#: The effect of `move` on the steps of pre_request, for each chain, entry and direction.
 MOVES = """async ([steps, moves, chains]) => {
   const { stepsOf } = await import(steps);
   const { move } = await import(moves);

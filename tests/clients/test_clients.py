@@ -29,9 +29,9 @@ PROGRAMS = Path(__file__).parent / "programs"
 MB = 1024 * 1024
 UPLOAD, LIMIT, TOO_LARGE = 100 * MB, 110 * MB, 130 * MB
 SAID = "You said: Hello!"
-#: What every HTTP client prints.
+#: The output of every HTTP client.
 SEEN = {"chat": True, "stream": SAID, "upload": str(UPLOAD), "too_large": 413, "limited": 429}
-#: What every SDK prints.
+#: The output of every SDK.
 SDK = {"chat": SAID, "stream": SAID, "limited": 429}
 
 

@@ -202,7 +202,7 @@ def test_acknowledged_changes_survive_67_kills_and_none_is_half(tmp_path: Path, 
                 assert violations(client) == [], attempt
                 found = {one.tenant.name: one.tenant.tier for one in all_tenants(client)}
             lost = {name for name, tier in known.items() if found.get(name, "") != tier}
-            # What was in flight may be there without a reply.
+            # A change in flight may be there without a reply.
             in_flight = {
                 name
                 for _, name, tier in told

@@ -102,7 +102,7 @@ LINES = (
     ),
 )
 
-#: What RFC 9112, 3 lets a reader accept: it is rejected, or forwarded in the one clean form.
+#: Heads that RFC 9112, 3 lets a reader accept: each is rejected, or forwarded in the one clean form.
 EITHER = (
     Row("two spaces behind the method", _line(b"GET  /v1/chat HTTP/1.1")),
     Row("two spaces before the version", _line(b"GET /v1/chat  HTTP/1.1")),

@@ -13,7 +13,7 @@ from tests.conformance.wire import Wire
 from tests.support.client import Response as Got
 from tests.support.upstream import REQUEST, Received, close, send
 
-#: What differs from engine to engine by design: names of this deployment and of this tenant, and framing.
+#: Differences between the engines by design: names of this deployment and of this tenant, and framing.
 OURS_UPSTREAM = [
     "host",
     "via",

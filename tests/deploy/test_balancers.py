@@ -174,7 +174,7 @@ def test_haproxy_passes_streams_and_addresses_of_clients_and_leaves_a_proxy_that
         await_true(lambda: state("proxy-2") == "DOWN L4CON")
         await_true(lambda: state("admin-1") == "UP L7OK")
         tenant = streams_by(gateway, connect)
-        # Whoever comes without the balancer is rejected, and told so; its own probe works.
+        # A client that comes without the balancer is rejected, and told so; the balancer's probe works.
         direct = http.client.HTTPConnection(ADDRESS, gateway.proxy_port, timeout=10)
         direct.request("GET", "/__/ready")
         response = direct.getresponse()

@@ -46,7 +46,7 @@ def gateways(
             return gateway
 
         yield gateway_of
-    # Whatever the tests provoked: see shared/log_lines.py.
+    # All lines that the tests provoked: see shared/log_lines.py.
     assert [line for gateway in started for line in gateway.undeclared_lines()] == []
 
 

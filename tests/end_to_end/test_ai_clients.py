@@ -252,7 +252,7 @@ def test_sdks_do_not_repeat_what_the_gateway_has_repeated(owner: Owner, failing:
         with pytest.raises(anthropic.InternalServerError):
             other.messages.create(model="fragile", messages=TURNS, max_tokens=9)
         assert failing.upstream.state()["calls"] == 4
-        # What may be generated, and billed, is not asked for again.
+        # A response that may be generated, and billed, is not asked for again.
         failing.upstream.set(Fault(fail="silent"))
         with pytest.raises(openai.InternalServerError):
             one.chat.completions.create(model="slow", messages=TURNS)

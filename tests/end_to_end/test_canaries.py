@@ -125,7 +125,7 @@ class World:
                         headers={**CLAUDE_CODE, **foreign, **key},
                     )
                     statuses.add(got.status_code)
-                    # What an upstream says of the client's own credential is the client's.
+                    # An error about the client's own credential is for the client.
                     if rule not in ("clients", "direct", "plain"):
                         self.note(got)
         return statuses

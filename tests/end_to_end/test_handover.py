@@ -17,7 +17,7 @@ from tests.support.valkey_server import valkey
 from tests.support.wait import until
 
 PATIENCE = 60.0  # seconds; a bound, not a wait
-#: What systemd does after the fork: the socket becomes descriptor 3, and the process is named.
+#: The steps of systemd after the fork: the socket becomes descriptor 3, and the process is named.
 PASS_SOCKET = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)

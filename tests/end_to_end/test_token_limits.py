@@ -13,7 +13,7 @@ from tests.support.wait import until
 _FIXTURE = Path(__file__).parents[1] / "fixtures" / "usage" / "anthropic_plain.sse"
 EVENTS = [event + b"\n\n" for event in _FIXTURE.read_bytes().strip().split(b"\n\n")]
 WHOLE = b'{"usage":{"input_tokens":25,"output_tokens":15}}'
-#: What both report, and what of it the request was expected to use: 9 tokens of output.
+#: The usage that both report, and the expected part of it: 9 tokens of output.
 USED, PRICE = 40, "0.000055"
 BODY = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello!"}]}
 PATH = "/ai/v1/messages"

@@ -77,7 +77,7 @@ def test_sdk_of_anthropic_calls_tools_of_openais_model(world: World) -> None:
     assert [sent.get(name) for name in ("x-api-key", "anthropic-version", "anthropic-beta")] == [None] * 3
 
 
-# What coding agents send, see tests/translation/test_coding_agents.py.
+# The requests of coding agents, see tests/translation/test_coding_agents.py.
 
 
 def test_claude_code_counts_tokens_of_a_model_without_a_counter(world: World) -> None:

@@ -82,7 +82,7 @@ def read_all(response: requests.Response) -> bytes:
     return body
 
 
-# What models say, in each API.
+# The output of models, in each API.
 
 
 def said(text: str, stop: str = "end_turn", **members: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ IDENTITY = {
 WHO = identity_fields("id-1", "192.0.2.1", "t1", "k1")
 OURS = {name.lower() for name in IDENTITY} | {"via"}
 
-#: What a name may have besides letters and digits; a CGI server reads each of them as an underscore.
+#: The characters of a name besides letters and digits; a CGI server reads each of them as an underscore.
 MARKS = "!#$%&'*+-.^_`|~"
 Items = list[tuple[str, str]]
 

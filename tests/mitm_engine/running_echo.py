@@ -16,7 +16,7 @@ PATIENCE = 20.0  # seconds; a bound, not a wait
 
 
 class RunningEcho:
-    """A supervisor with its workers. Whatever is left of it is killed at the end."""
+    """A supervisor with its workers. All its processes are killed at the end."""
 
     def __init__(self, folder: Path, loop: str = "uvloop", workers: int = 2, **more: object) -> None:
         self.folder = folder

@@ -161,7 +161,7 @@ async def test_pipelined_heads_are_not_read_without_end() -> None:
     options = Options(pipelined=10_000, drain_timeout=0.2)
     async with world(Waiting("requestheaders"), options=options) as w:
         one = request("/", "GET", b"", "X: " + "y" * 30_000)
-        # What the kernel holds, and no more.
+        # The bytes that the kernel holds, and no more.
         assert await sent_in_time(await w.client(), one) < 20 * MB
 
 

@@ -297,7 +297,7 @@ async def test_a_hook_that_ignores_its_cancellation_forwards_nothing(hook: str) 
         client = await w.client()
         assert (await client.ask("/", "POST", b"x")).status == 503
         assert not w.upstream.peers
-        # What comes next on the connection is served with its own deadlines.
+        # The next request on the connection is served with its own deadlines.
         assert (await client.ask()).status == 503
 
 

@@ -101,7 +101,7 @@ async def test_a_response_before_the_whole_request_was_read_reaches_the_client()
         response = await client.response()
         assert (response.status, response.body) == (413, b"too large")
         await sending
-        # What is left of that request must not go before the next one.
+        # The rest of that request must not go before the next one.
         async with asyncio.timeout(2):
             await w.upstream.peers[0].gone.wait()
         assert w.engine.metrics.upstream_connections == 0

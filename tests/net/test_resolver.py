@@ -146,7 +146,7 @@ async def test_more_names_than_are_looked_up_at_a_time_queue(
     many = [f"{number}.example.com" for number in range(200)]
     names.update({host: [ADDRESS] for host in many})
     waiting = asyncio.ensure_future(all_of(resolver, many))
-    # What is an address already needs no look-up.
+    # An address needs no look-up.
     assert await resolver(ADDRESS, 443) == [ADDRESS]
     stuck.set()
     assert await waiting == [[ADDRESS]] * 200

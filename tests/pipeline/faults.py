@@ -45,7 +45,7 @@ def _returner(value: Any) -> Callable[[Exchange], Any]:
     return lambda _: value
 
 
-#: What a call does, whichever way it is run.
+#: The behavior of a call, whichever way it is run.
 ACTS: dict[str, Callable[[Exchange], Any]] = {
     "raises": _raiser(ValueError("broken")),
     "raises what cannot be shown": _raiser(Unspeakable()),

@@ -154,7 +154,7 @@ def rotated(settings: Settings, client: redis.Redis) -> Rotation:
 
 
 def stored_text(client: redis.Redis) -> bytes:
-    """All contents that stay in Redis. What was replaced goes after some minutes."""
+    """All contents that stay in Redis. Replaced ones go after some minutes."""
     keys = [key for key in client.scan_iter("{cfg}:*") if client.type(key) == b"string"]
     return b"".join(client.get(key) or b"" for key in keys if client.pttl(key) < 0)
 

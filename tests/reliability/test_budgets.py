@@ -33,7 +33,7 @@ from tests.support.valkey_server import Server
 __all__ = ["gateway"]
 
 CALLERS, OUTAGE, LEASE = 8, 5.0, 60.0  # seconds
-#: What each call uses, and reserves by its `max_tokens`; events of a stream.
+#: The usage of each call, and its reservation by its `max_tokens`; events of a stream.
 INPUT, OUTPUT, EVENTS = 5, 60, 40
 #: The tokens of the budget that is spent while all goes on.
 LIMIT = 6_000
@@ -203,7 +203,7 @@ def test_budgets_equal_their_rows_once_repaired_after_failovers(tmp_path: Path) 
     figure("budgets", f"3 failovers: {dict(found)}; {told(wide)}; tight: {told(tight)} of {LIMIT}")
     figure("budgets", f"3 failovers: {repaired} differences were repaired; {said.splitlines()[0]}")
     assert (wide.held, tight.held, repaired > 0) == (0, 0, True)
-    # What is forgotten at a failover is spent again, at most what was in flight.
+    # Reservations that a failover forgets are spent again, at most those in flight.
     assert tight.used <= LIMIT + 4 * CALLERS * (INPUT + OUTPUT)
 
 

@@ -123,7 +123,7 @@ def test_every_call_is_in_the_ledger_once_and_the_sums_are_those_of_the_rows(
     lost = len(before - set(found))
     figure("ledger", f"{len(found)} rows, {waiting} of them from disk; {lost} lost with the killed worker")
     assert waiting >= len(meanwhile)
-    # What a killed worker has not written yet: it writes ten times a second.
+    # The rows that a killed worker has not written yet: it writes ten times a second.
     assert lost <= len(before) / 4
     command = [sys.executable, "-m", "shared.usage", "check"]
     done = run_command(*command, env=gateway.environment())

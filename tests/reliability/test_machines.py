@@ -142,7 +142,7 @@ def test_machine_without_its_link_to_redis_serves_with_local_limits_until_it_is_
     assert alone <= LIMIT * WORKERS // (2 * WORKERS) + WORKERS
     assert counted <= LIMIT
     assert back <= 5
-    # What it admitted alone is charged now, so nothing is left of the limit.
+    # The requests that it admitted alone are charged now, so nothing is left of the limit.
     await_true(lambda: admitted(divided, 1) == 0, 5)
     for proxy in fleet.proxies:
         assert_clean(proxy)

@@ -29,7 +29,7 @@ async def hold(caller: Caller, tenant: TenantInUse) -> float:
             await anext(line.chunks())
             lines.append(line)
 
-    # What the first ones cost is the worker's, not theirs.
+    # The first ones open memory of the worker's own.
     await asyncio.gather(*(begin(number) for number in range(AT_ONCE)))
     before = one.memory()
     await asyncio.gather(*(begin(number) for number in range(STREAMS)))

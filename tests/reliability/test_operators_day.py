@@ -154,7 +154,7 @@ def test_a_day_of_an_operator_fails_no_request(machines: Machines, upstream: Loa
 
 
 def break_and_roll_back(machines: Machines, key: str, upstream: LoadUpstream) -> None:
-    """A change breaks a part of it. What differs is seen, and it is rolled back."""
+    """A change breaks a part of it. The difference is seen, and it is rolled back."""
     machines.write(upstream.url, "http://127.0.0.1:9")
     machines.gw("apply", "-f", str(machines.file), "--yes", "-m", "Move the reports.")
     await_true(lambda: status(machines.first, key, REPORTS) == 502)

@@ -1,4 +1,4 @@
-"""Files that change many tenants: all of a plan or nothing, whoever is killed, and what it costs."""
+"""Files that change many tenants: all of a plan or nothing, if any process is killed, and its cost."""
 
 import multiprocessing
 import random

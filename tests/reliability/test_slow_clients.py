@@ -20,14 +20,14 @@ from tests.support.gateway import TenantInUse
 
 SLOW, OTHERS = 2_000, 4
 CLOSED_WITHIN, LONGEST = 15.0, 45.0  # seconds: the promise, and a bound of the test
-#: What a client sends first, and then slowly; without a byte to send it reads slowly.
+#: The bytes that a client sends first, and then slowly; without a byte to send it reads slowly.
 KINDS: dict[str, tuple[Callable[[Caller], bytes], bytes]] = {
     "headers": (lambda caller: caller.request("/v1/ok")[:-2], b"X"),
     "body": (lambda caller: caller.request("/v1/ok", "POST", b"", "Content-Length: 10000"), b"x"),
     "reading": (lambda caller: caller.request("/v1/bytes/4000000"), b""),
     # The worker has handed all over, and waits for the next request.
     "reading what the kernel holds": (lambda caller: caller.request("/v1/bytes/200000"), b""),
-    # What the kernel does not take is the worker's last write before it closes.
+    # The bytes that the kernel does not take are the worker's last write before it closes.
     "reading the end": (
         lambda caller: caller.request("/v1/bytes/300000", "GET", b"", "Connection: close"),
         b"",

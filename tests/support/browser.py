@@ -23,7 +23,7 @@ TOKEN = "the-platforms-own-token"
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    # What is not on this machine has no address.
+    # Hosts outside this machine have no address.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -41,7 +41,7 @@ class Dashboard:
         context: The profile of the browser, with its cookies.
         page: Its page, 1440 x 900 pixels.
         asked: The URLs of all requests.
-        complaints: What went wrong and was not allowed. The test fails if something is left here.
+        complaints: Errors of the page that no test allowed. The test fails if something is left here.
     """
 
     gateway: RunningGateway

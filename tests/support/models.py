@@ -12,7 +12,7 @@ from tests.support.upstream import REQUEST, STREAM, Upstream, chunk, close, size
 
 #: The end of a stream whose connection breaks off.
 CUT = object()
-#: What a model responds: a document, events, or a status with a document.
+#: The response of a model: a document, events, or a status with a document.
 type Reply = dict[str, Any] | Sequence[Any] | tuple[int, dict[str, Any]]
 
 _APIS = {"completions": "openai.chat", "messages": "anthropic.messages", "responses": "openai.responses"}

@@ -44,7 +44,7 @@ SEARCH = {
     "description": "Documents.",
     "tools": [{"type": "function", "name": "find", "parameters": {"type": "object"}, "strict": False}],
 }
-#: What an agent sends with each request.
+#: The members that an agent sends with each request.
 AGENT: dict[str, Any] = {
     "model": "coder",
     "instructions": "You are a coding agent.",

@@ -17,7 +17,7 @@ from tests.translation.streams import HABITS, Said, run
 
 TO_MESSAGES = messages_to_chat.TRANSLATION
 TO_CHAT = chat_to_messages.TRANSLATION
-# What a model said, the way of its server, and where the stream is cut.
+# The output of a model, the way of its server, and where the stream is cut.
 STREAM = (streams.said(), st.sampled_from(HABITS), st.data())
 
 

@@ -42,7 +42,7 @@ SCHEMAS = {
     ANTHROPIC_MESSAGES: ("CreateMessageParams", "Message", "MessageStreamEvent", "ErrorResponse"),
 }
 REQUEST, WHOLE, EVENT, ERROR = range(4)
-#: What Anthropic documents, and its description lacks.
+#: Members that Anthropic documents, and its description lacks.
 NEWER = {409: "conflict_error", 413: "request_too_large"}
 #: All pairs of a client's API and an upstream's.
 PAIRS = sorted(TRANSLATIONS)

@@ -22,7 +22,7 @@ from tests.translation.test_request_laws import JSON, KEYS, SCALARS, SETTINGS, T
 
 TO_RESPONSES = responses_to_chat.TRANSLATION
 TO_CHAT = chat_to_responses.TRANSLATION
-# What a model said, the way of its server, and where the stream is cut.
+# The output of a model, the way of its server, and where the stream is cut.
 STREAM = (streams.said(), st.sampled_from(HABITS), st.data())
 CAPS = {"array_content": True}
 NEW = [pair for pair in TRANSLATIONS if OPENAI_RESPONSES in pair]

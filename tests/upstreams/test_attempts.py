@@ -228,7 +228,7 @@ def test_driver_that_reports_without_an_attempt_is_wrong() -> None:
         attempts.served(0.0)
 
 
-# What others learn.
+# The reports to others.
 
 
 def test_breaker_that_opens_is_told() -> None:

@@ -349,7 +349,7 @@ def test_whole_body_that_is_not_collected_commits_with_its_first_byte(length: in
 @pytest.mark.parametrize("length", [None, 50])
 def test_page_in_place_of_json_tries_again(length: int | None) -> None:
     assert whole_steps(whole(length, content_type=b"text/html"), b"<html>") == [AGAIN]
-    # What is compressed cannot be told from its first byte.
+    # A compressed body cannot be told from its first byte.
     assert whole_steps(whole(6, content_encoding=b"gzip"), b"\x1f\x8b....") == [COMMIT]
 
 

@@ -263,8 +263,8 @@ def last_use(key: ApiKey, now: float) -> float | None:
 
 
 def _in_use(name: str, used: float, *, is_revoked: bool) -> Problem:
-    what = "is revoked" if is_revoked else "stays: it is in use. prune_keys revokes it"
-    detail = f"The API key {name}, last used at {timestamp_text(used)}, is not in the file. It {what}."
+    outcome = "is revoked" if is_revoked else "stays: it is in use. prune_keys revokes it"
+    detail = f"The API key {name}, last used at {timestamp_text(used)}, is not in the file. It {outcome}."
     return Problem("/api_keys", detail)
 
 

@@ -63,8 +63,8 @@ class BudgetWarnings:
         if id is not None and not rules:
             yield Problem("/scope/rule", "There is no such rule, so the budget counts nothing.")
         elif rules and all(rule.ai is None for rule in rules):
-            what = "This rule has" if id else "The rules have"
-            detail = f"{what} no `ai`, so the budget counts nothing yet. Budgets count calls of models."
+            subject = "This rule has" if id else "The rules have"
+            detail = f"{subject} no `ai`, so the budget counts nothing yet. Budgets count calls of models."
             yield Problem("/scope/rule" if id else "/scope", detail)
 
     def _unpriced(self, budget: Budget) -> Iterator[Problem]:
@@ -80,9 +80,9 @@ class BudgetWarnings:
         if names:
             more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
             named = ", ".join(sorted(names)[:_MAX_NAMED]) + more
-            what = "are rejected" if budget.unpriced == REJECT else "are not counted"
+            outcome = "are rejected" if budget.unpriced == REJECT else "are not counted"
             yield Problem(
-                "/unpriced", f"No price is known of {named}: calls {what}. Set prices of these models."
+                "/unpriced", f"No price is known of {named}: calls {outcome}. Set prices of these models."
             )
 
     def _rejected(self, budget: Budget) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ def status(*heartbeats: Heartbeat, info: Any = WELL, round_trip: float = 0.0002,
 
 
 def levels(findings: Any) -> dict[str, str]:
-    """The level of each check. What is not well has a fix, and nothing else has one."""
+    """The level of each check. Each check that is not well has a fix, and no other one has."""
     found: list[Finding] = [*findings]
     assert [one for one in found if (one.level == "ok") is not (one.fix is None)] == []
     return {one.check: one.level.value for one in found}

@@ -16,7 +16,7 @@ from tests.admin_app.world import TOKEN, Api, Tenant, World, app_of, error_of, m
 
 OWN = {"Sec-Fetch-Site": "same-origin"}
 PLAIN, SECURE = "ai_gateway_session", "__Host-ai_gateway_session"
-#: What a browser says when another site makes the call, or when it says nothing.
+#: The headers of a browser when another site makes the call, or of one without them.
 FOREIGN = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},

@@ -51,7 +51,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,SECRET
         {"messages": [{"content": [{"type": "image_url", "image_url": {"text": "needle"}}]}]},
         {"messages": [], "audio": "needle"},
         {"messages": [{"tool_calls": [{"function": {"name": "f", "arguments": {"role": "needle"}}}]}]},
-        # What a tool is given is read with its escapes undone.
+        # The arguments of a tool are read with its escapes undone.
         {"messages": [{"tool_calls": [{"function": {"arguments": r'{"a":"n\u0065edle"}'}}]}]},
         {"choices": [{"message": {"function_call": {"arguments": r'{"a":"n\u0065edle"}'}}}]},
         {"output": [{"type": "function_call", "arguments": r'"n\u0065edle"'}]},

@@ -47,7 +47,7 @@ class CountingSource(MemorySource):
         self.platform_reads = 0
         self.down: frozenset[str] = frozenset()
         self.bad: set[str] = set()
-        #: What happens between the store's answer to a question and its arrival, once.
+        #: An action between the store's answer to a question and its arrival, once.
         self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
 
     def ask(self, call: str) -> None:

@@ -106,7 +106,7 @@ async def test_call_with_a_late_reply_opens_no_breaker_and_is_charged_once(runni
             store.client_pause(200)
         assert (await limiter.acquire([HUNDRED])).degraded
         assert not is_open(limiter)
-        # What the late call charged is taken back, and what was counted here is pushed.
+        # The charge of the late call is taken back, and that of this worker is pushed.
         await until_true(lambda: scripts_run(running) == before + 2)
         assert used(running, HUNDRED) == 1
         await limiter.tend()

@@ -11,7 +11,7 @@ from tests.limits.redis.limiter_world import World
 IDENTITIES = 100_000
 WINDOW_MS = 14_000
 
-#: What one identity may cost, on Redis 7 too, whose keys have more around them than Valkey's.
+#: The most bytes of one identity, on Redis 7 too, whose keys have more around them than Valkey's.
 MOST_BYTES = 450
 #: Buckets of an identity that hold something, and what is charged to each: all 64 make a million a window.
 USED = ((1, 1), (40, 99), (64, 99), (64, 15_000))

@@ -162,7 +162,7 @@ async def test_a_body_that_is_held_to_its_end_is_judged_as_a_whole(streams: bool
 
         t.held = held  # type: ignore[method-assign]
         assert (await w.ask()).body == bodies[1]
-        # What was read to its end leaves connections that can serve again.
+        # Responses that were read to their end leave connections that can serve again.
         assert len(w.engine._worker.pool._idle) == 2
 
 

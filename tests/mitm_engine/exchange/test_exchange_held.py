@@ -25,7 +25,7 @@ async def test_a_killed_flow_gets_no_response_and_its_connection_ends(hook: str)
         client = await w.client(request())
         assert await client.ended() == b""
         await w.quiet()
-        # Who has seen `response` sees no `error`.
+        # An addon that has seen `response` sees no `error`.
         assert w.recorder.count("response") + w.recorder.count("error") == 1
         assert w.recorder.count("post_response") == 1
         assert w.recorder.failure() == Error.KILLED_MESSAGE
