@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _bare: Callable[..., Any] = object.__new__  # an instance without attributes
 # The id of a flow is a UUID (RFC 9562, version 8), unique among all processes. It is not a secret.
 _PROCESS = f"{getrandbits(32):08x}-{getrandbits(16):04x}-8{getrandbits(12):03x}-8{getrandbits(12):03x}-"
-_numbers = count(1)
+_numbers = count(0x1000_0000_0000)  # so many digits
 
 
 class EngineFlow(http.HTTPFlow):
@@ -97,7 +97,7 @@ def make_flow(
     request: http.Request = _bare(http.Request)
     request.data = data
 
-    flow.id = f"{_PROCESS}{next(_numbers):012x}"
+    flow.id = _PROCESS + hex(next(_numbers))[2:]  # formatting it takes twice as long
     flow.client_conn, flow.server_conn = client, no_server
     flow.live = True
     flow.timestamp_created = now

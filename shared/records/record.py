@@ -61,10 +61,9 @@ def encoded(at: float, line: AccessLine, decision: Decision) -> tuple[bytes, byt
             if (value := ai[inner]) is not None:
                 more[name] = value
     end = line.json.index(SHOWN_TO)
-    shown, rest = line.json[SHOWN_FROM:end], line.json[end + 1 : -1]
     try:
-        event = b"{%b,%b" % (shown, orjson.dumps(more)[1:])
-        trace = b'{"line":{%b},"decision":%b}' % (rest, orjson.dumps(decision))
+        event = b"".join((b"{", line.json[SHOWN_FROM : end + 1], orjson.dumps(more)[1:]))
+        trace = b"".join((b'{"line":{', line.json[end + 1 :], b',"decision":', orjson.dumps(decision), b"}"))
     except TypeError:  # half a surrogate pair, an integer of over 64 bits
         event = trace = b" " * (MAX_TRACE + 1)
     if event[MAX_EVENT:]:
