@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mitmproxy import connection, http
 
@@ -50,6 +51,8 @@ class KnownHead:
         id_place: the place of the request's id in the head; None if the gateway makes it.
         admitted: the last admission; None if it depended on more than the head and the configuration.
         has_trace: the head names a trace, and a valid one.
+        line: the members of its line in the access log that are the same for each request that is admitted as
+            `line_of`.
         outgoing: what its requests become for their upstream.
     """
 
@@ -63,6 +66,8 @@ class KnownHead:
             "headers",
             "id_place",
             "is_http10",
+            "line",
+            "line_of",
             "outgoing",
         ),
         *("_moved", "_view", "_viewed"),
@@ -76,6 +81,8 @@ class KnownHead:
         self.has_trace = _TRACE_PARENT in names
         self.admitted: Admitted | None = None
         self.outgoing: LastOutgoing | None = None
+        self.line: dict[str, Any] = {}
+        self.line_of: Admitted | None = None
         self._viewed: Headers | None = None
         self._view = Headers()
         self._moved: list[tuple[int, int]] = []

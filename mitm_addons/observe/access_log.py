@@ -86,10 +86,8 @@ class AccessLog:
 
 def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     """The line of a request. It is made for each one, so it makes few calls itself."""
-    members, request, response, broken = {**_BLANK}, flow.request.data, flow.response, flow.error
+    members, request, response, broken = _begun(flow, state), flow.request.data, flow.response, flow.error
     body, call, ai, started, over = state.sent, state.call, state.ai, state.started, state.over
-    _add_caller(members, flow, state)
-    members["path"] = _SHOWN[state.path or request.path.partition(b"?")[0].decode("latin-1")]
     if ai is not None and ai.resolution is not None:
         members["model_asked"] = _SHOWN[ai.resolution.asked]  # the body has the provider's own name
     else:
@@ -126,11 +124,30 @@ def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     return AccessLine(members)
 
 
+def _begun(flow: GatewayFlow, state: FlowState) -> Fields:
+    """A line with its caller, and what was called. It is kept with a head that is repeated."""
+    known, admitted = state.known, state.admitted
+    if known is not None and admitted is not None and known.line_of is admitted:
+        members = {**known.line}
+    else:
+        members = {**_BLANK}
+        _add_caller(members, flow, state)
+        if known is not None and known.admitted is admitted:
+            known.line, known.line_of = {**members}, admitted
+    # What varies in such a head.
+    members["request_id"] = state.request_id
+    if state.trace is not None:
+        members["trace_id"] = state.trace.trace_id
+    if _RETRY_COUNT in (sent := state.headers.by_name()):
+        members["retry_count"] = _RETRIES[sent[_RETRY_COUNT][0]]
+    return members
+
+
 def _add_caller(members: Fields, flow: GatewayFlow, state: FlowState) -> None:
     """Add who has called, and what."""
     sent, gateway, admitted = state.headers.by_name(), state.gateway, state.admitted
     route, key = (admitted.route, admitted.key) if admitted else (_route(flow, state), _key(state))
-    members["request_id"], members["client"] = state.request_id, state.client
+    members["client"] = state.client
     if gateway is not None:
         tenant = gateway.snapshot.tenant
         members["tenant"], members["config_version"] = tenant.id, tenant.version
@@ -138,15 +155,13 @@ def _add_caller(members: Fields, flow: GatewayFlow, state: FlowState) -> None:
         members["rule"] = route.rule.id
     if key is not None:
         members["key"] = key.id
-    members["method"] = _METHODS[flow.request.data.method]
+    request = flow.request.data
+    members["method"] = _METHODS[request.method]
+    members["path"] = _SHOWN[state.path or request.path.partition(b"?")[0].decode("latin-1")]
     if "user-agent" in sent:
         members["user_agent"] = _SHOWN[sent["user-agent"][0]]
     if "host" in sent:
         members["host"] = _SHOWN[sent["host"][0]]
-    if _RETRY_COUNT in sent:
-        members["retry_count"] = _RETRIES[sent[_RETRY_COUNT][0]]
-    if state.trace is not None:
-        members["trace_id"] = state.trace.trace_id
 
 
 # A line that says nothing, with all members in their order. Nothing changes the lists.

@@ -1,23 +1,25 @@
 """The line of one request for which no upstream was called."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import jsonschema_rs
 import pytest
 
-from mitm_addons.flows import FlowState, reject_flow
+from mitm_addons.flows import FlowState, KnownHead, reject_flow
 from mitm_addons.observe.access_log import AccessLog
 from shared.core.errors import make_rejection
+from shared.http.trace_context import TraceContext
 from shared.log_lines import json_schema
 from shared.model.config import ApiKey, Rule, Snapshot, Tenant, Tier
 from shared.model.messages import Headers
 from shared.model.targets import Target
 from shared.pipeline.plan import Plan
 from shared.records.line import REST, SAME, SHOWN
+from shared.routing.admission import Call
 from shared.routing.compile import Gateway, Route
 from shared.routing.router import Router
-from tests.mitm_addons.begun import begun_flow
+from tests.mitm_addons.begun import admitted, begun_flow
 from tests.mitm_addons.test_attempts import REFUSED, ask
 
 SCHEMA = jsonschema_rs.validator_for(json_schema())
@@ -79,6 +81,32 @@ def test_line_of_a_rule_with_targets_has_each_call() -> None:
 
 def test_line_ends_with_the_last_byte_and_not_with_the_plugins_after_it() -> None:
     assert line_of(begun_flow(over=2.5))["milliseconds"] == 2500
+
+
+def test_line_of_a_repeated_head_is_as_if_nothing_were_kept() -> None:
+    def head(retries: str) -> Headers:
+        return Headers.of(Headers([("Host", "t.example.com"), ("X-Stainless-Retry-Count", retries)]).fields)
+
+    call = Call("t", "/v1", "/v1", head("0"), True, None, False)
+    known = KnownHead(call, cast(Any, FlowState("first", 0.0, "192.0.2.1")))
+    first, changed, trace = admitted("a"), admitted("b"), TraceContext("0" * 32)
+    for known.admitted, place, retries in (
+        (first, None, "0"),
+        (first, trace, "1"),
+        (first, None, "1"),
+        (changed, None, "0"),
+        (first, None, "0"),
+    ):
+        assert known.admitted is not None
+        state = {
+            "request_id": f"id-{retries}",
+            "trace": place,
+            "headers": head(retries),
+            "admitted": known.admitted,
+            "gateway": known.admitted.gateway,
+            "path": "/v1",
+        }
+        assert line_of(begun_flow(known=known, **state)) == line_of(begun_flow(**state))
 
 
 @pytest.mark.parametrize(
