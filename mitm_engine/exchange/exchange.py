@@ -231,7 +231,7 @@ class Exchange:
     ) -> None:
         """Forward the body as it arrives; the hook `response` runs before the last byte is sent."""
         writer = self._writer
-        writer.begin(response, upstream.reader.last_head)
+        writer.begin(response)
         if upstream.reader.complete:
             # Most bodies are here as a whole: they need no stream. An empty piece is the end.
             whole = upstream.take()

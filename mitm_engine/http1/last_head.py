@@ -1,8 +1,9 @@
-"""The last head of a connection: a peer that repeats its head is not parsed again.
+"""The last head of a connection: a client that repeats its head is not parsed again.
 
 Most clients, and all SDKs, send the same head on a connection time after time, but for the length of the body
-and the ids of a request. So do most servers, but for the length and the date. Such a head is compared by its
-bytes. The values that vary are left out of the comparison, and each is matched by the grammar of its header.
+and the ids of a request. Such a head is compared by its bytes. The values that vary are left out of the
+comparison, and each is matched by the grammar of its header. Heads of upstreams are always parsed: those of
+most providers have an id of their own.
 """
 
 import re
@@ -44,14 +45,14 @@ class _Gap(NamedTuple):
 
 
 class LastHead:
-    """A head that was parsed and checked, and what was read in it.
+    """A head that was parsed and checked, and what the addons have read in it.
 
     Attributes:
-        line: its first line: method, target and version, or version, status and reason.
+        line: its first line: method, target and version.
         fields: its fields, with the newest values. A field that has not changed is the same object as before.
         length: the newest Content-Length; 0 if there is none.
-        note: what was read in this head, a plain value; of a request, by the addons. It depends neither on
-            the values that vary nor on anything that may change between two requests.
+        note: what the addons have read in this head, a plain value. It depends neither on the values that
+            vary nor on anything that may change between two requests.
         sent: the head that was sent on for it.
     """
 
@@ -130,7 +131,7 @@ class HeadMemory:
 
     @property
     def is_useless(self) -> bool:
-        """Whether the peer sends a different head each time."""
+        """Whether the client sends a different head each time."""
         return self._misses >= _MISSES
 
     def find(self, data: bytes) -> tuple[LastHead, int] | None:

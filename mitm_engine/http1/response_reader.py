@@ -1,23 +1,17 @@
 """Parses the bytes of an upstream into one response: llhttp, and the checks that it does not make."""
 
 import re
-from collections.abc import Mapping
 
 from httptools import HttpParserError, HttpResponseParser
 
 from mitm_engine.http1.body_chunks import SMALL, size_line
 from mitm_engine.http1.head_rules import have_valid_values, is_length, size_of
 from mitm_engine.http1.header_names import NO_NAME, HeaderNames
-from mitm_engine.http1.last_head import HeadMemory, LastHead, Matcher
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import NO_BODY, Fields, removed_by_connection
 
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VERSIONS = {"1.1": b"HTTP/1.1", "1.0": b"HTTP/1.0"}
-# Values that differ while an upstream repeats its head on a connection (RFC 9110, 5.6.7).
-_VARYING: Mapping[bytes, Matcher] = {
-    b"date": re.compile(rb"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT").fullmatch
-}
 _CRLF = b"\r\n"
 _FRAMING = HeaderNames((b"connection", b"content-length", b"transfer-encoding", b"keep-alive"))
 
@@ -28,28 +22,6 @@ def _error(detail: str) -> WireError:
 
 class _Stray(Exception):
     """The upstream sent a second response."""
-
-
-class _Forwarded:
-    """The forwarded part of a head that an upstream repeats: the fields at some `places`.
-
-    `idle_limits` has the `idle_limit` of each Keep-Alive header.
-    """
-
-    __slots__ = ("_fields", "_places", "_repeated", "idle_limits", "status")
-
-    def __init__(self, places: list[int], status: int, idle_limits: list[float | None]) -> None:
-        self._places = places
-        self._repeated: Fields | None = None  # the newest head
-        self._fields: Fields = ()
-        self.status = status
-        self.idle_limits = idle_limits
-
-    def fields(self, repeated: Fields) -> Fields:
-        """Return those of a repetition; the same object if no value has changed."""
-        if repeated is not self._repeated:
-            self._repeated, self._fields = repeated, tuple([repeated[place] for place in self._places])
-        return self._fields
 
 
 class ResponseReader:
@@ -63,7 +35,6 @@ class ResponseReader:
         held: the bytes of `pieces`.
         until_close: whether only the end of the connection ends the body.
         reusable: whether the connection can serve again.
-        last_head: the head, if the one before on this connection was the same.
         idle_limit: how long the upstream keeps the connection (`Keep-Alive: timeout`), in seconds.
     """
 
@@ -74,7 +45,6 @@ class ResponseReader:
         "_head_limit",
         "_is_between_chunks",
         "_is_head_request",
-        "_memory",
         "_parser",
         "_progress",
         "_read",
@@ -84,7 +54,6 @@ class ResponseReader:
         "has_head",
         "held",
         "idle_limit",
-        "last_head",
         "pieces",
         "reason",
         "reusable",
@@ -96,7 +65,6 @@ class ResponseReader:
     def __init__(self, head_limit: int) -> None:
         self._parser = HttpResponseParser(self)
         self._head_limit = head_limit
-        self._memory: HeadMemory | None = HeadMemory(_VARYING, head_limit)
         self.pieces: list[bytes] = []  # an empty deque takes 760 bytes
         self.idle_limit: float | None = None
         self.expect(is_head_request=False)
@@ -116,51 +84,12 @@ class ResponseReader:
         self.version = self.reason = b""
         self.status = 0
         self.fields: Fields = ()
-        self.last_head: LastHead | None = None
 
     def feed(self, data: bytes) -> None:
         """Read more bytes. Raises `WireError` if they are not a response, or not expected."""
         if self.complete or not self._expected:
             self.reusable = False
             raise _error("The upstream sent data without a request.")
-        memory, last = self._memory, None
-        if self._fruitless or self.has_head or self._is_head_request:
-            memory = None  # the response has begun before, or has no body
-        if memory is not None and (found := memory.find(data)) is not None:
-            last, end = found
-            if type(known := last.note) is _Forwarded and len(data) - end == last.length:
-                self._repeat(last, known, data[end:])
-                return
-        self._parse(data)
-        if memory is not None:
-            self._remember(memory, last, data)
-
-    def _repeat(self, last: LastHead, known: _Forwarded, body: bytes) -> None:
-        """Take a whole response with the same head as the last one."""
-        self.last_head = last
-        self.version, _, self.reason = last.line
-        self.status, self.fields = known.status, known.fields(last.fields)
-        if known.idle_limits:
-            self.idle_limit = known.idle_limits[-1]
-        if body:
-            self.pieces.append(body)
-            self.held = last.length
-        self.has_head = self.complete = self.reusable = True
-
-    def _remember(self, memory: HeadMemory, last: LastHead | None, data: bytes) -> None:
-        """Remember the head that `data` begins with if the response was whole; `last` is the same head."""
-        if last is None and memory.is_useless:
-            self._memory = None
-        elif self.reusable and self.status not in NO_BODY:  # so it has a length, or is chunked
-            if last is None:
-                line = self.version, b"%d" % self.status, self.reason
-                memory.see(data, line, tuple(self._fields))
-            else:
-                kept = [place for place, field in enumerate(self._fields) if field in self.fields]
-                limits = [_timeout(value) for name, value in last.fields if _FRAMING[name] == b"keep-alive"]
-                last.note = _Forwarded(kept, self.status, limits)
-
-    def _parse(self, data: bytes) -> None:
         self._progress = self._is_between_chunks = False
         self._read = size = len(data)
         try:

@@ -12,10 +12,8 @@ from mitm_engine.http1.heads import (
     KEEP_ALIVE,
     LAST_CHUNK,
     Head,
-    head_of,
     sized,
 )
-from mitm_engine.http1.last_head import LastHead
 from mitm_engine.http1.request_reader import Incoming
 from mitm_engine.wire_error import WireError
 from shared.core.http_tokens import NO_BODY
@@ -80,12 +78,9 @@ class ResponseWriter:
         """Whether an addon may write more: the response goes on, and its body has no length."""
         return self.has_begun and self._left is None and not self._is_empty
 
-    def begin(self, response: http.Response, last: LastHead | None = None) -> None:
-        """Begin a response whose body comes in pieces. Raises `WireError` if its head is invalid.
-
-        `last` is the head that came, if the upstream repeats it.
-        """
-        parts, stream = head_of(response.data.headers.fields, last), response.stream
+    def begin(self, response: http.Response) -> None:
+        """Begin a response whose body comes in pieces. Raises `WireError` if its head is invalid."""
+        parts, stream = Head(response.data.headers.fields), response.stream
         self._stream = stream if callable(stream) else None
         self._left = left = None if response.data.status_code == 204 else parts.length  # RFC 9110, 8.6
         self._is_empty = self._has_no_body(response)
