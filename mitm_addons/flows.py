@@ -34,8 +34,6 @@ from shared.routing.upstream import Upstream
 
 # Bytes of a body that is forwarded as it arrives: as much as is read ahead of any body.
 _KEPT = 65_536
-
-
 _REQUEST_ID, _TRACE_PARENT = b"x-request-id", b"traceparent"
 # Bytes at the end of a stream that are kept: more than its last event has, unless that repeats the response.
 _LAST = 256
