@@ -11,7 +11,7 @@ import uvloop
 from mitmproxy import http
 
 from mitm_addons.attempts import AI_RETRIES, TARGET_RETRIES, PoolAttempts
-from mitm_addons.flows import GatewayFlow
+from mitm_addons.flows import FlowState, GatewayFlow
 from mitm_addons.gateway import QUIET_LOGGERS, Adapter, gateway_addons
 from mitm_addons.health import PROBES, Health
 from mitm_addons.response_head import ResponseHead
@@ -29,6 +29,7 @@ from shared.http.varying import VARYING
 from shared.net.trust import TrustFiles
 from shared.plugins import built_in_plugins
 from shared.redis_server.choose import RedisAddress
+from shared.routing.admission import Admitted
 from shared.routing.timeouts import UpstreamTimeouts
 from shared.services import Services, connect
 from shared.settings import Settings, load_settings
@@ -137,16 +138,20 @@ def _policy(services: Services) -> Policy:
         state = flow.gateway_state
         if state is None or state.admitted is None:
             return known if state is not None and state.has_valid_key else default
-        route, tenant = state.admitted.route, state.admitted.gateway.snapshot.tenant
+        admitted, upstream = state.admitted, state.call.upstream
+        kept = {} if state.known is None else state.known.terms
+        found = kept.get(upstream is None)
+        if found is None or found[0] is not admitted or found[1] is not upstream:
+            found = kept[upstream is None] = admitted, upstream, find_terms(state, admitted)
+        return found[2]
+
+    def find_terms(state: FlowState, admitted: Admitted) -> Terms:
+        route, owner = admitted.route, admitted.gateway.snapshot.tenant.id
         linger = _KNOWN_LINGER if state.has_valid_key else LINGER
-        upstream = state.call.upstream or route.upstream
-        times, largest = upstream.timeouts, route.bodies.response
-        if state.ai is None and route.pool is None:
-            return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger)
-        retries, reads_on = (
-            ("targets", 0.0) if state.ai is None else ("ai", route.rule.drain_on_disconnect or 0.0)
-        )
-        return make_terms(times, state.body_limit, largest, upstream.ca, tenant.id, linger, retries, reads_on)
+        upstream, most = state.call.upstream or route.upstream, (state.body_limit, route.bodies.response)
+        retries = "ai" if state.ai is not None else "" if route.pool is None else "targets"
+        reads_on = (route.rule.drain_on_disconnect or 0.0) if state.ai is not None else 0.0
+        return make_terms(upstream.timeouts, *most, upstream.ca, owner, linger, retries, reads_on)
 
     def response(error: WireError, flow: http.HTTPFlow | None) -> http.Response:
         return error_response(error, flow, services.random_bytes)

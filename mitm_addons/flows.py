@@ -9,6 +9,7 @@ from mitmproxy import connection, http
 from mitm_addons.ai.budget_stream import BudgetStream
 from mitm_addons.response_copy import ResponseCopy
 from mitm_engine.exchange.flows import EngineFlow
+from mitm_engine.options import Terms
 from shared.core.errors import Rejection
 from shared.core.memo import Memo
 from shared.http.forwarding import plugin_view
@@ -52,6 +53,8 @@ class KnownHead:
         line: the members of its line in the access log that are the same for each request that is admitted as
             `line_of`.
         outgoing: what its requests become for their upstream.
+        terms: those of its requests before and after their upstream was chosen, each with the admission and
+            the upstream that they are for.
     """
 
     __slots__ = (
@@ -67,6 +70,7 @@ class KnownHead:
             "line",
             "line_of",
             "outgoing",
+            "terms",
         ),
         *("_moved", "_view", "_viewed"),
     )
@@ -81,6 +85,7 @@ class KnownHead:
         self.outgoing: LastOutgoing | None = None
         self.line: dict[str, Any] = {}
         self.line_of: Admitted | None = None
+        self.terms: dict[bool, tuple[Admitted, Upstream | None, Terms]] = {}
         self._viewed: Headers | None = None
         self._view = Headers()
         self._moved: list[tuple[int, int]] = []

@@ -57,7 +57,10 @@ class Forwarding:
         request = None if ai is None else ai.request  # as it was resolved
         if request is None or request.headers is not headers or request.body is not body:
             request = request_of(flow, state.path, headers).with_body(body)
-        found = choose_upstream(self.ai, admitted, ai, request)
+        if ai is None:
+            found = choose_upstream(self.ai, admitted, ai, request)
+        else:
+            found = self.ai.choose(ai, admitted.key, request)
         if isinstance(found, ChosenUpstream):  # the usual case
             self._send_chosen(found, flow, state, admitted, headers)
             return None

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from json import JSONDecoder
 from typing import Any, Final
 
+import orjson
+
 from shared.bodies.json.lenient import json_or_none
 from shared.usage.estimate import estimate_tokens
 from shared.usage.reported import ReportedUsage
@@ -117,7 +119,10 @@ class UsageMeter:
         """
         body = self.body if self._end is None else b"".join(self._end)
         if body:
-            document = None if self._is_cut else json_or_none(body)
+            try:
+                document = None if self._is_cut else orjson.loads(body)
+            except orjson.JSONDecodeError:
+                document = None
             if document.__class__ is dict:  # the usual case
                 self.reported.add(document)
             else:
