@@ -78,7 +78,8 @@ class Usage:
         return type(self)(**left, source=self.source)
 
 
-_NOTHING: Final = vars(Usage())
+# A dict of its own: that of an object is copied in four times the time.
+_NOTHING: Final = dict(vars(Usage()))
 #: The names of the numbers.
 UNITS: Final = tuple(one.name for one in fields(Usage) if one.name != "source")
 
