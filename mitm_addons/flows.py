@@ -58,21 +58,8 @@ class KnownHead:
     """
 
     __slots__ = (
-        *(
-            "admitted",
-            "call",
-            "client",
-            "closes",
-            "has_trace",
-            "headers",
-            "id_place",
-            "is_http10",
-            "line",
-            "line_of",
-            "outgoing",
-            "terms",
-        ),
-        *("_moved", "_view", "_viewed"),
+        *("_moved", "_view", "_viewed", "admitted", "call", "client", "closes", "has_trace", "headers"),
+        *("id_place", "is_http10", "line", "line_of", "outgoing", "terms"),
     )
 
     def __init__(self, call: Call, state: "FlowState") -> None:
