@@ -83,7 +83,7 @@ class Ended:
 
 
 # Nothing changes one once it is made: to make a frozen one would take twice as long.
-@dataclass
+@dataclass(slots=True)
 class TracedAttempt:
     """One attempt that is over, for the log and for traces.
 
