@@ -51,7 +51,7 @@ class RedisConnection:
         self._closed = False
 
     def call(self, *command: str | bytes | int) -> asyncio.Future[Any]:
-        """The future reply to a command. All commands of one turn of the loop are sent together.
+        """The future reply to a command. Under load all commands of one turn of the loop are sent together.
 
         It raises `StoreDown`, or `ErrorReply` when the reply is an error about this command.
         """

@@ -1,4 +1,7 @@
-"""The protocol of Redis. Commands of one turn of the loop leave in one write; replies come in order."""
+"""The protocol of Redis. Commands of one turn of the loop leave in one write; replies come in order.
+
+While replies come one by one, the first command of a turn leaves at once.
+"""
 
 import asyncio
 from collections import deque
@@ -55,13 +58,14 @@ class Packed(NamedTuple):
 class Call:
     """A packed command without a reply yet. `reply` gets the reply, or `StoreDown`."""
 
-    resent: bool = False
-    redirections: int = 0
-    sent_at: float = 0.0
+    __slots__ = ("command", "redirections", "reply", "resent", "sent_at")
 
     def __init__(self, command: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self.command = command
         self.reply: asyncio.Future[Any] = loop.create_future()
+        self.resent = False
+        self.redirections = 0
+        self.sent_at = 0.0
 
     def fail(self, error: StoreDown) -> None:
         if not self.reply.done():
@@ -97,6 +101,9 @@ class RedisProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._outgoing: list[bytes] = []
+        # Whether the last reply came alone. Then no other command is likely in this turn, and to wait for its
+        # end would only add to the time of this one.
+        self._was_alone = False
         self._sent: deque[Call] = deque()
         self._last_load: Call | None = None
         self._transport: asyncio.Transport | None = None
@@ -106,10 +113,14 @@ class RedisProtocol(asyncio.Protocol):
         self.fault = ""
 
     def send(self, call: Call) -> None:
-        """Send a command at the end of this turn of the loop."""
+        """Send a command at the end of this turn of the loop, or now if it is likely the only one."""
         call.sent_at = self._loop.time()
         self._sent.append(call)
         if not self._outgoing:
+            if self._was_alone:
+                self._was_alone = False
+                self._write(call.command)
+                return
             self._loop.call_soon(self._flush)
         self._outgoing.append(call.command)
 
@@ -142,15 +153,21 @@ class RedisProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._reader.feed(data)
+            taken = 0
             while (reply := self._reader.gets()) is not _INCOMPLETE:
                 self._take(reply)
+                taken += 1
+            self._was_alone = taken == 1 and not self._sent
         except (hiredis.ProtocolError, IndexError):
             self.drop("its reply is not valid in the protocol of Redis")
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
+        self._write(b"".join(outgoing))
+
+    def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(b"".join(outgoing))
+            self._transport.write(data)
 
     def _take(self, reply: Any) -> None:
         call = self._sent.popleft()

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from shared.core.errors import StoreDown
-from shared.redis_client.protocol import ErrorReply, LateReply
+from shared.redis_client.protocol import ErrorReply, LateReply, RedisProtocol, pack
 from shared.redis_client.script import Script
 from tests.redis_client.link_world import link_to, listener, responding, served
 from tests.support.ports import free_port
@@ -41,10 +41,22 @@ async def test_connection_writes_the_commands_of_one_loop_turn_at_once() -> None
         return b"+PONG\r\n" * data.count(b"PING")
 
     async with responding(pongs) as (address, heard), link_to(address) as link:
-        await link.call("PING")
+        await asyncio.gather(*(link.call("PING") for _ in range(2)))
         heard.clear()
         await asyncio.gather(*(link.call("PING") for _ in range(100)))
         assert [data.count(b"PING") for data in heard] == [100]
+
+
+async def test_a_command_after_a_lone_reply_waits_for_no_other_of_its_turn() -> None:
+    def pongs(data: bytes) -> bytes:
+        return b"+PONG\r\n" * data.count(b"PING")
+
+    async with responding(pongs) as (address, heard), link_to(address) as link:
+        await link.call("PING")
+        heard.clear()
+        await asyncio.gather(*(link.call("PING") for _ in range(100)))
+        assert sum(data.count(b"PING") for data in heard) == 100
+        assert heard[0].count(b"PING") == 1
 
 
 async def test_an_error_is_that_commands_alone(running: Server) -> None:
