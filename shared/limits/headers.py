@@ -1,6 +1,6 @@
 """Limits as clients see them: headers on every response, and the body of a 429."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 
@@ -80,7 +80,7 @@ def rejection_message(violated: Limit, retry_after_ms: int) -> str:
     if retry_after_ms == NEVER:
         subject = f"A cost of {violated.cost}" if violated.cost > 1 else "This request"
         return f"{reached} {subject} can never be admitted."
-    return f"{reached} Try again in {_encoded_wait(retry_after_ms).decode()}."
+    return f"{reached} Try again in {_wait_text(retry_after_ms)}."
 
 
 def unpriced_message(model: str) -> str:
@@ -144,12 +144,12 @@ def _left(state: LimitState) -> int:
 
 
 class _Family(NamedTuple):
-    """The names of three headers, and the text of a wait in milliseconds."""
+    """The names of three headers, and the place of the text of a wait in `_WAIT_TEXTS`."""
 
     limit: bytes
     remaining: bytes
     reset: bytes
-    wait: Callable[[int], bytes]
+    wait: int
 
 
 class _FixedParts(NamedTuple):
@@ -162,16 +162,17 @@ class _FixedParts(NamedTuple):
         least: what one more request needs. With less left, 0 is left.
         is_timed: what is used of it is free again after a time.
         unit: ``requests`` or ``tokens``: of those with the same unit, the tightest has headers of its own.
-        families: of each of those, the field of the limit, the names of the others, and the text of a wait.
+        families: of each of those, the field of the limit, the names of the others, and the place of the text
+            of a wait.
     """
 
-    label: str
-    policy: str
+    label: bytes
+    policy: bytes
     divisor: int
     least: float
     is_timed: bool
     unit: str
-    families: Sequence[tuple[Field, bytes, bytes, Callable[[int], bytes]]]
+    families: Sequence[tuple[Field, bytes, bytes, int]]
 
 
 class RateHeaders:
@@ -181,46 +182,63 @@ class RateHeaders:
     Concurrent limits and limits in money are in the headers of the IETF only: the others have no unit.
     """
 
-    __slots__ = ("_has_ietf", "_parts")
+    __slots__ = ("_has_ietf", "_parts", "_policies")
 
     def __init__(self, limits: Iterable[Limit], families: tuple[str, ...]) -> None:
         self._parts = [_fixed_parts(limit, families) for limit in limits]
         self._has_ietf = "ietf" in families
+        self._policies: BoundedDict[tuple[int, ...], Field] = BoundedDict(_MAX_ORDERS)
 
     def of(self, decision: Decision) -> SetHeaders:
-        """Return the headers of a decision about these limits, the tightest first."""
-        allowed = decision.allowed
+        """Return the headers of a decision about these limits, the tightest first.
+
+        It is called for each request, so it makes few calls itself.
+        """
+        allowed, number = decision.allowed, 0
         rows: list[_Row] = []
         for parts, (limit, remaining, wait) in zip(self._parts, decision.states, strict=True):
             label, _, divisor, least, is_timed, _, _ = parts
             left = remaining if remaining >= least else 0
+            texts = _WAIT_TEXTS[-(-wait // 100)]
             # A rejected client waits for the spent limits only, so only these have a time.
             if is_timed and wait != NEVER and (allowed or left < limit.cost):
-                text = f"{label};r={left // divisor};t={-(-wait // 1000)}"
+                text = b"%b;r=%d;t=%b" % (label, left // divisor, texts[_WHOLE])
             else:
-                text = f"{label};r={left // divisor}"
-            rows.append((left, -wait if wait != NEVER else -inf, len(rows), wait, text, parts))
-        if rows[1:]:
+                text = b"%b;r=%d" % (label, left // divisor)
+            rows += ((left, -wait if wait != NEVER else -inf, number, texts, text, parts),)
+            number += 1
+        if number > 1:
             rows.sort()  # the least left first, then the longest wait
         fields: list[Field] = []
-        if rows and self._has_ietf:
-            policies = ", ".join([row[5].policy for row in rows])
-            texts = ", ".join([row[4] for row in rows])
-            fields += (b"RateLimit-Policy", policies.encode()), (b"RateLimit", texts.encode())
-        units = []
-        for left, _, _, wait, _, parts in rows:
+        if number and self._has_ietf:
+            order = tuple([row[2] for row in rows])
+            fields += (
+                self._policies.get(order) or self._policy(order),
+                (_LIMITS, b", ".join([row[4] for row in rows])),
+            )
+        units: tuple[str, ...] = ()
+        for left, negative, _, texts, _, parts in rows:
             if parts.is_timed and parts.unit not in units:
-                units.append(parts.unit)
+                units += (parts.unit,)
                 rest = b"%d" % left
-                for limit_field, remaining_name, reset_name, text_of in parts.families:
+                for limit_field, remaining_name, reset_name, place in parts.families:
                     fields += limit_field, (remaining_name, rest)
-                    if wait != NEVER:
-                        fields.append((reset_name, text_of(wait)))
+                    if negative != -inf:
+                        fields += ((reset_name, texts[place]),)
         return SetHeaders.of(tuple(fields))
 
+    def _policy(self, order: tuple[int, ...]) -> Field:
+        """The field with the quotas in this order of the limits."""
+        field = b"RateLimit-Policy", b", ".join([self._parts[place].policy for place in order])
+        return self._policies.keep(order, field)
 
-# The rest of a limit, the negative of its wait, its place, its wait, its text, and its fixed parts.
-_Row = tuple[int, float, int, int, str, _FixedParts]
+
+# The rest of a limit, the negative of its wait, its place, the texts of the wait, its own, its fixed parts.
+_Row = tuple[int, float, int, tuple[bytes, bytes], bytes, _FixedParts]
+
+_LIMITS: Final = b"RateLimit"
+# Orders of limits of which the quotas are kept. Most requests have one or two limits.
+_MAX_ORDERS: Final = 32
 
 
 def _fixed_parts(limit: Limit, families: tuple[str, ...]) -> _FixedParts:
@@ -251,7 +269,8 @@ class _FixedPartsByLimit(BoundedDict[_Key, _FixedParts]):
             for (of, family), names in _FAMILIES.items()
             if is_timed and of == counted and family in wanted
         ]
-        return self.keep(key, _FixedParts(label, policy, divisor, least, is_timed, counted, families))
+        parts = _FixedParts(label.encode(), policy.encode(), divisor, least, is_timed, counted, families)
+        return self.keep(key, parts)
 
 
 # The draft knows requests, bytes and concurrent requests; other units are for a registry.
@@ -273,33 +292,42 @@ def _seconds(milliseconds: int) -> int:
     return -(-milliseconds // 1000)
 
 
-def _encoded_seconds(milliseconds: int) -> bytes:
-    return b"%d" % _seconds(milliseconds)
-
-
-def _encoded_wait(milliseconds: int) -> bytes:
+def _wait_text(milliseconds: int) -> str:
     """Tenths of a second up to a minute, then whole seconds; rounded up."""
     tenths = -(-milliseconds // 100)
     if tenths > 600:
-        return format_duration(_seconds(milliseconds) * 1000).encode()
-    return b"%d.%ds" % divmod(tenths, 10) if tenths % 10 else b"%ds" % (tenths // 10)
+        return format_duration(_seconds(milliseconds) * 1000)
+    return f"{tenths // 10}.{tenths % 10}s" if tenths % 10 else f"{tenths // 10}s"
+
+
+class _WaitTexts(BoundedDict[int, tuple[bytes, bytes]]):
+    """The texts of a wait by its tenths of a second: in whole seconds, and as `_wait_text`."""
+
+    def __missing__(self, tenths: int) -> tuple[bytes, bytes]:
+        milliseconds = 100 * tenths
+        return self.keep(tenths, (b"%d" % _seconds(milliseconds), _wait_text(milliseconds).encode()))
+
+
+# Those of a minute are 600.
+_WAIT_TEXTS: Final = _WaitTexts(4096)
+_WHOLE, _SHORT = 0, 1
 
 
 # By unit and family.
 _FAMILIES: Final[Mapping[tuple[str, str], _Family]] = {
     (REQUESTS, "openai"): _Family(
-        OPENAI_LIMIT.encode(), OPENAI_REMAINING.encode(), OPENAI_RESET.encode(), _encoded_wait
+        OPENAI_LIMIT.encode(), OPENAI_REMAINING.encode(), OPENAI_RESET.encode(), _SHORT
     ),
     (TOKENS, "openai"): _Family(
         OPENAI_LIMIT_TOKENS.encode(),
         OPENAI_REMAINING_TOKENS.encode(),
         OPENAI_RESET_TOKENS.encode(),
-        _encoded_wait,
+        _SHORT,
     ),
     (REQUESTS, "legacy"): _Family(
         b"X-RateLimit-Limit",
         b"X-RateLimit-Remaining",
         b"X-RateLimit-Reset",
-        _encoded_seconds,
+        _WHOLE,
     ),
 }
