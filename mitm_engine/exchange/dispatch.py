@@ -7,6 +7,7 @@ fails closed: mitmproxy logs the exception of an addon and forwards the request;
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from types import CoroutineType
 from typing import Any
 
 from mitmproxy import http
@@ -75,7 +76,7 @@ class Dispatch:
                 break
             except Exception as error:
                 raise _failed() from error
-            if result is not None and inspect.isawaitable(result):
+            if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
                 following = methods[methods.index(method) + 1 :] if isinstance(methods, tuple) else methods
                 return self._wait(result, following, flow, on_wait)
         if self.update or flow.intercepted:
@@ -92,9 +93,10 @@ class Dispatch:
         on_wait: Callable[[], None],
     ) -> None:
         """Wait for an addon, and call those after it."""
-        if await _awaited(result, on_wait):
-            await self.call(methods, flow, on_wait)
-        await self._finish(flow, on_wait)
+        if not await _awaited(result, on_wait):
+            methods = ()
+        if (waiting := self.call_flow(methods, flow, on_wait)) is not None:
+            await waiting
 
     async def _finish(self, flow: http.HTTPFlow, on_wait: Callable[[], None]) -> None:
         if self.update:
