@@ -115,7 +115,7 @@ def _line(flow: GatewayFlow, state: FlowState) -> AccessLine:
     if broken is not None and code_of(broken.msg) == code:
         members |= _failure(broken.msg, flow, state)
     if state.run is not None:
-        members |= _plugins(state.run, ai, state.plugins_seconds)
+        _add_plugins(members, state.run, ai, state.plugins_seconds)
     if ai is not None:
         members["ai"] = _ai(ai)
     elif state.pooled is not None:
@@ -175,15 +175,16 @@ _BLANK: Fields = {
 }
 
 
-def _plugins(run: Run, ai: AiExchange | None, seconds: float) -> Fields:
-    """The fields about the plugins: their faults and notes, and how long they took."""
-    return {
-        "faults": run.faults,
-        "shadow": [note for one in run.shadows.results if (note := one.note())] if run.shadows else [],
-        "limits": _limits(run) if LIMITER in run.notes else [],
-        "budgets": [] if ai is None or LIMITER not in run.notes else _budgets(run, ai),
-        "plugins_ms": (seconds * 1e6 + 0.5) // 1 / 1000,
-    }
+def _add_plugins(members: Fields, run: Run, ai: AiExchange | None, seconds: float) -> None:
+    """Add what the plugins did, and how long it took."""
+    members["faults"] = run.faults
+    if run.shadows is not None:
+        members["shadow"] = [note for one in run.shadows.results if (note := one.note())]
+    if LIMITER in run.notes:
+        members["limits"] = _limits(run)
+        if ai is not None:
+            members["budgets"] = _budgets(run, ai)
+    members["plugins_ms"] = (seconds * 1e6 + 0.5) // 1 / 1000
 
 
 def _limits(run: Run) -> list[Fields]:

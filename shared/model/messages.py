@@ -260,61 +260,21 @@ class Exchange(NamedTuple):
     models: tuple[str, ...] = ()
     metered: Metered | None = None
 
-    # `_replace` would take more than twice as long.
+    # `_replace`, and a call with names, would take more than twice as long.
 
     def with_request(self, request: Request) -> "Exchange":
-        return Exchange(
-            self.id,
-            self.tenant,
-            self.rule,
-            request,
-            self.client,
-            self.key,
-            self.response,
-            self.notes,
-            self.models,
-            self.metered,
-        )
+        number, tenant, rule, _, client, key, response, notes, models, metered = self
+        fields = (number, tenant, rule, request, client, key, response, notes, models, metered)
+        return tuple.__new__(Exchange, fields)
 
     def asking(self, request: Request, models: tuple[str, ...], metered: Metered | None) -> "Exchange":
         """The same with its request, once its models are known."""
-        return Exchange(
-            self.id,
-            self.tenant,
-            self.rule,
-            request,
-            self.client,
-            self.key,
-            self.response,
-            self.notes,
-            models,
-            metered,
-        )
+        return tuple.__new__(Exchange, (*self[:3], request, *self[4:8], models, metered))
 
     def with_response(self, response: Response | None) -> "Exchange":
-        return Exchange(
-            self.id,
-            self.tenant,
-            self.rule,
-            self.request,
-            self.client,
-            self.key,
-            response,
-            self.notes,
-            self.models,
-            self.metered,
-        )
+        return tuple.__new__(Exchange, (*self[:6], response, *self[7:]))
 
     def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
-        return Exchange(
-            self.id,
-            self.tenant,
-            self.rule,
-            self.request,
-            self.client,
-            self.key,
-            self.response,
-            notes,
-            self.models,
-            self.metered,
-        )
+        number, tenant, rule, request, client, key, response, _, models, metered = self
+        fields = (number, tenant, rule, request, client, key, response, notes, models, metered)
+        return tuple.__new__(Exchange, fields)

@@ -75,9 +75,9 @@ class Run:
     faults: list[str] = field(default_factory=list)
     notes: dict[str, Mapping[str, object]] = field(default_factory=dict)
     _ended: bool = False
-    _ran: list[Step] = field(default_factory=list)
-    _under_way: list[Group] = field(default_factory=list)
-    _active_judges: list[ActiveJudge] = field(default_factory=list)
+    _ran: tuple[Step, ...] = ()
+    _under_way: tuple[Group, ...] = ()
+    _active_judges: tuple[ActiveJudge, ...] = ()
 
     def request_head(self) -> Awaitable[None]:
         """Run the groups of pre_request that need no body."""
@@ -198,10 +198,14 @@ class Run:
             view = self._view(step.plugin) if self.notes else self.exchange
             if step.in_thread and not is_quick(step, view):
                 return groups[at:]
-            self._ran.append(step)
-            outcome = call_safely(step.call, view)
-            if outcome is CONTINUE:  # the usual case
-                count_verdict(step, stage, CONTINUE)
+            self._ran += (step,)
+            outcome: object
+            try:  # as in `call_safely`, without its call
+                outcome = step.call(view)
+            except BaseException as error:  # noqa: BLE001
+                outcome = CallFailed(error)
+            if outcome is CONTINUE and Continue in step.counts:  # the usual case
+                step.counts[Continue].value += 1
             else:
                 self._take(stage, step, outcome)
         return ()
@@ -220,7 +224,7 @@ class Run:
         if not group.steps:
             return
         self._ran += group.steps
-        self._under_way.append(group)
+        self._under_way += (group,)
         try:
             step = group.alone
             if self.trace:
@@ -231,7 +235,7 @@ class Run:
             else:
                 await self._act(stage, group)
         finally:
-            self._under_way.remove(group)
+            self._under_way = tuple([one for one in self._under_way if one is not group])
             if self._ended and stage is not Stage.POST_RESPONSE:
                 # `finish` came first, and left these out.
                 await self._cleanup(group.steps)
@@ -301,7 +305,7 @@ class Run:
 
     def _judge(self, step: Step, stage: Stage, outcome: object) -> Verdict:
         if step.starts_stream and is_judge(outcome):
-            self._active_judges.append(ActiveJudge(step, cast(EventJudge, outcome)))
+            self._active_judges += (ActiveJudge(step, cast(EventJudge, outcome)),)
             return CONTINUE
         failed = outcome if type(outcome) is CallFailed else None
         if failed and failed.not_called is not None and self.trace:

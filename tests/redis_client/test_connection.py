@@ -36,27 +36,53 @@ async def test_a_thousand_responses_come_in_the_order_of_their_questions(running
         assert await asyncio.gather(*(link.call("ECHO", text) for text in texts)) == texts
 
 
-async def test_connection_writes_the_commands_of_one_loop_turn_at_once() -> None:
-    def pongs(data: bytes) -> bytes:
-        return b"+PONG\r\n" * data.count(b"PING")
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
 
-    async with responding(pongs) as (address, heard), link_to(address) as link:
-        await asyncio.gather(*(link.call("PING") for _ in range(2)))
-        heard.clear()
-        await asyncio.gather(*(link.call("PING") for _ in range(100)))
-        assert [data.count(b"PING") for data in heard] == [100]
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
 
 
-async def test_a_command_after_a_lone_reply_waits_for_no_other_of_its_turn() -> None:
-    def pongs(data: bytes) -> bytes:
-        return b"+PONG\r\n" * data.count(b"PING")
+def protocol_on(wire: Wire) -> RedisProtocol:
+    made = RedisProtocol((), lambda _: None)
+    made.connection_made(wire)
+    return made
 
-    async with responding(pongs) as (address, heard), link_to(address) as link:
-        await link.call("PING")
-        heard.clear()
-        await asyncio.gather(*(link.call("PING") for _ in range(100)))
-        assert sum(data.count(b"PING") for data in heard) == 100
-        assert heard[0].count(b"PING") == 1
+
+async def test_commands_of_one_loop_turn_leave_in_one_write() -> None:
+    wire = Wire()
+    one = protocol_on(wire)
+    for _ in range(100):
+        one.call(("PING",))
+    assert wire.written == []
+    await asyncio.sleep(0)
+    assert wire.written == [pack(("PING",)) * 100]
+
+
+async def test_command_after_a_lone_reply_leaves_at_once_and_those_after_it_together() -> None:
+    wire = Wire()
+    one = protocol_on(wire)
+    first = one.call(("PING",))
+    await asyncio.sleep(0)
+    one.data_received(b"+PONG\r\n")
+    assert await first == b"PONG"
+    for _ in range(3):
+        one.call(("PING",))
+    assert wire.written[1:] == [pack(("PING",))]
+    await asyncio.sleep(0)
+    assert wire.written[2:] == [pack(("PING",)) * 2]
+    one.data_received(b"+PONG\r\n" * 3)
+    one.call(("PING",))
+    assert len(wire.written) == 3
+    await asyncio.sleep(0)
+    assert len(wire.written) == 4
 
 
 async def test_an_error_is_that_commands_alone(running: Server) -> None:
