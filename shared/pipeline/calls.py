@@ -72,8 +72,11 @@ def is_quick(step: Step, view: Exchange) -> bool:
 
 def headers_of(step: Step, view: Exchange) -> Headers | CallFailed:
     """The headers that a step adds to the response."""
-    added = call_safely(step.plugin.response_headers, view)
-    if type(added) is SetHeaders or type(added) is CallFailed:
+    try:  # as in `call_safely`
+        added: object = step.plugin.response_headers(view)
+    except BaseException as error:  # noqa: BLE001
+        return CallFailed(error)
+    if type(added) is SetHeaders:
         return added
     why = invalid_headers_reason(added)
     return Headers.of_map(cast(Mapping[str, str], added)) if why is None else CallFailed(why)
