@@ -47,7 +47,11 @@ local function read_window(key)
   local limit, window, cost = take(3)
   local width = math.ceil(window / BUCKETS)
   local bucket = math.floor(now / width)
-  local counter = {key = key, limit = tonumber(limit), cost = tonumber(cost), width = width}
+  -- With all its fields from the beginning, the table is not made larger.
+  local counter = {
+    key = key, limit = tonumber(limit), cost = tonumber(cost), width = width, total = 0, bucket = bucket,
+    oldest = bucket, charged = 0, ring = '', at = 1, rotated = false
+  }
   local stored = redis.call('GET', key)
   if stored then
     local total, newest, span, charged = struct.unpack(HEAD, stored)
@@ -61,8 +65,7 @@ local function read_window(key)
       return counter
     end
   end
-  counter.total, counter.bucket, counter.oldest, counter.charged = 0, bucket, bucket, 0
-  counter.ring, counter.at, counter.rotated = '', 1, true
+  counter.rotated = true
   return counter
 end
 
