@@ -1,13 +1,12 @@
 """Streamed responses whose events are judged while they pass."""
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Sequence
 
 from mitm_addons.flows import FlowState
 from shared.core.errors import Rejection, make_rejection
 from shared.http.body_rejected import BodyRejected
-from shared.http.passing import Pass
+from shared.http.passing import Pass, awaited
 from shared.model.event import Event
 from shared.pipeline.run import Run
 from shared.pipeline.stream import Stream
@@ -82,16 +81,18 @@ class EventStream:
         raise StreamRejected(self._run.rejection.code)
 
 
-def in_turns(pass_on: Pass) -> Pass:
+def in_turns(pass_on: Pass, state: FlowState) -> Pass:
     """`pass_on`, and other tasks of the event loop run in between while a long piece passes."""
 
     async def passing(piece: bytes) -> Pieces:
         sent: Pieces = []
-        for start in range(0, len(piece), _TURN):
-            out = pass_on(piece[start : start + _TURN])
-            out = await out if inspect.isawaitable(out) else out
-            sent += [out] if isinstance(out, bytes) else out
-            await asyncio.sleep(0)
+        try:
+            for start in range(0, len(piece), _TURN):
+                sent += await awaited(pass_on(piece[start : start + _TURN]))
+                await asyncio.sleep(0)
+        except StreamRejected:
+            state.sent.pending = b"".join([*sent, state.sent.pending])
+            raise
         return sent
 
     return lambda piece: passing(piece) if len(piece) > _TURN else pass_on(piece)

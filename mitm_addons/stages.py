@@ -261,7 +261,7 @@ class Stages:
         elif is_stream and ai is not None and ai.translated is None and state.call.upstream is not None:
             stream = filtered(ErrorSecretRemover(state.call.upstream.sent_secrets), stream)
         if self.may_wait and ai is not None and ai.translated is not None:
-            stream = in_turns(stream)
+            stream = in_turns(stream, state)
         response.stream = stream
 
     def stop_stream(

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from mitm_addons.event_streams import EventStream, StreamRejected, in_turns
+from mitm_addons.event_streams import EventStream, StreamRejected, in_turns, stopped
 from mitm_addons.flows import SentBody
 from mitm_addons.stock.adapter import StockEventStream
 from shared.bodies.event_splitter import EventSplitter, event_splitter
@@ -104,11 +104,25 @@ async def test_other_tasks_run_while_a_long_piece_passes_in_turns() -> None:
             turns += 1
             await asyncio.sleep(0)
 
-    task = asyncio.ensure_future(others())
+    task, state = asyncio.ensure_future(others()), cast(Any, SimpleNamespace(sent=SentBody()))
     for pass_on in (lambda piece: piece, slow):
-        passing = in_turns(pass_on)
+        passing = in_turns(pass_on, state)
         assert b"".join(await cast(Any, passing(SHORT))) == SHORT
     task.cancel()
     assert b"".join(pieces) == SHORT
     assert turns > len(pieces) > 10
-    assert in_turns(lambda piece: piece)(b"short") == b"short"
+    assert in_turns(lambda piece: piece, state)(b"short") == b"short"
+
+
+async def test_what_passed_of_a_piece_before_its_stream_was_ended_is_sent() -> None:
+    state, passed = cast(Any, SimpleNamespace(sent=SentBody(), run=None)), list[bytes]()
+
+    def pass_on(piece: bytes) -> bytes:
+        passed.append(piece)
+        if len(passed) == 3:
+            raise stopped(state, make_rejection("quota_exceeded", "No."), piece[:3])
+        return piece
+
+    with pytest.raises(StreamRejected):
+        await cast(Any, in_turns(pass_on, state)(SHORT))
+    assert state.sent.pending == SHORT[: len(passed[0]) * 2] + passed[2][:3]
