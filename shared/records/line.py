@@ -6,7 +6,7 @@ from typing import Any, Final
 from orjson import dumps
 
 from shared.log_lines import ACCESS
-from shared.logs import writable
+from shared.logs import dump_line
 
 #: The members that a record shows in lists. In a line they come first, after those in `SAME`.
 SHOWN: Final = (
@@ -46,7 +46,4 @@ class AccessLine:
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self.members = members
-        try:
-            self.json = dumps(members)
-        except TypeError:  # half a surrogate pair, an integer of over 64 bits
-            self.json = dumps(writable(members))
+        self.json = dump_line(members)
