@@ -93,8 +93,10 @@ def _template(admitted: Admitted, chosen: CompiledTarget, ai: AiExchange, asked:
     key, provider_key = admitted.key, ai.attempt.key if ai.attempt else None
     key_id, provider_key_id = key.id if key else "", provider_key.id if provider_key else ""
     name = (key_id, provider_key_id, asked, ai.call.api)
-    if (kept := chosen.rows.get(name)) is not None and kept[0] is key:
-        return kept[1]
+    if name in chosen.rows:
+        of, template = chosen.rows[name]
+        if of is key:
+            return template
     row = LedgerRow(
         id="",
         time=0.0,
