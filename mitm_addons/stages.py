@@ -215,9 +215,9 @@ class Stages:
 
     def _add_to_head(self, state: FlowState, run: Run, response: http.Response) -> None:
         """Add the headers of plugins that do not read the response."""
-        state.plugins_began = self.clock.monotonic()
+        began = self.clock.monotonic()
         added = run.response_headers()
-        state.plugins_ended()
+        state.plugins_seconds += self.clock.monotonic() - began
         if run.rejection is None:
             head = response.data.headers
             head.fields = with_fields(head.fields, added.fields)
