@@ -20,7 +20,6 @@ from mitm_addons.health import Health
 from mitm_addons.observe.access_log import AccessLog
 from mitm_addons.observe.heartbeats import ProxyHeartbeats
 from mitm_addons.observe.last_used import LastUsed
-from mitm_addons.observe.records import limit_document
 from mitm_addons.observe.traces import exporting
 from mitm_addons.observe.worker_metrics import WorkerMetrics, Writers
 from mitm_addons.response_head import ResponseHead
@@ -30,6 +29,7 @@ from mitm_addons.upstreams import Upstreams
 from mitm_engine.metrics import Metrics as EngineMetrics
 from shared.http.readiness import OK, UNAVAILABLE, Probed
 from shared.http.trace_context import Tracing
+from shared.limits.headers import state_members
 from shared.logs import LogWriter
 from shared.metrics.span_queue import SpanQueue
 from shared.pipeline.fair_queue import FairQueue
@@ -89,7 +89,7 @@ async def gateway_addons(services: Services, log: LogWriter, adapter: Adapter) -
         _threads(services) as threads,
     ):
         last_used = LastUsed(plane.source)
-        recorder = open_recorder(services.address.options, settings.records.per_tenant, limit_document)
+        recorder = open_recorder(services.address.options, settings.records.per_tenant, state_members)
         health = SharedHealth(plane.health, plane.states, clock, services.fetch, plane.alerts.tell)
         watch = BudgetWatch(plane.alerts.tell, clock.now)
         plane.settler.settled = watch.settled

@@ -8,7 +8,7 @@ from shared.core.empty import EMPTY
 from shared.core.http_tokens import MASK
 from shared.explain import ExplainResult
 from shared.http.cors import with_cors
-from shared.limits.headers import limit_members, reset_after_ms, with_amounts
+from shared.limits.headers import state_members, with_amounts
 from shared.limits.values import BUDGET, Decision, LimitState
 from shared.model.amounts import format_amount
 from shared.model.config import ENFORCE, SHADOW, Stage
@@ -149,9 +149,11 @@ def _budgets(explained: ExplainResult) -> Iterator[dict[str, Any]]:
 
 
 def _limit(state: LimitState, before: int, after: int, *, allows: bool) -> dict[str, Any]:
-    unit, reset = state.limit.unit, reset_after_ms(state)
+    members, unit = state_members(state), state.limit.unit
+    reset = members.pop("reset_after_ms")
+    del members["remaining"]
     return {
-        **with_amounts(limit_members(state.limit)),
+        **with_amounts(members),
         "allows": allows,
         "before": {"remaining": format_amount(unit, before), "reset_after_ms": reset},
         "after": {"remaining": format_amount(unit, after)},

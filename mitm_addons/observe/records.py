@@ -10,8 +10,6 @@ from mitmproxy.connection import Server
 
 from mitm_addons.flows import FlowState
 from shared.core.empty import EMPTY
-from shared.limits.headers import limit_members, reset_after_ms
-from shared.limits.values import LimitState
 from shared.pipeline.plugin import Reject
 from shared.pipeline.run import Run
 from shared.pipeline.trace import StepResult, Trace
@@ -60,15 +58,6 @@ def decision_of(state: FlowState, server: Server) -> dict[str, Any]:
             details = run.rejection.details
             decision["reached"] = details.get("rate_limit") or details.get("budget")
     return decision
-
-
-def limit_document(state: LimitState) -> dict[str, object]:
-    """The state of a limit after the request, as JSON."""
-    return {
-        **limit_members(state.limit),
-        "remaining": state.remaining,
-        "reset_after_ms": reset_after_ms(state),
-    }
 
 
 def _acted(run: Run) -> list[Mapping[str, object]]:

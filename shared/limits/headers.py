@@ -110,8 +110,13 @@ def rejection_details(decision: Decision, violated: Limit, retry_after_ms: int) 
     return with_amounts({**members, "cost": violated.cost}) if violated.unit in METERED else members
 
 
-def limit_members(limit: Limit) -> dict[str, object]:
-    """The limit as members of a document. `window` is null for a concurrent limit, money is nano-USD."""
+def state_members(state: LimitState) -> dict[str, Any]:
+    """The limit and its state as members of a document. It is made for each record, so it makes few calls.
+
+    `window` is null for a concurrent limit, and money is in nano-USD. `reset_after_ms` is the time until the
+    limit has room: null for a concurrent one, and where no wait helps.
+    """
+    limit, remaining, wait = state
     return {
         "scope": limit.scope,
         "name": limit.name,
@@ -119,6 +124,8 @@ def limit_members(limit: Limit) -> dict[str, object]:
         "limit": limit.quota.limit,
         "window": limit.window or None,
         "cost": limit.units,
+        "remaining": remaining,
+        "reset_after_ms": wait if limit.kind == WINDOW and wait != NEVER else None,
     }
 
 
@@ -131,12 +138,6 @@ def with_amounts(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _AMOUNTS: Final = frozenset({"limit", "cost", "used", "remaining", "before", "after"})
-
-
-def reset_after_ms(state: LimitState) -> int | None:
-    """The milliseconds until a limit has room; None for a concurrent one, and where no wait helps."""
-    is_timed = state.limit.kind == WINDOW and state.reset_after_ms != NEVER
-    return state.reset_after_ms if is_timed else None
 
 
 def _left(state: LimitState) -> int:

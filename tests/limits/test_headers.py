@@ -8,13 +8,12 @@ import pytest
 from shared.limits.headers import (
     FAMILIES,
     RateHeaders,
-    limit_members,
     mode_header,
     rejection_code,
     rejection_details,
     rejection_message,
-    reset_after_ms,
     retry_headers,
+    state_members,
     unpriced_message,
     with_amounts,
 )
@@ -247,15 +246,15 @@ def test_money_is_shown_as_decimal_text() -> None:
         "Rate limit reached for gateway limit 'per_ip': 2.5 USD per 1h. A request of about 0.00001 USD can never "
         "be admitted: shorten it, or lower the tokens that it asks for."
     )
-    members = limit_members(MONEY)
+    members = state_members(LimitState(MONEY, 5, 0))
     assert (members["limit"], members["cost"]) == (2_500_000_000, 10_000)
-    shown = with_amounts({**members, "used": None, "remaining": 5})
+    shown = with_amounts({**members, "used": None})
     assert (shown["limit"], shown["used"], shown["remaining"]) == ("2.5", None, "0.000000005")
 
 
 def test_only_a_window_that_frees_has_a_time_in_documents() -> None:
     states = LimitState(RULE, 7, 12_400), LimitState(RULE, 0, NEVER), LimitState(SLOTS, 3, 0)
-    assert [reset_after_ms(state) for state in states] == [12_400, None, None]
+    assert [state_members(state)["reset_after_ms"] for state in states] == [12_400, None, None]
 
 
 def test_model_without_a_price_is_named() -> None:
