@@ -186,6 +186,12 @@ def test_the_estimate_of_pictures_is_their_number_and_not_their_bytes() -> None:
     assert meter.finish(estimate=5) == Usage(input=5, images=2, source=Source.ESTIMATED)
 
 
+def test_pictures_of_a_response_that_was_collected_are_counted() -> None:
+    meter = UsageMeter("openai.images")
+    meter.body = b'{"data": [{"url": "https://a"}, {"url": "https://b"}]}'
+    assert meter.finish(estimate=5) == Usage(input=5, images=2, source=Source.ESTIMATED)
+
+
 @pytest.mark.parametrize("size", [MAX_WHOLE * 2, MAX_LINE + 1, MAX_LINE * 3])
 @pytest.mark.parametrize("step", [1_000, 65_536, 10**8])
 def test_the_usage_behind_a_large_picture_is_read_whole_and_streamed(size: int, step: int) -> None:
