@@ -174,11 +174,11 @@ class WaitingRow(NamedTuple):
 
     @classmethod
     def of(cls, row: LedgerRow) -> "WaitingRow":
-        return RowTemplate(row).row(vars(row))
+        return RowTemplate(row).row({name: value for name, value in vars(row).items() if name in _OWN})
 
 
 class RowTemplate:
-    """Makes the rows of requests that have all members but their own in common with `row`."""
+    """Makes the rows of requests that have in common with `row` all members but those in `_OWN`."""
 
     def __init__(self, row: LedgerRow) -> None:
         self._tenant, self._combination = row.tenant, Combination.of(row)
@@ -186,7 +186,7 @@ class RowTemplate:
         self._begin = dumped(common)[:-1] + b","
 
     def row(self, members: Mapping[str, Any]) -> WaitingRow:
-        """A row with these members of its own."""
+        """A row with these members of its own: all of `_OWN`, and no others."""
         usage, cost, budgets = members["usage"], members["cost_nano"], members["budgets"]
         waiting = (
             self._tenant,

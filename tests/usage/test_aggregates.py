@@ -1,5 +1,6 @@
 """Sums of usage per day."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -129,15 +130,23 @@ def test_row_that_waits_says_the_same_as_the_row(rows: list[LedgerRow]) -> None:
     for one in rows:
         waiting = WaitingRow.of(one)
         assert LedgerRow.parse(waiting.text) == one
+        assert _names(waiting) == sorted(vars(one))
         assert (waiting.tenant, waiting.combination) == (one.tenant, Combination.of(one))
         assert Totals(**dict(zip(COUNTERS, waiting.numbers, strict=True))) == Totals.of(one)
+
+
+def _names(row: WaitingRow) -> list[str]:
+    """The names of the members in its text, each as often as it is there."""
+    return sorted(name for name, _ in json.loads(row.text, object_pairs_hook=list))
 
 
 def test_rows_of_a_template_have_their_own_members() -> None:
     first = row(1, tags={"a": "b"})
     second = row(2, tags={"a": "b"}, status=500, cost_nano=None, time=NOON + 86_400)
-    own = {name: value for name, value in vars(second).items() if name not in ("key", "model", "tags")}
-    waiting = RowTemplate(first).row(own)
+    names = ("id", "time", "request_id", "status", "stream", "usage", "cost_nano", "rates", "attempts")
+    names += ("abandoned", "duration_ms", "first_ms", "budgets", "is_unreserved")
+    waiting = RowTemplate(first).row({name: vars(second)[name] for name in names})
+    assert _names(waiting) == sorted(vars(second))
     assert LedgerRow.parse(waiting.text) == second
     assert waiting.day == WaitingRow.of(first).day + 1
     assert waiting.numbers == (1, 10, 5, 0, 0, 1)
