@@ -1,6 +1,7 @@
 """Requests to models, on a rule whose provider has these models, and their streams."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 from mitm_addons.ai.ledger import Ledger
@@ -10,6 +11,7 @@ from shared.model.providers import Model, ModelTarget, ProviderModel
 from shared.routing.ai_calls import AiCalls
 from shared.routing.ai_exchange import AiExchange
 from shared.routing.pool_exchange import ChosenUpstream
+from shared.usage.aggregates import WaitingRow
 from shared.usage.row import LedgerRow
 from tests.routing.test_ai_route import provider, route
 
@@ -22,9 +24,16 @@ class Clock:
         return 100.0
 
 
+def _parsed(row: WaitingRow) -> LedgerRow:
+    """The row, each member of which must be there once."""
+    names = [name for name, _ in json.loads(row.text, object_pairs_hook=list)]
+    assert sorted(names) == sorted(one.name for one in fields(LedgerRow))
+    return LedgerRow.parse(row.text)
+
+
 ROWS: list[LedgerRow] = []
 CALLS = AiCalls(Clock(), lambda: 0.5)
-LEDGER = Ledger(lambda row: ROWS.append(LedgerRow.parse(row.text)), lambda size: b"r" * size)
+LEDGER = Ledger(lambda row: ROWS.append(_parsed(row)), lambda size: b"r" * size)
 DECLARED = (
     ProviderModel(id="gpt-6-luna"),
     ProviderModel(id="old", caps={"stream_usage": False}),
