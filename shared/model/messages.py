@@ -263,18 +263,58 @@ class Exchange(NamedTuple):
     # `_replace`, and a call with names, would take more than twice as long.
 
     def with_request(self, request: Request) -> "Exchange":
-        number, tenant, rule, _, client, key, response, notes, models, metered = self
-        fields = (number, tenant, rule, request, client, key, response, notes, models, metered)
-        return tuple.__new__(Exchange, fields)
+        return Exchange(
+            self.id,
+            self.tenant,
+            self.rule,
+            request,
+            self.client,
+            self.key,
+            self.response,
+            self.notes,
+            self.models,
+            self.metered,
+        )
 
     def asking(self, request: Request, models: tuple[str, ...], metered: Metered | None) -> "Exchange":
         """The same with its request, once its models are known."""
-        return tuple.__new__(Exchange, (*self[:3], request, *self[4:8], models, metered))
+        return Exchange(
+            self.id,
+            self.tenant,
+            self.rule,
+            request,
+            self.client,
+            self.key,
+            self.response,
+            self.notes,
+            models,
+            metered,
+        )
 
     def with_response(self, response: Response | None) -> "Exchange":
-        return tuple.__new__(Exchange, (*self[:6], response, *self[7:]))
+        return Exchange(
+            self.id,
+            self.tenant,
+            self.rule,
+            self.request,
+            self.client,
+            self.key,
+            response,
+            self.notes,
+            self.models,
+            self.metered,
+        )
 
     def with_notes(self, notes: Mapping[str, object]) -> "Exchange":
-        number, tenant, rule, request, client, key, response, _, models, metered = self
-        fields = (number, tenant, rule, request, client, key, response, notes, models, metered)
-        return tuple.__new__(Exchange, fields)
+        return Exchange(
+            self.id,
+            self.tenant,
+            self.rule,
+            self.request,
+            self.client,
+            self.key,
+            self.response,
+            notes,
+            self.models,
+            self.metered,
+        )

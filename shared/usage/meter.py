@@ -135,13 +135,13 @@ class UsageMeter:
         if self._fields.texts and not (is_complete and "output" in units):
             seen = self._seen(body) if passed is None else passed
         if "input" in units and not seen and not self._pictures:  # the usual case
-            return Usage.reported(units)
+            return Usage(**units, source=Source.REPORTED)
         return self._estimated(units, seen, estimate)
 
     def _estimated(self, units: dict[str, int], seen: int, estimate: int) -> Usage:
         """The usage if not all of it was reported, or if it has pictures or sound."""
         if "seconds" in units:
-            return Usage.reported(units)  # it is paid by time, and has no tokens
+            return Usage(**units, source=Source.REPORTED)  # it is paid by time, and has no tokens
         pictures = max([one.number for one in self._pictures.values()]) if self._pictures else 0
         if not units:
             return Usage(input=estimate, output=seen, images=pictures, source=Source.ESTIMATED)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import batched
 from pathlib import Path
 from typing import Any, Final
@@ -35,9 +34,6 @@ def server_time() -> int:
     """The time for which the scripts use the clock of the server."""
     return 0
 
-
-# Makes a state of its three values without a call in Python.
-_STATE: Final[Callable[[tuple[Limit, Any, Any]], LimitState]] = partial(tuple.__new__, LimitState)
 
 # Modes of the script: charge nothing, charge when all limits have room, charge in any case.
 _PEEK, _ACQUIRE, _FORCE = range(3)
@@ -210,7 +206,7 @@ class RedisLimiter:
 def acquired(limits: Sequence[Limit], reply: Sequence[Any]) -> Decision:
     """The decision of `RedisLimiter.acquire` in a reply."""
     if reply[0]:
-        states = [*map(_STATE, zip(limits, reply[2::2], reply[3::2], strict=True))]
+        states = [*map(LimitState._make, zip(limits, reply[2::2], reply[3::2], strict=True))]
         return Decision(True, states, None, 0, False, reply[1])
     _, now, read, charged = _read(limits, reply)
     return decide(read)._replace(charged=charged, decided_at=now)
