@@ -10,8 +10,9 @@ from shared.model.config import Stage
 from shared.pipeline.counts import count_verdict
 from shared.pipeline.plan import Step
 from shared.pipeline.plugin import CONTINUE, Patch, Plugin, Reject
-from tests.pipeline.stagehand import after
-from tests.pipeline.world import ActingInPlace, entry
+from shared.pipeline.run import Run
+from tests.pipeline.stagehand import Stagehand, run_loop, whole
+from tests.pipeline.world import ActingInPlace, entry, exchange, plan_of
 
 
 class Counted(Plugin):
@@ -46,9 +47,10 @@ def test_verdict_is_counted(verdict: Any, is_fault: bool, name: str) -> None:
     assert series.value == before + 2
 
 
-def test_a_step_that_continues_in_place_is_counted() -> None:
+def test_a_step_that_continues_in_place_is_counted_each_time() -> None:
     plugin = ActingInPlace()
     series = REGISTRY.value(names.PLUGIN_VERDICTS, plugin.name, "pre_request", "continue", "enforce")
-    before = series.value
-    after(entry(plugin))
-    assert series.value == before + 1
+    before, plan = series.value, plan_of(entry(plugin))
+    for _ in range(2):
+        run_loop(whole(Run(plan, exchange(), Stagehand())))
+    assert series.value == before + 2
