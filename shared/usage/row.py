@@ -24,8 +24,8 @@ class Source(StrEnum):
 
 # Nothing changes a `Usage` or a row once it is made. Each request makes a `Usage`: a frozen one would take
 # three times as long to make, and one with slots four times as long to write. Without slots, a member with a
-# default in its class takes twice as long to be read, so a `Usage` makes its defaults.
-@dataclass(kw_only=True)
+# default in its class takes twice as long to be read, so the defaults are those of `__init__`.
+@dataclass(init=False)
 class Usage:
     """The usage of one request.
 
@@ -46,20 +46,53 @@ class Usage:
     `input` to `audio_out` are tokens.
     """
 
-    input: int = field(default_factory=int)
-    input_cached: int = field(default_factory=int)
-    cache_write_5m: int = field(default_factory=int)
-    cache_write_1h: int = field(default_factory=int)
-    output: int = field(default_factory=int)
-    reasoning: int = field(default_factory=int)
-    audio_in: int = field(default_factory=int)
-    audio_out: int = field(default_factory=int)
-    images: int = field(default_factory=int)
-    searches: int = field(default_factory=int)
-    seconds: int = field(default_factory=int)
-    characters: int = field(default_factory=int)
-    requests: int = field(default_factory=lambda: 1)
-    source: Source = field(default_factory=lambda: Source.REPORTED)
+    input: int
+    input_cached: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    reasoning: int
+    audio_in: int
+    audio_out: int
+    images: int
+    searches: int
+    seconds: int
+    characters: int
+    requests: int
+    source: Source
+
+    def __init__(
+        self,
+        *,
+        input: int = 0,
+        input_cached: int = 0,
+        cache_write_5m: int = 0,
+        cache_write_1h: int = 0,
+        output: int = 0,
+        reasoning: int = 0,
+        audio_in: int = 0,
+        audio_out: int = 0,
+        images: int = 0,
+        searches: int = 0,
+        seconds: int = 0,
+        characters: int = 0,
+        requests: int = 1,
+        source: Source = Source.REPORTED,
+    ) -> None:
+        self.input = input
+        self.input_cached = input_cached
+        self.cache_write_5m = cache_write_5m
+        self.cache_write_1h = cache_write_1h
+        self.output = output
+        self.reasoning = reasoning
+        self.audio_in = audio_in
+        self.audio_out = audio_out
+        self.images = images
+        self.searches = searches
+        self.seconds = seconds
+        self.characters = characters
+        self.requests = requests
+        self.source = source
 
     def plus(self, other: Self) -> Self:
         """The sum of two, as of two attempts of one request."""
